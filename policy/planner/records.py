@@ -1,0 +1,121 @@
+"""The facts that go into a decision and the decisions that come out.
+
+Plain frozen records. Sizes are bytes; times are seconds since the epoch; spans are seconds.
+"""
+
+from dataclasses import dataclass
+
+from tidegate.terms import Reason, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Dump:
+    """One dump without an end, or a VM's newest one.
+
+    ``hindrance`` is why it cannot leave whatever the allowance (``running``, ``changed``, ``missing``, …);
+    ``note`` explains it. ``outstanding`` is true while its link waits to be confirmed.
+    ``offsite`` is true when the storage is held to have this very dump.
+    """
+
+    dump_id: int
+    vm: str
+    path: str
+    bytes: int
+    dump_time: float
+    hindrance: Reason | None = None
+    note: str = ""
+    outstanding: bool = False
+    offsite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Vm:
+    """One VM: what is known of it besides its dumps.
+
+    ``period`` is the learned time between its dumps, None while unknown. ``bytes`` is the size of its newest
+    finished dump (0 while it has none). ``target`` is the configured off-site age, None when unset.
+    ``outstanding_since_day`` is the number of the day on which its outstanding link was granted.
+    ``replaces_while_syncing`` is true when letting it out now would replace a link that a running sync may read.
+    """
+
+    vm: str
+    backup_set: str | None
+    first_seen: float
+    bytes: int
+    offsite_time: float | None = None
+    period: float | None = None
+    target: float | None = None
+    outstanding_since_day: int | None = None
+    on_hold: bool = False
+    backing_off_until: float | None = None
+    replaces_while_syncing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """The account of one day, in bytes (DESIGN 6)."""
+
+    limit: int
+    reserve: int = 0
+    outstanding: int = 0
+    used: int = 0
+
+    @property
+    def left(self) -> int:
+        """Bytes that may still be let out today."""
+        return max(0, self.limit - self.reserve - self.outstanding - self.used)
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """The open day."""
+
+    number: int
+    opened: float
+    allowance: Allowance
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the admin set for all VMs. ``daily`` is the configured limit of the coming days."""
+
+    daily: int
+    reserve: int = 0
+    max_dump_age: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is decided for one dump, and why.
+
+    ``rank`` is its place in the order of turns (1 is first), None where it takes no part.
+    ``forecast_day`` is the number of the day it is expected to leave on, None where that cannot be said.
+    """
+
+    dump: Dump
+    backup_set: str | None
+    verdict: Verdict
+    reason: Reason
+    detail: str
+    target: float
+    offsite_age: float | None
+    rank: int | None = None
+    forecast_day: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An ordered plan: what is granted first, in the order of turns; then what is held."""
+
+    day: Day
+    decisions: tuple[Decision, ...]
+
+    @property
+    def granted(self) -> tuple[Decision, ...]:
+        """The decisions that let a dump out."""
+        return tuple(decision for decision in self.decisions if decision.verdict is Verdict.GRANTED)
+
+    @property
+    def granted_bytes(self) -> int:
+        """Bytes taken from the allowance."""
+        return sum(decision.dump.bytes for decision in self.granted)

@@ -1,0 +1,3 @@
+"""What the rooms of Tidegate share: terms, configuration, markers, state and the command line."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,51 @@
+"""The one source of time. Tests replace it in process; nothing else asks the system for the time."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """One reading of the clock.
+
+    ``wall`` is in seconds since the epoch and may jump; ``uptime`` is in seconds since the boot that
+    ``boot_id`` names and never jumps. Two instants of one boot can so tell how much time really passed.
+    """
+
+    wall: float
+    boot_id: str
+    uptime: float
+
+    def elapsed_since(self, earlier: "Instant") -> float:
+        """Seconds since ``earlier``, never more than what really passed and never below 0.
+
+        Where both are of one boot the smaller of the two clocks counts: a wall clock set forward
+        must not make a day older than it is.
+        """
+        elapsed = self.wall - earlier.wall
+        if self.boot_id == earlier.boot_id:
+            elapsed = min(elapsed, self.uptime - earlier.uptime)
+        return max(0.0, elapsed)
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def now(self) -> Instant:
+        """The present instant."""
+        ...
+
+
+class SystemClock:
+    """The clock of this host."""
+
+    def __init__(self) -> None:
+        self._boot_id = _BOOT_ID.read_text().strip()
+
+    def now(self) -> Instant:
+        """The present instant."""
+        return Instant(time.time(), self._boot_id, time.clock_gettime(time.CLOCK_BOOTTIME))

@@ -1,0 +1,110 @@
+"""The configuration as frozen, typed objects. Built once, at the edge, by ``tidegate.config.load``.
+
+Sizes are bytes, spans are seconds, paths are absolute.
+"""
+
+import datetime
+import re
+import zoneinfo
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidegate.terms import DayEnd, Evidence, Oversize, Storage, WatchMode
+
+
+@dataclass(frozen=True, slots=True)
+class WatchFolder:
+    """One dump folder and the export tree that its dumps are let out to."""
+
+    name: str
+    path: Path
+    export: Path
+    layout: str
+    vm_pattern: re.Pattern[str] | None
+    recursive: bool
+    mode: WatchMode
+    scan_interval: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Bytes that may leave in one day."""
+
+    daily: int
+    reserve: int
+    oversize: Oversize
+
+
+@dataclass(frozen=True, slots=True)
+class DaySettings:
+    """What ends a day. ``at`` and ``timezone`` matter for ``ends = "at"`` only."""
+
+    ends: DayEnd
+    at_least: float
+    quiet: float
+    at: datetime.time
+    timezone: zoneinfo.ZoneInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Staleness:
+    """``target`` None: three fair turns. ``max_dump_age`` None: no dump is too old."""
+
+    target: float | None
+    max_dump_age: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Offsite:
+    """What is known of the storage and what counts as proof that it has a dump."""
+
+    storage: Storage
+    confirm: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class BackupSet:
+    """Overrides for a named group of VMs."""
+
+    name: str
+    target: float | None
+    vms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exporters:
+    """Where metrics go. ``listen`` is (host, port) or None; ``textfile`` is written after each pass."""
+
+    listen: tuple[str, int] | None
+    textfile: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One whole configuration. ``pass_at`` None: the watcher runs no daily pass."""
+
+    file: Path
+    state: Path
+    watches: tuple[WatchFolder, ...]
+    limit: Limit
+    day: DaySettings
+    pass_at: datetime.time | None
+    staleness: Staleness
+    offsite: Offsite
+    remove_markers: bool
+    backup_sets: tuple[BackupSet, ...]
+    exporters: Exporters
+
+    def watch(self, name: str) -> WatchFolder:
+        """The watch folder of this name. Raises KeyError."""
+        for watch in self.watches:
+            if watch.name == name:
+                return watch
+        raise KeyError(name)
+
+    def backup_set_of(self, vm: str) -> BackupSet | None:
+        """The first backup set that lists ``vm``."""
+        for backup_set in self.backup_sets:
+            if vm in backup_set.vms:
+                return backup_set
+        return None

@@ -1,0 +1,119 @@
+"""The closed sets of words that the state, the plan, the command line and the metrics share.
+
+A word that is stored, printed or exported stands here once and is spelt the same everywhere.
+"""
+
+from enum import StrEnum
+
+
+class DumpState(StrEnum):
+    """Where one dump is in its life (ARCHITECTURE.md draws it as a table)."""
+
+    PENDING = "pending"
+    GRANTED = "granted"
+    LINKED = "linked"
+    CONFIRMED = "confirmed"
+    SUPERSEDED = "superseded"
+    EXPIRED = "expired"
+    CHANGED = "changed"
+    MISSING = "missing"
+    BAD = "bad"
+    FAILED = "failed"
+    REVOKED = "revoked"
+
+
+#: States from which a dump does not come back: it needs no decision any more.
+ENDED_STATES = frozenset({DumpState.CONFIRMED, DumpState.SUPERSEDED, DumpState.EXPIRED, DumpState.REVOKED})
+
+
+class LinkState(StrEnum):
+    """Where one row of the ledger is in its life."""
+
+    GRANTED = "granted"  # the allowance is taken, the link may not stand yet
+    LINKED = "linked"  # it stands in the export tree and nobody is known to have it
+    CONFIRMED = "confirmed"  # the storage is held to have it
+    CHANGED = "changed"  # taken back: its dump was rewritten
+    MISSING = "missing"  # it vanished from the export tree
+    REVOKED = "revoked"  # taken back by the admin or because nobody fetched it
+    VOID = "void"  # proven never to have stood: its charge was given back
+
+
+#: A link in one of these states may still cost traffic: it counts against every day's allowance.
+OUTSTANDING_STATES = frozenset({LinkState.GRANTED, LinkState.LINKED})
+
+
+class Reason(StrEnum):
+    """Why a dump leaves, or why it does not. DESIGN's closed set: one reason for every decision."""
+
+    GRANTED = "granted"
+    OUTSTANDING = "outstanding"
+    NO_ALLOWANCE = "no_allowance"
+    OVERSIZE = "oversize"
+    TOO_OLD = "too_old"
+    SUPERSEDED = "superseded"
+    ALREADY_OFFSITE = "already_offsite"
+    NO_GAIN = "no_gain"
+    RUNNING = "running"
+    OPEN = "open"
+    CHANGED = "changed"
+    MISSING = "missing"
+    UNSAFE = "unsafe"
+    AMBIGUOUS = "ambiguous"
+    BAD_MARKER = "bad_marker"
+    VERIFY_FAILED = "verify_failed"
+    DUMP_FAILED = "dump_failed"
+    ON_HOLD = "on_hold"
+    BACKING_OFF = "backing_off"
+    LINK_ERROR = "link_error"
+
+
+class Verdict(StrEnum):
+    """What a pass decided for one dump: ``granted`` means by this pass."""
+
+    GRANTED = "granted"
+    HELD = "held"
+
+
+class Freshness(StrEnum):
+    """How a VM's off-site copy stands against its target."""
+
+    FRESH = "fresh"
+    STALE = "stale"
+    NEVER = "never"
+
+
+class Evidence(StrEnum):
+    """By what the storage is held to have a dump."""
+
+    REPORT = "report"
+    READ = "read"
+    REMOVAL = "removal"
+    PRESUMED = "presumed"
+    MARK_SENT = "mark-sent"
+
+
+class DayEnd(StrEnum):
+    """What ends a day: a sync that has passed, or a local time."""
+
+    SYNC = "sync"
+    AT = "at"
+
+
+class Storage(StrEnum):
+    """What the storage does with the export tree: mirror it, or collect what it finds."""
+
+    MIRROR = "mirror"
+    COLLECT = "collect"
+
+
+class WatchMode(StrEnum):
+    """How a watch folder is followed: kernel events and scans, or scans alone."""
+
+    EVENTS = "events"
+    POLL = "poll"
+
+
+class Oversize(StrEnum):
+    """What happens to a dump heavier than the whole daily limit."""
+
+    HOLD = "hold"

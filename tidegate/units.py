@@ -1,0 +1,69 @@
+"""Sizes, spans and times as people write them, and back.
+
+Sizes are decimal (10 GB = 10^10 bytes); the binary units say so (GiB).
+"""
+
+import datetime
+import re
+
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)")
+_DECIMAL = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "PB": 10**15}
+_BINARY = {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40, "PIB": 2**50}
+_SPAN_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|m|h|d|w)")
+_SPAN_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def parse_size(text: str) -> int:
+    """Bytes of ``"10 GB"``, ``"1.5 GiB"`` or ``"500"``. Raises ValueError with what would be right."""
+    match = _SIZE.fullmatch(text.strip())
+    factor = None if match is None else (_DECIMAL | _BINARY).get(match[2].upper())
+    if match is None or factor is None:
+        raise ValueError(f"{text!r} is not a size; write it like \"10 GB\" or \"1.5 GiB\"")
+    return round(float(match[1]) * factor) if "." in match[1] else int(match[1]) * factor
+
+
+def format_size(size: int) -> str:
+    """``size`` bytes for people, decimal, three significant digits: ``"8.1 GB"``."""
+    if size < 1000:
+        return f"{size} B"
+    value = float(size)
+    for unit in ("kB", "MB", "GB", "TB", "PB"):
+        value /= 1000
+        if value < 999.5 or unit == "PB":
+            break
+    return f"{value:.3g} {unit}" if value < 999.5 else f"{value:.0f} {unit}"
+
+
+def parse_span(text: str) -> float:
+    """Seconds of ``"20h"``, ``"7d"`` or ``"1h 30m"``. Raises ValueError with what would be right."""
+    parts = _SPAN_PART.findall(text)
+    if not parts or _SPAN_PART.sub("", text).strip():
+        raise ValueError(f"{text!r} is not a duration; write it like \"20h\", \"7d\" or \"1h 30m\"")
+    return sum(float(number) * _SPAN_SECONDS[unit] for number, unit in parts)
+
+
+def format_span(seconds: float) -> str:
+    """A span for people, in its two largest units: ``"3d 4h"``."""
+    rest = round(abs(seconds))
+    parts = []
+    for unit in ("d", "h", "m", "s"):
+        count, rest = divmod(rest, _SPAN_SECONDS[unit])
+        if count or (unit == "s" and not parts):
+            parts.append(f"{count}{unit}")
+    return ("-" if seconds < 0 else "") + " ".join(parts[:2])
+
+
+def parse_time(text: str) -> float:
+    """Seconds since the epoch of an RFC 3339 time with its offset. Raises ValueError."""
+    try:
+        time = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise ValueError(f"{text!r} is not a time with an offset; write it like \"2026-11-22T03:00:00+01:00\"")
+    return time.timestamp()
+
+
+def format_time(seconds: float, zone: datetime.tzinfo = datetime.UTC) -> str:
+    """RFC 3339 with offset, to the second."""
+    return datetime.datetime.fromtimestamp(seconds, zone).isoformat(timespec="seconds").replace("+00:00", "Z")
