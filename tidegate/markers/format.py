@@ -1,0 +1,236 @@
+"""Completion markers, format 1: reading and writing the sidecar files beside a dump.
+
+``X.done``, ``X.failed`` and ``X.running`` stand beside the dump ``X``. A marker is empty or holds one JSON object,
+all of whose keys are optional. Nothing heavy is imported here: ``tidegate mark`` starts with it.
+"""
+
+import json
+import os
+import stat
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from tidegate.names import is_single_component
+from tidegate.units import parse_time
+
+FORMAT = 1
+MAX_BYTES = 1 << 20
+
+
+class MarkerKind(StrEnum):
+    """What a marker says of its dump."""
+
+    DONE = "done"
+    FAILED = "failed"
+    RUNNING = "running"
+
+
+#: Of several markers with the same ctime the first of these counts (DESIGN 4).
+PRECEDENCE = (MarkerKind.FAILED, MarkerKind.RUNNING, MarkerKind.DONE)
+
+
+class BadMarker(ValueError):
+    """A marker whose name or body is not of the format. The text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkerBody:
+    """What a marker says. Times are seconds since the epoch; ``extra`` keeps the keys this version ignores."""
+
+    vm: str | None = None
+    backup_set: str | None = None
+    started: float | None = None
+    finished: float | None = None
+    size: int | None = None
+    sha256: str | None = None
+    kind: str | None = None
+    error: str | None = None
+    exit_status: int | None = None
+    files: dict[str, Any] | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MarkerFile:
+    """One marker as it stands on the disk, before its body is read."""
+
+    kind: MarkerKind
+    ctime_ns: int
+    mtime_ns: int
+    inode: int
+
+    @property
+    def signature(self) -> str:
+        """Differs whenever this marker was written, touched or replaced."""
+        return f"{self.kind}:{self.ctime_ns}:{self.inode}"
+
+
+def split_name(name: str) -> tuple[str, MarkerKind] | None:
+    """The dump's name and the kind, when ``name`` is a marker's; else None. Dot names are no markers."""
+    stem, dot, suffix = name.rpartition(".")
+    if not dot or not stem or stem[0] == "." or suffix not in MarkerKind:
+        return None
+    return stem, MarkerKind(suffix)
+
+
+def marker_name(dump: str, kind: MarkerKind) -> str:
+    """The file name of the marker of this kind for the dump ``dump``."""
+    return f"{dump}.{kind}"
+
+
+def look(folder: int, dump: str, kind: MarkerKind) -> MarkerFile | None:
+    """The marker of this kind beside ``dump``, or None when there is none (a folder of that name is none)."""
+    try:
+        status = os.stat(marker_name(dump, kind), dir_fd=folder, follow_symlinks=False)
+    except OSError:
+        return None
+    if stat.S_ISDIR(status.st_mode):
+        return None
+    return MarkerFile(kind, status.st_ctime_ns, status.st_mtime_ns, status.st_ino)
+
+
+def look_at_all(folder: int, dump: str) -> tuple[MarkerFile, ...]:
+    """Every marker beside ``dump``, the one that counts first: latest ctime, then failed, running, done."""
+    found = [marker for kind in PRECEDENCE if (marker := look(folder, dump, kind)) is not None]
+    return tuple(sorted(found, key=lambda marker: -marker.ctime_ns))  # stable: PRECEDENCE decides ties
+
+
+def signature(markers: tuple[MarkerFile, ...]) -> str:
+    """One text for all the markers of one dump: equal means that nothing was said anew."""
+    return " ".join(marker.signature for marker in markers)
+
+
+def read_body(folder: int, dump: str, kind: MarkerKind) -> MarkerBody:
+    """Reads the body of a marker. Raises BadMarker, and OSError when it cannot be read at all."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        descriptor = os.open(marker_name(dump, kind), flags, dir_fd=folder)
+    except OSError as error:
+        raise BadMarker(f"the marker cannot be opened: {error.strerror}") from error
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise BadMarker("the marker is not a plain file")
+        if status.st_size == 0:
+            return MarkerBody()
+        text = os.read(descriptor, MAX_BYTES + 1)
+    finally:
+        os.close(descriptor)
+    if len(text) > MAX_BYTES:
+        raise BadMarker("the marker is larger than 1 MiB")
+    return parse_body(text)
+
+
+def parse_body(text: bytes) -> MarkerBody:
+    """The body in ``text``. Raises BadMarker."""
+    if not text.strip():
+        return MarkerBody()
+    try:
+        body = json.loads(text.decode("utf-8"), parse_constant=_refuse_constant)
+    except UnicodeDecodeError:
+        raise BadMarker("the marker is not UTF-8") from None
+    except RecursionError:
+        raise BadMarker("the marker's JSON is nested too deep") from None
+    except ValueError as error:
+        raise BadMarker(f"the marker is neither empty nor JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise BadMarker("the marker's JSON is not an object")
+    return _body_of(body)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _body_of(body: dict[str, Any]) -> MarkerBody:
+    version = body.pop("format", FORMAT)
+    if version != FORMAT or isinstance(version, bool):
+        raise BadMarker(f"marker format {str(version)[:40]!r} is not known here; 1 is")
+    taken = {
+        "vm": _name(body, "vm"),
+        "backup_set": _name(body, "backup_set"),
+        "started": _time(body, "started"),
+        "finished": _time(body, "finished"),
+        "size": _count(body, "size"),
+        "sha256": _text(body, "sha256"),
+        "kind": _text(body, "kind"),
+        "error": _text(body, "error"),
+        "exit_status": _integer(body, "exit_status"),
+        "files": _object(body, "files"),
+    }
+    return MarkerBody(**taken, extra=body)
+
+
+def _text(body: dict[str, Any], key: str) -> str | None:
+    value = body.pop(key, None)
+    if value is not None and not isinstance(value, str):
+        raise BadMarker(f"the marker's {key!r} is not a text")
+    return value
+
+
+def _name(body: dict[str, Any], key: str) -> str | None:
+    value = _text(body, key)
+    if value is not None and not is_single_component(value):
+        raise BadMarker(f"the marker's {key!r} is not a usable name")
+    return value
+
+
+def _time(body: dict[str, Any], key: str) -> float | None:
+    value = _text(body, key)
+    try:
+        return None if value is None else parse_time(value)
+    except (ValueError, OverflowError):
+        raise BadMarker(f"the marker's {key!r} is not an RFC 3339 time with an offset") from None
+
+
+def _integer(body: dict[str, Any], key: str) -> int | None:
+    value = body.pop(key, None)
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+        raise BadMarker(f"the marker's {key!r} is not a whole number")
+    return value
+
+
+def _count(body: dict[str, Any], key: str) -> int | None:
+    value = _integer(body, key)
+    if value is not None and not 0 <= value < 1 << 63:
+        raise BadMarker(f"the marker's {key!r} is not a number of bytes")
+    return value
+
+
+def _object(body: dict[str, Any], key: str) -> dict[str, Any] | None:
+    value = body.pop(key, None)
+    if value is not None and not isinstance(value, dict):
+        raise BadMarker(f"the marker's {key!r} is not an object")
+    return value
+
+
+def write(folder: int, dump: str, kind: MarkerKind, body: dict[str, Any]) -> None:
+    """Writes a marker aside, renames it into place and removes its opposites. Durable when it returns.
+
+    ``body`` is written as JSON with ``format`` 1. Killed on the way, both markers may stand: the newer one counts.
+    Raises OSError.
+    """
+    aside = f".{dump}.{kind}.{os.getpid()}"[:200]
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=folder)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump({"format": FORMAT, **body}, file, ensure_ascii=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(aside, marker_name(dump, kind), src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        os.unlink(aside, dir_fd=folder)
+        raise
+    for opposite in MarkerKind:
+        if opposite is not kind:
+            _unlink_if_there(folder, marker_name(dump, opposite))
+    os.fsync(folder)
+
+
+def _unlink_if_there(folder: int, name: str) -> None:
+    try:
+        os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:
+        return
