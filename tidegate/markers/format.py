@@ -26,6 +26,8 @@ class MarkerKind(StrEnum):
     RUNNING = "running"
 
 
+_KINDS = {kind.value: kind for kind in MarkerKind}
+
 #: Of several markers with the same ctime the first of these counts (DESIGN 4).
 PRECEDENCE = (MarkerKind.FAILED, MarkerKind.RUNNING, MarkerKind.DONE)
 
@@ -68,10 +70,9 @@ class MarkerFile:
 
 def split_name(name: str) -> tuple[str, MarkerKind] | None:
     """The dump's name and the kind, when ``name`` is a marker's; else None. Dot names are no markers."""
-    stem, dot, suffix = name.rpartition(".")
-    if not dot or not stem or stem[0] == "." or suffix not in MarkerKind:
-        return None
-    return stem, MarkerKind(suffix)
+    stem, _, suffix = name.rpartition(".")
+    kind = _KINDS.get(suffix)
+    return (stem, kind) if kind and stem and stem[0] != "." else None
 
 
 def marker_name(dump: str, kind: MarkerKind) -> str:
@@ -147,19 +148,19 @@ def _body_of(body: dict[str, Any]) -> MarkerBody:
     version = body.pop("format", FORMAT)
     if version != FORMAT or isinstance(version, bool):
         raise BadMarker(f"marker format {str(version)[:40]!r} is not known here; 1 is")
-    taken = {
-        "vm": _name(body, "vm"),
-        "backup_set": _name(body, "backup_set"),
-        "started": _time(body, "started"),
-        "finished": _time(body, "finished"),
-        "size": _count(body, "size"),
-        "sha256": _text(body, "sha256"),
-        "kind": _text(body, "kind"),
-        "error": _text(body, "error"),
-        "exit_status": _integer(body, "exit_status"),
-        "files": _object(body, "files"),
-    }
-    return MarkerBody(**taken, extra=body)
+    return MarkerBody(
+        vm=_name(body, "vm"),
+        backup_set=_name(body, "backup_set"),
+        started=_time(body, "started"),
+        finished=_time(body, "finished"),
+        size=_count(body, "size"),
+        sha256=_text(body, "sha256"),
+        kind=_text(body, "kind"),
+        error=_text(body, "error"),
+        exit_status=_integer(body, "exit_status"),
+        files=_object(body, "files"),
+        extra=body,  # what no line above has taken out
+    )
 
 
 def _text(body: dict[str, Any], key: str) -> str | None:

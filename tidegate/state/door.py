@@ -1,0 +1,151 @@
+"""The one door to the state file: lock, transaction, commit or rollback.
+
+::
+
+    state.db             SQLite, WAL, synchronous=FULL
+    state.db.lock        held for each writing transaction
+    state.db.pass.lock   held by a pass from plan to links, and by every command that moves links
+    state.db.watch.lock  held by the watcher as long as it runs
+
+Readers take no lock: they see the last committed transaction.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
+from sqlalchemy.exc import DatabaseError
+
+from tidegate.errors import FaultError
+from tidegate.state import lock
+from tidegate.state.migrations import migrate, version_of
+from tidegate.state.schema import SCHEMA_VERSION
+
+#: How long a transaction waits for another one. Transactions take milliseconds; a minute means trouble.
+WRITE_WAIT_SECONDS = 60.0
+#: Longer than `is_watched` looks, so that a command beside it never keeps a watcher from starting.
+_WATCH_WAIT_SECONDS = 1.0
+
+
+class State:
+    """The state file at ``path``. Opening makes or migrates it. Raises FaultError."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        _make_folder(path.parent)
+        self._engine = _engine(str(path))
+        with self.read() as connection:
+            current = version_of(connection) == SCHEMA_VERSION
+        if not current:
+            with self.write() as connection:
+                migrate(connection, path)
+
+    @contextmanager
+    def write(self, *, wait: float = WRITE_WAIT_SECONDS) -> Iterator[Connection]:
+        """One locked transaction: committed when the block ends, rolled back when it raises.
+
+        Raises BusyError when the lock is not free within ``wait`` seconds, FaultError when SQLite fails.
+        """
+        with self._lock(wait), self._faults(), self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.exec_driver_sql("ROLLBACK")
+                raise
+            connection.exec_driver_sql("COMMIT")
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent view, without a lock. Raises FaultError when SQLite fails."""
+        with self._faults(), self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.exec_driver_sql("ROLLBACK")
+
+    def pass_lock(self, *, wait: float) -> AbstractContextManager[None]:
+        """Makes its holder the only one that moves links. Raises BusyError after ``wait`` seconds."""
+        return lock.hold(self._beside("pass.lock"), wait=wait, what="the pass lock")
+
+    def watch_lock(self) -> AbstractContextManager[None]:
+        """Makes its holder the only watcher. Raises BusyError when another one runs."""
+        return lock.hold(self._beside("watch.lock"), wait=_WATCH_WAIT_SECONDS, what="the watch")
+
+    def is_watched(self) -> bool:
+        """True while a watcher runs."""
+        return lock.is_held(self._beside("watch.lock"))
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._engine.dispose()
+
+    def _beside(self, suffix: str) -> Path:
+        return self.path.with_name(f"{self.path.name}.{suffix}")
+
+    def _lock(self, wait: float) -> AbstractContextManager[None]:
+        return lock.hold(self._beside("lock"), wait=wait, what="the state file")
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseError as error:
+            raise FaultError(f"{self.path}: the state file cannot be used: {error.orig}") from error
+
+
+class ScratchState(State):
+    """A copy of a state file in memory: whatever is tried on it, nothing is written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._engine = _engine(None)
+        with self._faults(), self._engine.connect() as connection:
+            memory: Any = connection.connection.dbapi_connection
+            if path.exists():
+                source = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+                try:
+                    source.backup(memory)
+                except sqlite3.DatabaseError as error:
+                    raise FaultError(f"{path}: the state file cannot be read: {error}") from error
+                finally:
+                    source.close()
+            migrate(connection, None)
+
+    @contextmanager
+    def _no_lock(self) -> Iterator[None]:
+        yield
+
+    def _lock(self, wait: float) -> AbstractContextManager[None]:
+        return self._no_lock()
+
+    def pass_lock(self, *, wait: float) -> AbstractContextManager[None]:
+        """Nobody else can see this copy."""
+        return self._no_lock()
+
+
+def _engine(path: str | None) -> Engine:
+    if path is None:
+        engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    else:
+        engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 10})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # BEGIN and COMMIT are ours: the driver would start transactions late
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    return engine
+
+
+def _make_folder(folder: Path) -> None:
+    """Makes the folder itself but not its parents: a mistyped path must not become a second state."""
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise FaultError(f"{folder}: the state's folder cannot be made: {error.strerror}") from error

@@ -1,0 +1,157 @@
+"""Dumps in the state: rows, and the statements that read and write them."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, insert, select, update
+
+from tidegate.identity import Identity, Member
+from tidegate.state.schema import dump, member
+from tidegate.terms import DumpState, Reason
+
+#: SQLite takes so many parameters in one statement on every build we meet.
+_BATCH = 500
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class DumpRow:
+    """One row of the table ``dump``."""
+
+    id: int
+    watch: str
+    path: str
+    fingerprint: str
+    is_folder: bool
+    bytes: int
+    vm: str | None
+    vm_said: bool
+    backup_set: str | None
+    state: DumpState
+    reason: Reason | None
+    detail: str
+    dump_time: float
+    recorded_at: float
+    ended_at: float | None
+    signature: str
+    marker_standing: bool
+    sha256: str | None
+
+
+_COLUMNS = [dump.c[name] for name in DumpRow.__dataclass_fields__]
+
+
+def _row(row: RowMapping) -> DumpRow:
+    values = dict(row)
+    values["state"] = DumpState(values["state"])
+    values["reason"] = None if values["reason"] is None else Reason(values["reason"])
+    return DumpRow(**values)
+
+
+def _rows(connection: Connection, query: Select[Any]) -> list[DumpRow]:
+    return [_row(row) for row in connection.execute(query).mappings()]
+
+
+def by_paths(connection: Connection, watch: str, paths: Sequence[str]) -> list[DumpRow]:
+    """All rows of these paths, oldest first."""
+    found: list[DumpRow] = []
+    for batch in batches(paths):
+        query = select(*_COLUMNS).where(dump.c.watch == watch, dump.c.path.in_(batch)).order_by(dump.c.id)
+        found.extend(_rows(connection, query))
+    return found
+
+
+def by_ids(connection: Connection, ids: Collection[int]) -> dict[int, DumpRow]:
+    """Rows by their id."""
+    found: dict[int, DumpRow] = {}
+    for batch in batches(sorted(ids)):
+        for row in _rows(connection, select(*_COLUMNS).where(dump.c.id.in_(batch))):
+            found[row.id] = row
+    return found
+
+
+def without_end(connection: Connection) -> list[DumpRow]:
+    """Every dump that still needs a decision, in the order of recording."""
+    return _rows(connection, select(*_COLUMNS).where(dump.c.ended_at.is_(None)).order_by(dump.c.id))
+
+
+def of_vm(connection: Connection, vm: str, limit: int) -> list[DumpRow]:
+    """The newest dumps of one VM, newest first."""
+    query = select(*_COLUMNS).where(dump.c.vm == vm).order_by(dump.c.dump_time.desc(), dump.c.id.desc())
+    return _rows(connection, query.limit(limit))
+
+
+def with_ended_markers(connection: Connection) -> list[DumpRow]:
+    """Dumps that have their end while their markers may still stand."""
+    return _rows(connection, select(*_COLUMNS).where(dump.c.marker_standing, dump.c.ended_at.is_not(None)))
+
+
+def standing_markers(connection: Connection, watch: str) -> dict[str, tuple[str, DumpState, Reason | None]]:
+    """Path -> (signature, state, reason) of the latest row of each dump whose markers are held to stand."""
+    query = (
+        select(dump.c.path, dump.c.signature, dump.c.state, dump.c.reason)
+        .where(dump.c.watch == watch, dump.c.marker_standing)
+        .order_by(dump.c.id)
+    )
+    return {path: (signature, state, reason) for path, signature, state, reason in connection.execute(query)}
+
+
+def add(connection: Connection, values: dict[str, Any]) -> int:
+    """Inserts one row and returns its id."""
+    return connection.execute(insert(dump).values(**values).returning(dump.c.id)).scalar_one()
+
+
+def add_many(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Inserts rows of one shape."""
+    if rows:
+        connection.execute(insert(dump), list(rows))
+
+
+def change(connection: Connection, dump_id: int, **values: Any) -> None:
+    """Updates one row."""
+    connection.execute(update(dump).where(dump.c.id == dump_id).values(**values))
+
+
+def change_many(connection: Connection, ids: Iterable[int], **values: Any) -> None:
+    """Updates rows to the same values."""
+    parameters = [{"row_id": row_id} for row_id in ids]
+    if parameters:
+        connection.execute(update(dump).where(dump.c.id == bindparam("row_id")).values(**values), parameters)
+
+
+def end(connection: Connection, dump_id: int, state: DumpState, now: float, **values: Any) -> None:
+    """Gives a dump its end."""
+    change(connection, dump_id, state=state, reason=None, ended_at=now, **values)
+
+
+def set_members(connection: Connection, dump_id: int, identity: Identity) -> None:
+    """Records the files of a dump that is a folder."""
+    connection.execute(delete(member).where(member.c.dump_id == dump_id))
+    rows = [
+        {"dump_id": dump_id, "name": one.name, "inode": one.inode, "size": one.size, "mtime_ns": one.mtime_ns}
+        for one in identity.members
+    ]
+    if identity.is_folder and rows:
+        connection.execute(insert(member), rows)
+
+
+def identity_of(connection: Connection, row: DumpRow) -> Identity:
+    """The recorded identity of a dump that was once taken (its fingerprint is not empty)."""
+    if not row.is_folder:
+        return file_identity(row.fingerprint)
+    query = select(member.c.name, member.c.inode, member.c.size, member.c.mtime_ns)
+    rows = connection.execute(query.where(member.c.dump_id == row.id).order_by(member.c.name))
+    return Identity(True, tuple(sorted((Member(*values) for values in rows), key=lambda one: one.name)))
+
+
+def file_identity(fingerprint: str) -> Identity:
+    """The identity of a single file, from its fingerprint alone."""
+    inode, size, mtime_ns = map(int, fingerprint.split(":"))
+    return Identity(False, (Member("", inode, size, mtime_ns),))
+
+
+def batches(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    """``items`` in slices that one statement can take."""
+    for start in range(0, len(items), _BATCH):
+        yield items[start : start + _BATCH]

@@ -1,0 +1,222 @@
+"""The ledger: days, links and syncs. What was let out, on which day, and what became of it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, bindparam, func, insert, select, update
+
+from tidegate.clock import Instant
+from tidegate.state.schema import day, link, sealed_link, sync
+from tidegate.terms import OUTSTANDING_STATES, Evidence, LinkState
+
+
+@dataclass(frozen=True, slots=True)
+class DayRow:
+    """One row of the table ``day``; its number is its key, never a date."""
+
+    number: int
+    opened: Instant
+    limit_bytes: int
+    reserve_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRow:
+    """One row of the table ``link``. ``dump_id`` None: a foreign file found in the export tree."""
+
+    id: int
+    day: int
+    watch: str
+    dump_id: int | None
+    vm: str | None
+    export_name: str
+    fingerprint: str
+    bytes: int
+    state: LinkState
+    granted: Instant
+    linked_at: float | None
+    linked_ctime_ns: int | None
+    confirmed_at: float | None
+    confirmed_by: Evidence | None
+    read_at: float | None
+    ended_at: float | None
+    in_tree: bool
+
+
+_SELECTED = select(
+    *(link.c[name] for name in LinkRow.__dataclass_fields__ if name != "granted"),
+    link.c.granted_at,
+    link.c.granted_boot,
+    link.c.granted_uptime,
+)
+
+
+def _link(row: RowMapping) -> LinkRow:
+    values = dict(row)
+    values["granted"] = Instant(values.pop("granted_at"), values.pop("granted_boot"), values.pop("granted_uptime"))
+    values["state"] = LinkState(values["state"])
+    values["confirmed_by"] = None if values["confirmed_by"] is None else Evidence(values["confirmed_by"])
+    return LinkRow(**values)
+
+
+def _links(connection: Connection, query: Select[Any]) -> list[LinkRow]:
+    return [_link(row) for row in connection.execute(query).mappings()]
+
+
+# --- days
+
+
+def open_day(connection: Connection) -> DayRow | None:
+    """The open day; None before the first one."""
+    row = connection.execute(select(day).where(day.c.closed_at.is_(None))).mappings().first()
+    if row is None:
+        return None
+    opened = Instant(row["opened_at"], row["opened_boot"], row["opened_uptime"])
+    return DayRow(row["number"], opened, row["limit_bytes"], row["reserve_bytes"])
+
+
+def add_day(connection: Connection, number: int, now: Instant, limit: int, reserve: int) -> DayRow:
+    """Opens the day ``number``; its limit is its own from now on."""
+    values = {"number": number, "opened_at": now.wall, "opened_boot": now.boot_id, "opened_uptime": now.uptime}
+    connection.execute(insert(day).values(**values, limit_bytes=limit, reserve_bytes=reserve))
+    return DayRow(number, now, limit, reserve)
+
+
+def change_day(connection: Connection, number: int, **values: Any) -> None:
+    """Updates one day."""
+    connection.execute(update(day).where(day.c.number == number).values(**values))
+
+
+# --- links
+
+
+def outstanding(connection: Connection) -> list[LinkRow]:
+    """Links not yet confirmed, of whatever day, in the order of granting."""
+    return _links(connection, _SELECTED.where(link.c.ended_at.is_(None)).order_by(link.c.id))
+
+
+def in_tree(connection: Connection, watch: str | None = None) -> list[LinkRow]:
+    """Links held to stand in the export trees, confirmed ones too."""
+    query = _SELECTED.where(link.c.in_tree).order_by(link.c.id)
+    return _links(connection, query if watch is None else query.where(link.c.watch == watch))
+
+
+def of_vm(connection: Connection, vm: str, limit: int) -> list[LinkRow]:
+    """The newest links of one VM, newest first."""
+    return _links(connection, _SELECTED.where(link.c.vm == vm).order_by(link.c.id.desc()).limit(limit))
+
+
+def of_day(connection: Connection, number: int) -> list[LinkRow]:
+    """The links of one day, in the order of granting."""
+    return _links(connection, _SELECTED.where(link.c.day == number).order_by(link.c.id))
+
+
+def recent_ended(connection: Connection, since_day: int) -> list[LinkRow]:
+    """Links of this day and later ones that were let out and are no longer outstanding."""
+    query = _SELECTED.where(link.c.day >= since_day, link.c.ended_at.is_not(None), link.c.state != LinkState.VOID)
+    return _links(connection, query)
+
+
+def outstanding_bytes(connection: Connection) -> int:
+    """What links not yet confirmed weigh."""
+    total = select(func.coalesce(func.sum(link.c.bytes), 0)).where(link.c.ended_at.is_(None))
+    return int(connection.execute(total).scalar_one())
+
+
+def grant(connection: Connection, rows: Sequence[dict[str, Any]], now: Instant) -> list[int]:
+    """Takes the allowance: inserts rows in the state ``granted`` and returns their ids in order."""
+    if not rows:
+        return []
+    stamp = {"granted_at": now.wall, "granted_boot": now.boot_id, "granted_uptime": now.uptime}
+    first = int(connection.execute(select(func.coalesce(func.max(link.c.id), 0))).scalar_one()) + 1
+    numbered = [
+        {"id": first + offset, "state": LinkState.GRANTED, "in_tree": False, **stamp, **row}
+        for offset, row in enumerate(rows)
+    ]
+    connection.execute(insert(link), numbered)
+    return [row["id"] for row in numbered]
+
+
+def change_link(connection: Connection, link_id: int, **values: Any) -> None:
+    """Updates one link."""
+    connection.execute(update(link).where(link.c.id == link_id).values(**values))
+
+
+def change_links(connection: Connection, ids: Iterable[int], **values: Any) -> None:
+    """Updates links to the same values."""
+    parameters = [{"row_id": row_id} for row_id in ids]
+    if parameters:
+        connection.execute(update(link).where(link.c.id == bindparam("row_id")).values(**values), parameters)
+
+
+def set_linked(connection: Connection, ctimes: Iterable[tuple[int, int]], now: float) -> None:
+    """Records that links stand: (link id, newest ctime of its files right after linking) each."""
+    parameters = [{"row_id": link_id, "ctime": ctime_ns} for link_id, ctime_ns in ctimes]
+    if parameters:
+        statement = update(link).where(link.c.id == bindparam("row_id"))
+        statement = statement.values(
+            state=LinkState.LINKED, linked_at=now, linked_ctime_ns=bindparam("ctime"), in_tree=True
+        )
+        connection.execute(statement, parameters)
+
+
+def is_outstanding(row: LinkRow) -> bool:
+    """True while this link counts against every day's allowance."""
+    return row.state in OUTSTANDING_STATES
+
+
+# --- syncs
+
+
+@dataclass(frozen=True, slots=True)
+class SyncRow:
+    """One row of the table ``sync``. ``watch`` None: all export trees."""
+
+    id: int
+    watch: str | None
+    sealed_at: float | None
+    reported_at: float | None
+    started_at: float | None
+    day: int | None
+    evidence: str
+    confirmed: int
+
+
+_SYNC = [sync.c[name] for name in SyncRow.__dataclass_fields__]
+
+
+def add_sync(connection: Connection, **values: Any) -> int:
+    """Inserts a sync and returns its id."""
+    return connection.execute(insert(sync).values(**values).returning(sync.c.id)).scalar_one()
+
+
+def change_sync(connection: Connection, sync_id: int, **values: Any) -> None:
+    """Updates one sync."""
+    connection.execute(update(sync).where(sync.c.id == sync_id).values(**values))
+
+
+def open_seals(connection: Connection, since: float) -> list[SyncRow]:
+    """Syncs that were announced after ``since`` and not reported, newest first."""
+    query = select(*_SYNC).where(sync.c.reported_at.is_(None), sync.c.sealed_at >= since)
+    rows = connection.execute(query.order_by(sync.c.id.desc())).mappings()
+    return [SyncRow(**row) for row in rows]
+
+
+def reports(connection: Connection, since_day: int = 0) -> list[SyncRow]:
+    """Reported syncs of this day and later, newest first."""
+    query = select(*_SYNC).where(sync.c.reported_at.is_not(None), sync.c.day >= since_day)
+    return [SyncRow(**row) for row in connection.execute(query.order_by(sync.c.id.desc())).mappings()]
+
+
+def seal(connection: Connection, sync_id: int, link_ids: Iterable[int]) -> None:
+    """Records which links stood when a sync was announced."""
+    rows = [{"sync_id": sync_id, "link_id": link_id} for link_id in link_ids]
+    if rows:
+        connection.execute(insert(sealed_link), rows)
+
+
+def sealed_links(connection: Connection, sync_id: int) -> frozenset[int]:
+    """The links that stood when this sync was announced."""
+    query = select(sealed_link.c.link_id).where(sealed_link.c.sync_id == sync_id)
+    return frozenset(connection.execute(query).scalars())

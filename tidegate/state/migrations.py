@@ -1,0 +1,60 @@
+"""From one version of the state file to the next.
+
+The version stands in the file's ``user_version``. Each step is one function, run in one transaction with the change
+of the version, after the file was copied beside itself. To add one: raise ``SCHEMA_VERSION``, change the tables, and
+put a function here that alters the older file.
+"""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from tidegate.errors import FaultError
+from tidegate.state.schema import SCHEMA_VERSION, metadata
+
+#: Version that a step starts from -> the step.
+STEPS: Mapping[int, Callable[[Connection], None]] = {}
+
+
+def version_of(connection: Connection) -> int:
+    """The version of the file, 0 when it is new."""
+    return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+
+
+def migrate(
+    connection: Connection,
+    file: Path | None,
+    steps: Mapping[int, Callable[[Connection], None]] = STEPS,
+    target: int = SCHEMA_VERSION,
+) -> None:
+    """Brings the file to ``target`` within the caller's transaction. Raises FaultError for a newer file."""
+    version = version_of(connection)
+    if version > target:
+        raise FaultError(
+            f"{file}: written by a newer Tidegate (version {version}, this one knows {target}); "
+            "use that one, and restart the service if it is older"
+        )
+    if version == 0:
+        metadata.create_all(connection)
+    elif version < target:
+        if file is not None:
+            _copy(file, file.with_name(f"{file.name}.before-version-{target}"))
+        for start in range(version, target):
+            steps[start](connection)
+    connection.exec_driver_sql(f"PRAGMA user_version = {target}")
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A consistent copy, also beside other readers; written aside and renamed."""
+    aside = target.with_name(target.name + ".new")
+    aside.unlink(missing_ok=True)
+    reader = sqlite3.connect(f"file:{source}?mode=ro", uri=True)
+    writer = sqlite3.connect(aside)
+    try:
+        reader.backup(writer)
+    finally:
+        writer.close()
+        reader.close()
+    aside.replace(target)

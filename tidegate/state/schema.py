@@ -1,0 +1,198 @@
+"""The tables of the state file, version 1. Times are seconds since the epoch, sizes are bytes.
+
+``dump`` and ``vm`` are written by the recorder, ``day``, ``link``, ``sync`` by the policy; all of them are read by
+everybody. A file name is kept as its bytes: a disk holds names that are no text.
+"""
+
+import os
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+SCHEMA_VERSION = 1
+metadata = MetaData()
+
+
+class FileName(TypeDecorator[str]):
+    """A file name as Python has it (undecodable bytes as surrogates), stored as its bytes."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
+        """To the state."""
+        return None if value is None else os.fsencode(value)
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:
+        """From the state."""
+        return None if value is None else os.fsdecode(value)
+
+
+vm = Table(
+    "vm",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("backup_set", Text),
+    Column("first_seen", Float, nullable=False),
+    Column("period", Float),  # learned seconds between dumps
+    Column("last_dump_time", Float),  # of its newest finished dump
+    Column("last_dump_bytes", Integer, nullable=False, server_default="0"),
+    Column("last_result_at", Float),  # when its last dump finished or failed
+    Column("last_dump_failed", Boolean, nullable=False, server_default="0"),
+    Column("offsite_time", Float),  # dump time of its newest confirmed dump
+    Column("offsite_by", Text),
+    Column("offsite_dump_id", Integer),  # NULL when the copy was not let out by us (mark-sent)
+    Column("on_hold", Boolean, nullable=False, server_default="0"),
+    Column("backing_off_until", Float),
+    Column("retired_at", Float),
+)
+
+dump = Table(
+    "dump",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("watch", Text, nullable=False),
+    Column("path", FileName, nullable=False),  # relative to the watch folder
+    Column("fingerprint", Text, nullable=False),  # '' while nothing that could be taken was seen
+    Column("is_folder", Boolean, nullable=False, server_default="0"),
+    Column("bytes", Integer, nullable=False, server_default="0"),
+    Column("vm", Text),  # NULL when the marker is too bad to say
+    Column("vm_said", Boolean, nullable=False, server_default="0"),  # by the marker or vm_pattern: never ambiguous
+    Column("backup_set", Text),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),  # why it cannot leave, whatever the allowance
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("dump_time", Float, nullable=False),
+    Column("recorded_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Column("signature", Text, nullable=False),  # of its markers when they were last read
+    Column("marker_standing", Boolean, nullable=False, server_default="1"),
+    Column("sha256", Text),
+    Column("body", Text),  # the marker's JSON, unknown keys too
+    UniqueConstraint("watch", "path", "fingerprint"),
+    Index("dump_by_vm", "vm", "dump_time"),
+    Index("dump_standing", "watch", sqlite_where=Column("marker_standing", Boolean)),
+    Index("dump_without_end", "state", sqlite_where=Column("ended_at", Float).is_(None)),
+)
+
+#: The files of dumps that are folders; the fingerprint of a single file says it all.
+member = Table(
+    "member",
+    metadata,
+    Column("dump_id", ForeignKey("dump.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", FileName, primary_key=True),
+    Column("inode", Integer, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("mtime_ns", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+day = Table(
+    "day",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("opened_at", Float, nullable=False),
+    Column("opened_boot", Text, nullable=False),
+    Column("opened_uptime", Float, nullable=False),
+    Column("closed_at", Float),
+    Column("closed_by", Text),
+    Column("limit_bytes", Integer, nullable=False),
+    Column("reserve_bytes", Integer, nullable=False),
+    Index("one_open_day", "closed_at", unique=True, sqlite_where=Column("closed_at", Float).is_(None)),
+)
+
+#: The ledger: one row for each dump let out and each foreign file found in an export tree.
+link = Table(
+    "link",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("day", ForeignKey("day.number"), nullable=False),
+    Column("watch", Text, nullable=False),
+    Column("dump_id", ForeignKey("dump.id")),  # NULL: a foreign file
+    Column("vm", Text),
+    Column("export_name", FileName, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("bytes", Integer, nullable=False),  # charged
+    Column("state", Text, nullable=False),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("granted_at", Float, nullable=False),
+    Column("granted_boot", Text, nullable=False),
+    Column("granted_uptime", Float, nullable=False),
+    Column("linked_at", Float),
+    Column("linked_ctime_ns", Integer),  # of its files right after linking: a later atime is a read
+    Column("confirmed_at", Float),
+    Column("confirmed_by", Text),
+    Column("read_at", Float),  # the newest read seen
+    Column("ended_at", Float),  # when it stopped to be outstanding
+    Column("in_tree", Boolean, nullable=False),
+    Index("link_outstanding", "state", sqlite_where=Column("ended_at", Float).is_(None)),
+    Index("link_in_tree", "watch", "export_name", unique=True, sqlite_where=Column("in_tree", Boolean)),
+    Index("link_by_day", "day"),
+)
+
+#: One row for each sync that was announced or reported. ``watch`` NULL: all export trees.
+sync = Table(
+    "sync",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("watch", Text),
+    Column("sealed_at", Float),
+    Column("reported_at", Float),
+    Column("started_at", Float),
+    Column("day", Integer),
+    Column("evidence", Text, nullable=False, server_default=""),
+    Column("confirmed", Integer, nullable=False, server_default="0"),
+)
+
+sealed_link = Table(
+    "sealed_link",
+    metadata,
+    Column("sync_id", ForeignKey("sync.id", ondelete="CASCADE"), primary_key=True),
+    Column("link_id", ForeignKey("link.id"), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+#: Totals that only grow; they live here so that a restart loses none.
+counter = Table(
+    "counter",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("label", Text, primary_key=True),  # the value of its one label, '' without
+    Column("value", Integer, nullable=False),
+)
+
+watch_status = Table(
+    "watch_status",
+    metadata,
+    Column("watch", Text, primary_key=True),
+    Column("up", Boolean, nullable=False),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("last_scan_at", Float),
+    Column("last_scan_seconds", Float),
+)
+
+policy_pass = Table(
+    "pass",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("started_at", Float, nullable=False),
+    Column("finished_at", Float),
+    Column("day", Integer),
+    Column("granted", Integer, nullable=False, server_default="0"),
+    Column("granted_bytes", Integer, nullable=False, server_default="0"),
+    Column("held", Integer, nullable=False, server_default="0"),
+    Column("failures", Integer, nullable=False, server_default="0"),
+)

@@ -1,0 +1,82 @@
+"""Counters, watch folders' condition and passes: what the metrics and the history tell."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from tidegate.state.schema import counter, policy_pass, watch_status
+
+
+def count(connection: Connection, name: str, amount: int = 1, label: str = "") -> None:
+    """Adds to a counter."""
+    if amount == 0:
+        return
+    statement = upsert(counter).values(name=name, label=label, value=amount)
+    grown = statement.on_conflict_do_update(
+        index_elements=["name", "label"], set_={"value": counter.c.value + statement.excluded.value}
+    )
+    connection.execute(grown)
+
+
+def counters(connection: Connection) -> Mapping[str, Mapping[str, int]]:
+    """Name -> label -> value."""
+    found: dict[str, dict[str, int]] = {}
+    for name, label, value in connection.execute(select(counter.c.name, counter.c.label, counter.c.value)):
+        found.setdefault(name, {})[label] = value
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class WatchStatus:
+    """How a watch folder was when it was last looked at."""
+
+    watch: str
+    up: bool
+    detail: str
+    last_scan_at: float | None
+    last_scan_seconds: float | None
+
+
+def watch_statuses(connection: Connection) -> dict[str, WatchStatus]:
+    """Condition of every watch folder ever looked at, by name."""
+    rows = connection.execute(select(watch_status)).mappings()
+    return {row["watch"]: WatchStatus(**row) for row in rows}
+
+
+def set_watch_status(connection: Connection, watch: str, **values: Any) -> None:
+    """Updates the condition of one watch folder: ``up``, ``detail``, ``last_scan_at``, ``last_scan_seconds``."""
+    statement = upsert(watch_status).values(watch=watch, **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["watch"], set_=values))
+
+
+@dataclass(frozen=True, slots=True)
+class PassRow:
+    """One run of the policy. ``finished_at`` None: it runs, or was killed."""
+
+    id: int
+    started_at: float
+    finished_at: float | None
+    day: int | None
+    granted: int
+    granted_bytes: int
+    held: int
+    failures: int
+
+
+def start_pass(connection: Connection, now: float) -> int:
+    """Records that a pass begins and returns its id."""
+    return connection.execute(insert(policy_pass).values(started_at=now).returning(policy_pass.c.id)).scalar_one()
+
+
+def finish_pass(connection: Connection, pass_id: int, **values: Any) -> None:
+    """Records what a pass did."""
+    connection.execute(update(policy_pass).where(policy_pass.c.id == pass_id).values(**values))
+
+
+def last_passes(connection: Connection, limit: int) -> list[PassRow]:
+    """The newest passes, newest first."""
+    query = select(policy_pass).order_by(policy_pass.c.id.desc()).limit(limit)
+    return [PassRow(**row) for row in connection.execute(query).mappings()]

@@ -1,0 +1,86 @@
+"""VMs in the state: what is known of each besides its dumps."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from tidegate.state.schema import vm
+from tidegate.terms import Evidence
+
+#: Two dumps closer than this are one turn made twice, not a shorter period.
+_SAME_TURN_SECONDS = 3600.0
+#: How much the newest gap between two dumps counts in the learned period.
+_NEWEST_GAP_WEIGHT = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class VmRow:
+    """One row of the table ``vm``."""
+
+    name: str
+    backup_set: str | None
+    first_seen: float
+    period: float | None
+    last_dump_time: float | None
+    last_dump_bytes: int
+    last_result_at: float | None
+    last_dump_failed: bool
+    offsite_time: float | None
+    offsite_by: Evidence | None
+    offsite_dump_id: int | None
+    on_hold: bool
+    backing_off_until: float | None
+    retired_at: float | None
+
+
+_COLUMNS = [vm.c[name] for name in VmRow.__dataclass_fields__]
+
+
+def all_vms(connection: Connection) -> dict[str, VmRow]:
+    """Every VM that is not retired, by name, sorted."""
+    query = select(*_COLUMNS).where(vm.c.retired_at.is_(None)).order_by(vm.c.name)
+    return {row["name"]: _row(dict(row)) for row in connection.execute(query).mappings()}
+
+
+def one(connection: Connection, name: str) -> VmRow | None:
+    """The VM of this name, or None."""
+    row = connection.execute(select(*_COLUMNS).where(vm.c.name == name)).mappings().first()
+    return None if row is None else _row(dict(row))
+
+
+def _row(values: dict[str, Any]) -> VmRow:
+    by = values["offsite_by"]
+    return VmRow(**{**values, "offsite_by": None if by is None else Evidence(by)})
+
+
+def save(connection: Connection, rows: Iterable[VmRow]) -> None:
+    """Inserts or replaces rows."""
+    values = [{name: getattr(row, name) for name in VmRow.__dataclass_fields__} for row in rows]
+    if not values:
+        return
+    statement = insert(vm)
+    taken = {name: statement.excluded[name] for name in VmRow.__dataclass_fields__ if name != "name"}
+    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=taken), values)
+
+
+def change(connection: Connection, name: str, **values: Any) -> None:
+    """Updates one VM."""
+    connection.execute(update(vm).where(vm.c.name == name).values(**values))
+
+
+def new(name: str, backup_set: str | None, now: float) -> VmRow:
+    """A VM that is met for the first time."""
+    return VmRow(name, backup_set, now, None, None, 0, None, False, None, None, None, False, None, None)
+
+
+def learned_period(row: VmRow, dump_time: float) -> float | None:
+    """The period after a dump of ``dump_time``: the gaps smoothed, one turn made twice counted once."""
+    if row.last_dump_time is None:
+        return row.period
+    gap = dump_time - row.last_dump_time
+    if gap < _SAME_TURN_SECONDS:
+        return row.period
+    return gap if row.period is None else (1 - _NEWEST_GAP_WEIGHT) * row.period + _NEWEST_GAP_WEIGHT * gap
