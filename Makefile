@@ -1,0 +1,54 @@
+# Every target that `make` lists is supported. Recipes are one line; what needs more stands in bootstrap/.
+
+PYTHON ?= python3
+PREFIX ?= /opt/tidegate
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo run test lint format bench lock install clean ruff mypy import-linter pytest needs-python needs-demo needs-test
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: needs-demo .venv/built ## Ten days in a minute: real dumps, a real rsync, one limit
+	.venv/bin/python tests/demo/demo.py
+
+run: .venv/built ## Run the service here with config.toml, its files under var/
+	mkdir -p var/dumps && exec .venv/bin/tidegate watch
+
+test: needs-test lint pytest ## Lint, then run all tests
+
+lint: ruff mypy import-linter ## Check style, types and who may import whom
+
+format: .venv/built ## Lay the code out and mend what ruff can mend
+	.venv/bin/ruff check --fix-only --quiet . && .venv/bin/ruff format .
+
+bench: needs-demo .venv/built ## Measure, and write docs/BENCHMARKS.md anew
+	.venv/bin/python -m tests.bench
+
+lock: needs-python ## Make the lock files fit pyproject.toml (UPGRADE=--upgrade: newest versions)
+	bootstrap/lock $(PYTHON) $(UPGRADE)
+
+install: needs-python ## Install into PREFIX=/opt/tidegate: an environment of its own, one link in bin
+	bootstrap/install $(PYTHON) $(PREFIX)
+
+clean: ## Remove what make made; var/ stays
+	rm -rf .venv build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+ruff: .venv/built
+	.venv/bin/ruff check . && .venv/bin/ruff format --check .
+
+mypy: .venv/built
+	.venv/bin/mypy
+
+import-linter: .venv/built
+	.venv/bin/lint-imports --no-logo
+
+pytest: needs-test .venv/built
+	.venv/bin/pytest -n auto
+
+.venv/built: pyproject.toml requirements-dev.lock tidegate/__init__.py bootstrap/environment | needs-python
+	bootstrap/environment $(PYTHON) .venv
+
+needs-python needs-demo needs-test:
+	@bootstrap/machine $(PYTHON) $(@:needs-%=%)
