@@ -13,12 +13,16 @@ from tidegate.terms import OUTSTANDING_STATES, Evidence, LinkState
 
 @dataclass(frozen=True, slots=True)
 class DayRow:
-    """One row of the table ``day``; its number is its key, never a date."""
+    """One row of the table ``day``; its number is its key, never a date.
+
+    ``used_bytes`` is what the last pass counted: let out in this day and no longer outstanding.
+    """
 
     number: int
     opened: Instant
     limit_bytes: int
     reserve_bytes: int
+    used_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ def open_day(connection: Connection) -> DayRow | None:
     if row is None:
         return None
     opened = Instant(row["opened_at"], row["opened_boot"], row["opened_uptime"])
-    return DayRow(row["number"], opened, row["limit_bytes"], row["reserve_bytes"])
+    return DayRow(row["number"], opened, row["limit_bytes"], row["reserve_bytes"], row["used_bytes"])
 
 
 def add_day(connection: Connection, number: int, now: Instant, limit: int, reserve: int) -> DayRow:
@@ -122,6 +126,21 @@ def outstanding_bytes(connection: Connection) -> int:
     """What links not yet confirmed weigh."""
     total = select(func.coalesce(func.sum(link.c.bytes), 0)).where(link.c.ended_at.is_(None))
     return int(connection.execute(total).scalar_one())
+
+
+@dataclass(frozen=True, slots=True)
+class Outstanding:
+    """All links not yet confirmed. ``oldest`` is when the first of them was granted; None: there are none."""
+
+    links: int
+    bytes: int
+    oldest: float | None
+
+
+def outstanding_total(connection: Connection) -> Outstanding:
+    """How many links are outstanding, what they weigh and since when."""
+    total = select(func.count(), func.coalesce(func.sum(link.c.bytes), 0), func.min(link.c.granted_at))
+    return Outstanding(*connection.execute(total.where(link.c.ended_at.is_(None))).one())
 
 
 def grant(connection: Connection, rows: Sequence[dict[str, Any]], now: Instant) -> list[int]:

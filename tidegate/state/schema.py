@@ -58,6 +58,7 @@ vm = Table(
     Column("on_hold", Boolean, nullable=False, server_default="0"),
     Column("backing_off_until", Float),
     Column("retired_at", Float),
+    Column("target", Float),  # seconds of off-site age to stay under, as the last pass worked it out
 )
 
 dump = Table(
@@ -111,6 +112,7 @@ day = Table(
     Column("closed_by", Text),
     Column("limit_bytes", Integer, nullable=False),
     Column("reserve_bytes", Integer, nullable=False),
+    Column("used_bytes", Integer, nullable=False, server_default="0"),  # as the last pass counted it
     Index("one_open_day", "closed_at", unique=True, sqlite_where=Column("closed_at", Float).is_(None)),
 )
 
@@ -182,6 +184,15 @@ watch_status = Table(
     Column("detail", Text, nullable=False, server_default=""),
     Column("last_scan_at", Float),
     Column("last_scan_seconds", Float),
+)
+
+#: What the last pass left waiting, for those who show it and cannot ask the planner. No row: nothing waits.
+waiting_tally = Table(
+    "waiting",
+    metadata,
+    Column("reason", Text, primary_key=True),
+    Column("dumps", Integer, nullable=False),
+    Column("bytes", Integer, nullable=False),
 )
 
 policy_pass = Table(

@@ -1,13 +1,14 @@
-"""Counters, watch folders' condition and passes: what the metrics and the history tell."""
+"""Counters, watch folders' condition, what waits, and passes: what the metrics and the history tell."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from tidegate.state.schema import counter, policy_pass, watch_status
+from tidegate.state.schema import counter, policy_pass, waiting_tally, watch_status
+from tidegate.terms import Reason
 
 
 def count(connection: Connection, name: str, amount: int = 1, label: str = "") -> None:
@@ -52,6 +53,20 @@ def set_watch_status(connection: Connection, watch: str, **values: Any) -> None:
     connection.execute(statement.on_conflict_do_update(index_elements=["watch"], set_=values))
 
 
+def set_waiting(connection: Connection, tally: Mapping[Reason, tuple[int, int]]) -> None:
+    """Replaces what is told of the dumps that wait: reason -> (dumps, bytes)."""
+    connection.execute(delete(waiting_tally))
+    rows = [{"reason": reason, "dumps": dumps, "bytes": size} for reason, (dumps, size) in tally.items()]
+    if rows:
+        connection.execute(insert(waiting_tally), rows)
+
+
+def waiting(connection: Connection) -> dict[Reason, tuple[int, int]]:
+    """What the last pass left waiting: reason -> (dumps, bytes)."""
+    rows = connection.execute(select(waiting_tally.c.reason, waiting_tally.c.dumps, waiting_tally.c.bytes))
+    return {Reason(reason): (dumps, size) for reason, dumps, size in rows}
+
+
 @dataclass(frozen=True, slots=True)
 class PassRow:
     """One run of the policy. ``finished_at`` None: it runs, or was killed."""
@@ -80,3 +95,10 @@ def last_passes(connection: Connection, limit: int) -> list[PassRow]:
     """The newest passes, newest first."""
     query = select(policy_pass).order_by(policy_pass.c.id.desc()).limit(limit)
     return [PassRow(**row) for row in connection.execute(query).mappings()]
+
+
+def pass_times(connection: Connection) -> tuple[float | None, float | None]:
+    """When the newest pass started and when one last ran to its end; None each before the first."""
+    times = select(func.max(policy_pass.c.started_at), func.max(policy_pass.c.finished_at))
+    started, finished = connection.execute(times).one()
+    return started, finished

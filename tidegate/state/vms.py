@@ -1,10 +1,10 @@
 """VMs in the state: what is known of each besides its dumps."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from tidegate.state.schema import vm
@@ -18,7 +18,7 @@ _NEWEST_GAP_WEIGHT = 0.3
 
 @dataclass(frozen=True, slots=True)
 class VmRow:
-    """One row of the table ``vm``."""
+    """One row of the table ``vm``. ``target`` None: no pass has looked at this VM yet."""
 
     name: str
     backup_set: str | None
@@ -34,6 +34,7 @@ class VmRow:
     on_hold: bool
     backing_off_until: float | None
     retired_at: float | None
+    target: float | None
 
 
 _COLUMNS = [vm.c[name] for name in VmRow.__dataclass_fields__]
@@ -71,9 +72,17 @@ def change(connection: Connection, name: str, **values: Any) -> None:
     connection.execute(update(vm).where(vm.c.name == name).values(**values))
 
 
+def set_targets(connection: Connection, targets: Mapping[str, float]) -> None:
+    """Records the off-site age, in seconds, that each of these VMs is meant to stay under."""
+    parameters = [{"row_name": name, "row_target": target} for name, target in targets.items()]
+    if parameters:
+        statement = update(vm).where(vm.c.name == bindparam("row_name"))
+        connection.execute(statement.values(target=bindparam("row_target")), parameters)
+
+
 def new(name: str, backup_set: str | None, now: float) -> VmRow:
     """A VM that is met for the first time."""
-    return VmRow(name, backup_set, now, None, None, 0, None, False, None, None, None, False, None, None)
+    return VmRow(name, backup_set, now, None, None, 0, None, False, None, None, None, False, None, None, None)
 
 
 def learned_period(row: VmRow, dump_time: float) -> float | None:
