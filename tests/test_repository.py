@@ -164,12 +164,12 @@ def test_make_alone_prints_the_targets() -> None:
 
 
 class Machine:
-    """A machine that is not Debian and where one is not root, made of a PATH with few programs in it."""
+    """A machine where one is not root, made of a PATH with few programs in it."""
 
     def __init__(self, folder: Path) -> None:
         self.bin = folder / "bin"
         self.bin.mkdir()
-        for name in ("basename", "dirname"):
+        for name in ("basename", "dirname", "mkdir", "mktemp", "rm"):
             (self.bin / name).symlink_to(shutil.which(name) or name)
         self.program("id", "echo 1000")
         self.program("python3", f'exec {sys.executable} "$@"')
@@ -184,6 +184,16 @@ class Machine:
         path = self.bin / name
         path.write_text(f"#!/bin/sh\n{body}\n")
         path.chmod(0o755)
+
+    def lacks(self, *names: str) -> None:
+        """Takes programs off the machine; ``ensurepip`` is taken out of its Python."""
+        for name in names:
+            if name == "ensurepip":
+                self.program(
+                    "python3", f'case "$2" in *ensurepip*) exit 1 ;; esac; exec {sys.executable} "$@"'
+                )
+            else:
+                (self.bin / name).unlink()
 
     def asked_for(self, purpose: str) -> tuple[int, str]:
         """The exit code and the words of ``bootstrap/machine`` for one purpose."""
@@ -209,9 +219,8 @@ def test_a_machine_that_has_everything_is_left_alone(machine: Machine) -> None:
 
 def test_what_is_missing_is_said_in_one_sentence_with_the_way_to_get_it(machine: Machine) -> None:
     """All that the target needs, at once: nobody should come back three times."""
-    (machine.bin / "rsync").unlink()
-    (machine.bin / "promtool").unlink()
-    machine.program("python3", f'case "$2" in *ensurepip*) exit 1 ;; esac; exec {sys.executable} "$@"')
+    machine.program("apt-get", "exit 100")
+    machine.lacks("ensurepip", "rsync", "promtool")
     assert machine.asked_for("test") == (
         1,
         "tidegate: missing on this machine: python3-venv rsync promtool; run `apt-get update && apt-get"
@@ -219,11 +228,30 @@ def test_what_is_missing_is_said_in_one_sentence_with_the_way_to_get_it(machine:
     )
 
 
+def test_promtool_is_not_asked_for_as_a_package_that_brings_a_service(machine: Machine) -> None:
+    """With apt-get's lists up to date it is fetched without root; so that is all that is asked for."""
+    machine.program("apt-get", "exit 100")
+    machine.lacks("promtool")
+    code, said = machine.asked_for("test")
+    assert code == 1
+    assert said.endswith("missing on this machine: promtool; run `apt-get update` as root, then try again.\n")
+
+
+def test_a_machine_without_apt_is_told_the_names_that_debian_uses(machine: Machine) -> None:
+    """Other systems ship the same programs: the sentence does not send their admin to apt-get."""
+    machine.lacks("rsync", "promtool")
+    assert machine.asked_for("test") == (
+        1,
+        "tidegate: missing on this machine: rsync promtool; install what Debian calls rsync prometheus,"
+        " then try again.\n",
+    )
+
+
 def test_a_target_asks_only_for_what_it_needs(machine: Machine) -> None:
     """The demo needs no promtool, and an installation no rsync."""
-    (machine.bin / "promtool").unlink()
+    machine.lacks("promtool")
     assert machine.asked_for("demo") == (0, "")
-    (machine.bin / "rsync").unlink()
+    machine.lacks("rsync")
     assert machine.asked_for("python") == (0, "")
 
 
