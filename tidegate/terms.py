@@ -38,8 +38,16 @@ class LinkState(StrEnum):
     VOID = "void"  # proven never to have stood: its charge was given back
 
 
-#: A link in one of these states may still cost traffic: it counts against every day's allowance.
-OUTSTANDING_STATES = frozenset({LinkState.GRANTED, LinkState.LINKED})
+class MarkerResult(StrEnum):
+    """What came of looking at the markers of one dump, where something new was said."""
+
+    RECORDED = "recorded"  # a dump that may leave
+    REPEATED = "repeated"  # a new marker over a dump that is recorded already
+    FAILED = "failed"
+    RUNNING = "running"
+    BAD = "bad"
+    HINDERED = "hindered"  # the dump is not what its marker spoke of
+    WITHDRAWN = "withdrawn"  # the marker of a dump not yet let out was removed
 
 
 class Reason(StrEnum):

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, func, insert, select, update
 
 from tidegate.identity import Identity, Member
 from tidegate.state.schema import dump, member
@@ -40,6 +40,12 @@ class DumpRow:
 
 
 _COLUMNS = [dump.c[name] for name in DumpRow.__dataclass_fields__]
+
+_RANKED = select(
+    dump.c.id,
+    func.row_number().over(partition_by=dump.c.vm, order_by=(dump.c.dump_time.desc(), dump.c.id.desc())).label("rank"),
+).subquery()
+_NEWEST = select(*_COLUMNS).join(_RANKED, dump.c.id == _RANKED.c.id).where(_RANKED.c.rank == 1)
 
 
 def _row(row: RowMapping) -> DumpRow:
@@ -82,6 +88,20 @@ def of_vm(connection: Connection, vm: str, limit: int) -> list[DumpRow]:
     return _rows(connection, query.limit(limit))
 
 
+def newest_of_each(connection: Connection) -> dict[str, DumpRow]:
+    """VM -> its newest dump, ended or not."""
+    return {row.vm: row for row in _rows(connection, _NEWEST) if row.vm is not None}
+
+
+def pending_by_fingerprint(connection: Connection, watch: str, fingerprint: str) -> DumpRow | None:
+    """The dump that waits and is made of exactly these files."""
+    query = select(*_COLUMNS).where(
+        dump.c.watch == watch, dump.c.fingerprint == fingerprint, dump.c.state == DumpState.PENDING
+    )
+    rows = _rows(connection, query)
+    return rows[0] if rows else None
+
+
 def with_ended_markers(connection: Connection) -> list[DumpRow]:
     """Dumps that have their end while their markers may still stand."""
     return _rows(connection, select(*_COLUMNS).where(dump.c.marker_standing, dump.c.ended_at.is_not(None)))
@@ -99,7 +119,7 @@ def standing_markers(connection: Connection, watch: str) -> dict[str, tuple[str,
 
 def add(connection: Connection, values: dict[str, Any]) -> int:
     """Inserts one row and returns its id."""
-    return connection.execute(insert(dump).values(**values).returning(dump.c.id)).scalar_one()
+    return int(connection.execute(insert(dump).values(**values).returning(dump.c.id)).scalar_one())
 
 
 def add_many(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
@@ -129,7 +149,13 @@ def set_members(connection: Connection, dump_id: int, identity: Identity) -> Non
     """Records the files of a dump that is a folder."""
     connection.execute(delete(member).where(member.c.dump_id == dump_id))
     rows = [
-        {"dump_id": dump_id, "name": one.name, "inode": one.inode, "size": one.size, "mtime_ns": one.mtime_ns}
+        {
+            "dump_id": dump_id,
+            "name": one.name,
+            "inode": _signed(one.inode),
+            "size": one.size,
+            "mtime_ns": one.mtime_ns,
+        }
         for one in identity.members
     ]
     if identity.is_folder and rows:
@@ -142,7 +168,13 @@ def identity_of(connection: Connection, row: DumpRow) -> Identity:
         return file_identity(row.fingerprint)
     query = select(member.c.name, member.c.inode, member.c.size, member.c.mtime_ns)
     rows = connection.execute(query.where(member.c.dump_id == row.id).order_by(member.c.name))
-    return Identity(True, tuple(sorted((Member(*values) for values in rows), key=lambda one: one.name)))
+    members = (Member(name, inode % (1 << 64), size, mtime_ns) for name, inode, size, mtime_ns in rows)
+    return Identity(True, tuple(sorted(members, key=lambda one: one.name)))
+
+
+def _signed(inode: int) -> int:
+    """As SQLite can hold it: some filesystems use all of the 64 bits."""
+    return inode - (1 << 64) if inode >= 1 << 63 else inode
 
 
 def file_identity(fingerprint: str) -> Identity:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, RowMapping, Select, bindparam, func, insert, 
 
 from tidegate.clock import Instant
 from tidegate.state.schema import day, link, sealed_link, sync
-from tidegate.terms import OUTSTANDING_STATES, Evidence, LinkState
+from tidegate.terms import Evidence, LinkState
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +122,6 @@ def recent_ended(connection: Connection, since_day: int) -> list[LinkRow]:
     return _links(connection, query)
 
 
-def outstanding_bytes(connection: Connection) -> int:
-    """What links not yet confirmed weigh."""
-    total = select(func.coalesce(func.sum(link.c.bytes), 0)).where(link.c.ended_at.is_(None))
-    return int(connection.execute(total).scalar_one())
-
-
 @dataclass(frozen=True, slots=True)
 class Outstanding:
     """All links not yet confirmed. ``oldest`` is when the first of them was granted; None: there are none."""
@@ -141,6 +135,13 @@ def outstanding_total(connection: Connection) -> Outstanding:
     """How many links are outstanding, what they weigh and since when."""
     total = select(func.count(), func.coalesce(func.sum(link.c.bytes), 0), func.min(link.c.granted_at))
     return Outstanding(*connection.execute(total.where(link.c.ended_at.is_(None))).one())
+
+
+def last_read(connection: Connection, since: float) -> float | None:
+    """The newest read of any link after ``since``."""
+    query = select(func.max(link.c.read_at)).where(link.c.read_at > since)
+    newest: float | None = connection.execute(query).scalar_one()
+    return newest
 
 
 def grant(connection: Connection, rows: Sequence[dict[str, Any]], now: Instant) -> list[int]:
@@ -180,11 +181,6 @@ def set_linked(connection: Connection, ctimes: Iterable[tuple[int, int]], now: f
         connection.execute(statement, parameters)
 
 
-def is_outstanding(row: LinkRow) -> bool:
-    """True while this link counts against every day's allowance."""
-    return row.state in OUTSTANDING_STATES
-
-
 # --- syncs
 
 
@@ -207,7 +203,7 @@ _SYNC = [sync.c[name] for name in SyncRow.__dataclass_fields__]
 
 def add_sync(connection: Connection, **values: Any) -> int:
     """Inserts a sync and returns its id."""
-    return connection.execute(insert(sync).values(**values).returning(sync.c.id)).scalar_one()
+    return int(connection.execute(insert(sync).values(**values).returning(sync.c.id)).scalar_one())
 
 
 def change_sync(connection: Connection, sync_id: int, **values: Any) -> None:

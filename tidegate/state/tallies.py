@@ -83,7 +83,7 @@ class PassRow:
 
 def start_pass(connection: Connection, now: float) -> int:
     """Records that a pass begins and returns its id."""
-    return connection.execute(insert(policy_pass).values(started_at=now).returning(policy_pass.c.id)).scalar_one()
+    return int(connection.execute(insert(policy_pass).values(started_at=now).returning(policy_pass.c.id)).scalar_one())
 
 
 def finish_pass(connection: Connection, pass_id: int, **values: Any) -> None:

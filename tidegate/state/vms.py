@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from tidegate.state.schema import vm
+from tidegate.state.dumps import batches
+from tidegate.state.schema import dump, link, vm
 from tidegate.terms import Evidence
 
 #: Two dumps closer than this are one turn made twice, not a shorter period.
@@ -50,6 +51,23 @@ def one(connection: Connection, name: str) -> VmRow | None:
     """The VM of this name, or None."""
     row = connection.execute(select(*_COLUMNS).where(vm.c.name == name)).mappings().first()
     return None if row is None else _row(dict(row))
+
+
+def by_names(connection: Connection, names: Collection[str]) -> dict[str, VmRow]:
+    """VMs by name, retired ones too."""
+    found: dict[str, VmRow] = {}
+    for batch in batches(sorted(names)):
+        for row in connection.execute(select(*_COLUMNS).where(vm.c.name.in_(batch))).mappings():
+            found[row["name"]] = _row(dict(row))
+    return found
+
+
+def forget_unused(connection: Connection, names: Collection[str]) -> None:
+    """Removes those of these VMs that have no dump, no link and no copy: names that were a mistake."""
+    unused = vm.c.offsite_time.is_(None) & ~exists().where(dump.c.vm == vm.c.name)
+    unused &= ~exists().where(link.c.vm == vm.c.name)
+    for batch in batches(sorted(names)):
+        connection.execute(delete(vm).where(vm.c.name.in_(batch), unused))
 
 
 def _row(values: dict[str, Any]) -> VmRow:

@@ -1,0 +1,91 @@
+"""The admin's word: hold, release, retire, and copies that are at the storage already."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from policy import confirmation, passes, syncs
+from tidegate.clock import Clock
+from tidegate.config.model import Config
+from tidegate.errors import UsageError
+from tidegate.state import dumps, ledger, vms
+from tidegate.state.door import State
+from tidegate.state.vms import VmRow
+from tidegate.terms import DumpState, Evidence, LinkState
+
+
+def hold(config: Config, state: State, clock: Clock, vm: str, *, wait: float) -> bool:
+    """No dump of ``vm`` leaves until it is released. Takes an unread link back and tells whether it did."""
+    with state.pass_lock(wait=wait):
+        now = clock.now()
+        syncs.settle(config, state, now)  # what was read by now is confirmed first
+        with state.write() as connection:
+            _known(connection, vm)
+            vms.change(connection, vm, on_hold=True)
+            taken_back = _take_back(connection, vm)
+        passes.take_out(config, state, now)
+        return taken_back
+
+
+def release(state: State, vm: str) -> None:
+    """Ends a hold."""
+    with state.write() as connection:
+        _known(connection, vm)
+        vms.change(connection, vm, on_hold=False)
+
+
+def retire(config: Config, state: State, clock: Clock, vm: str, *, wait: float) -> None:
+    """Ends a VM's life: its link goes, its waiting dumps have their end, its series vanish."""
+    with state.pass_lock(wait=wait):
+        now = clock.now()
+        with state.write() as connection:
+            _known(connection, vm)
+            _take_back(connection, vm)
+            waiting = [row.id for row in dumps.without_end(connection) if row.vm == vm]
+            dumps.change_many(
+                connection, waiting, state=DumpState.REVOKED, reason=None, detail="its VM was retired", ended_at=now.wall
+            )
+            vms.change(connection, vm, retired_at=now.wall, on_hold=False)
+        passes.take_out(config, state, now)
+
+
+def mark_sent(config: Config, state: State, clock: Clock, copies: Mapping[str, float]) -> list[str]:
+    """Records copies that the storage has already: VM -> dump time. Returns the VMs that became fresher.
+
+    A VM that is not known yet becomes known: it alerts when it grows stale.
+    """
+    now = clock.now().wall
+    fresher = []
+    with state.write() as connection:
+        known = vms.all_vms(connection)
+        for name, dump_time in sorted(copies.items()):
+            if dump_time > now:
+                raise UsageError(f"mark-sent: {name}: a dump time in the future cannot be off-site")
+            backup_set = config.backup_set_of(name)
+            vm = known.get(name) or vms.new(name, backup_set.name if backup_set else None, now)
+            if vm.offsite_time is None or vm.offsite_time < dump_time:
+                fresher.append(_sent(vm, dump_time))
+        vms.save(connection, fresher)
+        confirmation.end_older(connection, {vm.name: vm.offsite_time or 0 for vm in fresher}, now)
+    return [vm.name for vm in fresher]
+
+
+def _sent(vm: VmRow, dump_time: float) -> VmRow:
+    return replace(vm, offsite_time=dump_time, offsite_by=Evidence.MARK_SENT, offsite_dump_id=None)
+
+
+def _known(connection: Connection, name: str) -> VmRow:
+    vm = vms.all_vms(connection).get(name)
+    if vm is None:
+        raise UsageError(f"no VM named {name!r} is known; `tidegate status` lists them")
+    return vm
+
+
+def _take_back(connection: Connection, vm: str) -> bool:
+    """Records that the outstanding links of a VM go; the dump waits again."""
+    links = [link for link in ledger.outstanding(connection) if link.vm == vm]
+    ledger.change_links(connection, [link.id for link in links], state=LinkState.REVOKED)
+    ids = [link.dump_id for link in links if link.dump_id is not None]
+    dumps.change_many(connection, ids, state=DumpState.PENDING, reason=None, detail="")
+    return bool(links)

@@ -1,0 +1,137 @@
+"""Taking over from a script that links into the export tree by itself."""
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from policy import confirmation, days, passes, trees
+from policy.links import ExportTree
+from tidegate.clock import Clock, Instant
+from tidegate.config.model import Config, WatchFolder
+from tidegate.identity import Identity
+from tidegate.markers.format import BadMarker
+from tidegate.markers.vm_name import vm_of
+from tidegate.names import printable
+from tidegate.state import dumps, ledger, vms
+from tidegate.state.door import State
+from tidegate.state.ledger import LinkRow
+from tidegate.terms import DumpState, Evidence, LinkState
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """One entry of an export tree. ``vm`` None: it could not be adopted, and ``note`` says why."""
+
+    name: str
+    vm: str | None
+    bytes: int
+    dump_time: float | None
+    note: str = ""
+
+
+def adopt(config: Config, state: State, clock: Clock, *, sent: bool, wait: float) -> list[Adopted]:
+    """Makes every entry of the export trees that no row of the ledger explains an outstanding link of its VM.
+
+    With ``sent`` the storage has them already: they are confirmed at once. Charges what was not charged yet.
+    """
+    with state.pass_lock(wait=wait):
+        now = clock.now()
+        with state.read() as connection:
+            look = trees.look(connection, config)
+        with state.write() as connection:
+            day = days.current(connection, config, now)
+            trees.settle(connection, day.number, look, now)
+            foreign = [link for link in ledger.in_tree(connection) if link.dump_id is None]
+            inodes = {watch.name: _inodes(watch) for watch in config.watches} if foreign else {}
+            adopted = [_adopt(connection, config, link, inodes[link.watch], now) for link in foreign]
+            if sent:
+                names = {one.name for one in adopted if one.vm is not None}
+                links = [one for one in ledger.outstanding(connection) if one.export_name in names]
+                confirmation.confirm(connection, links, Evidence.MARK_SENT, now.wall)
+        passes.take_out(config, state, now)
+        return adopted
+
+
+def _adopt(
+    connection: Connection, config: Config, link: LinkRow, inodes: Mapping[int, str], now: Instant
+) -> Adopted:
+    watch = config.watch(link.watch)
+    identity = ExportTree(watch.export).entries().get(link.export_name)
+    if identity is None:
+        return Adopted(printable(link.export_name), None, link.bytes, None, "it cannot be looked at")
+    path = _path_in(inodes, identity) or link.export_name
+    try:
+        vm = vm_of(path, watch.vm_pattern)
+    except BadMarker as error:
+        return Adopted(printable(link.export_name), None, link.bytes, None, str(error))
+    dump_time = identity.newest_mtime_ns / 1e9
+    dump_id = _record_dump(connection, config, link, identity, path, vm, dump_time, now)
+    ledger.change_link(connection, link.id, dump_id=dump_id, vm=vm)
+    if link.confirmed_by is not None:  # it left, and was confirmed, before it was known whose it is
+        confirmation.freshen(connection, [dump_id], link.confirmed_by, now.wall)
+    return Adopted(printable(link.export_name), vm, identity.bytes, dump_time)
+
+
+def _record_dump(
+    connection: Connection,
+    config: Config,
+    link: LinkRow,
+    identity: Identity,
+    path: str,
+    vm: str,
+    dump_time: float,
+    now: Instant,
+) -> int:
+    backup_set = config.backup_set_of(vm)
+    if vm not in vms.all_vms(connection):
+        row = vms.new(vm, backup_set.name if backup_set else None, now.wall)
+        vms.save(connection, [row])
+    waits = link.state is LinkState.LINKED
+    dump_id = dumps.add(
+        connection,
+        {
+            "watch": link.watch,
+            "path": path,
+            "fingerprint": identity.fingerprint,
+            "is_folder": identity.is_folder,
+            "bytes": identity.bytes,
+            "vm": vm,
+            "backup_set": backup_set.name if backup_set else None,
+            "state": DumpState.LINKED if waits else DumpState.CONFIRMED,
+            "dump_time": dump_time,
+            "recorded_at": now.wall,
+            "ended_at": None if waits else now.wall,
+            "signature": "",
+            "marker_standing": False,
+        },
+    )
+    dumps.set_members(connection, dump_id, identity)
+    vm_row = vms.all_vms(connection)[vm]
+    if vm_row.last_dump_time is None or vm_row.last_dump_time < dump_time:
+        vms.change(connection, vm, last_dump_time=dump_time, last_dump_bytes=identity.bytes, last_result_at=dump_time)
+    return dump_id
+
+
+def _path_in(inodes: Mapping[int, str], identity: Identity) -> str | None:
+    """Where the dump stands under its own name: found by the inode of any of its files."""
+    for member in identity.members:
+        path = inodes.get(member.inode)
+        if path is not None and path.endswith(member.name):
+            return path.removesuffix(member.name).rstrip("/") if identity.is_folder else path
+    return None
+
+
+def _inodes(watch: WatchFolder) -> dict[int, str]:
+    """Inode -> path relative to the watch folder, of every plain file outside dot folders."""
+    found: dict[int, str] = {}
+    for parent, folders, names in os.walk(watch.path):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = os.path.join(parent, name)  # noqa: PTH118 - names may be no text, and there may be very many
+            status = os.lstat(path)
+            if stat.S_ISREG(status.st_mode):
+                found.setdefault(status.st_ino, os.path.relpath(path, watch.path))
+    return found

@@ -1,0 +1,104 @@
+"""The open day and its account. The rules are the planner's; here they meet the state."""
+
+import logging
+from collections.abc import Iterable
+
+from sqlalchemy import Connection
+
+from policy.planner import day as rules
+from policy.planner.records import Allowance
+from tidegate.clock import Instant
+from tidegate.config.model import Config
+from tidegate.state import ledger
+from tidegate.state.ledger import DayRow, LinkRow
+from tidegate.terms import DayEnd, Evidence
+
+log = logging.getLogger("tidegate.policy")
+
+
+def current(connection: Connection, config: Config, now: Instant) -> DayRow:
+    """The open day, after the one before was closed if it is over. The first call ever opens day 1."""
+    day = ledger.open_day(connection)
+    if day is None:
+        return _open(connection, config, 1, now)
+    day = _mend(connection, day, now)
+    if not rules.is_over(_facts(connection, config, day, now), _rules(config), now.wall):
+        return day
+    presume(connection, config, now)
+    ledger.change_day(connection, day.number, closed_at=now.wall, closed_by=config.day.ends)
+    return _open(connection, config, day.number + 1, now)
+
+
+def presume(connection: Connection, config: Config, now: Instant) -> None:
+    """At a day's end, with ``confirm = "presumed"``: links old enough are held to have arrived."""
+    if config.offsite.confirm is not Evidence.PRESUMED:
+        return
+    from policy import confirmation  # noqa: PLC0415 - a day's end confirms, and a confirmation asks for the day
+
+    since_end = now.wall - rules.last_boundary(_rules(config), now.wall)
+    ripe = [
+        link
+        for link in ledger.outstanding(connection)
+        if link.in_tree and now.elapsed_since(link.granted) - since_end >= rules.PRESUMED_AFTER
+    ]
+    confirmation.confirm(connection, ripe, Evidence.PRESUMED, now.wall)
+
+
+def account(connection: Connection, config: Config, day: DayRow, now: Instant) -> Allowance:
+    """The day's account in bytes (DESIGN 6): limit, reserve, outstanding of whatever day, used in this one."""
+    return Allowance(
+        limit=day.limit_bytes,
+        reserve=day.reserve_bytes,
+        outstanding=ledger.outstanding_total(connection).bytes,
+        used=_used(ledger.recent_ended(connection, _first_day_that_counts(day)), config.day.ends, day, now),
+    )
+
+
+def _used(links: Iterable[LinkRow], ends: DayEnd, day: DayRow, now: Instant) -> int:
+    return sum(
+        link.bytes
+        for link in links
+        if rules.counts_as_used(link.day, day.number, now.elapsed_since(link.granted), ends)
+    )
+
+
+def _first_day_that_counts(day: DayRow) -> int:
+    # With `ends = "at"` what was let out in the last 20 hours counts too; no more than three days can touch those.
+    return day.number - 3
+
+
+def _open(connection: Connection, config: Config, number: int, now: Instant) -> DayRow:
+    return ledger.add_day(connection, number, now, config.limit.daily, config.limit.reserve)
+
+
+def _mend(connection: Connection, day: DayRow, now: Instant) -> DayRow:
+    opened, wrong = rules.mend_stamp(day.opened.wall, now.wall)
+    if not wrong:
+        return day
+    log.warning("day %d was opened in the future: the clock was wrong; it counts as opened now", day.number)
+    ledger.change_day(
+        connection, day.number, opened_at=now.wall, opened_boot=now.boot_id, opened_uptime=now.uptime
+    )
+    return DayRow(day.number, Instant(opened, now.boot_id, now.uptime), day.limit_bytes, day.reserve_bytes)
+
+
+def _facts(connection: Connection, config: Config, day: DayRow, now: Instant) -> rules.OpenDay:
+    reads_count = config.offsite.confirm is Evidence.READ
+    return rules.OpenDay(
+        number=day.number,
+        age=now.elapsed_since(day.opened),
+        opened_wall=day.opened.wall,
+        sync_reported=_all_reported(connection, config, day),
+        last_read=ledger.last_read(connection, since=day.opened.wall) if reads_count else None,
+    )
+
+
+def _rules(config: Config) -> rules.DayRules:
+    settings = config.day
+    return rules.DayRules(settings.ends, settings.at_least, settings.quiet, settings.at, settings.timezone)
+
+
+def _all_reported(connection: Connection, config: Config, day: DayRow) -> bool:
+    """True when every export tree was reported since the day was opened."""
+    reported = {one.watch for one in ledger.reports(connection, since_day=day.number)}
+    return None in reported or {watch.name for watch in config.watches} <= reported

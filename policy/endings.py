@@ -1,0 +1,108 @@
+"""When a dump has its end, its markers go: they are the queue, and what is done must not stand in it.
+
+Recorded before removed: a row that has its end and still claims a standing marker is what the next pass tries again.
+"""
+
+import ctypes
+import errno
+import logging
+import os
+
+from sqlalchemy import Connection
+
+from tidegate import trace
+from tidegate.config.model import Config
+from tidegate.identity import open_folder
+from tidegate.markers import format as markers
+from tidegate.names import printable
+from tidegate.state import dumps
+from tidegate.state.door import State
+from tidegate.state.dumps import DumpRow
+from tidegate.terms import DumpState
+
+log = logging.getLogger("tidegate.policy")
+
+_RENAME_NOREPLACE = 1
+
+
+def end_displaced(connection: Connection, now: float) -> None:
+    """Gives their end to failed dumps of VMs dumped again since, and to dumps whose name a later one has taken."""
+    rows = dumps.without_end(connection)
+    latest = {(row.watch, row.path): row.id for row in rows}  # ids ascend
+    newest_good: dict[str, float] = {}
+    for row in rows:
+        if row.vm is not None and row.state in (DumpState.PENDING, DumpState.GRANTED, DumpState.LINKED):
+            if row.fingerprint and row.reason is None:
+                newest_good[row.vm] = max(row.dump_time, newest_good.get(row.vm, row.dump_time))
+    ended = [
+        row.id
+        for row in rows
+        if (row.state is DumpState.FAILED and newest_good.get(row.vm or "", 0) > row.dump_time)
+        or (row.state is DumpState.CHANGED and latest[row.watch, row.path] != row.id)
+    ]
+    dumps.change_many(connection, ended, state=DumpState.SUPERSEDED, reason=None, ended_at=now)
+
+
+def remove_markers(config: Config, state: State) -> int:
+    """Removes the markers of dumps that have their end. Returns how many dumps were cleared."""
+    if not config.remove_markers:
+        return 0
+    with state.read() as connection:
+        rows = dumps.with_ended_markers(connection)
+    cleared = [row for row in rows if _clear(config, row)]
+    if cleared:
+        with state.write() as connection:
+            dumps.change_many(connection, [row.id for row in cleared], marker_standing=False)
+    return len(cleared)
+
+
+def _clear(config: Config, row: DumpRow) -> bool:
+    """True when no marker of this dump stands any more, or the ones that stand speak of a later dump."""
+    folder, _, name = row.path.rpartition("/")
+    try:
+        watch = config.watch(row.watch)
+        with open_folder(watch.path, *filter(None, folder.split("/"))) as descriptor:
+            for kind in markers.MarkerKind:  # a pass that was killed in _remove left it aside
+                _put_back(descriptor, markers.marker_name(name, kind))
+            standing = markers.look_at_all(descriptor, name)
+            if markers.signature(standing) == row.signature:
+                return all([_remove(descriptor, name, marker) for marker in standing])
+            return True
+    except KeyError:  # the watch folder is no longer configured
+        return False
+    except FileNotFoundError:
+        return config.watch(row.watch).path.is_dir()  # its folder is gone, and with it the marker
+    except OSError as error:
+        log.warning("%s: its marker cannot be removed: %s", printable(row.path), error.strerror)
+        return False
+
+
+def _aside(marker: str) -> str:
+    return f".{marker}.ended"
+
+
+def _remove(folder: int, dump: str, marker: markers.MarkerFile) -> bool:
+    """Moves a marker aside, looks whether it is still the one that was read, and only then unlinks it.
+
+    A script may touch the marker for its next dump between the look and the unlink: that one is put back.
+    """
+    name = markers.marker_name(dump, marker.kind)
+    os.rename(name, _aside(name), src_dir_fd=folder, dst_dir_fd=folder)
+    trace.point("marker aside")
+    status = os.stat(_aside(name), dir_fd=folder, follow_symlinks=False)
+    if (status.st_ino, status.st_mtime_ns) == (marker.inode, marker.mtime_ns):
+        os.unlink(_aside(name), dir_fd=folder)
+    else:
+        _put_back(folder, name)
+    return True
+
+
+def _put_back(folder: int, name: str) -> None:
+    """Renames the marker back unless a newer one has taken the name: then the one aside has had its use."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.renameat2(folder, os.fsencode(_aside(name)), folder, os.fsencode(name), _RENAME_NOREPLACE) == 0:
+        return
+    if ctypes.get_errno() == errno.EEXIST:
+        os.unlink(_aside(name), dir_fd=folder)
+    elif ctypes.get_errno() not in (errno.ENOENT, errno.ENAMETOOLONG):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

@@ -1,0 +1,151 @@
+"""From the state to the plain facts that a decision is made of."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from policy.planner.records import Dump, Rules, Vm
+from tidegate.config.model import Config
+from tidegate.markers.vm_name import export_name, stem
+from tidegate.names import printable
+from tidegate.state import dumps, ledger, vms
+from tidegate.state.dumps import DumpRow
+from tidegate.state.ledger import LinkRow
+from tidegate.state.vms import VmRow
+from tidegate.terms import DumpState, Evidence, Reason, Storage
+
+#: A seal without a report is forgotten after this (DESIGN 6): the puller has died.
+SEAL_LASTS_SECONDS = 24 * 3600.0
+
+_HINDRANCE_OF_STATE = {
+    DumpState.CHANGED: Reason.CHANGED,
+    DumpState.MISSING: Reason.MISSING,
+    DumpState.BAD: Reason.BAD_MARKER,
+    DumpState.FAILED: Reason.DUMP_FAILED,
+}
+_LET_OUT = (DumpState.GRANTED, DumpState.LINKED)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything ``decide`` needs but the day, and the rows behind it."""
+
+    vms: tuple[Vm, ...]
+    dumps: tuple[Dump, ...]
+    rows: dict[int, DumpRow]
+    known: dict[str, VmRow]
+
+
+def gather(connection: Connection, config: Config, *, now: float) -> Facts:
+    """Dumps without an end, each VM's newest, and all VMs."""
+    known = vms.all_vms(connection)
+    rows = [row for row in dumps.without_end(connection) if row.vm is None or row.vm in known]
+    in_tree = ledger.in_tree(connection)
+    rows += _ended_newest(connection, known, rows)
+    clashing = _clashing_names(rows)
+    syncing = is_syncing(connection, config, now)
+    return Facts(
+        vms=tuple(_vms(config, known, rows, in_tree, ledger.outstanding(connection), syncing=syncing)),
+        dumps=tuple(_dump(row, clashing.get(row.id)) for row in rows),
+        rows={row.id: row for row in rows},
+        known=known,
+    )
+
+
+def rules_of(config: Config) -> Rules:
+    """The rules that the admin set for all VMs."""
+    return Rules(config.limit.daily, config.limit.reserve, config.staleness.max_dump_age)
+
+
+def is_syncing(connection: Connection, config: Config, now: float) -> bool:
+    """True while the storage may be pulling: announced and not reported, or read a moment ago."""
+    if ledger.open_seals(connection, since=now - SEAL_LASTS_SECONDS):
+        return True
+    if config.offsite.confirm is not Evidence.READ:
+        return False
+    last_read = ledger.last_read(connection, since=now - config.day.quiet)
+    reported = ledger.reports(connection)
+    return last_read is not None and not (reported and (reported[0].reported_at or 0) >= last_read)
+
+
+def export_name_of(config: Config, row: DumpRow) -> str:
+    """The name of this dump in its export tree."""
+    return export_name(
+        config.watch(row.watch).layout, vm=row.vm or "", path=row.path, backup_set=row.backup_set
+    )
+
+
+def _ended_newest(connection: Connection, known: dict[str, VmRow], rows: Iterable[DumpRow]) -> list[DumpRow]:
+    """The off-site dumps of VMs that have nothing newer: their decision is ``already_offsite``."""
+    present = {row.id for row in rows}
+    wanted = {vm.offsite_dump_id for vm in known.values() if vm.offsite_dump_id is not None} - present
+    return sorted(dumps.by_ids(connection, wanted).values(), key=lambda row: row.id)
+
+
+def _clashing_names(rows: Sequence[DumpRow]) -> dict[int, str]:
+    """Dump id -> what it clashes with: other stems in its folder that would be the same VM (DESIGN 4)."""
+    groups: dict[tuple[str, str, str], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        if row.vm is not None and not row.vm_said:
+            folder, _, name = row.path.rpartition("/")
+            groups[row.watch, folder, row.vm][stem(name)].append(row.id)
+    clashes = {}
+    for stems in groups.values():
+        if len(stems) > 1:
+            note = ", ".join(printable(one) for one in sorted(stems))
+            clashes.update({row_id: note for ids in stems.values() for row_id in ids})
+    return clashes
+
+
+def _dump(row: DumpRow, clash: str | None) -> Dump:
+    hindrance = row.reason or _HINDRANCE_OF_STATE.get(row.state)
+    note = row.detail
+    if clash is not None and hindrance is None and row.state is DumpState.PENDING:
+        hindrance = Reason.AMBIGUOUS
+        note = f"{clash} would all be {row.vm}; put a VM's files into one folder, say its vm, or set vm_pattern"
+    return Dump(
+        dump_id=row.id,
+        vm=row.vm if row.vm is not None else printable(row.path),
+        path=printable(row.path),
+        bytes=row.bytes,
+        dump_time=row.dump_time,
+        hindrance=None if row.state in (*_LET_OUT, DumpState.CONFIRMED) else hindrance,
+        note=note,
+        outstanding=row.state in _LET_OUT,
+        offsite=row.state is DumpState.CONFIRMED,
+    )
+
+
+def _vms(
+    config: Config,
+    known: dict[str, VmRow],
+    rows: Iterable[DumpRow],
+    in_tree: Iterable[LinkRow],
+    outstanding: Iterable[LinkRow],
+    *,
+    syncing: bool,
+) -> Iterable[Vm]:
+    since_day = {link.vm: link.day for link in outstanding if link.vm is not None}
+    mirrors = config.offsite.storage is Storage.MIRROR
+    replaced = {link.vm for link in in_tree if link.ended_at is not None} if syncing and mirrors else set()
+    set_targets = {one.name: one.target for one in config.backup_sets}
+    for vm in known.values():
+        target = set_targets.get(vm.backup_set or "")
+        yield Vm(
+            vm=vm.name,
+            backup_set=vm.backup_set,
+            first_seen=vm.first_seen,
+            bytes=vm.last_dump_bytes,
+            offsite_time=vm.offsite_time,
+            period=vm.period,
+            target=config.staleness.target if target is None else target,
+            outstanding_since_day=since_day.get(vm.name),
+            on_hold=vm.on_hold,
+            backing_off_until=vm.backing_off_until,
+            replaces_while_syncing=vm.name in replaced,
+        )
+    for row in rows:  # a marker too bad to name a VM still gets its line
+        if row.vm is None:
+            yield Vm(vm=printable(row.path), backup_set=None, first_seen=row.recorded_at, bytes=0)

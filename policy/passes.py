@@ -1,0 +1,193 @@
+"""One pass of the policy, from the look at the export trees to the links.
+
+Order: look at the trees and believe them; close the day if it is over; decide; take the allowance; link; record;
+take out of the trees what has had its use; remove the markers of dumps that have their end. Whatever instant it is
+killed at, the next pass begins with the look and goes on.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from policy import days, endings, facts, trees
+from policy.facts import Facts
+from policy.granting import Failed, Grant, Granting
+from policy.planner.plan import decide
+from policy.planner.records import Day, Plan
+from policy.planner.targets import targets
+from tidegate import trace
+from tidegate.clock import Clock, Instant
+from tidegate.config.model import Config
+from tidegate.state import ledger, tallies, vms
+from tidegate.state.door import ScratchState, State
+from tidegate.terms import LinkState, Reason, Verdict
+
+log = logging.getLogger("tidegate.policy")
+
+
+@dataclass(frozen=True, slots=True)
+class PassResult:
+    """What one pass decided and did. ``day`` is as it is after the pass."""
+
+    day: Day
+    plan: Plan
+    failed: tuple[Failed, ...] = ()
+    down: tuple[str, ...] = ()
+    facts: Facts = field(default_factory=lambda: Facts((), (), {}, {}))
+
+
+def run(config: Config, state: State, clock: Clock, *, wait: float) -> PassResult:
+    """One whole pass. Raises BusyError when another pass holds the lock longer than ``wait`` seconds."""
+    with state.pass_lock(wait=wait):
+        now = clock.now()
+        with state.write() as connection:
+            pass_id = tallies.start_pass(connection, now.wall)
+            tallies.count(connection, "passes")
+        try:
+            return _Pass(config, state, now, pass_id).run(clock)
+        except BaseException:
+            with state.write() as connection:
+                tallies.count(connection, "pass_failures")
+            raise
+
+
+def preview(config: Config, state: ScratchState, clock: Clock, *, ignore_trees: bool = False) -> PassResult:
+    """What a pass would decide now; writes only into the scratch copy and moves no file.
+
+    ``ignore_trees`` plans as if the export trees held nothing that Tidegate did not put there.
+    """
+    return _Pass(config, state, clock.now(), 0).preview(ignore_trees=ignore_trees)
+
+
+def review(config: Config, state: ScratchState, clock: Clock) -> PassResult:
+    """What would be decided of what is recorded, without a look at any file."""
+    return _Pass(config, state, clock.now(), 0).review()
+
+
+class _Pass:
+    def __init__(self, config: Config, state: State, now: Instant, pass_id: int) -> None:
+        self._config = config
+        self._state = state
+        self._now = now
+        self._pass_id = pass_id
+        self._granting = Granting(config, state)
+
+    def run(self, clock: Clock) -> PassResult:
+        down = self._settle_trees()
+        with self._state.write() as connection:
+            plan, known = self._decide(connection)
+            grants = self._granting.grant(connection, known, plan.granted, plan.day.number, self._now)
+            self._show(connection, plan, known)
+        trace.point("granted")
+        failed = self._granting.link(grants, clock.now()) if grants else []
+        take_out(self._config, self._state, self._now)
+        with self._state.write() as connection:
+            endings.end_displaced(connection, self._now.wall)
+            day = self._account(connection)
+            self._finish(connection, plan, grants, failed, clock.now().wall)
+        endings.remove_markers(self._config, self._state)
+        return PassResult(day, plan, tuple(failed), down, known)
+
+    def preview(self, *, ignore_trees: bool) -> PassResult:
+        down = self._settle_trees(ignore_strangers=ignore_trees, act=False)
+        with self._state.write() as connection:
+            plan, known = self._decide(connection)
+            self._granting.grant(connection, known, plan.granted, plan.day.number, self._now)
+            return PassResult(self._account(connection), plan, (), down, known)
+
+    def review(self) -> PassResult:
+        with self._state.write() as connection:
+            day = self._account(connection)
+            known = facts.gather(connection, self._config, now=self._now.wall)
+            plan = decide(known.vms, known.dumps, day, facts.rules_of(self._config), self._now.wall)
+            return PassResult(day, plan, facts=known)
+
+    def _settle_trees(self, *, ignore_strangers: bool = False, act: bool = True) -> tuple[str, ...]:
+        if act:
+            for watch in self._config.watches:
+                if watch.path.is_dir():
+                    self._granting.tree(watch.name).sweep()
+        with self._state.read() as connection:
+            look = trees.look(connection, self._config)
+        if ignore_strangers:
+            look.strangers.clear()
+        with self._state.write() as connection:
+            day = days.current(connection, self._config, self._now)
+            rewritten = trees.settle(connection, day.number, look, self._now)
+        if act:
+            withdraw_and_record(self._config, self._state, [seen.link for seen in rewritten], self._now)
+        return tuple(watch.name for watch in look.down)
+
+    def _decide(self, connection: Connection) -> tuple[Plan, Facts]:
+        """Decides, looks at what was granted, and decides again without what cannot be taken after all."""
+        checked: set[int] = set()
+        rules = facts.rules_of(self._config)
+        day = self._account(connection)
+        while True:
+            known = facts.gather(connection, self._config, now=self._now.wall)
+            plan = decide(known.vms, known.dumps, day, rules, self._now.wall)
+            unchecked = [one for one in plan.granted if one.dump.dump_id not in checked]
+            failures = self._granting.check(connection, known, unchecked)
+            checked.update(one.dump.dump_id for one in unchecked)
+            if not failures:
+                return plan, known
+
+    def _account(self, connection: Connection) -> Day:
+        row = days.current(connection, self._config, self._now)
+        return Day(row.number, row.opened.wall, days.account(connection, self._config, row, self._now))
+
+    def _show(self, connection: Connection, plan: Plan, known: Facts) -> None:
+        """Leaves the figures of the decision in the state, for the exporters."""
+        waiting: dict[Reason, tuple[int, int]] = {}
+        for one in plan.decisions:
+            if one.verdict is Verdict.HELD:
+                dumps, size = waiting.get(one.reason, (0, 0))
+                waiting[one.reason] = (dumps + 1, size + one.dump.bytes)
+        tallies.set_waiting(connection, waiting)
+        vms.set_targets(connection, targets(known.vms, facts.rules_of(self._config)))
+
+    def _finish(
+        self,
+        connection: Connection,
+        plan: Plan,
+        grants: Sequence[Grant],
+        failed: Sequence[Failed],
+        finished_at: float,
+    ) -> None:
+        day = self._account(connection)
+        ledger.change_day(connection, day.number, used_bytes=day.allowance.used)
+        tallies.finish_pass(
+            connection,
+            self._pass_id,
+            finished_at=finished_at,
+            day=plan.day.number,
+            granted=len(grants) - len(failed),
+            granted_bytes=plan.granted_bytes,
+            held=len(plan.decisions) - len(grants),
+            failures=len(failed),
+        )
+
+
+def take_out(config: Config, state: State, now: Instant) -> None:
+    """Removes links that have had their use, unless a sync may be reading the trees."""
+    with state.read() as connection:
+        if facts.is_syncing(connection, config, now.wall):
+            return
+        links = trees.to_withdraw(connection, config)
+    withdraw_and_record(config, state, links, now)
+
+
+def withdraw_and_record(config: Config, state: State, links: Sequence[ledger.LinkRow], now: Instant) -> None:
+    """Removes links whose reason to go is recorded already, then records that they are gone."""
+    if not links:
+        return
+    with state.read() as connection:
+        gone = trees.withdraw(connection, config, links)
+    trace.point("withdrawn")
+    with state.write() as connection:
+        ledger.change_links(connection, [link.id for link in gone], in_tree=False)
+        # Confirmed ones stopped to be outstanding when they were confirmed; their time stays.
+        ended = [link.id for link in gone if link.state is not LinkState.CONFIRMED]
+        ledger.change_links(connection, ended, ended_at=now.wall)

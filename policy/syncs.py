@@ -1,0 +1,143 @@
+"""Sync passes of the storage: announced before (a seal), reported after. A report is what ends a day and confirms."""
+
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from policy import confirmation, days, facts, passes, trees
+from tidegate.clock import Clock, Instant
+from tidegate.config.model import Config
+from tidegate.errors import UsageError
+from tidegate.state import ledger
+from tidegate.state.door import State
+from tidegate.state.ledger import LinkRow, SyncRow
+from tidegate.terms import Evidence
+
+log = logging.getLogger("tidegate.policy")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the storage says it has: exactly one of these, or ``sealed`` (what stood when the sync was announced)."""
+
+    started: float | None = None
+    arrived: frozenset[str] | None = None
+    everything: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a report changed. ``day`` is the number of the open day after it."""
+
+    confirmed: tuple[LinkRow, ...]
+    left_outstanding: tuple[LinkRow, ...]
+    day: int
+    day_ended: bool
+    unknown: tuple[str, ...] = ()
+
+
+def announce(config: Config, state: State, clock: Clock, *, wait: float, watch: str | None = None) -> Collection[LinkRow]:
+    """A sync begins: from now to its report nothing is replaced or removed. Returns the links that are sealed."""
+    with state.pass_lock(wait=wait):
+        now = clock.now()
+        settle(config, state, now)
+        with state.write() as connection:
+            day = days.current(connection, config, now)
+            links = [one for one in ledger.outstanding(connection) if one.in_tree and watch in (None, one.watch)]
+            sync_id = ledger.add_sync(connection, watch=watch, sealed_at=now.wall, started_at=now.wall, day=day.number)
+            ledger.seal(connection, sync_id, [link.id for link in links])
+        return links
+
+
+def report(
+    config: Config, state: State, clock: Clock, said: Report, *, wait: float, watch: str | None = None
+) -> Outcome:
+    """A sync has passed: what it brought over is confirmed and the day may end.
+
+    Raises UsageError when neither ``said`` nor a seal tells what the storage has.
+    """
+    with state.pass_lock(wait=wait):
+        now = clock.now()
+        settle(config, state, now)
+        with state.write() as connection:
+            outcome = _record(connection, config, said, watch, now)
+        passes.take_out(config, state, now)
+        return outcome
+
+
+def settle(config: Config, state: State, now: Instant) -> None:
+    """Believes the trees before the ledger is changed: a link that no longer stands as it was made must be neither sealed nor confirmed."""
+    with state.read() as connection:
+        look = trees.look(connection, config)
+    with state.write() as connection:
+        day = days.current(connection, config, now)
+        rewritten = trees.settle(connection, day.number, look, now)
+    passes.withdraw_and_record(config, state, [seen.link for seen in rewritten], now)
+
+
+def _record(connection: Connection, config: Config, said: Report, watch: str | None, now: Instant) -> Outcome:
+    day = days.current(connection, config, now)
+    standing = [one for one in ledger.outstanding(connection) if watch in (None, one.watch)]
+    seals = ledger.open_seals(connection, now.wall - facts.SEAL_LASTS_SECONDS)
+    covers = _covers(connection, said, [one for one in seals if one.watch in (None, watch)])
+    if _is_old(connection, said, watch, now):
+        return Outcome((), tuple(standing), day.number, day_ended=False)
+    confirmed = [link for link in standing if link.in_tree and covers(link)]
+    confirmation.confirm(connection, confirmed, Evidence.REPORT, now.wall)
+    _close_seals(connection, said, [one for one in seals if one.watch == watch], watch, day.number, len(confirmed), now)
+    after = days.current(connection, config, now)
+    done = {link.id for link in confirmed}
+    unknown = (said.arrived or frozenset()) - {link.export_name for link in ledger.in_tree(connection)}
+    return Outcome(
+        confirmed=tuple(confirmed),
+        left_outstanding=tuple(link for link in standing if link.id not in done),
+        day=after.number,
+        day_ended=after.number != day.number,
+        unknown=tuple(sorted(unknown)),
+    )
+
+
+def _is_old(connection: Connection, said: Report, watch: str | None, now: Instant) -> bool:
+    """A report not later than the last one changes nothing."""
+    if said.started is None:
+        return False
+    if said.started > now.wall:
+        raise UsageError("synced: --started lies in the future; say when the sync that has passed began")
+    last = next((one for one in ledger.reports(connection) if one.watch == watch), None)
+    return last is not None and said.started <= (last.started_at or last.reported_at or 0)
+
+
+def _covers(connection: Connection, said: Report, seals: list[SyncRow]) -> Callable[[LinkRow], bool]:
+    if said.everything:
+        return lambda link: True
+    if said.arrived is not None:
+        arrived = said.arrived
+        return lambda link: link.export_name in arrived
+    if said.started is not None:
+        started = said.started
+        return lambda link: link.linked_at is not None and link.linked_at < started
+    if seals:
+        sealed = ledger.sealed_links(connection, seals[0].id)  # a sync announced twice was started twice
+        return lambda link: link.id in sealed
+    raise UsageError(
+        "synced: nothing says what the storage has; run sync-started before the sync, "
+        "or say --started TIME, --arrived FILE, or --all for everything that stands now"
+    )
+
+
+def _close_seals(
+    connection: Connection,
+    said: Report,
+    seals: list[SyncRow],
+    watch: str | None,
+    day: int,
+    confirmed: int,
+    now: Instant,
+) -> None:
+    values = {"reported_at": now.wall, "evidence": Evidence.REPORT, "confirmed": confirmed, "day": day}
+    if not seals:
+        ledger.add_sync(connection, watch=watch, started_at=said.started, **values)
+    for one in seals:
+        ledger.change_sync(connection, one.id, **values)

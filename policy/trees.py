@@ -1,0 +1,224 @@
+"""What really stands in the export trees, set against the ledger. After a crash the tree decides (DESIGN 7)."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from policy import confirmation
+from policy.links import ExportTree, LinkFailure, Presence
+from tidegate.clock import Instant
+from tidegate.config.model import Config, WatchFolder
+from tidegate.identity import Identity
+from tidegate.names import printable
+from tidegate.state import dumps, ledger, tallies
+from tidegate.state.dumps import DumpRow
+from tidegate.state.ledger import LinkRow
+from tidegate.terms import DumpState, Evidence, LinkState, Reason, Storage
+
+log = logging.getLogger("tidegate.policy")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One row of the ledger and what stands under its name."""
+
+    link: LinkRow
+    identity: Identity | None
+    presence: Presence
+    read_at: float | None = None
+    ctime_ns: int | None = None
+
+
+@dataclass(slots=True)
+class Look:
+    """One look at all export trees that are there. ``strangers``: entries no row of the ledger knows."""
+
+    seen: list[Seen] = field(default_factory=list)
+    strangers: list[tuple[WatchFolder, str, Identity]] = field(default_factory=list)
+    down: list[WatchFolder] = field(default_factory=list)
+
+
+def look(connection: Connection, config: Config) -> Look:
+    """Looks at every row of the ledger that may stand in a tree, and for strangers. Changes nothing."""
+    result = Look()
+    candidates = ledger.in_tree(connection) + [
+        link for link in ledger.outstanding(connection) if not link.in_tree
+    ]
+    dump_rows = dumps.by_ids(connection, {link.dump_id for link in candidates if link.dump_id is not None})
+    for watch in config.watches:
+        links = [link for link in candidates if link.watch == watch.name]
+        if not watch.path.is_dir() or (any(link.in_tree for link in links) and not ExportTree(watch.export).stands()):
+            result.down.append(watch)
+            log.warning("%s: the export tree is not there; its links stay as they were", watch.export)
+            continue
+        _look_at_tree(connection, config, watch, links, dump_rows, result)
+    return result
+
+
+def _look_at_tree(
+    connection: Connection,
+    config: Config,
+    watch: WatchFolder,
+    links: Sequence[LinkRow],
+    dump_rows: Mapping[int, DumpRow],
+    result: Look,
+) -> None:
+    tree = ExportTree(watch.export)
+    entries = tree.entries()
+    known = set()
+    for link in links:
+        known.add(link.export_name)
+        row = dump_rows.get(link.dump_id) if link.dump_id is not None else None
+        recorded = None if row is None else dumps.identity_of(connection, row)
+        result.seen.append(_see(config, tree, link, entries.get(link.export_name), recorded))
+    for name, identity in sorted(entries.items()):
+        if name in known:
+            continue
+        if identity is None:
+            log.warning("%s/%s: neither a file nor a folder of files; it is not counted", watch.export, printable(name))
+        else:
+            result.strangers.append((watch, name, identity))
+
+
+def _see(
+    config: Config, tree: ExportTree, link: LinkRow, entry: Identity | None, recorded: Identity | None
+) -> Seen:
+    """``recorded`` None: a foreign file, of which only the fingerprint is known."""
+    name = link.export_name
+    if entry is not None and entry.fingerprint == link.fingerprint:
+        presence = Presence.STANDS
+    elif recorded is not None:
+        presence = tree.look(name, recorded)
+    else:
+        presence = Presence.ABSENT if entry is None else Presence.OTHER
+    if presence is not Presence.STANDS or entry is None:
+        return Seen(link, recorded, presence)
+    if link.state is LinkState.GRANTED:
+        return Seen(link, entry, presence, ctime_ns=tree.linked_ctime(name, entry))
+    wants_evidence = link.ended_at is None and config.offsite.confirm is Evidence.READ
+    read_at = tree.read_since_linked(name, entry, link.linked_ctime_ns or 0) if wants_evidence else None
+    return Seen(link, entry, presence, read_at=read_at)
+
+
+def settle(connection: Connection, day: int, result: Look, now: Instant) -> list[Seen]:
+    """Records what was seen on the open ``day``. Returns the rewritten links: they must be taken out of their tree."""
+    by_presence: dict[Presence, list[Seen]] = {presence: [] for presence in Presence}
+    for seen in result.seen:
+        by_presence[seen.presence].append(seen)
+    for seen in by_presence[Presence.ABSENT] + by_presence[Presence.OTHER]:
+        _is_gone(connection, seen.link, now.wall)
+    rewritten = [seen for seen in by_presence[Presence.CHANGED] if _is_rewritten(connection, seen.link)]
+    _stand_again(connection, by_presence[Presence.STANDS], now.wall)
+    for watch, name, identity in result.strangers:
+        _charge_stranger(connection, day, watch, name, identity, now)
+    read = [seen for seen in by_presence[Presence.STANDS] if seen.read_at is not None]
+    for seen in read:
+        ledger.change_link(connection, seen.link.id, read_at=seen.read_at)
+    confirmation.confirm(connection, [seen.link for seen in read], Evidence.READ, now.wall)
+    return rewritten
+
+
+def _is_gone(connection: Connection, link: LinkRow, now: float) -> None:
+    if link.state is LinkState.GRANTED:  # a crash between the grant and the link: proven never to have stood
+        ledger.change_link(connection, link.id, state=LinkState.VOID, ended_at=now, detail="the link was never made")
+        _pend_again(connection, link)
+    elif link.ended_at is None:
+        log.warning("%s: the link is gone from the export tree", printable(link.export_name))
+        taken_back = link.state in (LinkState.CHANGED, LinkState.REVOKED)
+        state = link.state if taken_back else LinkState.MISSING
+        ledger.change_link(connection, link.id, state=state, ended_at=now, in_tree=False)
+        if not taken_back:
+            tallies.count(connection, "links_taken_back", label=Reason.MISSING)
+            _pend_again(connection, link)
+    else:
+        ledger.change_link(connection, link.id, in_tree=False)
+
+
+def _pend_again(connection: Connection, link: LinkRow) -> None:
+    if link.dump_id is not None:
+        dumps.change(connection, link.dump_id, state=DumpState.PENDING, reason=None, detail="", ended_at=None)
+
+
+def _is_rewritten(connection: Connection, link: LinkRow) -> bool:
+    """Records that a link's files were rewritten, before it is removed. False when that is recorded already."""
+    log.warning("%s: the dump was rewritten after it was let out; its link is taken back", printable(link.export_name))
+    if link.ended_at is None:
+        ledger.change_link(connection, link.id, state=LinkState.CHANGED, in_tree=True)
+        if link.dump_id is not None:
+            detail = "rewritten after it was let out; dump to a new name each time"
+            dumps.change(connection, link.dump_id, state=DumpState.CHANGED, reason=Reason.CHANGED, detail=detail)
+    if link.state is not LinkState.CHANGED:
+        tallies.count(connection, "links_taken_back", label=Reason.CHANGED)
+    return True
+
+
+def _stand_again(connection: Connection, standing: Sequence[Seen], now: float) -> None:
+    found = [seen for seen in standing if seen.link.state is LinkState.GRANTED]
+    ledger.set_linked(connection, [(seen.link.id, seen.ctime_ns or 0) for seen in found], now)
+    dump_ids = [seen.link.dump_id for seen in found if seen.link.dump_id is not None]
+    dumps.change_many(connection, dump_ids, state=DumpState.LINKED)
+
+
+def _charge_stranger(
+    connection: Connection, day: int, watch: WatchFolder, name: str, identity: Identity, now: Instant
+) -> None:
+    """A file that is no link of ours: charged once, on the day it is first seen, and told; never deleted.
+
+    Made of the files of a dump that waits, it is adopted as that dump's link.
+    """
+    dump = dumps.pending_by_fingerprint(connection, watch.name, identity.fingerprint)
+    row = {
+        "day": day,
+        "watch": watch.name,
+        "dump_id": None if dump is None else dump.id,
+        "vm": None if dump is None else dump.vm,
+        "export_name": name,
+        "fingerprint": identity.fingerprint,
+        "bytes": identity.bytes,
+    }
+    [link_id] = ledger.grant(connection, [row], now)
+    ctime_ns = ExportTree(watch.export).linked_ctime(name, identity)
+    ledger.set_linked(connection, [(link_id, ctime_ns or 0)], now.wall)
+    if dump is not None:
+        dumps.change(connection, dump.id, state=DumpState.LINKED)
+        return
+    tallies.count(connection, "foreign_files")
+    log.warning(
+        "%s/%s: not let out by Tidegate; its %d bytes count as let out", watch.export, printable(name), identity.bytes
+    )
+
+
+def withdraw(connection: Connection, config: Config, links: Sequence[LinkRow]) -> list[LinkRow]:
+    """Takes links of ours out of their trees and returns those that are gone. Why they go is recorded before."""
+    gone = []
+    rows = dumps.by_ids(connection, {link.dump_id for link in links if link.dump_id is not None})
+    for watch in config.watches:
+        ours = [link for link in links if link.watch == watch.name and link.dump_id in rows]
+        identities = {
+            link.export_name: dumps.identity_of(connection, rows[link.dump_id])
+            for link in ours
+            if link.dump_id is not None
+        }
+        outcomes = ExportTree(watch.export).withdraw_all(identities)
+        for link in ours:
+            outcome = outcomes[link.export_name]
+            if isinstance(outcome, LinkFailure):
+                log.error("%s: cannot be taken back: %s", printable(link.export_name), outcome.detail)
+            else:
+                gone.append(link)
+    return gone
+
+
+def to_withdraw(connection: Connection, config: Config) -> list[LinkRow]:
+    """Links that have had their use: taken back ones, and confirmed ones that the storage no longer needs to see."""
+    standing = [link for link in ledger.in_tree(connection) if link.dump_id is not None]
+    newest = {link.vm: link.id for link in standing if link.state is LinkState.CONFIRMED}  # ids ascend
+    collects = config.offsite.storage is Storage.COLLECT
+    return [
+        link
+        for link in standing
+        if link.state in (LinkState.CHANGED, LinkState.REVOKED)
+        or (link.state is LinkState.CONFIRMED and (collects or newest[link.vm] != link.id))
+    ]

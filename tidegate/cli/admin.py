@@ -1,0 +1,158 @@
+"""``tidegate hold``, ``release``, ``retire``, ``adopt`` and ``mark-sent``: the admin's word."""
+
+import datetime
+import re
+import sys
+from pathlib import Path
+
+import click
+
+from tidegate.cli import shapes, show
+from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option
+from tidegate.errors import UsageError
+from tidegate.markers.format import BadMarker
+from tidegate.markers.vm_name import vm_of
+from tidegate.units import format_size, format_time, parse_time
+
+#: ``rsync --list-only``: mode, size with or without separators, date, time, name.
+_LISTED = re.compile(r"[-d]\S{9,}\s+[0-9.,]+\s+(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) (.+)")
+
+
+@click.command()
+@click.argument("vm")
+@wait_option
+@pass_session
+def hold(session: Session, *, vm: str, wait: float) -> None:
+    """Keep VM's dumps here until `tidegate release VM`. An unread link is taken back too."""
+    from policy import admin
+    from tidegate.clock import SystemClock
+
+    config = session.config()
+    taken_back = admin.hold(config, session.state(config), SystemClock(), vm, wait=wait)
+    click.echo(f"{vm} is on hold" + ("; its unread link was taken back" if taken_back else ""))
+
+
+@click.command()
+@click.argument("vm")
+@pass_session
+def release(session: Session, *, vm: str) -> None:
+    """End the hold of VM: its newest dump takes its turn again."""
+    from policy import admin
+
+    config = session.config()
+    admin.release(session.state(config), vm)
+    click.echo(f"{vm} is released")
+
+
+@click.command()
+@click.argument("vm")
+@wait_option
+@pass_session
+def retire(session: Session, *, vm: str, wait: float) -> None:
+    """End VM's life: its link goes, its metrics vanish. It comes back by itself when it is dumped again."""
+    from policy import admin
+    from tidegate.clock import SystemClock
+
+    config = session.config()
+    admin.retire(config, session.state(config), SystemClock(), vm, wait=wait)
+    click.echo(f"{vm} is retired")
+
+
+@click.command()
+@click.option("--sent", is_flag=True, help="The storage has all of them already: confirm them at once.")
+@wait_option
+@json_option
+@pass_session
+def adopt(session: Session, *, sent: bool, wait: float, as_json: bool) -> None:
+    """Take over what an earlier script linked into the export tree.
+
+    Each entry becomes the outstanding link of its VM: it counts against the limit until the storage has it.
+    """
+    from policy import adoption
+    from tidegate.clock import SystemClock
+
+    config = session.config()
+    found = adoption.adopt(config, session.state(config), SystemClock(), sent=sent, wait=wait)
+    if as_json:
+        entries = [
+            {
+                "export_name": one.name,
+                "vm": one.vm,
+                "bytes": one.bytes,
+                "dump_time": None if one.dump_time is None else format_time(one.dump_time),
+                "detail": one.note,
+            }
+            for one in found
+        ]
+        print_json({"format": shapes.FORMAT, "adopted": entries})
+        return
+    zone = config.day.timezone
+    rows = (
+        (
+            one.name,
+            one.vm or "",
+            format_size(one.bytes),
+            "" if one.dump_time is None else format_time(one.dump_time, zone),
+            one.note,
+        )
+        for one in found
+    )
+    if found:
+        show.table(("name", "vm", "size", "dump time", ""), rows, right=(2,))
+    adopted = sum(one.vm is not None for one in found)
+    click.echo(f"{adopted} adopted{' as sent' if sent else ''}, {len(found) - adopted} left as foreign files")
+
+
+@click.command("mark-sent")
+@click.argument("vm", required=False)
+@click.option("--time", "at", metavar="TIME", help="The dump time of the copy (RFC 3339 with offset).")
+@click.option(
+    "--from",
+    "listing",
+    metavar="FILE",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="The output of `rsync --list-only` from the storage; - is stdin. VM names come from the file names.",
+)
+@pass_session
+def mark_sent(session: Session, *, vm: str | None, at: str | None, listing: Path | None) -> None:
+    """Record copies that the storage has already: one VM with its time, or a list."""
+    from policy import admin
+    from tidegate.clock import SystemClock
+
+    if (vm is None) == (listing is None) or (vm is None) != (at is None):
+        raise UsageError("mark-sent: say either VM and --time TIME, or --from FILE")
+    config = session.config()
+    copies = {vm: _time(at)} if vm is not None and at is not None else _listed(session, listing or Path("-"))
+    fresher = admin.mark_sent(config, session.state(config), SystemClock(), copies)
+    click.echo(f"{len(fresher)} of {len(copies)} VMs have a newer copy off-site than was known")
+
+
+def _time(text: str) -> float:
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise UsageError(f"mark-sent: --time: {error}") from None
+
+
+def _listed(session: Session, file: Path) -> dict[str, float]:
+    """VM -> the newest modification time in the list. rsync prints local times: the storage's zone is taken as ours."""
+    config = session.config()
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise UsageError(f"mark-sent: --from: {file} cannot be read: {error.strerror}") from None
+    copies: dict[str, float] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        match = _LISTED.fullmatch(line.strip())
+        if match is None:
+            raise UsageError(f"mark-sent: {file}:{number}: this is no line of `rsync --list-only`")
+        if match[2] == ".":
+            continue
+        local = datetime.datetime.strptime(match[1], "%Y/%m/%d %H:%M:%S").replace(tzinfo=config.day.timezone)
+        when = local.timestamp()
+        try:
+            name = vm_of(match[2].partition("/")[0], config.watches[0].vm_pattern)
+        except BadMarker as error:
+            raise UsageError(f"mark-sent: {file}:{number}: {error}") from None
+        copies[name] = max(when, copies.get(name, when))
+    return copies

@@ -1,0 +1,91 @@
+"""What every command starts from: the configuration, the state, the clock, and where to print."""
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tidegate.errors import UsageError
+from tidegate.units import parse_span
+
+if TYPE_CHECKING:
+    from tidegate.config.model import Config
+    from tidegate.state.door import ScratchState, State
+
+
+class Session:
+    """One call of the command line. Everything heavy is loaded when it is first asked for."""
+
+    def __init__(self, config_file: Path | None, *, verbose: bool) -> None:
+        self._config_file = config_file
+        level = logging.INFO if verbose else logging.WARNING
+        logging.basicConfig(level=level, format="tidegate: %(message)s", stream=sys.stderr)
+
+    def log_everything(self) -> None:
+        """A service tells what it does; journald adds the time."""
+        logging.getLogger().setLevel(logging.INFO)
+
+    @property
+    def file(self) -> Path:
+        """The configuration file. Raises UsageError when there is none."""
+        from tidegate.config.load import find
+
+        return find(self._config_file)
+
+    def config(self, *, surroundings: bool = False) -> "Config":
+        """The configuration. Raises UsageError with every mistake in it."""
+        from tidegate.config.load import load
+
+        return load(self.file, surroundings=surroundings)
+
+    def state(self, config: "Config") -> "State":
+        """The state, made when there is none."""
+        from tidegate.state.door import State
+
+        return State(config.state)
+
+    def scratch(self, config: "Config") -> "ScratchState":
+        """A copy of the state in memory, to try things on."""
+        from tidegate.state.door import ScratchState
+
+        return ScratchState(config.state)
+
+
+pass_session = click.make_pass_decorator(Session)
+
+
+class Span(click.ParamType[float]):
+    """A duration such as ``10m``, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds."""
+        if isinstance(value, float):
+            return value
+        try:
+            return parse_span(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (format 1) on stdout and nothing else.")
+wait_option = click.option(
+    "--wait", type=Span(), default="10m", show_default=True, help="How long to wait for another pass."
+)
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on stdout."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def watch_names(config: "Config", watch: str | None) -> str | None:
+    """Checks a ``--watch NAME``. Raises UsageError that lists the names."""
+    names = [one.name for one in config.watches]
+    if watch is not None and watch not in names:
+        raise UsageError(f"no [[watch]] is named {watch!r}; there are: {', '.join(names)}")
+    return watch

@@ -1,0 +1,97 @@
+"""``tidegate COMMAND``. A command is loaded when it is called: ``mark`` must start in milliseconds."""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from tidegate import __version__
+from tidegate.cli.context import Session
+from tidegate.errors import ExitCode, TidegateError
+
+#: Name -> (module and function, one line for the list of commands).
+COMMANDS = {
+    "check": ("checks:check", "Validate the configuration and its surroundings."),
+    "watch": ("watches:watch", "The background service: record markers, serve metrics, run the daily pass."),
+    "mark": ("mark:mark", "Write a completion marker beside a dump."),
+    "pass": ("passes:run_pass", "One policy pass: decide what may leave today, and let it out."),
+    "plan": ("passes:plan", "What a pass would do now; writes nothing."),
+    "status": ("status:status", "What is where: the day, and every VM's off-site copy."),
+    "explain": ("status:explain", "Why a VM's dumps left, or did not."),
+    "sync-started": ("syncs:sync_started", "Tell that the storage begins to pull."),
+    "synced": ("syncs:synced", "Report what the storage has; ends the day."),
+    "hold": ("admin:hold", "Keep a VM's dumps here until it is released."),
+    "release": ("admin:release", "End a hold."),
+    "retire": ("admin:retire", "End a VM's life in Tidegate."),
+    "adopt": ("admin:adopt", "Take over what an earlier script linked into the export tree."),
+    "mark-sent": ("admin:mark_sent", "Record copies that the storage has already."),
+    "export-metrics": ("exports:export_metrics", "Write the metrics as a textfile."),
+}
+
+EPILOG = (
+    "Exit codes: 0 done; 1 done in part; 2 wrong usage or configuration, nothing done; "
+    "3 a fault outside (disk, permissions, state); 75 somebody else holds the lock, try again."
+)
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of an admin's day, not of the alphabet."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports the one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, function = COMMANDS[cmd_name][0].split(":")
+        command: click.Command = getattr(importlib.import_module(f"tidegate.cli.{module}"), function)
+        command.epilog = EPILOG
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the commands without loading them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    help="The configuration; default: ./config.toml, else /etc/tidegate/config.toml.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Log what is done, to stderr.")
+@click.version_option(__version__, message="tidegate %(version)s")
+@click.pass_context
+def tidegate(ctx: click.Context, config_file: Path | None, verbose: bool) -> None:
+    """Lets VM dumps out to off-site storage, one day's traffic at a time."""
+    ctx.obj = Session(config_file, verbose=verbose)
+
+
+def main() -> NoReturn:
+    """The entry point. An error that an admin can act on is one sentence; anything else is a bug and shows its trace."""
+    try:
+        tidegate.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(ExitCode.USAGE)
+    except click.exceptions.Exit as leave:
+        sys.exit(leave.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except TidegateError as error:
+        click.echo(f"tidegate: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # `tidegate status | head`
+        sys.stderr.close()
+        sys.exit(ExitCode.DONE)
+    sys.exit(ExitCode.DONE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""``tidegate pass`` and ``tidegate plan``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tidegate.cli import shapes, show
+from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option
+from tidegate.errors import ExitCode, UsageError
+from tidegate.names import printable
+from tidegate.terms import Reason, Verdict
+from tidegate.units import format_size
+
+if TYPE_CHECKING:
+    from policy.passes import PassResult
+    from tidegate.config.model import Config
+
+
+@click.command("pass")
+@click.option("--dry-run", is_flag=True, help="The same as `tidegate plan`: write nothing.")
+@click.option("--strict", is_flag=True, help="End with 1 if a dump of any VM failed.")
+@wait_option
+@json_option
+@pass_session
+def run_pass(session: Session, *, dry_run: bool, strict: bool, wait: float, as_json: bool) -> None:
+    """One policy pass: scan, decide what may leave today, and let it out. Needs no running service."""
+    config = session.config()
+    result = preview(session, config) if dry_run else _run(session, config, wait)
+    _print(result, as_json=as_json, would=dry_run)
+    for failure in result.failed:
+        click.echo(f"tidegate: {failure.dump}: {failure.reason}: {failure.detail}", err=True)
+    dump_failed = any(one.reason is Reason.DUMP_FAILED for one in result.plan.decisions)
+    if result.failed or (strict and dump_failed):
+        click.get_current_context().exit(ExitCode.PARTLY)
+
+
+@click.command()
+@click.option(
+    "--compare",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Set the plan beside what another script has linked into this folder.",
+)
+@json_option
+@pass_session
+def plan(session: Session, *, compare: Path | None, as_json: bool) -> None:
+    """What a pass would let out now, and why it would hold the rest. Scans, and writes nothing."""
+    config = session.config()
+    result = preview(session, config, ignore_trees=compare is not None)
+    if compare is None:
+        _print(result, as_json=as_json, would=True)
+        return
+    if as_json:
+        raise UsageError("plan: --compare and --json exclude each other")
+    _compare(result, compare)
+
+
+def preview(session: Session, config: "Config", *, ignore_trees: bool = False) -> "PassResult":
+    """Scans into a copy of the state in memory and decides there."""
+    from policy import passes
+    from tidegate.clock import SystemClock
+    from watcher.scan import scan_and_record
+
+    scratch = session.scratch(config)
+    clock = SystemClock()
+    scan_and_record(config, scratch, clock)
+    return passes.preview(config, scratch, clock, ignore_trees=ignore_trees)
+
+
+def _run(session: Session, config: "Config", wait: float) -> "PassResult":
+    from exporters import text, textfile
+    from policy import passes
+    from tidegate.clock import SystemClock
+    from watcher.scan import scan_and_record
+
+    clock = SystemClock()
+    state = session.state(config)
+    scan_and_record(config, state, clock)
+    result = passes.run(config, state, clock, wait=wait)
+    if config.exporters.textfile is not None:
+        textfile.write(config.exporters.textfile, text.render(state, config, clock))
+    return result
+
+
+def _print(result: "PassResult", *, as_json: bool, would: bool) -> None:
+    if as_json:
+        print_json(shapes.plan(result))
+        return
+    day = shapes.day(result.day)
+    rows = []
+    total = 0
+    for one in result.plan.decisions:
+        granted = one.verdict is Verdict.GRANTED
+        total += one.dump.bytes if granted else 0
+        rows.append(
+            (
+                "" if one.rank is None else str(one.rank),
+                one.dump.vm,
+                one.dump.path,
+                format_size(one.dump.bytes),
+                one.verdict,
+                one.reason,
+                format_size(total) if granted else "",
+                one.detail,
+            )
+        )
+    if rows:
+        show.table(("turn", "vm", "dump", "size", "verdict", "reason", "total", "why"), rows, right=(0, 3, 6))
+    count = len(result.plan.granted) - len(result.failed)
+    click.echo(f"{count} {'would be ' if would else ''}let out, {len(rows) - count} held")
+    click.echo(account_line(day))
+    for watch in result.down:
+        click.echo(f"tidegate: the watch folder {watch!r} is down: nothing of it was looked at", err=True)
+
+
+def account_line(day: dict[str, Any]) -> str:
+    """The day's account in one line, from its JSON shape."""
+    return show.account(
+        day["number"],
+        day["limit_bytes"],
+        day["reserve_bytes"],
+        day["used_bytes"],
+        day["outstanding_bytes"],
+        day["allowance_bytes"],
+    )
+
+
+def _compare(result: "PassResult", folder: Path) -> None:
+    """Each name in the plan or in the folder, and where it stands."""
+    planned = {one.dump.path.rpartition("/")[2]: one for one in result.plan.decisions}
+    granted = {name for name, one in planned.items() if one.verdict is Verdict.GRANTED}
+    there = {printable(entry.name) for entry in folder.iterdir() if not entry.name.startswith(".")}
+    rows = []
+    for name in sorted(granted | there):
+        mine = "lets it out" if name in granted else planned[name].reason if name in planned else "knows no such dump"
+        size = format_size(planned[name].dump.bytes) if name in planned else ""
+        rows.append((name, size, mine, "linked" if name in there else "not there"))
+    show.table(("dump", "size", "tidegate", str(folder)), rows, right=(1,))
+    both = granted & there
+    click.echo(
+        f"{len(both)} the same, {len(granted - there)} only by Tidegate ({format_size(result.plan.granted_bytes)} "
+        f"in all), {len(there - granted)} only in {folder}"
+    )

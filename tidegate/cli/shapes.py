@@ -1,0 +1,117 @@
+"""The JSON shapes of DESIGN 9, format 1. Sizes are bytes, spans seconds, times RFC 3339 in UTC."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from policy.passes import PassResult
+from policy.planner.records import Day, Decision
+from policy.planner.targets import freshness, targets
+from tidegate.names import printable
+from tidegate.state.dumps import DumpRow
+from tidegate.state.ledger import LinkRow
+from tidegate.state.vms import VmRow
+from tidegate.units import format_time
+
+FORMAT = 1
+
+
+def day(one: Day) -> dict[str, Any]:
+    """The account of one day."""
+    account = one.allowance
+    return {
+        "number": one.number,
+        "opened": format_time(one.opened),
+        "limit_bytes": account.limit,
+        "reserve_bytes": account.reserve,
+        "used_bytes": account.used,
+        "outstanding_bytes": account.outstanding,
+        "allowance_bytes": account.left,
+    }
+
+
+def decision(one: Decision) -> dict[str, Any]:
+    """One decision and why."""
+    return {
+        "vm": one.dump.vm,
+        "backup_set": one.backup_set,
+        "dump": one.dump.path,
+        "bytes": one.dump.bytes,
+        "dump_time": format_time(one.dump.dump_time),
+        "offsite_age_seconds": one.offsite_age,
+        "target_seconds": one.target,
+        "verdict": one.verdict,
+        "reason": one.reason,
+        "detail": one.detail,
+        "forecast_day": one.forecast_day,
+    }
+
+
+def plan(result: PassResult) -> dict[str, Any]:
+    """``pass --json`` and ``plan --json``. A granted dump that could not be linked is held after all."""
+    failed = {one.dump_id: one for one in result.failed}
+    decisions = [decision(one) for one in result.plan.decisions]
+    for shape, one in zip(decisions, result.plan.decisions, strict=True):
+        if one.dump.dump_id in failed:
+            failure = failed[one.dump.dump_id]
+            shape.update(verdict="held", reason=failure.reason, detail=failure.detail)
+    return {"format": FORMAT, "day": day(result.day), "decisions": decisions}
+
+
+def status(result: PassResult, newest: dict[str, DumpRow], rules: Any, now: float) -> dict[str, Any]:
+    """``status --json``."""
+    target_of = targets(result.facts.vms, rules)
+    reasons = {one.dump.dump_id: one.reason for one in result.plan.decisions}
+    return {
+        "format": FORMAT,
+        "day": day(result.day),
+        "vms": [
+            _vm(result.facts.known[vm.vm], freshness(vm, target_of[vm.vm], now), target_of[vm.vm], newest, reasons, now)
+            for vm in result.facts.vms
+            if vm.vm in result.facts.known
+        ],
+    }
+
+
+def _vm(
+    row: VmRow, verdict: str, target: float, newest: dict[str, DumpRow], reasons: dict[int, Any], now: float
+) -> dict[str, Any]:
+    return {
+        "vm": row.name,
+        "backup_set": row.backup_set,
+        "verdict": verdict,
+        "last_dump_failed": row.last_dump_failed,
+        "offsite_time": None if row.offsite_time is None else format_time(row.offsite_time),
+        "offsite_by": row.offsite_by,
+        "offsite_age_seconds": None if row.offsite_time is None else now - row.offsite_time,
+        "target_seconds": target,
+        "newest_dump": _dump(newest.get(row.name), reasons),
+    }
+
+
+def _dump(row: DumpRow | None, reasons: dict[int, Any]) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    return {
+        "path": printable(row.path),
+        "bytes": row.bytes,
+        "dump_time": format_time(row.dump_time),
+        "state": row.state,
+        "reason": reasons.get(row.id, row.reason),
+    }
+
+
+def links(rows: Iterable[LinkRow]) -> list[dict[str, Any]]:
+    """Rows of the ledger."""
+    return [
+        {
+            "day": row.day,
+            "vm": row.vm,
+            "export_name": printable(row.export_name),
+            "bytes": row.bytes,
+            "state": row.state,
+            "granted": format_time(row.granted.wall),
+            "confirmed": None if row.confirmed_at is None else format_time(row.confirmed_at),
+            "confirmed_by": row.confirmed_by,
+        }
+        for row in rows
+    ]
