@@ -35,7 +35,8 @@ class Vm:
     ``period`` is the learned time between its dumps, None while unknown. ``bytes`` is the size of its newest
     finished dump (0 while it has none). ``target`` is the configured off-site age, None when unset.
     ``outstanding_since_day`` is the number of the day on which its outstanding link was granted.
-    ``replaces_while_syncing`` is true when letting it out now would replace a link that a running sync may read.
+    ``replaces_while_syncing`` is true when letting it out now would replace a link that a running sync may
+    read.
     """
 
     vm: str
@@ -61,6 +62,11 @@ class Allowance:
     used: int = 0
 
     @property
+    def whole(self) -> int:
+        """Bytes that a day like this one may let out when nothing of it is taken yet."""
+        return max(0, self.limit - self.reserve)
+
+    @property
     def left(self) -> int:
         """Bytes that may still be let out today."""
         return max(0, self.limit - self.reserve - self.outstanding - self.used)
@@ -82,6 +88,11 @@ class Rules:
     daily: int
     reserve: int = 0
     max_dump_age: float | None = None
+
+    @property
+    def whole(self) -> int:
+        """Bytes that each coming day may let out."""
+        return max(0, self.daily - self.reserve)
 
 
 @dataclass(frozen=True, slots=True)

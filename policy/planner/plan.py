@@ -1,0 +1,104 @@
+"""The decision of a pass: which dumps leave now, and for every other dump why not."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from policy.planner import sentences
+from policy.planner.candidates import Candidate, Refusal, Sieve
+from policy.planner.forecast import coming_days
+from policy.planner.order import in_turn
+from policy.planner.records import Day, Decision, Dump, Plan, Rules, Vm
+from policy.planner.targets import full_set_days
+from tidegate.terms import Reason, Verdict
+
+
+def decide(vms: Iterable[Vm], dumps: Iterable[Dump], day: Day, rules: Rules, now: float) -> Plan:
+    """What leaves at ``now`` (seconds since the epoch) and why, and why each other of the ``dumps`` does not.
+
+    ``vms`` are all VMs that are not retired, each name once, also those without a dump: the implied targets
+    look at the whole set. The plan has exactly one decision for each dump: the granted and then those that do
+    not fit, both in the order of turns; then the rest by VM, newest first. The granted bytes never exceed
+    ``day.allowance.left``; what does not fit never keeps a later one from leaving (DESIGN 6).
+
+    A dump is oversize when neither today nor a coming day could let it out whole: limit less reserve, of the
+    open day or as configured, whichever is more. One that a limit raised today will hold just waits.
+
+    Raises ValueError for a dump whose VM is not among ``vms``.
+    """
+    known = {vm.vm: vm for vm in vms}
+    whole_day = max(day.allowance.whole, rules.whole)
+    sieve = Sieve(rules, now, whole_day, full_set_days(known.values(), rules))
+    candidates, refusals = _sift(sieve, known, dumps)
+    granted, waiting = _give_turns(in_turn(candidates), day.allowance.left)
+    return Plan(
+        day,
+        (
+            *[_granted(candidate, rank, rules, now) for candidate, rank in granted],
+            *_without_room(waiting, day, rules),
+            *[_refused(refusal) for refusal in refusals],
+        ),
+    )
+
+
+class _Waiting(NamedTuple):
+    """A candidate that did not fit at its turn, the ``rank``-th, when ``left`` bytes of the day were left."""
+
+    candidate: Candidate
+    rank: int
+    left: int
+
+
+def _sift(sieve: Sieve, vms: Mapping[str, Vm], dumps: Iterable[Dump]) -> tuple[list[Candidate], list[Refusal]]:
+    candidates, refusals = [], []
+    for name, own in _by_vm(dumps).items():
+        if name not in vms:
+            raise ValueError(f"dump {own[0].dump_id} is of {name!r}, which is not among the VMs")
+        for answer in sieve.sift(vms[name], own):
+            if isinstance(answer, Candidate):
+                candidates.append(answer)
+            else:
+                refusals.append(answer)
+    refusals.sort(key=lambda refusal: refusal.dump.vm)  # stable: a VM's stay newest first
+    return candidates, refusals
+
+
+def _by_vm(dumps: Iterable[Dump]) -> dict[str, list[Dump]]:
+    groups: dict[str, list[Dump]] = defaultdict(list)
+    for dump in dumps:
+        groups[dump.vm].append(dump)
+    return groups
+
+
+def _give_turns(ordered: Iterable[Candidate], left: int) -> tuple[list[tuple[Candidate, int]], list[_Waiting]]:
+    """Those of ``ordered`` that fit into ``left`` bytes, each with its rank, and those that do not."""
+    granted, waiting = [], []
+    for rank, candidate in enumerate(ordered, 1):
+        size = candidate.dump.bytes
+        if size <= left:
+            left -= size
+            granted.append((candidate, rank))
+        else:
+            waiting.append(_Waiting(candidate, rank, left))
+    return granted, waiting
+
+
+def _granted(candidate: Candidate, rank: int, rules: Rules, now: float) -> Decision:
+    dump, (vm, target, age, _), late = candidate
+    detail = sentences.grant(age, target)
+    if late and rules.max_dump_age is not None:
+        detail += sentences.late_grant(now - dump.dump_time, rules.max_dump_age)
+    return Decision(dump, vm.backup_set, Verdict.GRANTED, Reason.GRANTED, detail, target, age, rank)
+
+
+def _without_room(waiting: Sequence[_Waiting], day: Day, rules: Rules) -> Iterator[Decision]:
+    ahead = coming_days([turn.candidate.dump.bytes for turn in waiting], rules.whole)
+    for ((dump, (vm, target, age, _), _), rank, left), days in zip(waiting, ahead, strict=True):
+        detail = sentences.no_allowance(dump.bytes, left)
+        leaves = None if days is None else day.number + days
+        yield Decision(dump, vm.backup_set, Verdict.HELD, Reason.NO_ALLOWANCE, detail, target, age, rank, leaves)
+
+
+def _refused(refusal: Refusal) -> Decision:
+    dump, (vm, target, age, _), reason, detail = refusal
+    return Decision(dump, vm.backup_set, Verdict.HELD, reason, detail, target, age)

@@ -1,0 +1,87 @@
+"""The details of decisions: short plain sentences with their figures. Sizes are bytes, spans are seconds."""
+
+from functools import lru_cache
+
+from tidegate.units import format_size, format_span
+
+ALREADY_OFFSITE = "the storage has it"
+SYNC_RUNS = "a sync is running and may be reading the link that it would replace"
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_format_span = lru_cache(maxsize=1024)(format_span)
+
+
+def grant(offsite_age: float | None, target: float) -> str:
+    """Why a dump leaves."""
+    if offsite_age is None:
+        return "never off-site"
+    return f"off-site copy is {_span(offsite_age)} old, its target is {_span(target)}"
+
+
+def late_grant(dump_age: float, limit: float) -> str:
+    """What is added for a dump past ``max_dump_age`` that leaves all the same."""
+    return f"; made {_span(dump_age)} ago, past the max_dump_age of {_span(limit)}: a late copy beats none"
+
+
+def no_allowance(size: int, left: int) -> str:
+    """What a dump lacks at its turn."""
+    figures = f"{format_size(size)} do not fit into the {format_size(left)} left today"
+    return f"{figures}: {format_size(size - left)} are missing"
+
+
+def let_out(day: int | None) -> str:
+    """Of the dump whose link is outstanding."""
+    return f"let out{_on_day(day)}, not yet confirmed"
+
+
+def waits_for_link(day: int | None) -> str:
+    """Of a newer dump of the VM whose link is outstanding."""
+    link = "its VM's link" if day is None else f"the link of day {day}"
+    return f"waits until {link} is confirmed"
+
+
+def superseded(newer: str) -> str:
+    """Of an older dump; ``newer`` is the path of the one that takes its place."""
+    return f"{newer} is newer"
+
+
+def no_gain(older_by: float) -> str:
+    """Of a dump that is no newer than what the storage has."""
+    return f"{_span(older_by)} older than the off-site copy" if older_by else "as old as the off-site copy"
+
+
+def oversize(size: int, whole_day: int, vm: str) -> str:
+    """Of a dump heavier than a whole day, with what the admin may do."""
+    return (
+        f"{format_size(size)} are heavier than the {format_size(whole_day)} of a whole day: "
+        f"raise [limit] daily, make the dump smaller, "
+        f"or bring it off-site by hand and say tidegate mark-sent {vm}"
+    )
+
+
+def too_old(age: float, limit: float) -> str:
+    """Of a dump past ``max_dump_age``."""
+    return f"made {_span(age)} ago, past the max_dump_age of {_span(limit)}"
+
+
+def on_hold(vm: str) -> str:
+    """Of a VM that the admin holds."""
+    return f"held by the admin until tidegate release {vm}"
+
+
+def backing_off(rest: float) -> str:
+    """Of a VM whose last link nobody fetched."""
+    return f"its last link was not fetched; it has its turn again in {_span(rest)}"
+
+
+def _span(seconds: float) -> str:
+    """``seconds`` for people, in two units.
+
+    What two units do not show is cut off first: the ages of 10,000 VMs are then a few hundred, and known.
+    """
+    unit = _HOUR if seconds >= _DAY else _MINUTE if seconds >= _HOUR else 1
+    return _format_span(seconds // unit * unit)
+
+
+def _on_day(day: int | None) -> str:
+    return "" if day is None else f" on day {day}"
