@@ -1,0 +1,129 @@
+"""When a day is over, and what of earlier days still counts (DESIGN 6, "The day").
+
+Times are seconds since the epoch as the wall clock tells them; ages are spans in seconds of which the
+caller knows that they really passed, as far as anything can know it (``tidegate.clock.Instant``). The wall
+clock may be wrong. It may cost a day; that it never gives one stands on four legs:
+
+* A day is a number in the ledger and only one is open. A clock that steps back opens no old day again: no
+  boundary lies between an opening that is still to come and now.
+* ``ends = "sync"``: a clock that steps ahead makes no day older, since ``at_least`` is compared with a
+  trusted age. It may cut ``quiet`` short and so end a day while its sync still runs; the day has then had
+  its sync and its ``at_least`` all the same, and what was not read stays outstanding and is taken from the
+  next one's allowance.
+* ``ends = "at"``: a clock that steps ahead over a boundary ends the day; but what was let out in the last 20
+  trusted hours counts as used in the new one too.
+* A stamp from far in the future would hold everything up until its time comes. It is set to now: the day
+  begins again, with what it has used.
+
+Only a reboot into a clock that is ahead cannot be told from time that passed. Even then whatever was not
+fetched is outstanding, so that the next sync finds no more than one limit that it has not had.
+"""
+
+import datetime
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from tidegate.terms import DayEnd
+
+HOUR = 3600.0
+
+#: With ``ends = "at"`` what was let out so long ago counts as used, in whatever day that was. Below 23
+#: hours, the shortest date of a year: else a daily pass would find yesterday's dumps in its way.
+COUNTS_FOR = 20 * HOUR
+
+#: With ``confirm = "presumed"`` a link so old at a day's end is held to have arrived.
+PRESUMED_AFTER = 20 * HOUR
+
+#: A stamp further in the future is the trace of a wrong clock; a zone that was set wrong is less than this.
+FUTURE_ALLOWED = 25 * HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDay:
+    """The open day, as far as its end depends on it.
+
+    ``age`` is the trusted time since it was opened, ``opened_wall`` what the wall clock said then.
+    ``sync_reported`` is true when a sync pass was reported since. ``last_read`` is when a link was last
+    read since then, None when none was or when reads are no evidence here.
+    """
+
+    number: int
+    age: float
+    opened_wall: float
+    sync_reported: bool = False
+    last_read: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DayRules:
+    """What ends a day; the spans matter for ``ends = "sync"``, the time and its zone for ``ends = "at"``."""
+
+    ends: DayEnd
+    at_least: float
+    quiet: float
+    at: datetime.time
+    zone: datetime.tzinfo
+
+
+class Mended(NamedTuple):
+    """A stamp that can be worked with; ``wrong`` is true when it had to be set to now."""
+
+    stamp: float
+    wrong: bool
+
+
+def is_over(day: OpenDay, rules: DayRules, now: float) -> bool:
+    """Whether ``day`` has ended at ``now``, by a sync that has passed or by a local time that was reached."""
+    if rules.ends is DayEnd.AT:
+        return last_boundary(rules, now) > day.opened_wall
+    return day.age >= rules.at_least and _sync_has_passed(day, rules, now)
+
+
+def last_boundary(rules: DayRules, now: float) -> float:
+    """When ``rules.at`` was last reached in its zone: the latest such moment that is not after ``now``.
+
+    Each local date has one. Where ``at`` comes twice on a date, it is the first time; where a change of the
+    clock skips it, the first moment after the gap.
+    """
+    date = datetime.datetime.fromtimestamp(now, rules.zone).date()
+    # The day after too: a clock set back over midnight shows the old date once more.
+    nearby = (_boundary(rules, date + datetime.timedelta(days)) for days in (-1, 0, 1))
+    return max(boundary for boundary in nearby if boundary <= now)
+
+
+def counts_as_used(day: int, current_day: int, age_of_grant: float, ends: DayEnd) -> bool:
+    """Whether what was let out on ``day`` is used allowance of ``current_day`` (both are numbers of days).
+
+    ``age_of_grant`` is the trusted time in seconds since the allowance was taken.
+    """
+    return day >= current_day or (ends is DayEnd.AT and age_of_grant < COUNTS_FOR)
+
+
+def mend_stamp(stamp: float, now: float) -> Mended:
+    """``stamp``, or ``now`` where it lies so far ahead that only a wrong clock can have set it."""
+    wrong = stamp - now > FUTURE_ALLOWED
+    return Mended(now if wrong else stamp, wrong)
+
+
+def _sync_has_passed(day: OpenDay, rules: DayRules, now: float) -> bool:
+    read_and_quiet = day.last_read is not None and now - day.last_read >= rules.quiet
+    return day.sync_reported or read_and_quiet
+
+
+def _boundary(rules: DayRules, date: datetime.date) -> float:
+    """The first moment at which the local clock shows ``rules.at`` on ``date`` or more."""
+    wanted = datetime.datetime.combine(date, rules.at, rules.zone)
+    moment = wanted.timestamp()  # of two such moments this is the first (PEP 495, fold 0)
+    if _local(moment, rules.zone) == wanted.replace(tzinfo=None):
+        return moment
+    # `wanted` is skipped. Read with the offset before the gap it lies behind it, else ahead of it.
+    before = int(wanted.replace(fold=1).timestamp())
+    seconds = range(before, int(moment) + 1)
+    shown = wanted.replace(tzinfo=None)
+    return float(before + bisect_left(seconds, shown, key=lambda second: _local(second, rules.zone)))
+
+
+def _local(moment: float, zone: datetime.tzinfo) -> datetime.datetime:
+    """What a wall clock in ``zone`` shows, as a naive time."""
+    return datetime.datetime.fromtimestamp(moment, zone).replace(tzinfo=None)
