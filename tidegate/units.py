@@ -1,29 +1,38 @@
 """Sizes, spans and times as people write them, and back.
 
 Sizes are decimal (10 GB = 10^10 bytes); the binary units say so (GiB).
+Every parser raises ValueError with a sentence that says what would be right.
 """
 
 import datetime
 import re
 
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)")
+_NUMBER = r"([0-9]{1,30}(?:\.[0-9]{1,30})?)"  # longer ones are no figures of this trade
+_SIZE = re.compile(_NUMBER + r"\s*([A-Za-z]*)")
 _DECIMAL = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "PB": 10**15}
 _BINARY = {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40, "PIB": 2**50}
-_SPAN_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|m|h|d|w)")
+_SPAN_PART = re.compile(_NUMBER + r"\s*(s|m|h|d|w)")
 _SPAN_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+#: Two days inside what ``datetime`` can hold, so that a time read in one zone can be shown in any other.
+_LAST_TIME = datetime.datetime(9999, 12, 30, tzinfo=datetime.UTC).timestamp()
 
 
 def parse_size(text: str) -> int:
-    """Bytes of ``"10 GB"``, ``"1.5 GiB"`` or ``"500"``. Raises ValueError with what would be right."""
+    """Bytes of ``"10 GB"``, ``"1.5 GiB"`` or ``"500"``, never negative."""
     match = _SIZE.fullmatch(text.strip())
     factor = None if match is None else (_DECIMAL | _BINARY).get(match[2].upper())
     if match is None or factor is None:
-        raise ValueError(f"{text!r} is not a size; write it like \"10 GB\" or \"1.5 GiB\"")
-    return round(float(match[1]) * factor) if "." in match[1] else int(match[1]) * factor
+        raise ValueError(f'{text!r} is not a size; write it like "10 GB" or "1.5 GiB"')
+    whole, _, fraction = match[1].partition(".")
+    # In integers: a float would lose bytes above 9 PB.
+    return (int(whole + fraction) * factor) // int("1" + "0" * len(fraction))
 
 
 def format_size(size: int) -> str:
     """``size`` bytes for people, decimal, three significant digits: ``"8.1 GB"``."""
+    if size < 0:
+        return "-" + format_size(-size)
     if size < 1000:
         return f"{size} B"
     value = float(size)
@@ -35,33 +44,37 @@ def format_size(size: int) -> str:
 
 
 def parse_span(text: str) -> float:
-    """Seconds of ``"20h"``, ``"7d"`` or ``"1h 30m"``. Raises ValueError with what would be right."""
+    """Seconds of ``"20h"``, ``"7d"`` or ``"1h 30m"``, never negative."""
     parts = _SPAN_PART.findall(text)
     if not parts or _SPAN_PART.sub("", text).strip():
-        raise ValueError(f"{text!r} is not a duration; write it like \"20h\", \"7d\" or \"1h 30m\"")
-    return sum(float(number) * _SPAN_SECONDS[unit] for number, unit in parts)
+        raise ValueError(f'{text!r} is not a duration; write it like "20h", "7d" or "1h 30m"')
+    return float(sum(float(number) * _SPAN_SECONDS[unit] for number, unit in parts))
 
 
 def format_span(seconds: float) -> str:
     """A span for people, in its two largest units: ``"3d 4h"``."""
     rest = round(abs(seconds))
-    parts = []
+    sign = "-" if seconds < 0 < rest else ""
+    parts: list[str] = []
     for unit in ("d", "h", "m", "s"):
         count, rest = divmod(rest, _SPAN_SECONDS[unit])
         if count or (unit == "s" and not parts):
             parts.append(f"{count}{unit}")
-    return ("-" if seconds < 0 else "") + " ".join(parts[:2])
+    return sign + " ".join(parts[:2])
 
 
 def parse_time(text: str) -> float:
-    """Seconds since the epoch of an RFC 3339 time with its offset. Raises ValueError."""
+    """Seconds since the epoch of an RFC 3339 time with its offset, from 1970 to the end of 9999."""
     try:
         time = datetime.datetime.fromisoformat(text)
     except ValueError:
         time = None
     if time is None or time.tzinfo is None:
-        raise ValueError(f"{text!r} is not a time with an offset; write it like \"2026-11-22T03:00:00+01:00\"")
-    return time.timestamp()
+        raise ValueError(f'{text!r} is not a time with an offset; write it like "2026-11-22T03:00:00+01:00"')
+    seconds = time.timestamp()
+    if not 0 <= seconds < _LAST_TIME:
+        raise ValueError(f"{text!r} is not a time that a dump can have; it must lie between 1970 and 9999")
+    return seconds
 
 
 def format_time(seconds: float, zone: datetime.tzinfo = datetime.UTC) -> str:

@@ -1,0 +1,344 @@
+"""What a good configuration becomes; ``tests/data/config/valid`` holds samples, ``config.toml`` is one."""
+
+import datetime
+import os
+import re
+import subprocess
+import sys
+import zoneinfo
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tidegate.config import load as loading
+from tidegate.config.errors import ConfigError
+from tidegate.config.load import find, load
+from tidegate.config.model import (
+    BackupSet,
+    Config,
+    DaySettings,
+    Exporters,
+    Limit,
+    Offsite,
+    Staleness,
+    WatchFolder,
+)
+from tidegate.config.timezone import host_zone, utc
+from tidegate.errors import UsageError
+from tidegate.terms import DayEnd, Evidence, Oversize, Storage, WatchMode
+
+ROOT = Path(__file__).resolve().parent.parent
+VALID = Path(__file__).parent / "data" / "config" / "valid"
+
+Written = Callable[[str], Path]
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Written:
+    """Writes a configuration into a folder of its own, beside some dump folders."""
+    for folder in ("dumps/inside", "weekly/.hidden"):
+        (tmp_path / folder).mkdir(parents=True)
+
+    def write(text: str) -> Path:
+        file = tmp_path / "config.toml"
+        file.write_bytes(text.encode())
+        return file
+
+    return write
+
+
+def smallest(*, watch: str = "", offsite: str = 'storage = "mirror"', more: str = "") -> str:
+    return (
+        f'[state]\npath = "state.db"\n[[watch]]\npath = "dumps"\n{watch}\n'
+        f'[limit]\ndaily = "10 GB"\n[offsite]\n{offsite}\n{more}\n'
+    )
+
+
+# --- samples ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sample", sorted(VALID.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_sample_loads_with_its_folders_looked_at(sample: Path, written: Written) -> None:
+    """A sample that fails would teach a mistake; and looking leaves nothing behind."""
+    file = written(sample.read_bytes().decode())
+    before = set(file.parent.rglob("*"))
+    assert load(file) == load(file, surroundings=False)
+    assert set(file.parent.rglob("*")) == before
+
+
+def test_every_key_arrives_in_its_place(written: Written) -> None:
+    """Bytes, seconds, absolute paths and words; nothing is left as text to be read again."""
+    file = written((VALID / "every-key.toml").read_text())
+    here = file.parent
+    assert load(file) == Config(
+        file=file,
+        state=Path("/var/lib/tidegate/state.db"),
+        watches=(
+            WatchFolder(
+                name="nightly",
+                path=here / "dumps",
+                export=here / "out",
+                layout="{backup_set}-{vm}{suffixes}",
+                vm_pattern=re.compile("^(?P<vm>[a-z]+)_"),
+                recursive=False,
+                mode=WatchMode.POLL,
+                scan_interval=90.0,
+            ),
+        ),
+        limit=Limit(daily=1_610_612_736, reserve=500_000_000, oversize=Oversize.HOLD),
+        day=DaySettings(DayEnd.AT, 0.0, 600.0, datetime.time(22, 30), zoneinfo.ZoneInfo("Europe/Berlin")),
+        pass_at=datetime.time(6, 5),
+        staleness=Staleness(target=604_800.0, max_dump_age=1_209_600.0),
+        offsite=Offsite(Storage.MIRROR, Evidence.PRESUMED),
+        remove_markers=False,
+        backup_sets=(BackupSet("weekly", 734_400.0, ("vm1", "vm2")), BackupSet("on demand", None, ())),
+        exporters=Exporters(listen=("::1", 9877), textfile=here / "tidegate.prom"),
+    )
+
+
+def test_what_is_left_out_has_its_documented_default(written: Written) -> None:
+    """Paths, a limit and the storage are all that must be said."""
+    file = written((VALID / "smallest.toml").read_text())
+    here = file.parent
+    assert load(file) == Config(
+        file=file,
+        state=here / "state.db",
+        watches=(
+            WatchFolder(
+                name="dumps",
+                path=here / "dumps",
+                export=here / "dumps" / ".rsync",
+                layout="{vm}{suffixes}",
+                vm_pattern=None,
+                recursive=True,
+                mode=WatchMode.EVENTS,
+                scan_interval=300.0,
+            ),
+        ),
+        limit=Limit(daily=10_000_000_000, reserve=0, oversize=Oversize.HOLD),
+        day=DaySettings(DayEnd.SYNC, 72_000.0, 3_600.0, datetime.time(0, 0), host_zone()),
+        pass_at=None,
+        staleness=Staleness(target=None, max_dump_age=None),
+        offsite=Offsite(Storage.MIRROR, Evidence.READ),
+        remove_markers=True,
+        backup_sets=(),
+        exporters=Exporters(listen=None, textfile=None),
+    )
+
+
+def test_what_stays_unsaid_follows_the_storage_and_the_mode(written: Written) -> None:
+    """A collection gets each dump's own name; a folder without events is looked at every minute."""
+    config = load(written(smallest(watch='mode = "poll"', offsite='storage = "collect"')))
+    assert config.watches[0].layout == "{name}"
+    assert config.watches[0].scan_interval == 60.0
+
+
+@pytest.mark.parametrize(("path", "name"), [("dumps/", "dumps"), ("./dumps/.", "dumps"), ("weekly/../dumps", "dumps")])
+def test_a_watch_is_named_after_its_folder(written: Written, path: str, name: str) -> None:
+    """However the path is written."""
+    config = load(written(smallest().replace('path = "dumps"', f'path = "{path}"')))
+    assert config.watches[0].name == name
+
+
+def test_a_watch_on_the_root_must_be_given_a_name(written: Written) -> None:
+    """It has no last component to be named after."""
+    file = written(smallest().replace('path = "dumps"', 'path = "/"'))
+    with pytest.raises(ConfigError) as caught:
+        load(file, surroundings=False)
+    assert caught.value.errors == (f'{file}:3: [[watch]] name: missing: / gives none; set name = "dumps"',)
+
+
+@pytest.mark.parametrize(
+    ("listen", "meant"),
+    [
+        ("127.0.0.1:9877", ("127.0.0.1", 9877)),
+        ("[::1]:80", ("::1", 80)),
+        ("[::]:80", ("::", 80)),
+        ("metrics.example.org:65535", ("metrics.example.org", 65535)),
+    ],
+)
+def test_an_address_is_a_host_and_a_port(written: Written, listen: str, meant: tuple[str, int]) -> None:
+    """IPv6 stands in brackets, as in a URL."""
+    config = load(written(smallest(more=f'[exporters.http]\nlisten = "{listen}"')))
+    assert config.exporters.listen == meant
+
+
+def test_nothing_is_looked_at_where_the_surroundings_do_not_matter(written: Written) -> None:
+    """A command that shows the state works while a disk is away."""
+    file = written(smallest().replace('path = "dumps"', 'path = "/nowhere/at/all"'))
+    assert load(file, surroundings=False).watches[0].path == Path("/nowhere/at/all")
+
+
+# --- the configuration that is shipped --------------------------------------------------------------------
+
+
+def shipped(written: Written, *edits: tuple[str, str]) -> Config:
+    text = (ROOT / "config.toml").read_text()
+    for pattern, by in edits:
+        text, count = re.subn(pattern, by, text, flags=re.MULTILINE)
+        assert count, f"nothing in config.toml looks like {pattern}"
+    file = written(text)
+    (file.parent / "var" / "dumps").mkdir(parents=True, exist_ok=True)
+    return load(file)
+
+
+#: A default in a comment, and an example in one.
+DEFAULT = r"^# (?=[a-z_]+ = (?!unset))"
+EXAMPLE = r"^#   (?=\[|[a-z_]+ = )"
+
+
+def test_the_shipped_configuration_runs_as_it_is(written: Written) -> None:
+    """All it needs is the folder that ``make run`` makes."""
+    config = shipped(written)
+    assert config.limit.daily == 10_000_000_000
+    assert config.pass_at == datetime.time(12, 0)
+    assert config.exporters.listen == ("127.0.0.1", 9877)
+
+
+def test_the_shipped_configuration_says_which_folder_is_missing(written: Written) -> None:
+    """Before ``make run`` the one mistake is that there are no dumps."""
+    file = written((ROOT / "config.toml").read_text())
+    with pytest.raises(ConfigError) as caught:
+        load(file)
+    (error,) = caught.value.errors
+    assert error.endswith(f"the folder {file.parent}/var/dumps does not exist; make it (mkdir -p) or correct the path")
+
+
+def test_a_commented_value_is_the_default(written: Written) -> None:
+    """Uncommenting them all changes nothing."""
+    assert shipped(written, (DEFAULT, "")) == shipped(written)
+
+
+def test_every_example_in_a_comment_works(written: Written) -> None:
+    """Somebody will uncomment exactly that."""
+    config = shipped(written, (EXAMPLE, ""))
+    assert config.backup_sets == (BackupSet("weekly", 691_200.0, ("vm1", "vm2")),)
+    assert config.exporters.textfile == Path("/var/lib/prometheus/node-exporter/tidegate.prom")
+
+
+def test_the_shipped_configuration_names_every_key() -> None:
+    """A key that stands nowhere is a key that nobody finds."""
+    from tidegate.config.tables import SECTIONS, Table
+
+    text = (ROOT / "config.toml").read_text()
+    named = set(re.findall(r"^(?:# |#   )?([a-z_]+) = ", text, re.MULTILINE))
+    keys = {
+        field.alias or name
+        for table in SECTIONS.values()
+        for name, field in table.model_fields.items()
+        if not (isinstance(field.annotation, type) and issubclass(field.annotation, Table))
+    }
+    assert keys - {"watch", "backup_sets", "http", "textfile"} == named
+
+
+# --- finding and reading the file -------------------------------------------------------------------------
+
+
+def test_the_named_file_is_taken_before_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when it is not there: a mistyped --config must not run another configuration."""
+    monkeypatch.chdir(tmp_path)
+    Path("config.toml").touch()
+    assert find(Path("other.toml")) == Path("other.toml")
+    with pytest.raises(ConfigError, match=r"^other\.toml: does not exist; name another with --config FILE$"):
+        load(find(Path("other.toml")))
+
+
+def test_the_file_here_is_taken_before_that_of_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``./config.toml``, then ``/etc/tidegate/config.toml``, then a sentence that names both."""
+    host = tmp_path / "etc" / "config.toml"
+    assert [str(place) for place in loading.PLACES] == ["config.toml", "/etc/tidegate/config.toml"]
+    monkeypatch.setattr(loading, "PLACES", (Path("config.toml"), host))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError) as caught:
+        find(None)
+    assert str(caught.value) == (
+        f"no configuration: neither {tmp_path}/config.toml nor {host} exists; name one with --config FILE"
+    )
+    host.parent.mkdir()
+    host.touch()
+    assert find(None) == host
+    Path("config.toml").touch()
+    assert find(None) == Path("config.toml")
+
+
+def test_relative_paths_start_at_the_folder_of_the_file(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the command is run."""
+    file = written(smallest())
+    elsewhere = load(file)
+    monkeypatch.chdir(file.parent)
+    assert load(Path("config.toml")) == elsewhere
+
+
+def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    """Each in its own words."""
+    with pytest.raises(ConfigError, match=f"^{tmp_path}: cannot be read: is a directory$"):
+        load(tmp_path)
+    closed = tmp_path / "closed"
+    closed.touch(mode=0)
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    with pytest.raises(ConfigError, match=f"^{closed}: cannot be read: permission denied$"):
+        load(closed)
+
+
+def test_finding_and_importing_costs_no_pydantic() -> None:
+    """Commands that write a marker start without it."""
+    code = "import sys, tidegate.config.load; sys.exit('pydantic' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+# --- the host's time zone ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def localtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("TZ", raising=False)
+    return tmp_path / "localtime"
+
+
+def database() -> Path:
+    return next(folder for path in zoneinfo.TZPATH if (folder := Path(path)).is_dir())
+
+
+def test_the_hosts_zone_is_the_one_that_localtime_links_to(localtime: Path) -> None:
+    """So does every distribution."""
+    localtime.symlink_to("../usr/share/zoneinfo/America/New_York")
+    assert host_zone(localtime).key == "America/New_York"
+
+
+def test_the_hosts_zone_may_be_a_copy(localtime: Path) -> None:
+    """It has no name then, and the same rules."""
+    localtime.write_bytes((database() / "Europe/Berlin").read_bytes())
+    summer = datetime.datetime(2026, 7, 1, tzinfo=host_zone(localtime))
+    assert summer.utcoffset() == datetime.timedelta(hours=2)
+
+
+def test_the_variable_tz_counts_before_the_host(localtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for every other program; what it cannot say is passed over."""
+    localtime.symlink_to("/usr/share/zoneinfo/America/New_York")
+    monkeypatch.setenv("TZ", ":Asia/Tokyo")
+    assert host_zone(localtime).key == "Asia/Tokyo"
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    assert host_zone(localtime).key == "America/New_York"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no zone"])
+def test_a_host_that_says_no_zone_has_utc(localtime: Path, content: bytes | None) -> None:
+    """A bare container, say."""
+    if content is not None:
+        localtime.write_bytes(content)
+    assert host_zone(localtime).key == "UTC"
+
+
+def test_a_host_without_any_zones_still_has_utc() -> None:
+    """The default must load there too."""
+    path = zoneinfo.TZPATH
+    zoneinfo.ZoneInfo.clear_cache()
+    zoneinfo.reset_tzpath(to=())
+    try:
+        zone = utc()
+    finally:
+        zoneinfo.reset_tzpath(to=path)
+    assert datetime.datetime(2026, 7, 1, tzinfo=zone).utcoffset() == datetime.timedelta(0)
+    assert zone.key == "UTC"

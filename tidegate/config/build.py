@@ -1,0 +1,66 @@
+"""From tables to the frozen configuration: paths made absolute, defaults that depend on other keys."""
+
+import os.path
+from pathlib import Path
+
+from tidegate.config import tables
+from tidegate.config.model import (
+    BackupSet,
+    Config,
+    DaySettings,
+    Exporters,
+    Limit,
+    Offsite,
+    Staleness,
+    WatchFolder,
+)
+from tidegate.config.timezone import host_zone
+from tidegate.terms import Storage, WatchMode
+
+_EXPORT = ".rsync"
+#: A mirror wants names that stay, so that rsync can send the difference; a collection wants each dump's own.
+_LAYOUTS = {Storage.MIRROR: "{vm}{suffixes}", Storage.COLLECT: "{name}"}
+#: Polling has nothing but its scans; with events a scan is only the safety net.
+_SCAN_INTERVALS = {WatchMode.EVENTS: 300.0, WatchMode.POLL: 60.0}
+
+
+def config(document: tables.Document, file: Path) -> Config:
+    """The configuration of a document without errors. ``file`` is absolute."""
+    base = file.parent
+    day = document.day
+    return Config(
+        file=file,
+        state=base / document.state.path,
+        watches=tuple(watch_folder(watch, base, document.offsite.storage) for watch in document.watch),
+        limit=Limit(document.limit.daily, document.limit.reserve, document.limit.oversize),
+        day=DaySettings(day.ends, day.at_least, day.quiet, day.at, day.timezone or host_zone()),
+        pass_at=document.pass_.at,
+        staleness=Staleness(document.staleness.target, document.staleness.max_dump_age),
+        offsite=Offsite(document.offsite.storage, document.offsite.confirm),
+        remove_markers=document.markers.remove,
+        backup_sets=tuple(BackupSet(name, each.target, each.vms) for name, each in document.backup_sets.items()),
+        exporters=_exporters(document.exporters, base),
+    )
+
+
+def watch_folder(watch: tables.WatchTable, base: Path, storage: Storage) -> WatchFolder:
+    """One watch folder. Its name is empty where neither the key nor the path gives one."""
+    path = base / watch.path
+    return WatchFolder(
+        # normpath: of "dumps/." and "a/../dumps" the last part is no name.
+        name=watch.name or Path(os.path.normpath(path)).name,
+        path=path,
+        export=path / _EXPORT if watch.export is None else base / watch.export,
+        layout=watch.layout or _LAYOUTS[storage],
+        vm_pattern=watch.vm_pattern,
+        recursive=watch.recursive,
+        mode=watch.mode,
+        scan_interval=_SCAN_INTERVALS[watch.mode] if watch.scan_interval is None else watch.scan_interval,
+    )
+
+
+def _exporters(exporters: tables.ExportersTable, base: Path) -> Exporters:
+    return Exporters(
+        listen=exporters.http.listen if exporters.http else None,
+        textfile=base / exporters.textfile.path if exporters.textfile else None,
+    )

@@ -1,0 +1,90 @@
+"""Mistakes that no key shows alone: what keys say to each other, and what the folders say to them.
+
+They are looked for in whatever part of the document is right by itself, so that one wrong key
+does not hide what else is wrong.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tidegate.config import build, tables
+from tidegate.config.errors import Place, Problem
+from tidegate.config.model import WatchFolder
+from tidegate.config.surroundings import Watches, folder_problems, read_problems
+from tidegate.terms import DayEnd, Evidence, Storage
+
+#: Keys of a ``[[watch]]`` without which its folders cannot be judged.
+_TELLING = {("path",), ("name",), ("export",), ("recursive",)}
+_CONFIRM: Place = ("offsite", "confirm")
+
+
+def between_keys(document: dict[str, Any], base: Path, *, surroundings: bool) -> list[Problem]:
+    """Everything that can be said of the document beyond its single keys."""
+    watches = _good_watches(document, base)
+    problems = [*_names(watches), *_presumed(document)]
+    if surroundings:
+        faults = list(folder_problems(watches))
+        problems += faults
+        if _word(document, "offsite", "confirm", Evidence.READ) == Evidence.READ:
+            faulty = {fault.place[1] for fault in faults}
+            problems += read_problems(watch for index, watch in watches.items() if index not in faulty)
+    return problems
+
+
+def _good_watches(document: dict[str, Any], base: Path) -> Watches:
+    """The watch folders that are right by themselves, by their place in the file."""
+    written = document.get("watch")
+    good: dict[int, WatchFolder] = {}
+    for index, each in enumerate(written if isinstance(written, list) else []):
+        if (table := _as_far_as_it_is_right(each)) is not None:
+            good[index] = build.watch_folder(table, base, Storage.MIRROR)
+    return good
+
+
+def _as_far_as_it_is_right(watch: object) -> tables.WatchTable | None:
+    """A ``[[watch]]`` less its wrong keys, which are told elsewhere; None if the rest says too little."""
+    try:
+        return tables.WatchTable.model_validate(watch)
+    except ValidationError as error:
+        wrong = {detail["loc"][:1] for detail in error.errors()}
+    if not isinstance(watch, dict) or wrong & _TELLING:
+        return None
+    return tables.WatchTable.model_validate({key: watch[key] for key in watch if (key,) not in wrong})
+
+
+def _names(watches: Watches) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, watch in watches.items():
+        if not watch.name:
+            yield Problem(("watch", index, "name"), f'missing: {watch.path} gives none; set name = "dumps"')
+        elif watch.name in seen:
+            yield Problem(
+                ("watch", index, "name"),
+                f'another watch folder is named "{watch.name}" too; set `name` in one of the two',
+            )
+        seen.add(watch.name)
+
+
+def _presumed(document: dict[str, Any]) -> Iterator[Problem]:
+    """``presumed`` knows nothing: the day must end by itself, and a link must not go because of it."""
+    if _word(document, "offsite", "confirm", Evidence.READ) != Evidence.PRESUMED:
+        return
+    if _word(document, "day", "ends", DayEnd.SYNC) == DayEnd.SYNC:
+        yield Problem(
+            _CONFIRM,
+            '"presumed" needs a day that ends by itself; set `ends = "at"` in [day], or confirm = "read" or "report"',
+        )
+    if _word(document, "offsite", "storage", "") == Storage.COLLECT:
+        yield Problem(
+            _CONFIRM,
+            '"presumed" with storage = "collect" would drop links that nobody may have fetched; '
+            'set storage = "mirror", or confirm = "read" or "report"',
+        )
+
+
+def _word(document: dict[str, Any], section: str, key: str, default: str) -> object:
+    table = document.get(section)
+    return table.get(key, default) if isinstance(table, dict) else default

@@ -1,0 +1,174 @@
+"""The sections of the file, as pydantic reads them. Imported only when a configuration is loaded.
+
+pydantic does the walk and reports every error at once; each value is read by ``tidegate.config.values``.
+Defaults that depend on other keys are None here and are filled in by ``tidegate.config.build``.
+"""
+
+import datetime
+import re
+import zoneinfo
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationInfo, field_validator
+
+from tidegate.config import values
+from tidegate.config.timezone import zone
+from tidegate.terms import DayEnd, Evidence, Oversize, Storage, WatchMode
+from tidegate.units import format_size
+
+_Flag = Annotated[bool, PlainValidator(values.flag)]
+_Path = Annotated[Path, PlainValidator(values.path)]
+_ClockTime = Annotated[datetime.time, PlainValidator(values.clock_time)]
+_Span = Annotated[float, PlainValidator(values.span)]
+_SpanOrUnset = Annotated[float | None, PlainValidator(values.span_above_zero)]
+
+
+class Table(BaseModel):
+    """A section. A key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class StateTable(Table):
+    """``[state]``."""
+
+    path: _Path = Field(description='say where the state file is kept, like path = "var/state.db"')
+
+
+class WatchTable(Table):
+    """One ``[[watch]]``."""
+
+    path: _Path = Field(description='say which folder the dumps are in, like path = "var/dumps"')
+    name: Annotated[str | None, PlainValidator(values.name)] = None
+    export: Annotated[Path | None, PlainValidator(values.path)] = None
+    layout: Annotated[str | None, PlainValidator(values.layout)] = None
+    vm_pattern: Annotated[re.Pattern[str] | None, PlainValidator(values.pattern)] = None
+    recursive: _Flag = True
+    mode: Annotated[WatchMode, PlainValidator(values.one_of(*WatchMode))] = WatchMode.EVENTS
+    scan_interval: Annotated[float | None, PlainValidator(values.scan_interval)] = None
+
+
+class LimitTable(Table):
+    """``[limit]``."""
+
+    daily: Annotated[int, PlainValidator(values.size_above_zero)] = Field(
+        description='say how much may leave in one day, like daily = "10 GB"'
+    )
+    reserve: Annotated[int, PlainValidator(values.size)] = 0
+    oversize: Annotated[Oversize, PlainValidator(values.one_of(Oversize.HOLD))] = Oversize.HOLD
+
+    @field_validator("reserve")
+    @classmethod
+    def _below_daily(cls, reserve: int, info: ValidationInfo) -> int:
+        daily = info.data.get("daily")
+        if daily is not None and reserve >= daily:
+            raise ValueError(f"{format_size(reserve)} leaves nothing of the daily {format_size(daily)}; write less")
+        return reserve
+
+
+class DayTable(Table):
+    """``[day]``."""
+
+    ends: Annotated[DayEnd, PlainValidator(values.one_of(*DayEnd))] = DayEnd.SYNC
+    at_least: _Span = 20 * 3600.0
+    quiet: _Span = 3600.0
+    at: _ClockTime = datetime.time(0, 0)
+    timezone: Annotated[zoneinfo.ZoneInfo | None, PlainValidator(zone)] = None
+
+
+class PassTable(Table):
+    """``[pass]``."""
+
+    at: Annotated[datetime.time | None, PlainValidator(values.clock_time)] = None
+
+
+class StalenessTable(Table):
+    """``[staleness]``."""
+
+    target: _SpanOrUnset = None
+    max_dump_age: _SpanOrUnset = None
+
+
+class OffsiteTable(Table):
+    """``[offsite]``."""
+
+    storage: Annotated[Storage, PlainValidator(values.one_of(*Storage))] = Field(
+        description='say what the storage does: "mirror" (it becomes what the export tree holds) '
+        'or "collect" (it keeps every dump that it pulls)'
+    )
+    confirm: Annotated[Evidence, PlainValidator(values.one_of(Evidence.READ, Evidence.REPORT, Evidence.PRESUMED))] = (
+        Evidence.READ
+    )
+
+
+class MarkersTable(Table):
+    """``[markers]``."""
+
+    remove: _Flag = True
+
+
+class BackupSetTable(Table):
+    """One ``[backup_sets.NAME]``."""
+
+    target: _SpanOrUnset = None
+    vms: Annotated[tuple[str, ...], PlainValidator(values.names)] = ()
+
+
+class HttpTable(Table):
+    """``[exporters.http]``."""
+
+    listen: Annotated[tuple[str, int], PlainValidator(values.listen)] = Field(
+        description='say where metrics are served, like listen = "127.0.0.1:9877"'
+    )
+
+
+class TextfileTable(Table):
+    """``[exporters.textfile]``."""
+
+    path: _Path = Field(
+        description='say which file is written, like path = "/var/lib/prometheus/node-exporter/tidegate.prom"'
+    )
+
+
+class ExportersTable(Table):
+    """``[exporters.*]``."""
+
+    http: HttpTable | None = None
+    textfile: TextfileTable | None = None
+
+
+class Document(Table):
+    """The whole file."""
+
+    state: StateTable
+    watch: list[WatchTable] = Field(
+        min_length=1, description='name at least one dump folder: [[watch]] and below it path = "var/dumps"'
+    )
+    limit: LimitTable
+    day: DayTable = DayTable()
+    # `pass` is a word of Python's.
+    pass_: PassTable = Field(PassTable(), alias="pass")
+    staleness: StalenessTable = StalenessTable()
+    offsite: OffsiteTable
+    markers: MarkersTable = MarkersTable()
+    backup_sets: dict[Annotated[str, PlainValidator(values.name)], BackupSetTable] = {}
+    exporters: ExportersTable = ExportersTable()
+
+
+#: Which table reads which section; ``*`` is a name that the admin chooses.
+SECTIONS: dict[tuple[str, ...], type[Table]] = {
+    (): Document,
+    ("state",): StateTable,
+    ("watch",): WatchTable,
+    ("limit",): LimitTable,
+    ("day",): DayTable,
+    ("pass",): PassTable,
+    ("staleness",): StalenessTable,
+    ("offsite",): OffsiteTable,
+    ("markers",): MarkersTable,
+    ("backup_sets", "*"): BackupSetTable,
+    ("exporters",): ExportersTable,
+    ("exporters", "http"): HttpTable,
+    ("exporters", "textfile"): TextfileTable,
+}
