@@ -79,8 +79,8 @@ def export_name_of(config: Config, row: DumpRow) -> str:
 
 def _ended_newest(connection: Connection, known: dict[str, VmRow], rows: Iterable[DumpRow]) -> list[DumpRow]:
     """The off-site dumps of VMs that have nothing newer: their decision is ``already_offsite``."""
-    present = {row.id for row in rows}
-    wanted = {vm.offsite_dump_id for vm in known.values() if vm.offsite_dump_id is not None} - present
+    waiting = {row.vm for row in rows}
+    wanted = {vm.offsite_dump_id for vm in known.values() if vm.offsite_dump_id is not None and vm.name not in waiting}
     return sorted(dumps.by_ids(connection, wanted).values(), key=lambda row: row.id)
 
 

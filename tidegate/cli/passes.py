@@ -68,7 +68,6 @@ def preview(session: Session, config: "Config", *, ignore_trees: bool = False) -
 
 
 def _run(session: Session, config: "Config", wait: float) -> "PassResult":
-    from exporters import text, textfile
     from policy import passes
     from tidegate.clock import SystemClock
     from watcher.scan import scan_and_record
@@ -78,7 +77,9 @@ def _run(session: Session, config: "Config", wait: float) -> "PassResult":
     scan_and_record(config, state, clock)
     result = passes.run(config, state, clock, wait=wait)
     if config.exporters.textfile is not None:
-        textfile.write(config.exporters.textfile, text.render(state, config, clock))
+        from exporters import text, textfile
+
+        textfile.write(config.exporters.textfile, text.render(state, config))
     return result
 
 

@@ -43,7 +43,7 @@ def watch(session: Session) -> None:
     signal.signal(signal.SIGINT, end)
     with ExitStack() as stack:
         if config.exporters.listen is not None:
-            server = MetricsServer(config.exporters.listen, lambda: text.render(state, config, clock, process=True))
+            server = MetricsServer(config.exporters.listen, lambda: text.scrape(state, config, clock))
             server.start()
             stack.callback(server.stop)
         service.run()

@@ -4,9 +4,12 @@
 all of whose keys are optional. Nothing heavy is imported here: ``tidegate mark`` starts with it.
 """
 
+import errno
 import json
 import os
+import re
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -27,6 +30,11 @@ class MarkerKind(StrEnum):
 
 
 _KINDS = {kind.value: kind for kind in MarkerKind}
+#: How the names of markers end.
+SUFFIXES = tuple(f".{kind}" for kind in MarkerKind)
+_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
+#: The marker's own doing; any other error of opening it is a fault that passes.
+_BAD_TO_OPEN = frozenset({errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENXIO, errno.ENODEV})
 
 #: Of several markers with the same ctime the first of these counts (DESIGN 4).
 PRECEDENCE = (MarkerKind.FAILED, MarkerKind.RUNNING, MarkerKind.DONE)
@@ -55,12 +63,13 @@ class MarkerBody:
 
 @dataclass(frozen=True, slots=True)
 class MarkerFile:
-    """One marker as it stands on the disk, before its body is read."""
+    """One marker as it stands on the disk, before its body is read. ``is_empty``: a plain file without a body."""
 
     kind: MarkerKind
     ctime_ns: int
     mtime_ns: int
     inode: int
+    is_empty: bool
 
     @property
     def signature(self) -> str:
@@ -81,20 +90,32 @@ def marker_name(dump: str, kind: MarkerKind) -> str:
 
 
 def look(folder: int, dump: str, kind: MarkerKind) -> MarkerFile | None:
-    """The marker of this kind beside ``dump``, or None when there is none (a folder of that name is none)."""
+    """The marker of this kind beside ``dump``, or None when there is none (a folder of that name is none).
+
+    Raises OSError when it cannot be said whether there is one.
+    """
     try:
         status = os.stat(marker_name(dump, kind), dir_fd=folder, follow_symlinks=False)
-    except OSError:
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # of a dump with a long name
+            return None
+        raise
     if stat.S_ISDIR(status.st_mode):
         return None
-    return MarkerFile(kind, status.st_ctime_ns, status.st_mtime_ns, status.st_ino)
+    is_empty = stat.S_ISREG(status.st_mode) and status.st_size == 0
+    return MarkerFile(kind, status.st_ctime_ns, status.st_mtime_ns, status.st_ino, is_empty)
 
 
 def look_at_all(folder: int, dump: str) -> tuple[MarkerFile, ...]:
-    """Every marker beside ``dump``, the one that counts first: latest ctime, then failed, running, done."""
-    found = [marker for kind in PRECEDENCE if (marker := look(folder, dump, kind)) is not None]
-    return tuple(sorted(found, key=lambda marker: -marker.ctime_ns))  # stable: PRECEDENCE decides ties
+    """Every marker beside ``dump``, the one that counts first. Raises OSError as ``look`` does."""
+    return in_order(marker for kind in PRECEDENCE if (marker := look(folder, dump, kind)) is not None)
+
+
+def in_order(found: Iterable[MarkerFile]) -> tuple[MarkerFile, ...]:
+    """Markers of one dump, the one that counts first: latest ctime, then failed, running, done."""
+    return tuple(sorted(found, key=lambda marker: (-marker.ctime_ns, PRECEDENCE.index(marker.kind))))
 
 
 def signature(markers: tuple[MarkerFile, ...]) -> str:
@@ -103,24 +124,29 @@ def signature(markers: tuple[MarkerFile, ...]) -> str:
 
 
 def read_body(folder: int, dump: str, kind: MarkerKind) -> MarkerBody:
-    """Reads the body of a marker. Raises BadMarker, and OSError when it cannot be read at all."""
+    """Reads the body of a marker. Raises BadMarker, and OSError as ``read_text`` does."""
+    return parse_body(read_text(folder, dump, kind))
+
+
+def read_text(folder: int, dump: str, kind: MarkerKind) -> bytes:
+    """The bytes of a marker, at most 1 MiB, through no symbolic link and without waiting for anybody.
+
+    Raises BadMarker, FileNotFoundError when the marker is gone, and OSError for a fault that passes.
+    """
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     try:
         descriptor = os.open(marker_name(dump, kind), flags, dir_fd=folder)
     except OSError as error:
-        raise BadMarker(f"the marker cannot be opened: {error.strerror}") from error
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
+        if error.errno in _BAD_TO_OPEN:
+            raise BadMarker(f"the marker cannot be opened: {error.strerror}") from error
+        raise
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise BadMarker("the marker is not a plain file")
-        if status.st_size == 0:
-            return MarkerBody()
-        text = os.read(descriptor, MAX_BYTES + 1)
-    finally:
-        os.close(descriptor)
+        text = file.read(MAX_BYTES + 1)
     if len(text) > MAX_BYTES:
         raise BadMarker("the marker is larger than 1 MiB")
-    return parse_body(text)
+    return text
 
 
 def parse_body(text: bytes) -> MarkerBody:
@@ -154,7 +180,7 @@ def _body_of(body: dict[str, Any]) -> MarkerBody:
         started=_time(body, "started"),
         finished=_time(body, "finished"),
         size=_count(body, "size"),
-        sha256=_text(body, "sha256"),
+        sha256=_sha256(body),
         kind=_text(body, "kind"),
         error=_text(body, "error"),
         exit_status=_integer(body, "exit_status"),
@@ -174,6 +200,13 @@ def _name(body: dict[str, Any], key: str) -> str | None:
     value = _text(body, key)
     if value is not None and not is_single_component(value):
         raise BadMarker(f"the marker's {key!r} is not a usable name")
+    return value
+
+
+def _sha256(body: dict[str, Any]) -> str | None:
+    value = _text(body, "sha256")
+    if value is not None and not _SHA256.fullmatch(value):
+        raise BadMarker("the marker's 'sha256' is not 64 hexadecimal digits")
     return value
 
 

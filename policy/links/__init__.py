@@ -1,0 +1,6 @@
+"""The links that let dumps out: made, looked at and taken back in the export tree. Touches files and nothing else."""
+
+from policy.links.records import LinkFailure, LinkRequest, Presence, Published
+from policy.links.tree import ExportTree
+
+__all__ = ["ExportTree", "LinkFailure", "LinkRequest", "Presence", "Published"]

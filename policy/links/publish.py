@@ -1,0 +1,192 @@
+"""One batch of links: staged and checked, moved into the tree, made lasting; only then what they replaced goes."""
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from policy.links.build import build_folder, link, settle_folder
+from policy.links.folders import discard
+from policy.links.records import LinkFailure, LinkRequest, Presence, Published
+from policy.links.renames import exchange, rename_new
+from policy.links.sentences import explain
+from policy.links.source import hold, open_dump_folder, opened_parent, part
+from policy.links.standing import presence, standing_unchanged
+from tidegate import trace
+from tidegate.identity import Hindered, Member, allowed_owners
+from tidegate.names import is_clean, printable
+from tidegate.terms import Reason
+
+
+class Batch:
+    """Links being made, with the descriptors of the tree and of an empty staging folder.
+
+    A file is linked and moved in one go, under one lease. Folders are all built before the first of them is moved:
+    then their fsyncs share a few commits of the filesystem's journal instead of costing one each.
+    """
+
+    def __init__(self, tree: int, staging: int) -> None:
+        self.outcomes: dict[int, Published | LinkFailure] = {}
+        self._tree = tree
+        self._staging = staging
+        self._taken = frozenset(os.listdir(tree))
+        self._built: list[tuple[LinkRequest, int]] = []
+        self._replaced: list[str] = []
+
+    def publish(self, requests: Sequence[LinkRequest]) -> None:
+        """Fills ``outcomes``, one for each request; what goes wrong with one of them stops no other."""
+        for (source, parent), batch in _by_folder(requests).items():
+            self._publish_from(source, parent, batch)
+        for request, stamp in self._built:
+            self._move_folder(request, stamp)
+        self._settle()
+
+    def _publish_from(self, source: Path, parent: str, batch: Sequence[LinkRequest]) -> None:
+        try:
+            with opened_parent(source, parent) as folder:
+                owners = allowed_owners(folder)
+                for request in batch:
+                    try:
+                        self._publish_one(folder, request, owners)
+                    except (Hindered, OSError) as error:
+                        self._fail(request, error)
+        except Hindered as hindrance:
+            for request in batch:
+                self._fail(request, hindrance)
+
+    def _publish_one(self, folder: int, request: LinkRequest, owners: frozenset[int]) -> None:
+        _refuse_name(request.export_name)
+        if request.export_name in self._taken and not request.may_replace and self._stands_already(request):
+            return
+        name = part(request.path.rpartition("/")[2])
+        if request.identity.is_folder:
+            self._build_folder(folder, name, request, owners)
+        else:
+            self._publish_file(folder, name, request, owners)
+
+    def _stands_already(self, request: LinkRequest) -> bool:
+        """A crash may have come between the link and its row. It is left as it is: a read since then still counts."""
+        found = standing_unchanged(self._tree, request.export_name, request.identity)
+        if found is None:
+            return False
+        self.outcomes[request.link_id] = Published(found.ctime_ns)
+        return True
+
+    def _publish_file(self, folder: int, name: str, request: LinkRequest, owners: frozenset[int]) -> None:
+        """A new name is linked in its place at once: a link is whole or not there, and overwrites nothing.
+
+        Through staging it would cost twice as much, for the rename.
+        """
+        member = request.identity.members[0]
+        held = hold(folder, name, member, owners)
+        try:
+            try:
+                stamp = link(held, self._tree, request.export_name, member)
+            except FileExistsError:
+                if not request.may_replace:
+                    raise
+                stamp = self._replace_by_file(held, request, member)
+            self.outcomes[request.link_id] = Published(stamp)
+        finally:
+            os.close(held)
+
+    def _replace_by_file(self, held: int, request: LinkRequest, member: Member) -> int:
+        staged = str(request.link_id)
+        stamp = link(held, self._staging, staged, member)
+        self._move(staged, request)
+        return max(stamp, os.fstat(held).st_ctime_ns)  # the move changes the ctime once more
+
+    def _build_folder(self, folder: int, name: str, request: LinkRequest, owners: frozenset[int]) -> None:
+        dump = open_dump_folder(folder, name)
+        try:
+            stamp = build_folder(dump, self._staging, str(request.link_id), request.identity, owners)
+        finally:
+            os.close(dump)
+        self._built.append((request, stamp))
+
+    def _move_folder(self, request: LinkRequest, stamp: int) -> None:
+        staged = str(request.link_id)
+        try:
+            settle_folder(self._staging, staged)
+            self._move(staged, request)
+        except OSError as error:
+            self._fail(request, error)
+        else:
+            self.outcomes[request.link_id] = Published(stamp)
+
+    def _move(self, staged: str, request: LinkRequest) -> None:
+        trace.point("before rename")
+        try:
+            rename_new(self._staging, staged, self._tree, request.export_name)
+        except FileExistsError:
+            if not request.may_replace:
+                raise
+            self._replace(staged, request)
+        trace.point("after rename")
+
+    def _replace(self, staged: str, request: LinkRequest) -> None:
+        """The name is never absent: a file is renamed over a file, all else changes places with what stood."""
+        if not request.identity.is_folder:
+            with suppress(IsADirectoryError):
+                os.rename(staged, request.export_name, src_dir_fd=self._staging, dst_dir_fd=self._tree)
+                # Between two names of one inode rename does nothing and says that it did.
+                discard(self._staging, staged)
+                return
+        aside = f"{staged}.old"
+        self._replaced.append(exchange(self._staging, staged, self._tree, request.export_name, aside))
+
+    def _settle(self) -> None:
+        """One fsync for all. What was replaced goes after it, so that a power cut finds the old or the new."""
+        if not any(isinstance(outcome, Published) for outcome in self.outcomes.values()):
+            return
+        trace.point("before fsync")
+        try:
+            os.fsync(self._tree)
+        except OSError as error:
+            self._doubt(explain(error))
+            return
+        trace.point("after fsync")
+        for name in self._replaced:
+            with suppress(OSError):  # the next sweep tries again
+                discard(self._staging, name)
+
+    def _doubt(self, detail: str) -> None:
+        """The links stand, and may not after a power cut: they are charged until the next pass has looked."""
+        for link_id, outcome in self.outcomes.items():
+            if isinstance(outcome, Published):
+                self.outcomes[link_id] = LinkFailure(Reason.LINK_ERROR, detail, proven_absent=False)
+
+    def _fail(self, request: LinkRequest, error: Hindered | OSError) -> None:
+        with suppress(OSError):  # the next sweep tries again
+            discard(self._staging, str(request.link_id))
+        self.outcomes[request.link_id] = failure(error, proven_absent=self._is_absent(request))
+
+    def _is_absent(self, request: LinkRequest) -> bool:
+        try:
+            _refuse_name(request.export_name)
+            found = presence(self._tree, request.export_name, request.identity)
+        except Hindered:
+            return True
+        except OSError:
+            return False
+        return found not in {Presence.STANDS, Presence.CHANGED}
+
+
+def failure(error: Hindered | OSError, *, proven_absent: bool) -> LinkFailure:
+    """The failure that ``error`` makes of one request."""
+    if isinstance(error, Hindered):
+        return LinkFailure(error.reason, error.detail, proven_absent)
+    return LinkFailure(Reason.LINK_ERROR, explain(error), proven_absent)
+
+
+def _by_folder(requests: Iterable[LinkRequest]) -> dict[tuple[Path, str], list[LinkRequest]]:
+    """The requests by the folder that holds the dump: each is opened once, and one is open at a time."""
+    folders: dict[tuple[Path, str], list[LinkRequest]] = {}
+    for request in requests:
+        folders.setdefault((request.source, request.path.rpartition("/")[0]), []).append(request)
+    return folders
+
+
+def _refuse_name(name: str) -> None:
+    if not name or "/" in name or name[0] in ".-" or not (name.isprintable() or is_clean(name)):
+        raise Hindered(Reason.UNSAFE, f"{printable(name)!r} cannot be a name in the export tree")

@@ -1,0 +1,47 @@
+"""What went wrong, as a sentence with the cause and what to do, one for each errno that a link can meet."""
+
+import errno
+import os
+
+_SENTENCES = {
+    errno.EACCES: (
+        "permission denied: this user may not read the dump's folder, or may not write in the export tree or the "
+        "staging folder beside it; give it that right, or run as the user who owns them"
+    ),
+    errno.EDQUOT: "the disk quota of the user who owns the export tree is used up; raise it or free some of it",
+    errno.EEXIST: (
+        "something that Tidegate did not link has this name in the export tree; it is never overwritten: "
+        "move it away, or make it known with `tidegate adopt`"
+    ),
+    errno.EIO: "the disk or its filesystem reports an error; look at the kernel's log",
+    errno.EINVAL: "the filesystem does not know what was asked of it; hard links need a filesystem of Linux's own",
+    errno.EMFILE: "this process has too many open files; raise its limit (LimitNOFILE= in a service unit)",
+    errno.EMLINK: (
+        "the file has as many hard links as its filesystem allows (65,000 on ext4); remove some of them, or write "
+        "the dump to a new file"
+    ),
+    errno.ENAMETOOLONG: "the name is too long for the filesystem (255 bytes on most); shorten the VM's or dump's name",
+    errno.ENFILE: "the machine has too many open files; raise fs.file-max",
+    errno.ENOENT: "the export tree or its staging folder went away while links were made",
+    errno.ENOMEM: "the machine is out of memory",
+    errno.ENOSPC: "no space, or no free inode, is left for a folder entry; free some on the dumps' filesystem",
+    errno.ENOSYS: "the kernel or filesystem has no hard links; the export tree needs one that has",
+    errno.EOPNOTSUPP: "the filesystem has no hard links; keep dumps and export tree on one that has (ext4, xfs, btrfs)",
+    errno.EPERM: (
+        "the kernel refuses this link: with fs.protected_hardlinks = 1 one must own the file, or be able to read and "
+        "write it, or have CAP_FOWNER; and an immutable or append-only file or folder (chattr +i, +a) takes no link"
+    ),
+    errno.EROFS: "the filesystem is mounted read-only here; a ReadWritePaths= that lacks this folder does that too",
+    errno.ESTALE: "the network filesystem lost hold of the file; mount it again",
+    errno.EXDEV: (
+        "for the kernel the dump and the export tree are not in one place: they lie on different filesystems, in two "
+        "btrfs subvolumes, or below two mounts of one filesystem (bind mounts; two ReadWritePaths= of a service "
+        "unit make them as well); put both below one mount, as `.rsync` inside the dump folder is"
+    ),
+}
+
+
+def explain(error: OSError) -> str:
+    """``EXDEV: sentence``. An errno without a sentence of its own gets the system's."""
+    number = error.errno or 0
+    return f"{errno.errorcode.get(number, 'EUNKNOWN')}: {_SENTENCES.get(number) or os.strerror(number)}"

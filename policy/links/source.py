@@ -1,0 +1,173 @@
+"""The dump as it is now: opened by descriptor, compared with what was recorded, refused while it is being written."""
+
+import fcntl
+import os
+import signal
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from policy.links.folders import FOLDER_FLAGS, Steps, each_folder
+from policy.links.sentences import explain
+from tidegate.identity import Hindered, Identity, Member, check_file, open_folder
+from tidegate.names import printable
+from tidegate.terms import Reason
+
+_BARE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_READABLE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+#: Files of one folder: the name in it, and the record.
+Files = list[tuple[str, Member]]
+
+
+def hold(folder: int, name: str, member: Member, owners: frozenset[int]) -> int:
+    """A descriptor of exactly the file that was recorded; while it is open nobody can open the file for writing.
+
+    The last holds only where we may take a lease: on our own files or with CAP_LEASE, on a filesystem that has
+    leases. Raises Hindered: ``missing``, ``unsafe``, ``changed``, ``open``.
+    """
+    shown = member.name or name
+    bare = _open_bare(folder, name, shown)
+    try:
+        status = os.fstat(bare)
+        if stat.S_ISDIR(status.st_mode):
+            raise Hindered(Reason.CHANGED, f"{printable(shown)} was a file and is a folder now")
+        check_file(status, shown, owners)
+        check_same(status, member, shown)
+        return _lease(bare, shown)
+    except BaseException:
+        os.close(bare)
+        raise
+
+
+def _open_bare(folder: int, name: str, shown: str) -> int:
+    """O_PATH opens no device, waits for no FIFO, and a symbolic link is opened itself and then refused."""
+    try:
+        return os.open(name, _BARE, dir_fd=folder)
+    except FileNotFoundError:
+        raise Hindered(Reason.MISSING, f"{printable(shown)} is not there any more") from None
+
+
+def check_same(status: os.stat_result, member: Member, shown: str) -> None:
+    """Raises Hindered(``changed``) unless this file is the one that was recorded, unchanged."""
+    if status.st_ino != member.inode:
+        raise Hindered(Reason.CHANGED, f"{printable(shown)} is another file than the one that was recorded")
+    if status.st_size != member.size:
+        told = f"{member.size} bytes were recorded, it has {status.st_size}"
+        raise Hindered(Reason.CHANGED, f"{printable(shown)} has another size: {told}")
+    if status.st_mtime_ns != member.mtime_ns:
+        raise Hindered(Reason.CHANGED, f"{printable(shown)} was modified after it was recorded")
+
+
+def _lease(bare: int, shown: str) -> int:
+    """Trades the O_PATH descriptor for one that holds a read lease, which the kernel grants if nobody writes.
+
+    The same inode is opened again, not its name. Opening is no reading: the access time stays. Who opens the file
+    for writing meanwhile is made to wait until we close, and we are told by a signal: SIGIO would end the process,
+    SIGURG is ignored by default.
+    """
+    try:
+        readable = os.open(f"/proc/self/fd/{bare}", _READABLE)
+    except BlockingIOError:
+        raise _open_for_writing(shown) from None
+    except OSError:
+        return bare  # we may link it and not read it: there is no lease for us
+    try:
+        fcntl.fcntl(readable, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(readable, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except BlockingIOError:
+        os.close(readable)
+        raise _open_for_writing(shown) from None
+    except OSError:
+        pass  # not ours, or a filesystem without leases: size and modification time have to do
+    os.close(bare)
+    return readable
+
+
+def _open_for_writing(shown: str) -> Hindered:
+    return Hindered(Reason.OPEN, f"{printable(shown)} is open for writing")
+
+
+def open_dump_folder(folder: int, name: str) -> int:
+    """A descriptor of a dump that is a folder. Raises Hindered: ``missing``, ``unsafe``, ``changed``."""
+    try:
+        return os.open(name, FOLDER_FLAGS, dir_fd=folder)
+    except FileNotFoundError:
+        raise Hindered(Reason.MISSING, f"{printable(name)} is not there any more") from None
+    except NotADirectoryError:
+        mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+        if stat.S_ISLNK(mode):
+            raise Hindered(Reason.UNSAFE, f"{printable(name)} is a symbolic link now") from None
+        raise Hindered(Reason.CHANGED, f"{printable(name)} was a folder and is a file now") from None
+
+
+def recorded_folders(dump: int, identity: Identity) -> Iterator[tuple[int, Steps, Files, list[str]]]:
+    """Each folder of the dump with this descriptor: its descriptor, the steps to it, its files and its folders.
+
+    Ends with Hindered(``changed``) unless the files are those that were recorded, no more and no less; a symbolic
+    link or a special file among them is ``unsafe``. Also raises OSError.
+    """
+    left = {member.name: member for member in identity.members}
+    try:
+        for folder, steps, entries in each_folder(dump):
+            below = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+            files = [entry for entry in entries if not entry.is_dir(follow_symlinks=False)]
+            yield folder, steps, [(entry.name, _take(left, steps, entry)) for entry in files], below
+    except FileNotFoundError:
+        raise Hindered(Reason.CHANGED, "one of its folders went away while it was looked at") from None
+    except NotADirectoryError:
+        raise Hindered(Reason.UNSAFE, "one of its folders was swapped for something else") from None
+    for name in left:
+        raise Hindered(Reason.CHANGED, f"{printable(name)} is not there any more")
+
+
+def _take(left: dict[str, Member], steps: Steps, entry: os.DirEntry[str]) -> Member:
+    whole = "/".join((*steps, entry.name))
+    member = left.pop(whole, None)
+    if member is not None:
+        return member
+    if entry.is_file(follow_symlinks=False):
+        raise Hindered(Reason.CHANGED, f"{printable(whole)} was not there when the dump was recorded")
+    raise Hindered(Reason.UNSAFE, f"{printable(whole)} is a symbolic link or a special file")
+
+
+def check_folder(dump: int, identity: Identity, owners: frozenset[int]) -> None:
+    """Looks at every file of the folder dump with this descriptor as ``hold`` does. Raises Hindered and OSError."""
+    for folder, _, files, _ in recorded_folders(dump, identity):
+        for name, member in files:
+            os.close(hold(folder, name, member, owners))
+
+
+@contextmanager
+def opened_parent(source: Path, parent: str) -> Iterator[int]:
+    """The folder ``parent`` (``a/b``, empty for ``source`` itself) that holds a dump, as a descriptor.
+
+    Raises Hindered: ``missing``, ``unsafe`` for ``..`` and symbolic links, ``link_error``.
+    """
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(open_folder(source, *_steps(parent)))
+        except OSError as error:
+            raise _hindrance_of(error, parent) from None
+        yield folder
+
+
+def _steps(parent: str) -> list[str]:
+    return [part(each) for each in parent.split("/")] if parent else []
+
+
+def part(name: str) -> str:
+    """``name``, when it is one part of a path. Raises Hindered(``unsafe``)."""
+    if name in {"", ".", ".."} or "\0" in name:
+        raise Hindered(Reason.UNSAFE, "the dump's path does not lead straight down from the watch folder")
+    return name
+
+
+def _hindrance_of(error: OSError, parent: str) -> Hindered:
+    shown = printable(parent) or "the watch folder"
+    if isinstance(error, FileNotFoundError):
+        return Hindered(Reason.MISSING, f"{shown}, the dump's folder, is not there any more")
+    if isinstance(error, NotADirectoryError):
+        return Hindered(Reason.UNSAFE, f"a part of {shown} is a symbolic link or no folder")
+    return Hindered(Reason.LINK_ERROR, explain(error))

@@ -1,0 +1,100 @@
+"""What stands in the export tree under one name, looked at without leaving a trace."""
+
+import os
+import stat
+from dataclasses import dataclass
+
+from policy.links.folders import each_folder
+from policy.links.records import Presence
+from tidegate.identity import Hindered, Identity, Member
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The files under one name and their status, in the order of ``identity.members``."""
+
+    identity: Identity
+    statuses: tuple[os.stat_result, ...]
+
+    @property
+    def ctime_ns(self) -> int:
+        """The newest change of any file's status: when it was linked, unless something else came after."""
+        return max((status.st_ctime_ns for status in self.statuses), default=0)
+
+    def newest_read_since(self, ctime_ns: int) -> float | None:
+        """Seconds since the epoch of the newest read, when every file with content was read after ``ctime_ns``."""
+        reads = [status.st_atime_ns for status in self.statuses if status.st_size]
+        return max(reads) / 1e9 if reads and min(reads) > ctime_ns else None
+
+
+def standing(tree: int, name: str) -> Standing | None:
+    """What stands as ``name``; None for what is no dump: a symbolic link, a special file, a folder holding one.
+
+    Raises OSError, FileNotFoundError when nothing stands there.
+    """
+    status = os.stat(name, dir_fd=tree, follow_symlinks=False)
+    if stat.S_ISDIR(status.st_mode):
+        return _standing_folder(tree, name, os.fstat(tree).st_dev)
+    if not stat.S_ISREG(status.st_mode) or status.st_dev != os.fstat(tree).st_dev:
+        return None
+    return Standing(Identity(False, (_member("", status),)), (status,))
+
+
+def _standing_folder(tree: int, name: str, device: int) -> Standing | None:
+    found = []
+    try:
+        for _, steps, entries in each_folder(tree, (name,)):
+            for entry in entries:
+                status = entry.stat(follow_symlinks=False)
+                if status.st_dev != device:
+                    return None
+                if stat.S_ISREG(status.st_mode):
+                    found.append((_member("/".join((*steps[1:], entry.name)), status), status))
+                elif not stat.S_ISDIR(status.st_mode):
+                    return None
+    except (Hindered, FileNotFoundError):
+        return None  # too deep; or a puller removes it file by file just now
+    found.sort(key=lambda file: file[0].name)
+    return Standing(Identity(True, tuple(member for member, _ in found)), tuple(status for _, status in found))
+
+
+def _member(name: str, status: os.stat_result) -> Member:
+    return Member(name, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def compare(found: Identity | None, recorded: Identity) -> Presence:
+    """How what was found stands to what was recorded."""
+    if found == recorded:
+        return Presence.STANDS
+    if found is not None and found.is_folder == recorded.is_folder and _inodes(found) == _inodes(recorded):
+        return Presence.CHANGED
+    return Presence.OTHER
+
+
+def is_made_of(found: Identity | None, recorded: Identity) -> bool:
+    """True when each file that was found is a recorded one, changed or not, and there is at least one."""
+    if found is None or found.is_folder != recorded.is_folder:
+        return False
+    return bool(found.members) and _inodes(found) <= _inodes(recorded)
+
+
+def _inodes(identity: Identity) -> set[tuple[str, int]]:
+    return {(member.name, member.inode) for member in identity.members}
+
+
+def presence(tree: int, name: str, recorded: Identity) -> Presence:
+    """How the link ``name`` stands in the tree with this descriptor. Raises OSError."""
+    try:
+        found = standing(tree, name)
+    except FileNotFoundError:
+        return Presence.ABSENT
+    return compare(None if found is None else found.identity, recorded)
+
+
+def standing_unchanged(tree: int, name: str, recorded: Identity) -> Standing | None:
+    """What stands as ``name``, if it is exactly what was recorded. Raises OSError."""
+    try:
+        found = standing(tree, name)
+    except FileNotFoundError:
+        return None
+    return found if found is not None and found.identity == recorded else None

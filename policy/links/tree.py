@@ -1,0 +1,178 @@
+"""The export tree: links are published in it, looked at, and taken back."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from policy.links.folders import discard
+from policy.links.publish import Batch, failure
+from policy.links.records import LinkFailure, LinkRequest, Presence, Published
+from policy.links.roots import Roots
+from policy.links.sentences import explain
+from policy.links.source import check_folder, hold, open_dump_folder, opened_parent, part
+from policy.links.standing import Standing, presence, standing, standing_unchanged
+from policy.links.withdraw import withdraw
+from tidegate.errors import FaultError
+from tidegate.identity import Hindered, Identity, allowed_owners
+
+#: What Tidegate itself keeps in the tree: the manifest and its company.
+_OWN = ".tidegate"
+
+
+class ExportTree:
+    """The folder that the storage pulls, and the staging folder beside it.
+
+    ::
+
+        dumps/                  the watch folder
+        ├── vm1                 a dump: one file
+        ├── vm2/disk0           a dump: a folder
+        ├── .rsync/             the tree; only whole, checked, charged links ever stand here
+        │   ├── vm1             a hard link of the dump
+        │   ├── vm2/disk0       folders are made anew, their files are hard links
+        │   └── .tidegate/      the manifest
+        └── .rsync.staging/     beside the tree, since a puller takes all that is in it; ours alone (0700)
+            ├── 17              the link of ledger row 17, not checked yet
+            └── 18.old          what it replaced, about to go
+
+    The order of a link, and what a crash leaves after each step:
+
+    1. the caller has committed the intent and the charge → a row ``granted``, the name absent;
+    2. the dump is opened, compared with its record and held against writers → the same;
+    3. its descriptor is linked into staging and compared again → a leftover there, which ``sweep`` removes;
+    4. one rename makes it visible, whole → the name stands, after a power cut perhaps not: ``look`` tells;
+    5. one fsync of the tree for the whole batch → it stands;
+    6. what it replaced is removed from staging → a leftover there.
+
+    ``publish``, ``withdraw`` and ``sweep`` are for the one holder of the pass lock. All methods raise FaultError
+    when the tree or the staging folder is a symbolic link or cannot be used at all; then nothing was linked.
+    """
+
+    def __init__(self, tree: Path) -> None:
+        self._roots = Roots(tree)
+
+    def stands(self) -> bool:
+        """True when the tree itself is there: a name that is absent from a tree that is absent says nothing."""
+        with self._roots.open_tree() as tree:
+            return tree is not None
+
+    def check(self, source: Path, path: str, identity: Identity) -> LinkFailure | None:
+        """The cheap look before anything is granted: None when the dump could be linked now.
+
+        It is still exactly ``identity``, safe, and not open for writing. ``publish`` looks again.
+        """
+        parent, _, name = path.rpartition("/")
+        try:
+            with opened_parent(source, parent) as folder:
+                _check(folder, part(name), identity)
+        except (Hindered, OSError) as error:
+            return failure(error, proven_absent=True)
+        return None
+
+    def publish(self, requests: Sequence[LinkRequest]) -> dict[int, Published | LinkFailure]:
+        """Links them all and makes it lasting; what became of each, by its ``link_id``.
+
+        A link that stands already, exactly so, counts as published. Makes the tree if there is none.
+        """
+        with self._roots.open_both() as (tree, staging):
+            _sweep(staging)
+            batch = Batch(tree, staging)
+            batch.publish(requests)
+        return batch.outcomes
+
+    def look(self, export_name: str, identity: Identity) -> Presence:
+        """How the link stands now."""
+        with self._roots.open_tree() as tree:
+            return Presence.ABSENT if tree is None else presence(tree, _component(export_name), identity)
+
+    def linked_ctime(self, export_name: str, identity: Identity) -> int | None:
+        """``Published.ctime_ns`` for a link that stands but whose outcome was lost, or that was adopted; else None."""
+        found = self._standing(export_name, identity)
+        return None if found is None else found.ctime_ns
+
+    def read_since_linked(self, export_name: str, identity: Identity, linked_ctime_ns: int) -> float | None:
+        """Evidence ``read``: seconds since the epoch of the newest read the kernel has recorded, or None.
+
+        Only when the link stands unchanged and each of its files with content was read after ``linked_ctime_ns``,
+        which is ``Published.ctime_ns``: the ctime of now will not do, since a second hard link or a chmod moves it
+        past the read. With relatime the kernel records the first read after the link, then one a day. A read within
+        the clock tick of the link (4 ms) is not told from what came before it, and the next one is.
+        """
+        found = self._standing(export_name, identity)
+        return None if found is None else found.newest_read_since(linked_ctime_ns)
+
+    def withdraw(self, export_name: str, identity: Identity) -> bool:
+        """Takes one link back, see ``withdraw_all``. Raises FaultError also when it cannot be removed."""
+        outcome = self.withdraw_all({export_name: identity})[export_name]
+        if isinstance(outcome, LinkFailure):
+            raise FaultError(f"{self._roots.tree / export_name}: {outcome.detail}")
+        return outcome
+
+    def withdraw_all(self, links: Mapping[str, Identity]) -> dict[str, bool | LinkFailure]:
+        """Takes links back, durably: for each name True if it is gone by this, False if nothing of it stood there.
+
+        Only what is made of the recorded inodes is removed, their content changed or not, and what is left of a
+        folder too; a folder vanishes whole. ``proven_absent`` of a LinkFailure is false.
+        """
+        with self._roots.open_tree() as tree:
+            if tree is None:
+                return dict.fromkeys(links, False)
+        with self._roots.open_both() as (tree, staging):
+            _sweep(staging)
+            return withdraw(tree, staging, links)
+
+    def entries(self) -> dict[str, Identity | None]:
+        """All that stands at the top of the tree, `.tidegate` aside.
+
+        None for what cannot be identified: a symbolic link, a special file, a folder that holds one or may not be
+        read. Names are as on disk, of any bytes.
+        """
+        with self._roots.open_tree() as tree:
+            return {} if tree is None else dict(_entries(tree))
+
+    def sweep(self) -> int:
+        """Removes what a crash left in the staging folder; how many entries that were."""
+        with self._roots.open_staging() as staging:
+            return 0 if staging is None else _sweep(staging)
+
+    def _standing(self, export_name: str, identity: Identity) -> Standing | None:
+        with self._roots.open_tree() as tree:
+            return None if tree is None else standing_unchanged(tree, _component(export_name), identity)
+
+
+def _check(folder: int, name: str, identity: Identity) -> None:
+    owners = allowed_owners(folder)
+    if not identity.is_folder:
+        os.close(hold(folder, name, identity.members[0], owners))
+        return
+    dump = open_dump_folder(folder, name)
+    try:
+        check_folder(dump, identity, owners)
+    finally:
+        os.close(dump)
+
+
+def _component(name: str) -> str:
+    """Names come from the ledger or from ``entries``; anything that leads elsewhere is a bug."""
+    if name in {"", ".", ".."} or "/" in name:
+        raise ValueError(f"not a name in the export tree: {name!r}")
+    return name
+
+
+def _entries(tree: int) -> Iterator[tuple[str, Identity | None]]:
+    for name in os.listdir(tree):
+        if name != _OWN:
+            try:
+                found = standing(tree, name)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                found = None
+            yield name, None if found is None else found.identity
+
+
+def _sweep(staging: int) -> int:
+    try:
+        return sum(discard(staging, name) for name in os.listdir(staging))
+    except OSError as error:
+        raise FaultError(f"the staging folder cannot be emptied: {explain(error)}") from None
