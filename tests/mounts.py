@@ -3,13 +3,18 @@
 A test module that needs them imports the fixture ``mount`` and names it in its ``__all__``.
 """
 
+import contextlib
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn, Protocol
 
 import pytest
+
+#: A tmpfs that everybody may write to: another filesystem without root.
+_SHARED_MEMORY = Path("/dev/shm")
 
 
 class Mount(Protocol):
@@ -20,10 +25,12 @@ class Mount(Protocol):
 
 @pytest.fixture
 def mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mount]:
-    """Unmounted at the end of the test. Needs root: without it the test is skipped, and fails under CI."""
+    """Unmounted at the end of the test. What needs root is skipped without it, and fails under CI."""
     mounted: list[Path] = []
 
     def make(kind: str, options: str = "", *, source: Path | None = None) -> Path:
+        if kind == "tmpfs" and not options and os.geteuid() != 0 and _SHARED_MEMORY.is_dir():
+            return Path(borrowed.enter_context(tempfile.TemporaryDirectory(dir=_SHARED_MEMORY)))
         point = tmp_path_factory.mktemp(kind)
         how = ["--bind", str(source)] if kind == "bind" else ["-t", kind, kind]
         _run("mount", *how, str(point))
@@ -32,7 +39,8 @@ def mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mount]:
             _run("mount", "-o", f"remount,{'bind,' if kind == 'bind' else ''}{options}", str(point))
         return point
 
-    yield make
+    with contextlib.ExitStack() as borrowed:
+        yield make
     for point in reversed(mounted):
         subprocess.run(["umount", "--lazy", point], check=True)
 

@@ -1,13 +1,12 @@
 """What is tried out on real mounts: whether a hard link can be made, whether a read leaves its trace."""
 
 import contextlib
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.mounts import Mount, mount
+from tests.users import as_nobody, open_the_way
 from tidegate.config.probes import link_fault, shows_reads
 
 __all__ = ["mount"]  # the fixture
@@ -128,31 +127,12 @@ def test_a_read_only_mount_is_said_to_be_one(dumps: Path, mount: Mount) -> None:
     assert "read-only file system" in fault
 
 
-@contextlib.contextmanager
-def as_nobody() -> Iterator[None]:
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
-def opened(folder: Path) -> None:
-    """Lets everybody go to ``folder``; pytest's own folders are closed to others."""
-    for parent in folder.parents[:3]:
-        parent.chmod(parent.stat().st_mode | 0o055)
-
-
 def test_a_folder_that_is_closed_to_this_user_is_named_with_the_user(dumps: Path) -> None:
     """Most run ``check`` as themselves first."""
-    opened(dumps)
+    open_the_way(dumps)
     dumps.chmod(0o555)
-    with as_nobody():
+    with as_nobody() as uid:
         fault = link_fault(dumps, dumps / ".rsync")
-        uid = os.geteuid()
     assert fault == (
         f"no link can be made in {dumps} (uid {uid}: permission denied); give this user the right to write "
         "there, or run this as the user of the service"
@@ -162,7 +142,7 @@ def test_a_folder_that_is_closed_to_this_user_is_named_with_the_user(dumps: Path
 
 def test_dumps_that_are_not_ours_to_write_can_leave_into_a_tree_that_is(dumps: Path) -> None:
     """Then the mounts are compared, since no test file can be made beside the dumps."""
-    opened(dumps)
+    open_the_way(dumps)
     dumps.chmod(0o555)
     outside = dumps.parent / "outside"
     outside.mkdir()
@@ -175,10 +155,10 @@ def test_dumps_that_are_not_ours_to_write_can_leave_into_a_tree_that_is(dumps: P
 
 def test_dumps_that_are_not_ours_to_write_still_show_another_mount(dumps: Path, mount: Mount) -> None:
     """Without a test link the causes are the same."""
-    opened(dumps)
+    open_the_way(dumps)
     dumps.chmod(0o555)
     elsewhere = mount("bind", source=dumps.parent)
-    opened(elsewhere)
+    open_the_way(elsewhere)
     elsewhere.chmod(0o777)
     with as_nobody():
         assert "a bind mount" in (link_fault(dumps, elsewhere / ".rsync") or "")
