@@ -15,10 +15,13 @@ _TIME = r"(?:\d\d[-:_.]\d\d(?:[-:_.]\d\d)?|\d{4}(?:\d\d)?)"
 #: A date, perhaps with a time and a zone, and what stands before it; not in the midst of a longer number.
 _STAMP = re.compile(rf"(?:^|[-_.@+ ]){_DATE}(?:[-_T. ]?{_TIME})?(?:Z|[+-]\d\d:?\d\d)?(?=$|[-_.])")
 #: What says how a dump is written and not of which disk or VM it is.
-_FORMATS = frozenset(
-    "img raw qcow qcow2 vmdk vdi vhd vhdx vma tar xva ova ovf dump bak backup sql zst zstd gz lzo lz4 xz bz2 tgz tzst "
-    "gpg age enc".split()
-)
+# fmt: off
+_FORMATS = frozenset({
+    "img", "raw", "qcow", "qcow2", "vmdk", "vdi", "vhd", "vhdx", "vma", "tar", "xva", "ova", "ovf",
+    "dump", "bak", "backup", "sql", "zst", "zstd", "gz", "lzo", "lz4", "xz", "bz2", "tgz", "tzst", "gpg",
+    "age", "enc",
+})
+# fmt: on
 
 
 def without_stamp(name: str) -> str:

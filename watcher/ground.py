@@ -1,0 +1,86 @@
+"""Which folders of a watch folder are looked into.
+
+Not export trees, not other watch folders, not what begins with a dot, not what is itself a dump, and nothing that
+is reached through a symbolic link.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tidegate.config.model import Config, WatchFolder
+from tidegate.identity import open_folder
+from tidegate.markers.format import look_at_all
+
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+#: A path that leads nowhere, or to something else than a folder that is looked into.
+NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
+
+
+class Ground:
+    """One watch folder. Folders in it are named by their path from its root, the root itself by ``""``."""
+
+    def __init__(self, config: Config, watch: WatchFolder) -> None:
+        self.watch = watch
+        others = [other.path for other in config.watches if other is not watch]
+        self._skipped = frozenset(_inside(watch.path, [*(one.export for one in config.watches), *others]))
+
+    def covers(self, folder: str) -> bool:
+        """True unless the name of this folder says that it is not looked into."""
+        if not folder:
+            return True
+        parts = folder.split("/")
+        paths = ("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+        is_plain = self.watch.recursive and not any(part.startswith(".") for part in parts)
+        return is_plain and self._skipped.isdisjoint(paths)
+
+    @contextmanager
+    def open_root(self) -> Iterator[int]:
+        """A descriptor of the watch folder. Raises OSError."""
+        with open_folder(self.watch.path) as root:
+            yield root
+
+    @contextmanager
+    def open(self, root: int, folder: str) -> Iterator[int]:
+        """A descriptor of a folder below the descriptor ``root``.
+
+        Raises OSError; with an errno of NOWHERE when there is no such folder to look into.
+        """
+        if not self.covers(folder):
+            raise NotADirectoryError(errno.ENOTDIR, "it is not looked into", folder)
+        descriptor = os.dup(root)
+        try:
+            for part in folder.split("/") if folder else ():
+                if look_at_all(descriptor, part):
+                    raise NotADirectoryError(errno.ENOTDIR, "it lies inside a dump", folder)
+                deeper = os.open(part, _FOLDER_FLAGS, dir_fd=descriptor)
+                os.close(descriptor)
+                descriptor = deeper
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def is_root(self, root: int) -> bool:
+        """True while this descriptor is what stands at the watch folder's path: not unmounted, not moved away."""
+        held = os.fstat(root)
+        try:
+            standing = os.stat(self.watch.path)
+        except OSError:
+            return False
+        return (held.st_dev, held.st_ino) == (standing.st_dev, standing.st_ino)
+
+
+def _inside(root: Path, paths: list[Path]) -> Iterator[str]:
+    real_root = os.path.realpath(root)
+    for path in paths:
+        real = os.path.realpath(path)
+        if real.startswith(real_root + "/"):
+            yield real[len(real_root) + 1 :]
+
+
+def join(folder: str, name: str) -> str:
+    """The path of ``name`` in ``folder``."""
+    return f"{folder}/{name}" if folder else name

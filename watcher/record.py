@@ -1,0 +1,82 @@
+"""From observations to the state: one batch, in the caller's transaction.
+
+Recording the same observations again changes nothing.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from tidegate.config.model import WatchFolder
+from tidegate.state import dumps, tallies, vms
+from tidegate.state.dumps import DumpRow
+from tidegate.terms import DumpState, MarkerResult
+from watcher.merge import Merge, merge
+from watcher.observe import Observation
+from watcher.vm_news import told
+
+
+def record(
+    connection: Connection, watch: WatchFolder, observations: Collection[Observation], now: float
+) -> list[tuple[Observation, MarkerResult]]:
+    """Merges what was seen in one watch folder into the state. ``now`` is in seconds since the epoch.
+
+    Returns the observations that said something new, each with its result.
+    """
+    known = vms.by_names(connection, {seen.vm for seen in observations if seen.vm is not None})
+    seens = [_without_guess(seen, known) for seen in {seen.path: seen for seen in observations}.values()]
+    rows = _rows_by_path(connection, watch.name, [seen.path for seen in seens])
+    merges = [(seen, merge(watch.name, rows[seen.path], seen, now)) for seen in seens]
+    _write_dumps(connection, merges)
+    _write_vms(connection, known, merges, now)
+    news = [(seen, merged.result) for seen, merged in merges if merged.result is not None]
+    for result, number in Counter(result for _, result in news).items():
+        tallies.count(connection, "markers", number, label=result)
+    return news
+
+
+def _without_guess(seen: Observation, known: Mapping[str, vms.VmRow]) -> Observation:
+    """A bad marker does not make a VM: what its file name suggests counts only where that VM is known."""
+    if seen.state is DumpState.BAD and seen.vm is not None:
+        row = known.get(seen.vm)
+        if row is None or row.retired_at is not None:
+            return replace(seen, vm=None)
+    return seen
+
+
+def _rows_by_path(connection: Connection, watch: str, paths: Sequence[str]) -> Mapping[str, list[DumpRow]]:
+    rows: dict[str, list[DumpRow]] = defaultdict(list)
+    for row in dumps.by_paths(connection, watch, paths):
+        rows[row.path].append(row)
+    return rows
+
+
+def _write_dumps(connection: Connection, merges: Sequence[tuple[Observation, Merge]]) -> None:
+    for _, merged in merges:
+        for row_id, values in merged.changes.items():
+            dumps.change(connection, row_id, **values)
+    files = []
+    for seen, merged in merges:
+        if merged.new is not None and seen.identity is not None and seen.identity.is_folder:
+            dumps.set_members(connection, dumps.add(connection, merged.new), seen.identity)
+        elif merged.new is not None:
+            files.append(merged.new)
+    dumps.add_many(connection, files)
+
+
+def _write_vms(
+    connection: Connection,
+    known: Mapping[str, vms.VmRow],
+    merges: Sequence[tuple[Observation, Merge]],
+    now: float,
+) -> None:
+    after = dict(known)
+    for seen, merged in merges:
+        if seen.vm is not None and seen.state is not DumpState.BAD:
+            after[seen.vm] = told(after.get(seen.vm), seen, merged.dump_time, now)
+    vms.save(connection, [row for name, row in after.items() if row != known.get(name)])
+    renamed = {merged.renamed for _, merged in merges if merged.renamed is not None}
+    if renamed:
+        vms.forget_unused(connection, renamed)

@@ -1,0 +1,148 @@
+"""Scans: a watch folder is listed and compared with the state; what differs is looked at and recorded.
+
+The markers are the queue and the scan is the truth: whatever no event told is found here.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tidegate import trace
+from tidegate.clock import Clock
+from tidegate.config.model import Config, WatchFolder
+from tidegate.state import dumps, tallies
+from tidegate.state.door import State
+from tidegate.terms import DumpState, MarkerResult, Reason
+from watcher.ground import Ground
+from watcher.listing import Arm, Listing, list_markers, no_arm
+from watcher.observe import HINDRANCES
+from watcher.recorder import Recorder
+
+log = logging.getLogger("tidegate.watcher")
+
+#: Path -> signature of its markers, state and reason, as recorded.
+Known = Mapping[str, tuple[str, DumpState, Reason | None]]
+
+_LOOKED_AT_AGAIN = frozenset({DumpState.CHANGED, DumpState.MISSING, DumpState.BAD})
+
+
+@dataclass(frozen=True, slots=True)
+class ScanResult:
+    """What a scan found. ``up`` False: the watch folder cannot be read, and nothing in it counts as removed.
+
+    ``to_look_at`` are paths of dumps whose markers are new or changed, or that were hindered; ``gone`` are those
+    whose markers stand no more.
+    """
+
+    up: bool
+    detail: str = ""
+    to_look_at: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+
+
+def scan(
+    config: Config, watch: WatchFolder, known: Known, *, start: str = "", arm: Arm = no_arm, retry: bool = True
+) -> ScanResult:
+    """Compares the folder ``start`` and all below it with what is known of the watch folder.
+
+    ``retry`` also looks again at dumps that the policy could not let out, so that the next pass tries them.
+    """
+    ground = Ground(config, watch)
+    try:
+        with ground.open_root() as root:
+            trace.point("opened")
+            listing = list_markers(ground, root, start, arm)
+            if not ground.is_root(root):
+                return ScanResult(up=False, detail="another folder took its place while it was scanned")
+    except OSError as error:
+        return ScanResult(up=False, detail=f"it cannot be opened: {error.strerror}")
+    if "" in listing.unsure:
+        return ScanResult(up=False, detail="it cannot be listed")
+    if listing.is_bare and not start and known:
+        return ScanResult(up=False, detail=f"it is empty, and {len(known)} markers stood in it: is it mounted?")
+    return _compare(listing, known, start, retry=retry)
+
+
+def _compare(listing: Listing, known: Known, start: str, *, retry: bool) -> ScanResult:
+    to_look_at = [
+        path
+        for path, signature in listing.signatures.items()
+        if (row := known.get(path)) is None or row[0] != signature or _needs_a_look(*row[1:], retry=retry)
+    ]
+    below = f"{start}/" if start else ""
+    gone = [
+        path for path in known if path not in listing.signatures and path.startswith(below) and listing.is_sure_of(path)
+    ]
+    unsure = f"{len(listing.unsure)} places in it cannot be read" if listing.unsure else ""
+    return ScanResult(up=True, detail=unsure, to_look_at=tuple(to_look_at), gone=tuple(gone))
+
+
+def _needs_a_look(state: DumpState, reason: Reason | None, *, retry: bool) -> bool:
+    return state in _LOOKED_AT_AGAIN or reason in HINDRANCES or (retry and reason is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What became of one scan. ``looked_at`` counts dumps, ``results`` those of them that had news."""
+
+    watch: str
+    up: bool
+    detail: str
+    seconds: float
+    looked_at: int = 0
+    results: Counter[MarkerResult] = field(default_factory=Counter)
+
+
+class Scanner:
+    """Scans one watch folder and records what it finds."""
+
+    def __init__(self, config: Config, watch: WatchFolder, state: State, clock: Clock) -> None:
+        self._config = config
+        self._watch = watch
+        self._state = state
+        self._clock = clock
+        self._recorder = Recorder(config, watch, state, clock)
+
+    def scan(self, *, start: str = "", arm: Arm = no_arm, retry: bool = False) -> Scanned:
+        """Raises BusyError and FaultError when the state file cannot be used."""
+        begun = self._clock.now()
+        with self._state.read() as connection:
+            known = dumps.standing_markers(connection, self._watch.name)
+        found = scan(self._config, self._watch, known, start=start, arm=arm, retry=retry)
+        trace.point("scanned")
+        results = self._recorder.record((*found.to_look_at, *found.gone))
+        seconds = self._clock.now().elapsed_since(begun)
+        if not start or not found.up:
+            self._tell(found, begun.wall, seconds)
+        looked_at = len(found.to_look_at) + len(found.gone)
+        return Scanned(self._watch.name, found.up, found.detail, seconds, looked_at, results)
+
+    def _tell(self, found: ScanResult, begun: float, seconds: float) -> None:
+        with self._state.write() as connection:
+            before = tallies.watch_statuses(connection).get(self._watch.name)
+            times = {"last_scan_at": begun, "last_scan_seconds": seconds} if found.up else {}
+            tallies.set_watch_status(connection, self._watch.name, up=found.up, detail=found.detail, **times)
+        if before is None or (before.up, before.detail) != (found.up, found.detail):
+            _log_status(self._watch, found)
+
+
+def _log_status(watch: WatchFolder, found: ScanResult) -> None:
+    if not found.up:
+        log.warning("%s: the watch folder is down: %s", watch.path, found.detail)
+    elif found.detail:
+        log.warning("%s: %s", watch.path, found.detail)
+    else:
+        log.info("%s: the watch folder is up", watch.path)
+
+
+def scan_and_record(config: Config, state: State, clock: Clock, *, retry: bool = True) -> list[Scanned]:
+    """Scans every watch folder and records what is found, as a pass and a plan do before they decide.
+
+    A folder that is down is logged and told in its result. Raises BusyError and FaultError for the state file.
+    """
+    scanned = []
+    for watch in config.watches:
+        one = Scanner(config, watch, state, clock).scan(retry=retry)
+        scanned.append(one)
+    return scanned

@@ -1,0 +1,47 @@
+"""What an observation tells of its VM. Pure."""
+
+from dataclasses import replace
+
+from tidegate.state import vms
+from tidegate.state.vms import VmRow
+from tidegate.terms import Reason
+from watcher.observe import Observation
+
+
+def told(row: VmRow | None, seen: Observation, dump_time: float | None, now: float) -> VmRow:
+    """The VM's row after this observation. ``seen`` has a VM; ``dump_time`` None: no dump that may leave."""
+    assert seen.vm is not None  # noqa: S101 - said above
+    if row is None:
+        row = vms.new(seen.vm, seen.backup_set, now)
+    if row.retired_at is not None and seen.told_at > row.retired_at:
+        row = replace(row, retired_at=None)  # it is dumped again
+    row = _with_result(row, seen)
+    if dump_time is None or not _is_newest(row, dump_time):
+        return row
+    return replace(
+        row,
+        backup_set=seen.backup_set,
+        period=vms.learned_period(row, dump_time),
+        last_dump_time=dump_time,
+        last_dump_bytes=seen.bytes,
+    )
+
+
+def _with_result(row: VmRow, seen: Observation) -> VmRow:
+    """Only a finished or failed dump is a result; the latest counts, and on a tie the failed one."""
+    failed = seen.reason is Reason.DUMP_FAILED
+    if seen.reason is not None and not failed:
+        return row
+    last = (row.last_result_at if row.last_result_at is not None else float("-inf"), row.last_dump_failed)
+    if (seen.told_at, failed) <= last:
+        return row
+    return replace(
+        row,
+        backup_set=seen.backup_set or row.backup_set,
+        last_result_at=seen.told_at,
+        last_dump_failed=failed,
+    )
+
+
+def _is_newest(row: VmRow, dump_time: float) -> bool:
+    return row.last_dump_time is None or dump_time >= row.last_dump_time
