@@ -1,17 +1,18 @@
-"""What is linked first stands in the staging folder, where nobody looks, and is checked there."""
+"""Links of a file's descriptor, and folders built of them in staging, where nobody looks before they are whole."""
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 
 from policy.links.folders import each_folder, within
-from policy.links.source import check_same, hold, recorded_folders
+from policy.links.source import Grip, check_same, recorded_folders
 from tidegate import trace
 from tidegate.identity import Hindered, Identity, Member
 from tidegate.names import printable
 from tidegate.terms import Reason
 
 
-def link(held: int, folder: int, name: str, member: Member) -> int:
+def link(grip: Grip, held: int, folder: int, name: str, member: Member) -> int:
     """Links the file with the descriptor ``held`` as ``name``, and checks what was made.
 
     Returns the stamp that a later read must pass, see ``Published``. Raises FileExistsError when the name is
@@ -21,7 +22,7 @@ def link(held: int, folder: int, name: str, member: Member) -> int:
     try:
         # Of the descriptor, since a name could be swapped under us. All three arguments are needed: without a
         # folder's descriptor CPython calls link(2), which takes /proc's symbolic link itself and gives EXDEV.
-        os.link(f"/proc/self/fd/{held}", name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=True)
+        os.link(str(held), name, src_dir_fd=grip.proc, dst_dir_fd=folder, follow_symlinks=True)
     except FileNotFoundError:
         shown = printable(member.name or name)
         raise Hindered(Reason.MISSING, f"{shown} was removed while it was linked") from None
@@ -34,16 +35,16 @@ def _verified(folder: int, name: str, member: Member) -> int:
     try:
         check_same(status, member, member.name or "the dump")
     except Hindered:
-        if status.st_ino == member.inode:  # else somebody took the name from us, and what has it now is not ours
+        if status.st_ino == member.inode:  # else somebody took the name from us: what has it now is not ours
             os.unlink(name, dir_fd=folder)
         raise
     return max(status.st_ctime_ns, status.st_atime_ns)
 
 
-def build_folder(dump: int, staging: int, name: str, identity: Identity, owners: frozenset[int]) -> int:
-    """Builds the folder dump with the descriptor ``dump`` as ``name``: its folders, empty ones too, and its files.
+def build_folder(grip: Grip, dump: int, staging: int, name: str, identity: Identity) -> int:
+    """Builds the folder dump with the descriptor ``dump`` as ``name``: its folders, empty ones too, and files.
 
-    Returns the newest stamp of its files, as ``link`` does. Raises Hindered and OSError; then a part of it stands.
+    Returns the newest stamp of its files, as ``link`` does. Raises Hindered and OSError; then a part stands.
     """
     newest = 0
     os.mkdir(name, 0o700, dir_fd=staging)
@@ -51,32 +52,30 @@ def build_folder(dump: int, staging: int, name: str, identity: Identity, owners:
         with within(staging, (name, *steps)) as copy:
             for each in below:
                 os.mkdir(each, 0o700, dir_fd=copy)
-            newest = max(newest, _link_all(folder, copy, files, owners))
+            newest = max(newest, _link_all(grip, folder, copy, files))
             _copy_attributes(os.fstat(folder), copy)
     return newest
 
 
-def _link_all(folder: int, copy: int, files: Iterable[tuple[str, Member]], owners: frozenset[int]) -> int:
+def _link_all(grip: Grip, folder: int, copy: int, files: Iterable[tuple[str, Member]]) -> int:
     newest = 0
     for name, member in files:
-        held = hold(folder, name, member, owners)
+        held = grip.hold(folder, name, member)
         try:
-            newest = max(newest, link(held, copy, name, member))
+            newest = max(newest, link(grip, held, copy, name, member))
         finally:
             os.close(held)
     return newest
 
 
 def _copy_attributes(status: os.stat_result, copy: int) -> None:
-    """Mode, owner and times as `cp -al` gives them: who may read the dump's folder may read it here, and no others.
+    """Mode, owner and times as `cp -al` gives them: who may read the dump's folder may read it here, no others.
 
     Its owner's own bits are kept on, since we must be able to remove the folder again.
     """
     os.fchmod(copy, status.st_mode & 0o777 | 0o700)
-    try:
+    with suppress(PermissionError):  # only root can give folders away; else it stays ours, as with `cp -al`
         os.fchown(copy, status.st_uid, status.st_gid)
-    except PermissionError:
-        pass  # only root can give folders away; then it stays ours, as with `cp -al`
     os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
@@ -84,4 +83,3 @@ def settle_folder(staging: int, name: str) -> None:
     """Makes a built folder lasting, every level of it. Raises OSError."""
     for folder, _, _ in each_folder(staging, (name,)):
         os.fsync(folder)
-

@@ -1,4 +1,4 @@
-"""One batch of links: staged and checked, moved into the tree, made lasting; only then what they replaced goes."""
+"""One batch of links: made and checked, put in place, made lasting; only then what they replaced goes."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -6,27 +6,29 @@ from contextlib import suppress
 from pathlib import Path
 
 from policy.links.build import build_folder, link, settle_folder
+from policy.links.check import failure
 from policy.links.folders import discard
 from policy.links.records import LinkFailure, LinkRequest, Presence, Published
 from policy.links.renames import exchange, rename_new
 from policy.links.sentences import explain
-from policy.links.source import hold, open_dump_folder, opened_parent, part
+from policy.links.source import Grip, opened_dump, opened_parent, part
 from policy.links.standing import presence, standing_unchanged
 from tidegate import trace
-from tidegate.identity import Hindered, Member, allowed_owners
+from tidegate.identity import Hindered, allowed_owners
 from tidegate.names import is_clean, printable
 from tidegate.terms import Reason
 
 
 class Batch:
-    """Links being made, with the descriptors of the tree and of an empty staging folder.
+    """Links being made, with the descriptors of the tree, of an empty staging folder and of our descriptors.
 
-    A file is linked and moved in one go, under one lease. Folders are all built before the first of them is moved:
-    then their fsyncs share a few commits of the filesystem's journal instead of costing one each.
+    A file is put in place under its lease. Folders are all built before the first of them is moved: then their
+    fsyncs share a few commits of the filesystem's journal instead of costing one each.
     """
 
-    def __init__(self, tree: int, staging: int) -> None:
+    def __init__(self, tree: int, staging: int, proc: int) -> None:
         self.outcomes: dict[int, Published | LinkFailure] = {}
+        self._proc = proc
         self._tree = tree
         self._staging = staging
         self._taken = frozenset(os.listdir(tree))
@@ -44,64 +46,61 @@ class Batch:
     def _publish_from(self, source: Path, parent: str, batch: Sequence[LinkRequest]) -> None:
         try:
             with opened_parent(source, parent) as folder:
-                owners = allowed_owners(folder)
+                grip = Grip(allowed_owners(folder), self._proc)
                 for request in batch:
                     try:
-                        self._publish_one(folder, request, owners)
+                        self._publish_one(grip, folder, request)
                     except (Hindered, OSError) as error:
                         self._fail(request, error)
         except Hindered as hindrance:
             for request in batch:
                 self._fail(request, hindrance)
 
-    def _publish_one(self, folder: int, request: LinkRequest, owners: frozenset[int]) -> None:
+    def _publish_one(self, grip: Grip, folder: int, request: LinkRequest) -> None:
         _refuse_name(request.export_name)
         if request.export_name in self._taken and not request.may_replace and self._stands_already(request):
             return
         name = part(request.path.rpartition("/")[2])
         if request.identity.is_folder:
-            self._build_folder(folder, name, request, owners)
+            self._build_folder(grip, folder, name, request)
         else:
-            self._publish_file(folder, name, request, owners)
+            self._publish_file(grip, folder, name, request)
 
     def _stands_already(self, request: LinkRequest) -> bool:
-        """A crash may have come between the link and its row. It is left as it is: a read since then still counts."""
+        """A crash came between the link and its row. It is left as it is, so that a read since then counts."""
         found = standing_unchanged(self._tree, request.export_name, request.identity)
         if found is None:
             return False
         self.outcomes[request.link_id] = Published(found.ctime_ns)
         return True
 
-    def _publish_file(self, folder: int, name: str, request: LinkRequest, owners: frozenset[int]) -> None:
+    def _publish_file(self, grip: Grip, folder: int, name: str, request: LinkRequest) -> None:
         """A new name is linked in its place at once: a link is whole or not there, and overwrites nothing.
 
         Through staging it would cost twice as much, for the rename.
         """
         member = request.identity.members[0]
-        held = hold(folder, name, member, owners)
+        held = grip.hold(folder, name, member)
         try:
             try:
-                stamp = link(held, self._tree, request.export_name, member)
+                stamp = link(grip, held, self._tree, request.export_name, member)
             except FileExistsError:
                 if not request.may_replace:
                     raise
-                stamp = self._replace_by_file(held, request, member)
+                stamp = self._replace_by_file(grip, held, request)
             self.outcomes[request.link_id] = Published(stamp)
         finally:
             os.close(held)
 
-    def _replace_by_file(self, held: int, request: LinkRequest, member: Member) -> int:
+    def _replace_by_file(self, grip: Grip, held: int, request: LinkRequest) -> int:
         staged = str(request.link_id)
-        stamp = link(held, self._staging, staged, member)
+        stamp = link(grip, held, self._staging, staged, request.identity.members[0])
         self._move(staged, request)
         return max(stamp, os.fstat(held).st_ctime_ns)  # the move changes the ctime once more
 
-    def _build_folder(self, folder: int, name: str, request: LinkRequest, owners: frozenset[int]) -> None:
-        dump = open_dump_folder(folder, name)
-        try:
-            stamp = build_folder(dump, self._staging, str(request.link_id), request.identity, owners)
-        finally:
-            os.close(dump)
+    def _build_folder(self, grip: Grip, folder: int, name: str, request: LinkRequest) -> None:
+        with opened_dump(folder, name) as dump:
+            stamp = build_folder(grip, dump, self._staging, str(request.link_id), request.identity)
         self._built.append((request, stamp))
 
     def _move_folder(self, request: LinkRequest, stamp: int) -> None:
@@ -136,7 +135,7 @@ class Batch:
         self._replaced.append(exchange(self._staging, staged, self._tree, request.export_name, aside))
 
     def _settle(self) -> None:
-        """One fsync for all. What was replaced goes after it, so that a power cut finds the old or the new."""
+        """One fsync for all. What was replaced goes after it, so a power cut finds the old or the new."""
         if not any(isinstance(outcome, Published) for outcome in self.outcomes.values()):
             return
         trace.point("before fsync")
@@ -170,13 +169,6 @@ class Batch:
         except OSError:
             return False
         return found not in {Presence.STANDS, Presence.CHANGED}
-
-
-def failure(error: Hindered | OSError, *, proven_absent: bool) -> LinkFailure:
-    """The failure that ``error`` makes of one request."""
-    if isinstance(error, Hindered):
-        return LinkFailure(error.reason, error.detail, proven_absent)
-    return LinkFailure(Reason.LINK_ERROR, explain(error), proven_absent)
 
 
 def _by_folder(requests: Iterable[LinkRequest]) -> dict[tuple[Path, str], list[LinkRequest]]:

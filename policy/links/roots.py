@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from policy.links.folders import FOLDER_FLAGS
@@ -87,10 +87,8 @@ class Roots:
 
     def _trusted(self, parent: int) -> set[int]:
         trusted = {0, os.geteuid()}
-        try:
+        with suppress(FileNotFoundError):
             trusted.add(os.stat(self.tree.name, dir_fd=parent, follow_symlinks=False).st_uid)
-        except FileNotFoundError:
-            pass
         return trusted
 
 

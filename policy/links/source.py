@@ -1,4 +1,4 @@
-"""The dump as it is now: opened by descriptor, compared with what was recorded, refused while it is being written."""
+"""The dump as it is now: opened by descriptor, compared with its record, refused while it is being written."""
 
 import fcntl
 import os
@@ -6,47 +6,98 @@ import signal
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from policy.links.folders import FOLDER_FLAGS, Steps, each_folder
 from policy.links.sentences import explain
+from tidegate.errors import FaultError
 from tidegate.identity import Hindered, Identity, Member, check_file, open_folder
 from tidegate.names import printable
 from tidegate.terms import Reason
 
 _BARE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _READABLE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_OWN_DESCRIPTORS = "/proc/self/fd"
 
 #: Files of one folder: the name in it, and the record.
 Files = list[tuple[str, Member]]
 
 
-def hold(folder: int, name: str, member: Member, owners: frozenset[int]) -> int:
-    """A descriptor of exactly the file that was recorded; while it is open nobody can open the file for writing.
-
-    The last holds only where we may take a lease: on our own files or with CAP_LEASE, on a filesystem that has
-    leases. Raises Hindered: ``missing``, ``unsafe``, ``changed``, ``open``.
-    """
-    shown = member.name or name
-    bare = _open_bare(folder, name, shown)
+@contextmanager
+def own_descriptors() -> Iterator[int]:
+    """The folder in which /proc shows our descriptors, itself as a descriptor; not to be kept across a fork."""
     try:
-        status = os.fstat(bare)
-        if stat.S_ISDIR(status.st_mode):
-            raise Hindered(Reason.CHANGED, f"{printable(shown)} was a file and is a folder now")
-        check_file(status, shown, owners)
-        check_same(status, member, shown)
-        return _lease(bare, shown)
-    except BaseException:
+        proc = os.open(_OWN_DESCRIPTORS, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise FaultError(f"{_OWN_DESCRIPTORS} is needed for safe links; is /proc mounted? {explain(error)}") from None
+    try:
+        yield proc
+    finally:
+        os.close(proc)
+
+
+@dataclass(frozen=True, slots=True)
+class Grip:
+    """Takes hold of files: whose files may be taken, and the descriptor from ``own_descriptors``."""
+
+    owners: frozenset[int]
+    proc: int
+
+    def hold(self, folder: int, name: str, member: Member) -> int:
+        """A descriptor of exactly the recorded file; while it is open nobody can open the file for writing.
+
+        The last holds only where we may take a lease: on our own files or with CAP_LEASE, on a filesystem that
+        has leases. Raises Hindered (``missing``, ``unsafe``, ``changed``, ``open``) and OSError.
+        """
+        shown = member.name or name
+        bare = _open_bare(folder, name, shown)
+        try:
+            status = os.fstat(bare)
+            if stat.S_ISDIR(status.st_mode):
+                raise Hindered(Reason.CHANGED, f"{printable(shown)} was a file and is a folder now")
+            check_file(status, shown, self.owners)
+            check_same(status, member, shown)
+            return self._lease(bare, shown)
+        except BaseException:
+            os.close(bare)
+            raise
+
+    def _lease(self, bare: int, shown: str) -> int:
+        """Trades the O_PATH descriptor for one with a read lease, which the kernel grants if nobody writes.
+
+        The inode is opened again, not its name. Opening is no reading: the access time stays. Who opens the file
+        for writing meanwhile waits until we close, and we are told by a signal: by default SIGIO, which would end
+        the process; SIGURG is ignored.
+        """
+        try:
+            readable = os.open(str(bare), _READABLE, dir_fd=self.proc)
+        except BlockingIOError:
+            raise _open_for_writing(shown) from None
+        except OSError:
+            return bare  # we may link it and not read it: there is no lease for us
+        try:
+            fcntl.fcntl(readable, fcntl.F_SETSIG, signal.SIGURG)
+            fcntl.fcntl(readable, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        except BlockingIOError:
+            os.close(readable)
+            raise _open_for_writing(shown) from None
+        except OSError:
+            pass  # not ours, or a filesystem without leases: size and modification time have to do
         os.close(bare)
-        raise
+        return readable
 
 
 def _open_bare(folder: int, name: str, shown: str) -> int:
-    """O_PATH opens no device, waits for no FIFO, and a symbolic link is opened itself and then refused."""
+    """O_PATH opens no device and waits for no FIFO; of a symbolic link it opens the link, which is then refused."""
     try:
         return os.open(name, _BARE, dir_fd=folder)
     except FileNotFoundError:
         raise Hindered(Reason.MISSING, f"{printable(shown)} is not there any more") from None
+
+
+def _open_for_writing(shown: str) -> Hindered:
+    return Hindered(Reason.OPEN, f"{printable(shown)} is open for writing")
 
 
 def check_same(status: os.stat_result, member: Member, shown: str) -> None:
@@ -58,85 +109,6 @@ def check_same(status: os.stat_result, member: Member, shown: str) -> None:
         raise Hindered(Reason.CHANGED, f"{printable(shown)} has another size: {told}")
     if status.st_mtime_ns != member.mtime_ns:
         raise Hindered(Reason.CHANGED, f"{printable(shown)} was modified after it was recorded")
-
-
-def _lease(bare: int, shown: str) -> int:
-    """Trades the O_PATH descriptor for one that holds a read lease, which the kernel grants if nobody writes.
-
-    The same inode is opened again, not its name. Opening is no reading: the access time stays. Who opens the file
-    for writing meanwhile is made to wait until we close, and we are told by a signal: SIGIO would end the process,
-    SIGURG is ignored by default.
-    """
-    try:
-        readable = os.open(f"/proc/self/fd/{bare}", _READABLE)
-    except BlockingIOError:
-        raise _open_for_writing(shown) from None
-    except OSError:
-        return bare  # we may link it and not read it: there is no lease for us
-    try:
-        fcntl.fcntl(readable, fcntl.F_SETSIG, signal.SIGURG)
-        fcntl.fcntl(readable, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-    except BlockingIOError:
-        os.close(readable)
-        raise _open_for_writing(shown) from None
-    except OSError:
-        pass  # not ours, or a filesystem without leases: size and modification time have to do
-    os.close(bare)
-    return readable
-
-
-def _open_for_writing(shown: str) -> Hindered:
-    return Hindered(Reason.OPEN, f"{printable(shown)} is open for writing")
-
-
-def open_dump_folder(folder: int, name: str) -> int:
-    """A descriptor of a dump that is a folder. Raises Hindered: ``missing``, ``unsafe``, ``changed``."""
-    try:
-        return os.open(name, FOLDER_FLAGS, dir_fd=folder)
-    except FileNotFoundError:
-        raise Hindered(Reason.MISSING, f"{printable(name)} is not there any more") from None
-    except NotADirectoryError:
-        mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
-        if stat.S_ISLNK(mode):
-            raise Hindered(Reason.UNSAFE, f"{printable(name)} is a symbolic link now") from None
-        raise Hindered(Reason.CHANGED, f"{printable(name)} was a folder and is a file now") from None
-
-
-def recorded_folders(dump: int, identity: Identity) -> Iterator[tuple[int, Steps, Files, list[str]]]:
-    """Each folder of the dump with this descriptor: its descriptor, the steps to it, its files and its folders.
-
-    Ends with Hindered(``changed``) unless the files are those that were recorded, no more and no less; a symbolic
-    link or a special file among them is ``unsafe``. Also raises OSError.
-    """
-    left = {member.name: member for member in identity.members}
-    try:
-        for folder, steps, entries in each_folder(dump):
-            below = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-            files = [entry for entry in entries if not entry.is_dir(follow_symlinks=False)]
-            yield folder, steps, [(entry.name, _take(left, steps, entry)) for entry in files], below
-    except FileNotFoundError:
-        raise Hindered(Reason.CHANGED, "one of its folders went away while it was looked at") from None
-    except NotADirectoryError:
-        raise Hindered(Reason.UNSAFE, "one of its folders was swapped for something else") from None
-    for name in left:
-        raise Hindered(Reason.CHANGED, f"{printable(name)} is not there any more")
-
-
-def _take(left: dict[str, Member], steps: Steps, entry: os.DirEntry[str]) -> Member:
-    whole = "/".join((*steps, entry.name))
-    member = left.pop(whole, None)
-    if member is not None:
-        return member
-    if entry.is_file(follow_symlinks=False):
-        raise Hindered(Reason.CHANGED, f"{printable(whole)} was not there when the dump was recorded")
-    raise Hindered(Reason.UNSAFE, f"{printable(whole)} is a symbolic link or a special file")
-
-
-def check_folder(dump: int, identity: Identity, owners: frozenset[int]) -> None:
-    """Looks at every file of the folder dump with this descriptor as ``hold`` does. Raises Hindered and OSError."""
-    for folder, _, files, _ in recorded_folders(dump, identity):
-        for name, member in files:
-            os.close(hold(folder, name, member, owners))
 
 
 @contextmanager
@@ -171,3 +143,50 @@ def _hindrance_of(error: OSError, parent: str) -> Hindered:
     if isinstance(error, NotADirectoryError):
         return Hindered(Reason.UNSAFE, f"a part of {shown} is a symbolic link or no folder")
     return Hindered(Reason.LINK_ERROR, explain(error))
+
+
+@contextmanager
+def opened_dump(folder: int, name: str) -> Iterator[int]:
+    """A dump that is a folder, as a descriptor. Raises Hindered: ``missing``, ``unsafe``, ``changed``."""
+    try:
+        dump = os.open(name, FOLDER_FLAGS, dir_fd=folder)
+    except FileNotFoundError:
+        raise Hindered(Reason.MISSING, f"{printable(name)} is not there any more") from None
+    except NotADirectoryError:
+        if stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            raise Hindered(Reason.UNSAFE, f"{printable(name)} is a symbolic link now") from None
+        raise Hindered(Reason.CHANGED, f"{printable(name)} was a folder and is none now") from None
+    try:
+        yield dump
+    finally:
+        os.close(dump)
+
+
+def recorded_folders(dump: int, identity: Identity) -> Iterator[tuple[int, Steps, Files, list[str]]]:
+    """Each folder of the dump with this descriptor: its descriptor, the steps to it, its files, its folders.
+
+    Ends with Hindered(``changed``) unless the files are those that were recorded, no more and no less; a symbolic
+    link or a special file among them is ``unsafe``. Also raises OSError.
+    """
+    left = {member.name: member for member in identity.members}
+    try:
+        for folder, steps, entries in each_folder(dump):
+            below = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+            files = [entry for entry in entries if not entry.is_dir(follow_symlinks=False)]
+            yield folder, steps, [(entry.name, _take(left, steps, entry)) for entry in files], below
+    except FileNotFoundError:
+        raise Hindered(Reason.CHANGED, "one of its folders went away while it was looked at") from None
+    except NotADirectoryError:
+        raise Hindered(Reason.UNSAFE, "one of its folders was swapped for something else") from None
+    for name in left:
+        raise Hindered(Reason.CHANGED, f"{printable(name)} is not there any more")
+
+
+def _take(left: dict[str, Member], steps: Steps, entry: os.DirEntry[str]) -> Member:
+    whole = "/".join((*steps, entry.name))
+    member = left.pop(whole, None)
+    if member is not None:
+        return member
+    if entry.is_file(follow_symlinks=False):
+        raise Hindered(Reason.CHANGED, f"{printable(whole)} was not there when the dump was recorded")
+    raise Hindered(Reason.UNSAFE, f"{printable(whole)} is a symbolic link or a special file")

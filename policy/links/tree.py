@@ -4,16 +4,17 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from policy.links.check import Dump, check_all
 from policy.links.folders import discard
-from policy.links.publish import Batch, failure
+from policy.links.publish import Batch
 from policy.links.records import LinkFailure, LinkRequest, Presence, Published
 from policy.links.roots import Roots
 from policy.links.sentences import explain
-from policy.links.source import check_folder, hold, open_dump_folder, opened_parent, part
+from policy.links.source import own_descriptors
 from policy.links.standing import Standing, presence, standing, standing_unchanged
 from policy.links.withdraw import withdraw
 from tidegate.errors import FaultError
-from tidegate.identity import Hindered, Identity, allowed_owners
+from tidegate.identity import Identity
 
 #: What Tidegate itself keeps in the tree: the manifest and its company.
 _OWN = ".tidegate"
@@ -39,8 +40,10 @@ class ExportTree:
 
     1. the caller has committed the intent and the charge → a row ``granted``, the name absent;
     2. the dump is opened, compared with its record and held against writers → the same;
-    3. its descriptor is linked into staging and compared again → a leftover there, which ``sweep`` removes;
-    4. one rename makes it visible, whole → the name stands, after a power cut perhaps not: ``look`` tells;
+    3. a folder, and what replaces something, is built in staging of the descriptors' links, and compared again
+       → a leftover in staging, which ``sweep`` removes;
+    4. one rename makes it visible, whole; a file under a new name is linked in its place at once, since a link is
+       atomic and overwrites nothing → the name stands, after a power cut perhaps not: ``look`` tells;
     5. one fsync of the tree for the whole batch → it stands;
     6. what it replaced is removed from staging → a leftover there.
 
@@ -61,22 +64,22 @@ class ExportTree:
 
         It is still exactly ``identity``, safe, and not open for writing. ``publish`` looks again.
         """
-        parent, _, name = path.rpartition("/")
-        try:
-            with opened_parent(source, parent) as folder:
-                _check(folder, part(name), identity)
-        except (Hindered, OSError) as error:
-            return failure(error, proven_absent=True)
-        return None
+        return self.check_all([(source, path, identity)])[0]
+
+    def check_all(self, dumps: Sequence[Dump]) -> list[LinkFailure | None]:
+        """``check`` for many dumps (watch folder, path, identity) in their order; opens each folder once."""
+        return check_all(dumps)
 
     def publish(self, requests: Sequence[LinkRequest]) -> dict[int, Published | LinkFailure]:
         """Links them all and makes it lasting; what became of each, by its ``link_id``.
 
         A link that stands already, exactly so, counts as published. Makes the tree if there is none.
         """
-        with self._roots.open_both() as (tree, staging):
+        if not requests:
+            return {}
+        with self._roots.open_both() as (tree, staging), own_descriptors() as proc:
             _sweep(staging)
-            batch = Batch(tree, staging)
+            batch = Batch(tree, staging, proc)
             batch.publish(requests)
         return batch.outcomes
 
@@ -84,6 +87,13 @@ class ExportTree:
         """How the link stands now."""
         with self._roots.open_tree() as tree:
             return Presence.ABSENT if tree is None else presence(tree, _component(export_name), identity)
+
+    def look_all(self, links: Mapping[str, Identity]) -> dict[str, Presence]:
+        """``look`` for many links by their names, with the tree opened once."""
+        with self._roots.open_tree() as tree:
+            if tree is None:
+                return dict.fromkeys(links, Presence.ABSENT)
+            return {name: presence(tree, _component(name), identity) for name, identity in links.items()}
 
     def linked_ctime(self, export_name: str, identity: Identity) -> int | None:
         """``Published.ctime_ns`` for a link that stands but whose outcome was lost, or that was adopted; else None."""
@@ -115,7 +125,7 @@ class ExportTree:
         folder too; a folder vanishes whole. ``proven_absent`` of a LinkFailure is false.
         """
         with self._roots.open_tree() as tree:
-            if tree is None:
+            if tree is None or not links:
                 return dict.fromkeys(links, False)
         with self._roots.open_both() as (tree, staging):
             _sweep(staging)
@@ -138,18 +148,6 @@ class ExportTree:
     def _standing(self, export_name: str, identity: Identity) -> Standing | None:
         with self._roots.open_tree() as tree:
             return None if tree is None else standing_unchanged(tree, _component(export_name), identity)
-
-
-def _check(folder: int, name: str, identity: Identity) -> None:
-    owners = allowed_owners(folder)
-    if not identity.is_folder:
-        os.close(hold(folder, name, identity.members[0], owners))
-        return
-    dump = open_dump_folder(folder, name)
-    try:
-        check_folder(dump, identity, owners)
-    finally:
-        os.close(dump)
 
 
 def _component(name: str) -> str:

@@ -1,0 +1,64 @@
+"""The cheap look at dumps before anything is granted. What is granted is looked at again when it is linked."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from policy.links.records import LinkFailure
+from policy.links.sentences import explain
+from policy.links.source import Grip, opened_dump, opened_parent, own_descriptors, part, recorded_folders
+from tidegate.identity import Hindered, Identity, allowed_owners
+from tidegate.terms import Reason
+
+#: A dump: the watch folder, the path below it, and what was recorded.
+Dump = tuple[Path, str, Identity]
+
+
+def check_all(dumps: Sequence[Dump]) -> list[LinkFailure | None]:
+    """For each dump None when it could be linked now, else why not. Raises FaultError when /proc is missing."""
+    outcomes: list[LinkFailure | None] = [None] * len(dumps)
+    with own_descriptors() as proc:
+        for (source, parent), numbers in _by_folder(dumps).items():
+            try:
+                with opened_parent(source, parent) as folder:
+                    grip = Grip(allowed_owners(folder), proc)
+                    for number in numbers:
+                        outcomes[number] = _check(grip, folder, dumps[number])
+            except Hindered as hindrance:
+                for number in numbers:
+                    outcomes[number] = failure(hindrance, proven_absent=True)
+    return outcomes
+
+
+def failure(error: Hindered | OSError, *, proven_absent: bool) -> LinkFailure:
+    """The failure that ``error`` makes of one request."""
+    if isinstance(error, Hindered):
+        return LinkFailure(error.reason, error.detail, proven_absent)
+    return LinkFailure(Reason.LINK_ERROR, explain(error), proven_absent)
+
+
+def _by_folder(dumps: Iterable[Dump]) -> dict[tuple[Path, str], list[int]]:
+    folders: dict[tuple[Path, str], list[int]] = {}
+    for number, (source, path, _) in enumerate(dumps):
+        folders.setdefault((source, path.rpartition("/")[0]), []).append(number)
+    return folders
+
+
+def _check(grip: Grip, folder: int, dump: Dump) -> LinkFailure | None:
+    _, path, identity = dump
+    try:
+        name = part(path.rpartition("/")[2])
+        if identity.is_folder:
+            _check_folder(grip, folder, name, identity)
+        else:
+            os.close(grip.hold(folder, name, identity.members[0]))
+    except (Hindered, OSError) as error:
+        return failure(error, proven_absent=True)
+    return None
+
+
+def _check_folder(grip: Grip, folder: int, name: str, identity: Identity) -> None:
+    with opened_dump(folder, name) as dump:
+        for inside, _, files, _ in recorded_folders(dump, identity):
+            for each, member in files:
+                os.close(grip.hold(inside, each, member))
