@@ -1,0 +1,244 @@
+"""Every family of metrics: its name, its labels, and a help text that says what to do with it.
+
+To add one: put it here, give it its samples in ``families.py``, and renew what the tests compare with
+(`RENEW=1 pytest tests/exporters`).
+Times are seconds since the epoch and never ages: what never happened has no series, and no age stands still
+when the exporter does. Labels come from a closed list; names, paths and ids of dumps are never among them.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One family. A name that ends in ``_total`` is a counter, every other one a gauge."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+
+    @property
+    def type(self) -> str:
+        """``counter`` or ``gauge``."""
+        return "counter" if self.name.endswith("_total") else "gauge"
+
+    def of(self, samples: Iterable[tuple[Sequence[str], float | None]]) -> Metric:
+        """The family with its samples: (label values, value) each. A value of None has no series."""
+        kind = CounterMetricFamily if self.type == "counter" else GaugeMetricFamily
+        metric = kind(self.name, self.help, labels=self.labels)
+        for labels, value in samples:
+            if value is not None:
+                metric.add_metric(labels, value)
+        return metric
+
+    def one(self, value: float | None) -> Metric:
+        """The family with its only sample, or with none."""
+        return self.of([((), value)])
+
+
+BUILD_INFO = Family(
+    "tidegate_build_info",
+    "Always 1; the label is the version that wrote this text. Join it to see which hosts are not upgraded yet.",
+    ("version",),  # outside the closed list: it stands on no other series, so that an upgrade makes none anew
+)
+
+# --- VMs
+
+VM_INFO = Family(
+    "tidegate_vm_info",
+    "Always 1 for each VM that is not retired, with its backup set. Join it on vm to group or route by"
+    " backup set; no other series has that label, so that a VM that changes its set keeps its history.",
+    ("vm", "backup_set"),
+)
+VM_LAST_DUMP = Family(
+    "tidegate_vm_last_dump_timestamp_seconds",
+    "Point in time whose data the VM's newest finished dump holds. Too long ago: its dump job does not run"
+    " or does not write its marker. Absent: no dump of it ever finished.",
+    ("vm",),
+)
+VM_LAST_DUMP_SIZE = Family(
+    "tidegate_vm_last_dump_size_bytes",
+    "Size of the VM's newest finished dump. A sudden fall: look whether the dump is whole. Above the day's"
+    " limit: it cannot leave.",
+    ("vm",),
+)
+VM_LAST_DUMP_SUCCESS = Family(
+    "tidegate_vm_last_dump_success",
+    "1: the VM's last dump finished. 0: it failed; read the log of its dump job. Absent: neither was ever reported.",
+    ("vm",),
+)
+VM_OFFSITE = Family(
+    "tidegate_vm_offsite_timestamp_seconds",
+    "Point in time that the storage's newest copy of the VM holds: what a disaster leaves you with. Alert"
+    " when it is further back than tidegate_vm_target_seconds, and ask `tidegate explain VM` why. Absent:"
+    " never off-site.",
+    ("vm",),
+)
+VM_TARGET = Family(
+    "tidegate_vm_target_seconds",
+    "Off-site age that the VM is meant to stay under, as the last pass worked it out: the threshold to"
+    " alert by. Absent: no pass has seen the VM yet.",
+    ("vm",),
+)
+
+# --- what waits
+
+DUMPS_WAITING = Family(
+    "tidegate_dumps_waiting",
+    "Dumps that the last pass held, by its reason. no_allowance comes down by itself from day to day;"
+    " oversize, changed, unsafe, ambiguous, bad_marker and link_error need you: `tidegate plan` names them.",
+    ("reason",),
+)
+BYTES_WAITING = Family(
+    "tidegate_dumps_waiting_bytes",
+    "Size of the dumps that the last pass held, by its reason. no_allowance that grows for days: the limit"
+    " cannot keep up with the dumps.",
+    ("reason",),
+)
+
+# --- the day and its account
+
+DAY_NUMBER = Family(
+    "tidegate_day_number",
+    "Number of the open day. It grows by one with each sync or at the set hour; when it stands still, nobody pulls.",
+)
+DAY_OPENED = Family(
+    "tidegate_day_opened_timestamp_seconds",
+    'When the open day began. More than a day and a half ago with ends = "sync": no sync has passed since;'
+    " look at the puller.",
+)
+DAY_LIMIT = Family(
+    "tidegate_day_limit_bytes",
+    "What the open day may let out: the limit to compare the others with.",
+)
+DAY_RESERVE = Family(
+    "tidegate_day_reserve_bytes",
+    "The part of the limit that is never let out, as configured: compare with what other traffic needs.",
+)
+DAY_USED = Family(
+    "tidegate_day_used_bytes",
+    "What was let out in the open day and is no longer outstanding, whatever became of it. It comes back"
+    " with the next day.",
+)
+DAY_ALLOWANCE = Family(
+    "tidegate_day_allowance_bytes",
+    "What may still be let out today: limit less reserve, used and outstanding. 0 is how a busy day ends and no fault.",
+)
+
+# --- links
+
+OUTSTANDING_LINKS = Family(
+    "tidegate_outstanding_links",
+    "Links that the storage is not yet held to have, of whatever day. Every sync should bring it down.",
+)
+OUTSTANDING_BYTES = Family(
+    "tidegate_outstanding_bytes",
+    "Size of the links that the storage is not yet held to have. They count against every day's allowance:"
+    " while nothing is fetched, nothing more is let out.",
+)
+OUTSTANDING_OLDEST = Family(
+    "tidegate_outstanding_oldest_timestamp_seconds",
+    "When the oldest link that is not yet confirmed was let out. Days ago: the puller is down or leaves it"
+    " out. Absent: there is none.",
+)
+GRANTED_DUMPS = Family(
+    "tidegate_granted_dumps_total",
+    "Dumps let out. No growth while dumps wait: look at the passes.",
+)
+GRANTED_BYTES = Family(
+    "tidegate_granted_bytes_total",
+    "Bytes let out: what the line had to carry at most.",
+)
+CONFIRMED_DUMPS = Family(
+    "tidegate_confirmed_dumps_total",
+    "Dumps that the storage is held to have, by the evidence that [offsite] confirm names. It should follow"
+    " tidegate_granted_dumps_total within a day.",
+)
+CONFIRMED_BYTES = Family(
+    "tidegate_confirmed_bytes_total",
+    "Size of the dumps that the storage is held to have, by the same evidence.",
+)
+LINK_FAILURES = Family(
+    "tidegate_link_failures_total",
+    "Dumps that were granted and could not be linked. Any growth: the log and `tidegate plan` name the file and why.",
+)
+LINKS_TAKEN_BACK = Family(
+    "tidegate_links_taken_back_total",
+    "Links that went before their time. changed: a dump was rewritten in place after it was let out; dump"
+    " to a new name each time. missing: somebody else removed the link from the export tree; find out who.",
+    ("reason",),
+)
+FOREIGN_FILES = Family(
+    "tidegate_foreign_files_total",
+    "Files found in an export tree that Tidegate did not put there. They are charged to the day and never"
+    " deleted: remove them, or `tidegate adopt` what an earlier script linked.",
+)
+
+# --- passes
+
+PASSES = Family(
+    "tidegate_passes_total",
+    "Passes run. No growth for two intervals: they do not run.",
+)
+PASS_FAILURES = Family(
+    "tidegate_pass_failures_total",
+    "Passes that ended with an error. Any growth: read the log of the pass.",
+)
+PASS_STARTED = Family(
+    "tidegate_pass_last_start_timestamp_seconds",
+    "When the last pass began. Later than the last finish for long: it hangs or was killed. Absent: none ever ran.",
+)
+PASS_FINISHED = Family(
+    "tidegate_pass_last_finish_timestamp_seconds",
+    "When a pass last came to its end. Alert when two should have run since. Absent: none ever did.",
+)
+
+# --- watch folders
+
+WATCH_UP = Family(
+    "tidegate_watch_up",
+    "1: the watch folder could be read when it was last looked at. 0: it is gone, not mounted or not"
+    " readable, or was never looked at; its dumps do not leave.",
+    ("watch",),
+)
+WATCH_SCANNED = Family(
+    "tidegate_watch_last_scan_timestamp_seconds",
+    "When the watch folder was last scanned. Some scan intervals ago: the watcher hangs or does not run.",
+    ("watch",),
+)
+WATCH_SCAN_SECONDS = Family(
+    "tidegate_watch_last_scan_duration_seconds",
+    "What that scan took. Near the scan interval: raise the interval, or move old dumps out of the folder.",
+    ("watch",),
+)
+WATCH_OVERFLOWS = Family(
+    "tidegate_watch_overflows_total",
+    "Times that the kernel dropped events of the watch folder. Nothing is lost, a scan follows; steady"
+    " growth: raise fs.inotify.max_queued_events.",
+    ("watch",),
+)
+MARKERS = Family(
+    "tidegate_markers_total",
+    "Markers read, by what became of them. bad: a body or name that cannot be used; hindered: its dump"
+    " cannot be taken; `tidegate plan` names both. failed: a dump job said so. No growth of recorded: no"
+    " dump says that it is finished.",
+    ("state",),
+)
+
+# --- the collection itself: in /metrics only
+
+COLLECT_SUCCESS = Family(
+    "tidegate_collect_success",
+    "1: the state could be read for this answer. 0: this answer tells nothing of it; read the service's log"
+    " and try `tidegate status`. Alert on 0 and on absence.",
+)
+COLLECT_DURATION = Family(
+    "tidegate_collect_duration_seconds",
+    "What reading the state and writing this text took. Near the scrape's time-out: raise that.",
+)
+
+#: All of them, in the order in which they stand here and are exported.
+FAMILIES = tuple(one for one in list(globals().values()) if isinstance(one, Family))

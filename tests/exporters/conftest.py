@@ -1,0 +1,100 @@
+"""What the tests of the exporters stand on: a configuration, a state filled by hand, and texts to compare with.
+
+``RENEW=1 pytest tests/exporters`` writes those texts anew; look at the difference before committing it.
+"""
+
+import datetime
+import os
+import zoneinfo
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import tidegate
+from exporters.http import MetricsServer
+from tests.exporters.client import serving
+from tests.exporters.filled import fill
+from tidegate.clock import Instant
+from tidegate.config import model
+from tidegate.state.door import State
+from tidegate.terms import DayEnd, Evidence, Oversize, Storage, WatchMode
+
+
+def watch_folder(name: str) -> model.WatchFolder:
+    path = Path("/srv") / name
+    return model.WatchFolder(name, path, path / ".rsync", "{vm}", None, True, WatchMode.EVENTS, 300.0)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> model.Config:
+    return model.Config(
+        file=tmp_path / "config.toml",
+        state=tmp_path / "state.db",
+        watches=(watch_folder("dumps"), watch_folder("second")),
+        limit=model.Limit(10_000_000_000, 0, Oversize.HOLD),
+        day=model.DaySettings(DayEnd.SYNC, 72_000, 3600, datetime.time(), zoneinfo.ZoneInfo("UTC")),
+        pass_at=datetime.time(12),
+        staleness=model.Staleness(None, None),
+        offsite=model.Offsite(Storage.MIRROR, Evidence.READ),
+        remove_markers=True,
+        backup_sets=(),
+        exporters=model.Exporters(("127.0.0.1", 0), None),
+    )
+
+
+@pytest.fixture
+def state(config: model.Config) -> Iterator[State]:
+    """A new state: nothing ever happened."""
+    state = State(config.state)
+    yield state
+    state.close()
+
+
+@pytest.fixture
+def filled(state: State) -> State:
+    """A state with something in every table that is exported."""
+    with state.write() as connection:
+        fill(connection)
+    return state
+
+
+class SteppingClock:
+    """Each look at it is a quarter of a second after the one before."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+
+    def now(self) -> Instant:
+        self._seconds += 0.25
+        return Instant(1_800_000_000 + self._seconds, "boot", self._seconds)
+
+
+@pytest.fixture
+def clock() -> SteppingClock:
+    return SteppingClock()
+
+
+@pytest.fixture(autouse=True)
+def version(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A release changes no text to compare with."""
+    monkeypatch.setattr(tidegate, "__version__", "1.2.3")
+    return "1.2.3"
+
+
+@pytest.fixture
+def same_as() -> Callable[[Path, str], None]:
+    """Compares a text with the one that a file holds, or renews the file."""
+
+    def compare(path: Path, text: str) -> None:
+        if os.environ.get("RENEW"):
+            path.write_text(text)
+        assert text == path.read_text()
+
+    return compare
+
+
+@pytest.fixture
+def server() -> Iterator[MetricsServer]:
+    with serving(lambda: b"x 1\n") as server:
+        yield server

@@ -1,0 +1,77 @@
+"""One state with something of everything, through the functions that the program itself uses."""
+
+import dataclasses
+from typing import Any
+
+from sqlalchemy import Connection
+
+from tidegate.clock import Instant
+from tidegate.state import ledger, tallies, vms
+from tidegate.terms import Evidence, LinkState, MarkerResult, Reason
+
+START = 1_795_000_000.0
+HOUR = 3600.0
+DAY = 86400.0
+
+
+def fill(connection: Connection) -> None:
+    """Three VMs that live and one that was retired, a day half used, links, passes, watch folders, counters."""
+    _fill_vms(connection)
+    _fill_day(connection)
+    _fill_passes(connection)
+    _fill_watches(connection)
+    _fill_counters(connection)
+
+
+def _vm(name: str, backup_set: str | None = None, **values: Any) -> vms.VmRow:
+    return dataclasses.replace(vms.new(name, backup_set, START), **values)
+
+
+def _fill_vms(connection: Connection) -> None:
+    dumped = {"last_dump_time": START, "last_dump_bytes": 4_000_000_000, "last_result_at": START + HOUR}
+    rows = [
+        _vm("db1", "weekly", **dumped, offsite_time=START - 7 * DAY, offsite_by=Evidence.READ),
+        _vm("mail", "weekly", last_result_at=START + HOUR, last_dump_failed=True),
+        _vm('new "one"\\', None),
+        _vm("gone", "weekly", **dumped, retired_at=START + DAY),
+    ]
+    vms.save(connection, rows)
+    vms.set_targets(connection, {"db1": 8 * DAY, "mail": 8 * DAY})
+
+
+def _fill_day(connection: Connection) -> None:
+    ledger.add_day(connection, 7, _at(START), 10_000_000_000, 500_000_000)
+    rows = [_link("db1", 4_000_000_000), _link("mail", 1_000_000_000), _link("old", 2_000_000_000)]
+    *_, read = ledger.grant(connection, rows, _at(START + 2 * HOUR))
+    ledger.change_link(connection, read, state=LinkState.CONFIRMED, ended_at=START + 3 * HOUR)
+    ledger.change_day(connection, 7, used_bytes=2_000_000_000)
+
+
+def _at(seconds: float) -> Instant:
+    return Instant(seconds, "boot", seconds - START)
+
+
+def _link(vm: str, size: int) -> dict[str, Any]:
+    return {"day": 7, "watch": "dumps", "vm": vm, "export_name": vm, "fingerprint": "", "bytes": size}
+
+
+def _fill_passes(connection: Connection) -> None:
+    whole = tallies.start_pass(connection, START + 2 * HOUR)
+    tallies.finish_pass(connection, whole, finished_at=START + 2 * HOUR + 3)
+    tallies.start_pass(connection, START + 4 * HOUR)
+    tallies.set_waiting(connection, {Reason.NO_ALLOWANCE: (3, 12_000_000_000), Reason.OVERSIZE: (1, 40_000_000_000)})
+
+
+def _fill_watches(connection: Connection) -> None:
+    tallies.set_watch_status(connection, "dumps", up=True, last_scan_at=START, last_scan_seconds=0.25)
+    tallies.set_watch_status(connection, "taken out", up=False, last_scan_at=START, last_scan_seconds=1.0)
+
+
+def _fill_counters(connection: Connection) -> None:
+    plain = ("passes", "pass_failures", "granted_dumps", "granted_bytes", "confirmed_dumps", "confirmed_bytes")
+    for amount, name in enumerate((*plain, "link_failures", "foreign_files"), start=1):
+        tallies.count(connection, name, amount)
+    tallies.count(connection, "links_taken_back", 2, Reason.CHANGED)
+    tallies.count(connection, "links_taken_back", 1, Reason.ON_HOLD)
+    tallies.count(connection, "markers", 20, MarkerResult.RECORDED)
+    tallies.count(connection, "watch_overflows", 5, "dumps")

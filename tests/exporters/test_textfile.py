@@ -1,0 +1,91 @@
+"""The textfile: whole or not at all, readable by its collector, and the same text as /metrics."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from exporters import text, textfile
+from tidegate.clock import Clock
+from tidegate.config.model import Config
+from tidegate.errors import FaultError
+from tidegate.state.door import State
+
+
+def test_the_textfile_is_metrics_save_process_and_collect(
+    filled: State, config: Config, clock: Clock, tmp_path: Path
+) -> None:
+    """Byte for byte, in the same order."""
+    textfile.write(tmp_path / "tidegate.prom", text.render(filled, config))
+    written = (tmp_path / "tidegate.prom").read_text().splitlines()
+    served = text.scrape(filled, config, clock).decode().splitlines()
+    assert written == [
+        line
+        for line in served
+        if not line.removeprefix("# HELP ").removeprefix("# TYPE ").startswith(("process_", "tidegate_collect_"))
+    ]
+
+
+def test_everybody_may_read_it_whatever_the_umask(tmp_path: Path) -> None:
+    """node_exporter runs as somebody else, and the service under a umask of 077."""
+    before = os.umask(0o077)
+    try:
+        textfile.write(tmp_path / "tidegate.prom", b"x 1\n")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "tidegate.prom").stat().st_mode) == 0o644
+
+
+def test_it_takes_the_place_of_the_one_before_and_leaves_nothing_beside(tmp_path: Path) -> None:
+    """By a rename: who has the old one open reads it to its end."""
+    path = tmp_path / "tidegate.prom"
+    textfile.write(path, b"x 1\n")
+    with path.open("rb") as reader:
+        textfile.write(path, b"x 2\n")
+        assert reader.read() == b"x 1\n"
+    assert path.read_bytes() == b"x 2\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_it_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a power cut leaves an empty file under the right name."""
+    done: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def noted_fsync(descriptor: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    def noted_replace(path: Path, target: Path) -> Path:
+        done.append("name")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(Path, "replace", noted_replace)
+    textfile.write(tmp_path / "tidegate.prom", b"x 1\n")
+    assert done == ["file", "name", "folder"]
+
+
+def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sentence that names the file, and nothing half-made beside it."""
+    path = tmp_path / "tidegate.prom"
+    path.write_bytes(b"x 1\n")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(FaultError) as caught:
+        textfile.write(path, b"x 2\n")
+    assert str(caught.value) == f"{path}: the metrics cannot be written: No space left on device"
+    assert path.read_bytes() == b"x 1\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+    """It is not made: the collector would not look into it."""
+    path = tmp_path / "missing" / "tidegate.prom"
+    with pytest.raises(FaultError) as caught:
+        textfile.write(path, b"x 1\n")
+    assert str(caught.value) == f"{path}: the metrics cannot be written: No such file or directory"
