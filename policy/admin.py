@@ -43,9 +43,8 @@ def retire(config: Config, state: State, clock: Clock, vm: str, *, wait: float) 
             _known(connection, vm)
             _take_back(connection, vm)
             waiting = [row.id for row in dumps.without_end(connection) if row.vm == vm]
-            dumps.change_many(
-                connection, waiting, state=DumpState.REVOKED, reason=None, detail="its VM was retired", ended_at=now.wall
-            )
+            retired = {"state": DumpState.REVOKED, "reason": None, "detail": "its VM was retired"}
+            dumps.change_many(connection, waiting, ended_at=now.wall, **retired)
             vms.change(connection, vm, retired_at=now.wall, on_hold=False)
         passes.take_out(config, state, now)
 

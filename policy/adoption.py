@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
@@ -55,9 +55,7 @@ def adopt(config: Config, state: State, clock: Clock, *, sent: bool, wait: float
         return adopted
 
 
-def _adopt(
-    connection: Connection, config: Config, link: LinkRow, inodes: Mapping[int, str], now: Instant
-) -> Adopted:
+def _adopt(connection: Connection, config: Config, link: LinkRow, inodes: Mapping[int, str], now: Instant) -> Adopted:
     watch = config.watch(link.watch)
     identity = ExportTree(watch.export).entries().get(link.export_name)
     if identity is None:
@@ -67,51 +65,53 @@ def _adopt(
         vm = vm_of(path, watch.vm_pattern)
     except BadMarker as error:
         return Adopted(printable(link.export_name), None, link.bytes, None, str(error))
-    dump_time = identity.newest_mtime_ns / 1e9
-    dump_id = _record_dump(connection, config, link, identity, path, vm, dump_time, now)
+    _know(connection, config, vm, identity, now)
+    dump_id = _recorded(connection, link, path) or _record(connection, link, identity, path, now)
+    waits = link.state is LinkState.LINKED
+    state = {"state": DumpState.LINKED, "ended_at": None} if waits else {"state": DumpState.CONFIRMED}
+    dumps.change(connection, dump_id, vm=vm, **state)
     ledger.change_link(connection, link.id, dump_id=dump_id, vm=vm)
     if link.confirmed_by is not None:  # it left, and was confirmed, before it was known whose it is
         confirmation.freshen(connection, [dump_id], link.confirmed_by, now.wall)
-    return Adopted(printable(link.export_name), vm, identity.bytes, dump_time)
+    return Adopted(printable(link.export_name), vm, identity.bytes, _dump_time(identity))
 
 
-def _record_dump(
-    connection: Connection,
-    config: Config,
-    link: LinkRow,
-    identity: Identity,
-    path: str,
-    vm: str,
-    dump_time: float,
-    now: Instant,
-) -> int:
+def _dump_time(identity: Identity) -> float:
+    """Nobody said when it was started: the last write into it is the best that is known."""
+    return identity.newest_mtime_ns / 1e9
+
+
+def _know(connection: Connection, config: Config, vm: str, identity: Identity, now: Instant) -> None:
+    """The VM is known from now on, with this dump as its newest if it is."""
     backup_set = config.backup_set_of(vm)
-    if vm not in vms.all_vms(connection):
-        row = vms.new(vm, backup_set.name if backup_set else None, now.wall)
-        vms.save(connection, [row])
-    waits = link.state is LinkState.LINKED
-    dump_id = dumps.add(
-        connection,
-        {
-            "watch": link.watch,
-            "path": path,
-            "fingerprint": identity.fingerprint,
-            "is_folder": identity.is_folder,
-            "bytes": identity.bytes,
-            "vm": vm,
-            "backup_set": backup_set.name if backup_set else None,
-            "state": DumpState.LINKED if waits else DumpState.CONFIRMED,
-            "dump_time": dump_time,
-            "recorded_at": now.wall,
-            "ended_at": None if waits else now.wall,
-            "signature": "",
-            "marker_standing": False,
-        },
-    )
+    row = vms.one(connection, vm) or vms.new(vm, backup_set.name if backup_set else None, now.wall)
+    when = _dump_time(identity)
+    if row.last_dump_time is None or row.last_dump_time < when:
+        row = replace(row, last_dump_time=when, last_dump_bytes=identity.bytes, last_result_at=when)
+    vms.save(connection, [replace(row, retired_at=None)])
+
+
+def _recorded(connection: Connection, link: LinkRow, path: str) -> int | None:
+    rows = dumps.by_paths(connection, link.watch, [path])
+    return next((row.id for row in rows if row.fingerprint == link.fingerprint), None)
+
+
+def _record(connection: Connection, link: LinkRow, identity: Identity, path: str, now: Instant) -> int:
+    values = {
+        "watch": link.watch,
+        "path": path,
+        "fingerprint": identity.fingerprint,
+        "is_folder": identity.is_folder,
+        "bytes": identity.bytes,
+        "state": DumpState.LINKED,
+        "dump_time": _dump_time(identity),
+        "recorded_at": now.wall,
+        "ended_at": None if link.state is LinkState.LINKED else now.wall,
+        "signature": "",
+        "marker_standing": False,
+    }
+    dump_id = dumps.add(connection, values)
     dumps.set_members(connection, dump_id, identity)
-    vm_row = vms.all_vms(connection)[vm]
-    if vm_row.last_dump_time is None or vm_row.last_dump_time < dump_time:
-        vms.change(connection, vm, last_dump_time=dump_time, last_dump_bytes=identity.bytes, last_result_at=dump_time)
     return dump_id
 
 

@@ -16,9 +16,7 @@ def confirm(connection: Connection, links: Sequence[LinkRow], by: Evidence, now:
     if not links:
         return
     ids = [link.id for link in links]
-    ledger.change_links(
-        connection, ids, state=LinkState.CONFIRMED, confirmed_at=now, confirmed_by=by, ended_at=now
-    )
+    ledger.change_links(connection, ids, state=LinkState.CONFIRMED, confirmed_at=now, confirmed_by=by, ended_at=now)
     dump_ids = [link.dump_id for link in links if link.dump_id is not None]
     dumps.change_many(connection, dump_ids, state=DumpState.CONFIRMED, reason=None, detail="", ended_at=now)
     freshen(connection, dump_ids, by, now)

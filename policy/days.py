@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
+from policy import confirmation
 from policy.planner import day as rules
 from policy.planner.records import Allowance
 from tidegate.clock import Instant
@@ -33,8 +34,6 @@ def presume(connection: Connection, config: Config, now: Instant) -> None:
     """At a day's end, with ``confirm = "presumed"``: links old enough are held to have arrived."""
     if config.offsite.confirm is not Evidence.PRESUMED:
         return
-    from policy import confirmation  # noqa: PLC0415 - a day's end confirms, and a confirmation asks for the day
-
     since_end = now.wall - rules.last_boundary(_rules(config), now.wall)
     ripe = [
         link
@@ -76,9 +75,7 @@ def _mend(connection: Connection, day: DayRow, now: Instant) -> DayRow:
     if not wrong:
         return day
     log.warning("day %d was opened in the future: the clock was wrong; it counts as opened now", day.number)
-    ledger.change_day(
-        connection, day.number, opened_at=now.wall, opened_boot=now.boot_id, opened_uptime=now.uptime
-    )
+    ledger.change_day(connection, day.number, opened_at=now.wall, opened_boot=now.boot_id, opened_uptime=now.uptime)
     return DayRow(day.number, Instant(opened, now.boot_id, now.uptime), day.limit_bytes, day.reserve_bytes)
 
 

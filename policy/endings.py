@@ -23,6 +23,7 @@ from tidegate.terms import DumpState
 log = logging.getLogger("tidegate.policy")
 
 _RENAME_NOREPLACE = 1
+_FINISHED = (DumpState.PENDING, DumpState.GRANTED, DumpState.LINKED)
 
 
 def end_displaced(connection: Connection, now: float) -> None:
@@ -31,9 +32,8 @@ def end_displaced(connection: Connection, now: float) -> None:
     latest = {(row.watch, row.path): row.id for row in rows}  # ids ascend
     newest_good: dict[str, float] = {}
     for row in rows:
-        if row.vm is not None and row.state in (DumpState.PENDING, DumpState.GRANTED, DumpState.LINKED):
-            if row.fingerprint and row.reason is None:
-                newest_good[row.vm] = max(row.dump_time, newest_good.get(row.vm, row.dump_time))
+        if row.vm is not None and row.fingerprint and row.reason is None and row.state in _FINISHED:
+            newest_good[row.vm] = max(row.dump_time, newest_good.get(row.vm, row.dump_time))
     ended = [
         row.id
         for row in rows
@@ -66,7 +66,8 @@ def _clear(config: Config, row: DumpRow) -> bool:
                 _put_back(descriptor, markers.marker_name(name, kind))
             standing = markers.look_at_all(descriptor, name)
             if markers.signature(standing) == row.signature:
-                return all([_remove(descriptor, name, marker) for marker in standing])
+                for marker in standing:
+                    _remove(descriptor, name, marker)
             return True
     except KeyError:  # the watch folder is no longer configured
         return False
@@ -81,7 +82,7 @@ def _aside(marker: str) -> str:
     return f".{marker}.ended"
 
 
-def _remove(folder: int, dump: str, marker: markers.MarkerFile) -> bool:
+def _remove(folder: int, dump: str, marker: markers.MarkerFile) -> None:
     """Moves a marker aside, looks whether it is still the one that was read, and only then unlinks it.
 
     A script may touch the marker for its next dump between the look and the unlink: that one is put back.
@@ -94,7 +95,6 @@ def _remove(folder: int, dump: str, marker: markers.MarkerFile) -> bool:
         os.unlink(_aside(name), dir_fd=folder)
     else:
         _put_back(folder, name)
-    return True
 
 
 def _put_back(folder: int, name: str) -> None:

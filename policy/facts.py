@@ -72,9 +72,7 @@ def is_syncing(connection: Connection, config: Config, now: float) -> bool:
 
 def export_name_of(config: Config, row: DumpRow) -> str:
     """The name of this dump in its export tree."""
-    return export_name(
-        config.watch(row.watch).layout, vm=row.vm or "", path=row.path, backup_set=row.backup_set
-    )
+    return export_name(config.watch(row.watch).layout, vm=row.vm or "", path=row.path, backup_set=row.backup_set)
 
 
 def _ended_newest(connection: Connection, known: dict[str, VmRow], rows: Iterable[DumpRow]) -> list[DumpRow]:

@@ -61,9 +61,7 @@ class Granting:
             self._trees[watch] = ExportTree(self._config.watch(watch).export)
         return self._trees[watch]
 
-    def check(
-        self, connection: Connection, known: Facts, decisions: Sequence[Decision]
-    ) -> dict[int, LinkFailure]:
+    def check(self, connection: Connection, known: Facts, decisions: Sequence[Decision]) -> dict[int, LinkFailure]:
         """A last look before anything is granted. Returns what cannot be taken after all, and records it."""
         failures = {}
         for decision in decisions:
@@ -101,13 +99,9 @@ class Granting:
             )
         ids = ledger.grant(connection, rows, now)
         dumps.change_many(connection, [dump.id for dump, *_ in drafts], state=DumpState.GRANTED, reason=None)
-        return [
-            self._draft(link_id, *draft) for link_id, draft in zip(ids, drafts, strict=True)
-        ]
+        return [self._draft(link_id, *draft) for link_id, draft in zip(ids, drafts, strict=True)]
 
-    def _draft(
-        self, link_id: int, dump: dumps.DumpRow, name: str, replaces: int | None, identity: Identity
-    ) -> Grant:
+    def _draft(self, link_id: int, dump: dumps.DumpRow, name: str, replaces: int | None, identity: Identity) -> Grant:
         source = self._config.watch(dump.watch).path
         request = LinkRequest(link_id, source, dump.path, name, identity, may_replace=replaces is not None)
         return Grant(link_id, dump.id, dump.vm or "", dump.watch, request, replaces)
@@ -139,12 +133,14 @@ def _record(
         failure = outcomes[grant.link_id]
         if isinstance(failure, LinkFailure):
             _record_failure(connection, grant, failure, now)
-            failed.append(Failed(grant.dump_id, grant.vm, printable(grant.request.path), failure.reason, failure.detail))
+            name = printable(grant.request.path)
+            failed.append(Failed(grant.dump_id, grant.vm, name, failure.reason, failure.detail))
     return failed
 
 
 def _record_failure(connection: Connection, grant: Grant, failure: LinkFailure, now: float) -> None:
-    log.error("%s: could not be let out: %s: %s", printable(grant.request.path), failure.reason, failure.detail)
+    name = printable(grant.request.path)
+    log.error("%s: could not be let out: %s: %s", name, failure.reason, failure.detail)
     tallies.count(connection, "link_failures")
     if failure.proven_absent:  # only then is the charge given back
         ledger.change_link(connection, grant.link_id, state=LinkState.VOID, ended_at=now, detail=failure.detail)

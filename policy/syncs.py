@@ -38,7 +38,9 @@ class Outcome:
     unknown: tuple[str, ...] = ()
 
 
-def announce(config: Config, state: State, clock: Clock, *, wait: float, watch: str | None = None) -> Collection[LinkRow]:
+def announce(
+    config: Config, state: State, clock: Clock, *, wait: float, watch: str | None = None
+) -> Collection[LinkRow]:
     """A sync begins: from now to its report nothing is replaced or removed. Returns the links that are sealed."""
     with state.pass_lock(wait=wait):
         now = clock.now()
@@ -68,7 +70,7 @@ def report(
 
 
 def settle(config: Config, state: State, now: Instant) -> None:
-    """Believes the trees before the ledger is changed: a link that no longer stands as it was made must be neither sealed nor confirmed."""
+    """Believes the trees first: a link that no longer stands as it was made must be neither sealed nor confirmed."""
     with state.read() as connection:
         look = trees.look(connection, config)
     with state.write() as connection:
@@ -86,7 +88,12 @@ def _record(connection: Connection, config: Config, said: Report, watch: str | N
         return Outcome((), tuple(standing), day.number, day_ended=False)
     confirmed = [link for link in standing if link.in_tree and covers(link)]
     confirmation.confirm(connection, confirmed, Evidence.REPORT, now.wall)
-    _close_seals(connection, said, [one for one in seals if one.watch == watch], watch, day.number, len(confirmed), now)
+    told = {"reported_at": now.wall, "evidence": Evidence.REPORT, "confirmed": len(confirmed), "day": day.number}
+    own = [one for one in seals if one.watch == watch]
+    for seal in own:
+        ledger.change_sync(connection, seal.id, **told)
+    if not own:
+        ledger.add_sync(connection, watch=watch, started_at=said.started, **told)
     after = days.current(connection, config, now)
     done = {link.id for link in confirmed}
     unknown = (said.arrived or frozenset()) - {link.export_name for link in ledger.in_tree(connection)}
@@ -111,7 +118,7 @@ def _is_old(connection: Connection, said: Report, watch: str | None, now: Instan
 
 def _covers(connection: Connection, said: Report, seals: list[SyncRow]) -> Callable[[LinkRow], bool]:
     if said.everything:
-        return lambda link: True
+        return lambda _link: True
     if said.arrived is not None:
         arrived = said.arrived
         return lambda link: link.export_name in arrived
@@ -125,19 +132,3 @@ def _covers(connection: Connection, said: Report, seals: list[SyncRow]) -> Calla
         "synced: nothing says what the storage has; run sync-started before the sync, "
         "or say --started TIME, --arrived FILE, or --all for everything that stands now"
     )
-
-
-def _close_seals(
-    connection: Connection,
-    said: Report,
-    seals: list[SyncRow],
-    watch: str | None,
-    day: int,
-    confirmed: int,
-    now: Instant,
-) -> None:
-    values = {"reported_at": now.wall, "evidence": Evidence.REPORT, "confirmed": confirmed, "day": day}
-    if not seals:
-        ledger.add_sync(connection, watch=watch, started_at=said.started, **values)
-    for one in seals:
-        ledger.change_sync(connection, one.id, **values)

@@ -1,7 +1,7 @@
 """What really stands in the export trees, set against the ledger. After a crash the tree decides (DESIGN 7)."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -31,21 +31,28 @@ class Seen:
     ctime_ns: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """An entry of an export tree that no row of the ledger knows."""
+
+    watch: WatchFolder
+    name: str
+    identity: Identity
+
+
 @dataclass(slots=True)
 class Look:
-    """One look at all export trees that are there. ``strangers``: entries no row of the ledger knows."""
+    """One look at all export trees; ``down`` are those that are not there."""
 
     seen: list[Seen] = field(default_factory=list)
-    strangers: list[tuple[WatchFolder, str, Identity]] = field(default_factory=list)
+    strangers: list[Stranger] = field(default_factory=list)
     down: list[WatchFolder] = field(default_factory=list)
 
 
 def look(connection: Connection, config: Config) -> Look:
     """Looks at every row of the ledger that may stand in a tree, and for strangers. Changes nothing."""
     result = Look()
-    candidates = ledger.in_tree(connection) + [
-        link for link in ledger.outstanding(connection) if not link.in_tree
-    ]
+    candidates = ledger.in_tree(connection) + [link for link in ledger.outstanding(connection) if not link.in_tree]
     dump_rows = dumps.by_ids(connection, {link.dump_id for link in candidates if link.dump_id is not None})
     for watch in config.watches:
         links = [link for link in candidates if link.watch == watch.name]
@@ -53,38 +60,28 @@ def look(connection: Connection, config: Config) -> Look:
             result.down.append(watch)
             log.warning("%s: the export tree is not there; its links stay as they were", watch.export)
             continue
-        _look_at_tree(connection, config, watch, links, dump_rows, result)
+        tree = ExportTree(watch.export)
+        entries = tree.entries()
+        for link in links:
+            row = dump_rows.get(link.dump_id) if link.dump_id is not None else None
+            recorded = None if row is None else dumps.identity_of(connection, row)
+            result.seen.append(_see(config, tree, link, entries.get(link.export_name), recorded))
+        result.strangers.extend(_strangers(watch, entries, {link.export_name for link in links}))
     return result
 
 
-def _look_at_tree(
-    connection: Connection,
-    config: Config,
-    watch: WatchFolder,
-    links: Sequence[LinkRow],
-    dump_rows: Mapping[int, DumpRow],
-    result: Look,
-) -> None:
-    tree = ExportTree(watch.export)
-    entries = tree.entries()
-    known = set()
-    for link in links:
-        known.add(link.export_name)
-        row = dump_rows.get(link.dump_id) if link.dump_id is not None else None
-        recorded = None if row is None else dumps.identity_of(connection, row)
-        result.seen.append(_see(config, tree, link, entries.get(link.export_name), recorded))
-    for name, identity in sorted(entries.items()):
-        if name in known:
-            continue
+def _strangers(
+    watch: WatchFolder, entries: Mapping[str, Identity | None], known: Collection[str]
+) -> Iterator[Stranger]:
+    for name in sorted(entries.keys() - known):
+        identity = entries[name]
         if identity is None:
             log.warning("%s/%s: neither a file nor a folder of files; it is not counted", watch.export, printable(name))
         else:
-            result.strangers.append((watch, name, identity))
+            yield Stranger(watch, name, identity)
 
 
-def _see(
-    config: Config, tree: ExportTree, link: LinkRow, entry: Identity | None, recorded: Identity | None
-) -> Seen:
+def _see(config: Config, tree: ExportTree, link: LinkRow, entry: Identity | None, recorded: Identity | None) -> Seen:
     """``recorded`` None: a foreign file, of which only the fingerprint is known."""
     name = link.export_name
     if entry is not None and entry.fingerprint == link.fingerprint:
@@ -111,8 +108,8 @@ def settle(connection: Connection, day: int, result: Look, now: Instant) -> list
         _is_gone(connection, seen.link, now.wall)
     rewritten = [seen for seen in by_presence[Presence.CHANGED] if _is_rewritten(connection, seen.link)]
     _stand_again(connection, by_presence[Presence.STANDS], now.wall)
-    for watch, name, identity in result.strangers:
-        _charge_stranger(connection, day, watch, name, identity, now)
+    for stranger in result.strangers:
+        _charge_stranger(connection, day, stranger, now)
     read = [seen for seen in by_presence[Presence.STANDS] if seen.read_at is not None]
     for seen in read:
         ledger.change_link(connection, seen.link.id, read_at=seen.read_at)
@@ -161,33 +158,31 @@ def _stand_again(connection: Connection, standing: Sequence[Seen], now: float) -
     dumps.change_many(connection, dump_ids, state=DumpState.LINKED)
 
 
-def _charge_stranger(
-    connection: Connection, day: int, watch: WatchFolder, name: str, identity: Identity, now: Instant
-) -> None:
+def _charge_stranger(connection: Connection, day: int, stranger: Stranger, now: Instant) -> None:
     """A file that is no link of ours: charged once, on the day it is first seen, and told; never deleted.
 
     Made of the files of a dump that waits, it is adopted as that dump's link.
     """
-    dump = dumps.pending_by_fingerprint(connection, watch.name, identity.fingerprint)
+    identity = stranger.identity
+    dump = dumps.pending_by_fingerprint(connection, stranger.watch.name, identity.fingerprint)
     row = {
         "day": day,
-        "watch": watch.name,
+        "watch": stranger.watch.name,
         "dump_id": None if dump is None else dump.id,
         "vm": None if dump is None else dump.vm,
-        "export_name": name,
+        "export_name": stranger.name,
         "fingerprint": identity.fingerprint,
         "bytes": identity.bytes,
     }
     [link_id] = ledger.grant(connection, [row], now)
-    ctime_ns = ExportTree(watch.export).linked_ctime(name, identity)
+    ctime_ns = ExportTree(stranger.watch.export).linked_ctime(stranger.name, identity)
     ledger.set_linked(connection, [(link_id, ctime_ns or 0)], now.wall)
     if dump is not None:
         dumps.change(connection, dump.id, state=DumpState.LINKED)
         return
     tallies.count(connection, "foreign_files")
-    log.warning(
-        "%s/%s: not let out by Tidegate; its %d bytes count as let out", watch.export, printable(name), identity.bytes
-    )
+    path = f"{stranger.watch.export}/{printable(stranger.name)}"
+    log.warning("%s: not let out by Tidegate; its %d bytes count as let out", path, identity.bytes)
 
 
 def withdraw(connection: Connection, config: Config, links: Sequence[LinkRow]) -> list[LinkRow]:

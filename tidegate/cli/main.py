@@ -68,13 +68,13 @@ class LazyGroup(click.Group):
 @click.option("-v", "--verbose", is_flag=True, help="Log what is done, to stderr.")
 @click.version_option(__version__, message="tidegate %(version)s")
 @click.pass_context
-def tidegate(ctx: click.Context, config_file: Path | None, verbose: bool) -> None:
+def tidegate(ctx: click.Context, *, config_file: Path | None, verbose: bool) -> None:
     """Lets VM dumps out to off-site storage, one day's traffic at a time."""
     ctx.obj = Session(config_file, verbose=verbose)
 
 
 def main() -> NoReturn:
-    """The entry point. An error that an admin can act on is one sentence; anything else is a bug and shows its trace."""
+    """The entry point. What an admin can act on is one sentence; anything else is a bug and shows its trace."""
     try:
         tidegate.main(standalone_mode=False)
     except click.ClickException as error:

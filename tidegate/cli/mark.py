@@ -25,7 +25,7 @@ from tidegate.units import format_time, parse_time
 @click.option("--sha256", help="Checksum of a dump that is one file.")
 @click.option("--error", help="What went wrong, with --failed.")
 @click.option("--exit-status", type=int, help="Exit status of the dump command.")
-def mark(dump: Path, failed: bool, running: bool, finished: str | None, **said: Any) -> None:
+def mark(dump: Path, *, failed: bool, running: bool, finished: str | None, **said: Any) -> None:
     """Write a completion marker beside DUMP, a file or a folder, and remove its opposite.
 
     The same in plain shell: dump > X.part && mv X.part X && touch X.done

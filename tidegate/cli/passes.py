@@ -1,7 +1,7 @@
 """``tidegate pass`` and ``tidegate plan``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -87,7 +87,6 @@ def _print(result: "PassResult", *, as_json: bool, would: bool) -> None:
     if as_json:
         print_json(shapes.plan(result))
         return
-    day = shapes.day(result.day)
     rows = []
     total = 0
     for one in result.plan.decisions:
@@ -109,21 +108,9 @@ def _print(result: "PassResult", *, as_json: bool, would: bool) -> None:
         show.table(("turn", "vm", "dump", "size", "verdict", "reason", "total", "why"), rows, right=(0, 3, 6))
     count = len(result.plan.granted) - len(result.failed)
     click.echo(f"{count} {'would be ' if would else ''}let out, {len(rows) - count} held")
-    click.echo(account_line(day))
+    click.echo(show.account(shapes.day(result.day)))
     for watch in result.down:
         click.echo(f"tidegate: the watch folder {watch!r} is down: nothing of it was looked at", err=True)
-
-
-def account_line(day: dict[str, Any]) -> str:
-    """The day's account in one line, from its JSON shape."""
-    return show.account(
-        day["number"],
-        day["limit_bytes"],
-        day["reserve_bytes"],
-        day["used_bytes"],
-        day["outstanding_bytes"],
-        day["allowance_bytes"],
-    )
 
 
 def _compare(result: "PassResult", folder: Path) -> None:

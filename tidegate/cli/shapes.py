@@ -61,30 +61,24 @@ def status(result: PassResult, newest: dict[str, DumpRow], rules: Any, now: floa
     """``status --json``."""
     target_of = targets(result.facts.vms, rules)
     reasons = {one.dump.dump_id: one.reason for one in result.plan.decisions}
-    return {
-        "format": FORMAT,
-        "day": day(result.day),
-        "vms": [
-            _vm(result.facts.known[vm.vm], freshness(vm, target_of[vm.vm], now), target_of[vm.vm], newest, reasons, now)
-            for vm in result.facts.vms
-            if vm.vm in result.facts.known
-        ],
-    }
+    shown = []
+    for vm in result.facts.vms:
+        row = result.facts.known.get(vm.vm)
+        if row is not None:  # a marker too bad to name a VM stands in the plan, and is no VM
+            target = target_of[vm.vm]
+            verdict = {"verdict": freshness(vm, target, now), "target_seconds": target}
+            shown.append({**_vm(row, now), **verdict, "newest_dump": _dump(newest.get(vm.vm), reasons)})
+    return {"format": FORMAT, "day": day(result.day), "vms": shown}
 
 
-def _vm(
-    row: VmRow, verdict: str, target: float, newest: dict[str, DumpRow], reasons: dict[int, Any], now: float
-) -> dict[str, Any]:
+def _vm(row: VmRow, now: float) -> dict[str, Any]:
     return {
         "vm": row.name,
         "backup_set": row.backup_set,
-        "verdict": verdict,
         "last_dump_failed": row.last_dump_failed,
         "offsite_time": None if row.offsite_time is None else format_time(row.offsite_time),
         "offsite_by": row.offsite_by,
         "offsite_age_seconds": None if row.offsite_time is None else now - row.offsite_time,
-        "target_seconds": target,
-        "newest_dump": _dump(newest.get(row.name), reasons),
     }
 
 

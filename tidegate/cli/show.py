@@ -1,7 +1,8 @@
 """Text for people: aligned tables, in colour on a terminal and plain in a pipe."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from tidegate.units import format_size
 
@@ -24,20 +25,27 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iter
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
+    on_terminal = sys.stdout.isatty()
+    console = Console(highlight=False, soft_wrap=False, width=None if on_terminal else _PIPE_COLUMNS)
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     numbers = set(right)
     for index, heading in enumerate(headings):
         drawn.add_column(Text(heading), justify="right" if index in numbers else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-    console.print(drawn)
+    if on_terminal:
+        console.print(drawn)
+        return
+    with console.capture() as capture:
+        console.print(drawn)
+    sys.stdout.writelines(f"{line.rstrip()}\n" for line in capture.get().splitlines())
 
 
-def account(number: int, limit: int, reserve: int, used: int, outstanding: int, left: int) -> str:
-    """The day in one line."""
-    kept = f", {format_size(reserve)} in reserve" if reserve else ""
+def account(day: Mapping[str, Any]) -> str:
+    """The day in one line, from its JSON shape."""
+    size = {key.removesuffix("_bytes"): format_size(value) for key, value in day.items() if key.endswith("_bytes")}
+    reserve = f", {size['reserve']} in reserve" if day["reserve_bytes"] else ""
     return (
-        f"day {number}: {format_size(left)} of {format_size(limit)} may still leave "
-        f"({format_size(outstanding)} let out and not confirmed, {format_size(used)} used{kept})"
+        f"day {day['number']}: {size['allowance']} of {size['limit']} may still leave "
+        f"({size['outstanding']} let out and not confirmed, {size['used']} used{reserve})"
     )

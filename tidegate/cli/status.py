@@ -1,22 +1,24 @@
 """``tidegate status`` and ``tidegate explain``."""
 
+import datetime
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tidegate.cli import shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json
-from tidegate.cli.passes import account_line, preview
+from tidegate.cli.passes import preview
 from tidegate.errors import UsageError
 from tidegate.names import printable
-from tidegate.terms import Freshness
-from tidegate.units import format_size, format_span
+from tidegate.terms import Freshness, Verdict
+from tidegate.units import format_size, format_span, format_time
 
 if TYPE_CHECKING:
-    from policy.passes import PassResult
+    from policy.planner.records import Decision
     from tidegate.config.model import Config
-    from tidegate.state.dumps import DumpRow
     from tidegate.state.ledger import LinkRow
+    from tidegate.state.vms import VmRow
 
 _WORST_FIRST = {Freshness.NEVER: 0, Freshness.STALE: 1, Freshness.FRESH: 2}
 _HISTORY = 10
@@ -54,7 +56,7 @@ def _print_status(session: Session, config: "Config", shape: dict[str, Any]) -> 
         show.table(headings, (_status_row(one) for one in vms), right=(3, 4, 7))
     counts = {verdict: sum(one["verdict"] == verdict for one in vms) for verdict in Freshness}
     click.echo(f"{len(vms)} VMs: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
-    click.echo(account_line(shape["day"]))
+    click.echo(show.account(shape["day"]))
     if not config.state.exists():
         click.echo("nothing is recorded yet; run `tidegate pass` or start `tidegate watch`")
     elif not session.state(config).is_watched():
@@ -100,60 +102,62 @@ def _check(shape: dict[str, Any]) -> None:
 @pass_session
 def explain(session: Session, *, vm: str, as_json: bool) -> None:
     """Why the dumps of VM left, or did not, and what became of its copies."""
-    from tidegate.state import dumps, ledger
+    from tidegate.state import ledger
 
     config = session.config()
     result = preview(session, config)
     decisions = [one for one in result.plan.decisions if one.dump.vm == vm]
-    scratch = session.scratch(config)
-    with scratch.read() as connection:
+    with session.scratch(config).read() as connection:
         history = ledger.of_vm(connection, vm, _HISTORY)
-        rows = dumps.of_vm(connection, vm, _HISTORY)
     if vm not in result.facts.known and not decisions:
         raise UsageError(f"explain: no VM named {vm!r} is known; `tidegate status` lists them")
     if as_json:
-        shape = {"format": shapes.FORMAT, "vm": vm, "day": shapes.day(result.day)}
-        shape["decisions"] = [shapes.decision(one) for one in decisions]
-        print_json({**shape, "links": shapes.links(history)})
+        print_json(
+            {
+                "format": shapes.FORMAT,
+                "vm": vm,
+                "day": shapes.day(result.day),
+                "decisions": [shapes.decision(one) for one in decisions],
+                "links": shapes.links(history),
+            }
+        )
         return
-    _print_explanation(session, config, vm, result, history, rows)
-
-
-def _print_explanation(
-    session: Session, config: "Config", vm: str, result: "PassResult", history: "list[LinkRow]", rows: "list[DumpRow]"
-) -> None:
-    from tidegate.clock import SystemClock
-    from tidegate.units import format_time
-
     zone = config.day.timezone
-    known = result.facts.known.get(vm)
-    now = SystemClock().now().wall
-    if known is None or known.offsite_time is None:
-        click.echo(f"{vm} has no copy off-site that Tidegate knows of.")
-    else:
-        when, age = format_time(known.offsite_time, zone), format_span(now - known.offsite_time)
-        click.echo(f"{vm}'s newest copy off-site is of {when}, {age} old (by: {known.offsite_by}).")
-    if known is not None and known.last_dump_failed:
-        click.echo("Its last dump failed.")
-    for one in result.plan.decisions:
-        if one.dump.vm != vm:
-            continue
-        when = format_time(one.dump.dump_time, zone)
-        verb = "would leave with the next pass" if one.verdict == "granted" else f"is held ({one.reason})"
-        click.echo(f"{one.dump.path} ({format_size(one.dump.bytes)}, of {when}) {verb}: {one.detail}.")
-        if one.forecast_day is not None:
-            days = one.forecast_day - result.day.number
-            click.echo(f"  Expected to leave in {days} day{'s' if days != 1 else ''} (day {one.forecast_day}).")
-    click.echo(account_line(shapes.day(result.day)))
+    for line in (*_copy(result.facts.known.get(vm), vm, zone), *_reasons(decisions, result.day.number, zone)):
+        click.echo(line)
+    click.echo(show.account(shapes.day(result.day)))
     if history:
         click.echo("Let out before:")
         headings = ("day", "granted", "name", "size", "state", "confirmed", "by")
         show.table(headings, (_link_row(row, zone) for row in history), right=(0, 3))
 
 
-def _link_row(row: "LinkRow", zone: Any) -> tuple[str, ...]:
-    from tidegate.units import format_time
+def _copy(known: "VmRow | None", vm: str, zone: datetime.tzinfo) -> Iterator[str]:
+    """What is off-site."""
+    from tidegate.clock import SystemClock
 
+    if known is None or known.offsite_time is None:
+        yield f"{vm} has no copy off-site that Tidegate knows of."
+    else:
+        age = format_span(SystemClock().now().wall - known.offsite_time)
+        when = format_time(known.offsite_time, zone)
+        yield f"{vm}'s newest copy off-site is of {when}, {age} old (by: {known.offsite_by})."
+    if known is not None and known.last_dump_failed:
+        yield "Its last dump failed."
+
+
+def _reasons(decisions: "Iterable[Decision]", day: int, zone: datetime.tzinfo) -> Iterator[str]:
+    """Each dump and why it leaves or stays."""
+    for one in decisions:
+        when = format_time(one.dump.dump_time, zone)
+        verb = "would leave with the next pass" if one.verdict is Verdict.GRANTED else f"is held ({one.reason})"
+        yield f"{one.dump.path} ({format_size(one.dump.bytes)}, of {when}) {verb}: {one.detail}."
+        if one.forecast_day is not None:
+            days = one.forecast_day - day
+            yield f"  Expected to leave in {days} day{'s' if days != 1 else ''} (day {one.forecast_day})."
+
+
+def _link_row(row: "LinkRow", zone: datetime.tzinfo) -> tuple[str, ...]:
     return (
         str(row.day),
         format_time(row.granted.wall, zone),
