@@ -90,7 +90,7 @@ class Sieve:
         return self._of_its_fate(dump, standing) or self._of_its_worth(dump, standing, newer)
 
     def _of_its_fate(self, dump: Dump, standing: Standing) -> Refusal | None:
-        if dump.offsite and not dump.outstanding:
+        if dump.offsite:
             return Refusal(dump, standing, Reason.ALREADY_OFFSITE, sentences.ALREADY_OFFSITE)
         let_out = sentences.let_out(standing.vm.outstanding_since_day) if dump.outstanding else ""
         if dump.hindrance is not None:

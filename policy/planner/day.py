@@ -119,7 +119,7 @@ def _boundary(rules: DayRules, date: datetime.date) -> float:
         return moment
     # `wanted` is skipped. Read with the offset before the gap it lies behind it, else ahead of it.
     before = int(wanted.replace(fold=1).timestamp())
-    seconds = range(before, int(moment) + 1)
+    seconds = range(before, int(moment))
     shown = wanted.replace(tzinfo=None)
     return float(before + bisect_left(seconds, shown, key=lambda second: _local(second, rules.zone)))
 

@@ -308,6 +308,12 @@ def test_a_grant_that_waives_the_dump_age_says_so() -> None:
             "its last link was not fetched; it has its turn again in 1d 6h",
             id="backing off",
         ),
+        pytest.param(
+            {"backing_off_until": NOW + 1.5 * HOUR},
+            Reason.BACKING_OFF,
+            "its last link was not fetched; it has its turn again in 1h 30m",
+            id="backing off for less than a day",
+        ),
         pytest.param({"backing_off_until": NOW}, Reason.GRANTED, None, id="no longer backing off"),
         pytest.param(
             {"replaces_while_syncing": True},
@@ -355,7 +361,16 @@ def test_while_a_link_is_outstanding_newer_dumps_of_its_vm_wait() -> None:
     }
     assert by_dump(plan)[1].detail == "let out on day 11, not yet confirmed"
     assert by_dump(plan)[3].detail == "waits until the link of day 11 is confirmed"
+    assert by_dump(plan)[2].detail == "vm1-3 is newer"
     assert by_dump(plan)[3].forecast_day is None
+
+
+def test_a_dump_older_than_the_one_let_out_is_superseded_by_it() -> None:
+    dumps = [a_dump(1, age=HOUR, outstanding=True), a_dump(2, age=2 * HOUR)]
+
+    plan = plan_of([a_vm(outstanding_since_day=11)], dumps)
+
+    assert reasons(plan) == {1: Reason.OUTSTANDING, 2: Reason.SUPERSEDED}
 
 
 @pytest.mark.parametrize(
