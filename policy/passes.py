@@ -13,9 +13,9 @@ from sqlalchemy import Connection
 
 from policy import days, endings, facts, trees
 from policy.facts import Facts
-from policy.granting import Failed, Grant, Granting
+from policy.granting import Failed, Granting
 from policy.planner.plan import decide
-from policy.planner.records import Day, Plan
+from policy.planner.records import Day, Decision, Plan
 from policy.planner.targets import targets
 from tidegate import trace
 from tidegate.clock import Clock, Instant
@@ -76,19 +76,31 @@ class _Pass:
 
     def run(self, clock: Clock) -> PassResult:
         down = self._settle_trees()
-        with self._state.write() as connection:
-            plan, known = self._decide(connection)
-            grants = self._granting.grant(connection, known, plan.granted, plan.day.number, self._now)
-            self._show(connection, plan, known)
-        trace.point("granted")
-        failed = self._granting.link(grants, clock.now()) if grants else []
+        plan, failed, known = self._let_out(clock)
         take_out(self._config, self._state, self._now)
         with self._state.write() as connection:
             endings.end_displaced(connection, self._now.wall)
             day = self._account(connection)
-            self._finish(connection, plan, grants, failed, clock.now().wall)
+            self._finish(connection, plan, failed, clock.now().wall)
         endings.remove_markers(self._config, self._state)
         return PassResult(day, plan, tuple(failed), down, known)
+
+    def _let_out(self, clock: Clock) -> tuple[Plan, list[Failed], Facts]:
+        """Decides and links, and decides again as long as links fail: what they gave back is somebody else's turn."""
+        done: list[Decision] = []
+        failed: list[Failed] = []
+        while True:
+            with self._state.write() as connection:
+                plan, known = self._decide(connection)
+                grants = self._granting.grant(connection, known, plan.granted, plan.day.number, self._now)
+                self._show(connection, plan, known)
+            trace.point("granted")
+            failures = self._granting.link(grants, clock.now()) if grants else []
+            failed += failures
+            lost = {one.dump_id for one in failures}
+            done += [one for one in plan.granted if one.dump.dump_id not in lost]
+            if not failures:
+                return _joined(plan, done), failed, known
 
     def preview(self, *, ignore_trees: bool) -> PassResult:
         down = self._settle_trees(ignore_strangers=ignore_trees, act=False)
@@ -152,31 +164,36 @@ class _Pass:
         self,
         connection: Connection,
         plan: Plan,
-        grants: Sequence[Grant],
         failed: Sequence[Failed],
         finished_at: float,
     ) -> None:
-        day = self._account(connection)
-        ledger.change_day(connection, day.number, used_bytes=day.allowance.used)
         tallies.finish_pass(
             connection,
             self._pass_id,
             finished_at=finished_at,
             day=plan.day.number,
-            granted=len(grants) - len(failed),
+            granted=len(plan.granted),
             granted_bytes=plan.granted_bytes,
-            held=len(plan.decisions) - len(grants),
+            held=len(plan.decisions) - len(plan.granted),
             failures=len(failed),
         )
+
+
+def _joined(last: Plan, done: Sequence[Decision]) -> Plan:
+    """The last plan of a pass, with all that was let out on the way to it."""
+    out = {one.dump.dump_id for one in done}
+    rest = tuple(one for one in last.decisions if one.dump.dump_id not in out)
+    return Plan(last.day, (*done, *rest))
 
 
 def take_out(config: Config, state: State, now: Instant) -> None:
     """Removes links that have had their use, unless a sync may be reading the trees."""
     with state.read() as connection:
-        if facts.is_syncing(connection, config, now.wall):
-            return
-        links = trees.to_withdraw(connection, config)
+        syncing = facts.is_syncing(connection, config, now.wall)
+        links = [] if syncing else trees.to_withdraw(connection, config)
     withdraw_and_record(config, state, links, now)
+    with state.write() as connection:
+        days.tell(connection, config, now)
 
 
 def withdraw_and_record(config: Config, state: State, links: Sequence[ledger.LinkRow], now: Instant) -> None:

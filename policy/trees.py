@@ -13,7 +13,6 @@ from tidegate.config.model import Config, WatchFolder
 from tidegate.identity import Identity
 from tidegate.names import printable
 from tidegate.state import dumps, ledger, tallies
-from tidegate.state.dumps import DumpRow
 from tidegate.state.ledger import LinkRow
 from tidegate.terms import DumpState, Evidence, LinkState, Reason, Storage
 
@@ -29,6 +28,11 @@ class Seen:
     presence: Presence
     read_at: float | None = None
     ctime_ns: int | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        """True when what has the name is made of this dump's files, rewritten or not."""
+        return self.presence in (Presence.STANDS, Presence.CHANGED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,8 @@ def look(connection: Connection, config: Config) -> Look:
             row = dump_rows.get(link.dump_id) if link.dump_id is not None else None
             recorded = None if row is None else dumps.identity_of(connection, row)
             result.seen.append(_see(config, tree, link, entries.get(link.export_name), recorded))
-        result.strangers.extend(_strangers(watch, entries, {link.export_name for link in links}))
+        ours = {one.link.export_name for one in result.seen if one.link.watch == watch.name and one.is_ours}
+        result.strangers.extend(_strangers(watch, entries, ours))
     return result
 
 

@@ -106,7 +106,7 @@ def _print(result: "PassResult", *, as_json: bool, would: bool) -> None:
         )
     if rows:
         show.table(("turn", "vm", "dump", "size", "verdict", "reason", "total", "why"), rows, right=(0, 3, 6))
-    count = len(result.plan.granted) - len(result.failed)
+    count = len(result.plan.granted)
     click.echo(f"{count} {'would be ' if would else ''}let out, {len(rows) - count} held")
     click.echo(show.account(shapes.day(result.day)))
     for watch in result.down:

@@ -47,13 +47,8 @@ def decision(one: Decision) -> dict[str, Any]:
 
 
 def plan(result: PassResult) -> dict[str, Any]:
-    """``pass --json`` and ``plan --json``. A granted dump that could not be linked is held after all."""
-    failed = {one.dump_id: one for one in result.failed}
+    """``pass --json`` and ``plan --json``."""
     decisions = [decision(one) for one in result.plan.decisions]
-    for shape, one in zip(decisions, result.plan.decisions, strict=True):
-        if one.dump.dump_id in failed:
-            failure = failed[one.dump.dump_id]
-            shape.update(verdict="held", reason=failure.reason, detail=failure.detail)
     return {"format": FORMAT, "day": day(result.day), "decisions": decisions}
 
 
