@@ -7,7 +7,8 @@ killed at, the next pass begins with the look and goes on.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 
 from sqlalchemy import Connection
 
@@ -182,8 +183,10 @@ class _Pass:
 def _joined(last: Plan, done: Sequence[Decision]) -> Plan:
     """The last plan of a pass, with all that was let out on the way to it."""
     out = {one.dump.dump_id for one in done}
-    rest = tuple(one for one in last.decisions if one.dump.dump_id not in out)
-    return Plan(last.day, (*done, *rest))
+    turns = count(1)
+    together = (*done, *(one for one in last.decisions if one.dump.dump_id not in out))
+    numbered = (one if one.rank is None else replace(one, rank=next(turns)) for one in together)
+    return Plan(last.day, tuple(numbered))
 
 
 def take_out(config: Config, state: State, now: Instant) -> None:

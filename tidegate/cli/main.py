@@ -76,12 +76,10 @@ def tidegate(ctx: click.Context, *, config_file: Path | None, verbose: bool) -> 
 def main() -> NoReturn:
     """The entry point. What an admin can act on is one sentence; anything else is a bug and shows its trace."""
     try:
-        tidegate.main(standalone_mode=False)
+        code = tidegate.main(standalone_mode=False)  # what a command hands to `Context.exit`, else None
     except click.ClickException as error:
         error.show()
         sys.exit(ExitCode.USAGE)
-    except click.exceptions.Exit as leave:
-        sys.exit(leave.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except TidegateError as error:
@@ -90,7 +88,7 @@ def main() -> NoReturn:
     except BrokenPipeError:  # `tidegate status | head`
         sys.stderr.close()
         sys.exit(ExitCode.DONE)
-    sys.exit(ExitCode.DONE)
+    sys.exit(code or ExitCode.DONE)
 
 
 if __name__ == "__main__":

@@ -28,8 +28,6 @@ def run_pass(session: Session, *, dry_run: bool, strict: bool, wait: float, as_j
     config = session.config()
     result = preview(session, config) if dry_run else _run(session, config, wait)
     _print(result, as_json=as_json, would=dry_run)
-    for failure in result.failed:
-        click.echo(f"tidegate: {failure.dump}: {failure.reason}: {failure.detail}", err=True)
     dump_failed = any(one.reason is Reason.DUMP_FAILED for one in result.plan.decisions)
     if result.failed or (strict and dump_failed):
         click.get_current_context().exit(ExitCode.PARTLY)
