@@ -60,7 +60,7 @@ def _adopt(connection: Connection, config: Config, link: LinkRow, inodes: Mappin
     identity = ExportTree(watch.export).entries().get(link.export_name)
     if identity is None:
         return Adopted(printable(link.export_name), None, link.bytes, None, "it cannot be looked at")
-    path = _path_in(inodes, identity) or link.export_name
+    path = _path_in(inodes, identity) or f"{watch.export.name}/{link.export_name}"
     try:
         vm = vm_of(path, watch.vm_pattern)
     except BadMarker as error:

@@ -49,7 +49,7 @@ def account(connection: Connection, config: Config, day: DayRow, now: Instant) -
         limit=day.limit_bytes,
         reserve=day.reserve_bytes,
         outstanding=ledger.outstanding_total(connection).bytes,
-        used=_used(ledger.recent_ended(connection, _first_day_that_counts(day)), config.day.ends, day, now),
+        used=_used(ledger.ended_and_recent(connection, day.number, now, rules.COUNTS_FOR), config.day.ends, day, now),
     )
 
 
@@ -65,11 +65,6 @@ def _used(links: Iterable[LinkRow], ends: DayEnd, day: DayRow, now: Instant) -> 
         for link in links
         if rules.counts_as_used(link.day, day.number, now.elapsed_since(link.granted), ends)
     )
-
-
-def _first_day_that_counts(day: DayRow) -> int:
-    # With `ends = "at"` what was let out in the last 20 hours counts too; no more than three days can touch those.
-    return day.number - 3
 
 
 def _open(connection: Connection, config: Config, number: int, now: Instant) -> DayRow:

@@ -105,7 +105,7 @@ def _dump(row: DumpRow, clash: str | None) -> Dump:
         note = f"{clash} would all be {row.vm}; put a VM's files into one folder, say its vm, or set vm_pattern"
     return Dump(
         dump_id=row.id,
-        vm=row.vm if row.vm is not None else printable(row.path),
+        vm=row.vm if row.vm is not None else _nameless(row),
         path=printable(row.path),
         bytes=row.bytes,
         dump_time=row.dump_time,
@@ -144,6 +144,10 @@ def _vms(
             backing_off_until=vm.backing_off_until,
             replaces_while_syncing=vm.name in replaced,
         )
-    for row in rows:  # a marker too bad to name a VM still gets its line
-        if row.vm is None:
-            yield Vm(vm=printable(row.path), backup_set=None, first_seen=row.recorded_at, bytes=0)
+    for name in sorted({_nameless(row) for row in rows if row.vm is None}):
+        yield Vm(vm=name, backup_set=None, first_seen=0.0, bytes=0)
+
+
+def _nameless(row: DumpRow) -> str:
+    """What stands for the VM of a marker that is too bad to name one. No VM's name holds a slash."""
+    return f"/{printable(row.path)}"

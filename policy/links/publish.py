@@ -1,5 +1,6 @@
 """One batch of links: made and checked, put in place, made lasting; only then what they replaced goes."""
 
+import errno
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -166,8 +167,8 @@ class Batch:
             found = presence(self._tree, request.export_name, request.identity)
         except Hindered:
             return True
-        except OSError:
-            return False
+        except OSError as error:
+            return error.errno == errno.ENAMETOOLONG
         return found not in {Presence.STANDS, Presence.CHANGED}
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, bindparam, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, func, insert, or_, select, update
 
 from tidegate.clock import Instant
 from tidegate.state.schema import day, link, sealed_link, sync
@@ -116,10 +116,17 @@ def of_day(connection: Connection, number: int) -> list[LinkRow]:
     return _links(connection, _SELECTED.where(link.c.day == number).order_by(link.c.id))
 
 
-def recent_ended(connection: Connection, since_day: int) -> list[LinkRow]:
-    """Links of this day and later ones that were let out and are no longer outstanding."""
-    query = _SELECTED.where(link.c.day >= since_day, link.c.ended_at.is_not(None), link.c.state != LinkState.VOID)
-    return _links(connection, query)
+def ended_and_recent(connection: Connection, day: int, now: Instant, seconds: float) -> list[LinkRow]:
+    """Links that were let out and are no longer outstanding: those of this day, and those granted so lately.
+
+    Lately is what ``Instant.elapsed_since`` says: by the wall clock or by the uptime of this boot.
+    """
+    lately = or_(
+        link.c.granted_at > now.wall - seconds,
+        and_(link.c.granted_boot == now.boot_id, link.c.granted_uptime > now.uptime - seconds),
+    )
+    ended = and_(link.c.ended_at.is_not(None), link.c.state != LinkState.VOID)
+    return _links(connection, _SELECTED.where(ended, or_(link.c.day >= day, lately)))
 
 
 @dataclass(frozen=True, slots=True)

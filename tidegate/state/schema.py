@@ -113,8 +113,10 @@ day = Table(
     Column("limit_bytes", Integer, nullable=False),
     Column("reserve_bytes", Integer, nullable=False),
     Column("used_bytes", Integer, nullable=False, server_default="0"),  # as the last pass counted it
-    Index("one_open_day", "closed_at", unique=True, sqlite_where=Column("closed_at", Float).is_(None)),
 )
+
+# On the expression, which is 1: an index on the column itself would hold each NULL for another value.
+Index("one_open_day", day.c.closed_at.is_(None), unique=True, sqlite_where=day.c.closed_at.is_(None))
 
 #: The ledger: one row for each dump let out and each foreign file found in an export tree.
 link = Table(
