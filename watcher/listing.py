@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tidegate.markers import format as markers
@@ -18,7 +18,7 @@ def no_arm(_folder: str, _descriptor: int) -> None:
 
 @dataclass(slots=True)
 class Listing:
-    """``signatures``: path of a dump -> signature of its markers. ``is_bare``: the start has no entry at all.
+    """``signatures``: path of a dump -> signature of its markers. ``is_bare``: the watch folder has no entry at all.
 
     ``unsure``: paths of folders and dumps that could not be looked at, so that it is not known what is there.
     """
@@ -35,12 +35,15 @@ class Listing:
         return self.unsure.isdisjoint("/".join(parts[:depth]) for depth in range(len(parts) + 1))
 
 
-def list_markers(ground: Ground, root: int, start: str, arm: Arm) -> Listing:
-    """Walks from the folder ``start`` down, below the descriptor ``root`` of the watch folder."""
+def list_markers(ground: Ground, root: int, starts: Iterable[str], arm: Arm) -> Listing:
+    """Walks from these folders down, below the descriptor ``root`` of the watch folder."""
     listing = Listing()
-    folders = [start]
+    folders, been = list(starts), set[str]()
     while folders:
         folder = folders.pop()
+        if folder in been:
+            continue
+        been.add(folder)
         try:
             with ground.open(root, folder) as descriptor:
                 arm(folder, descriptor)
@@ -50,7 +53,7 @@ def list_markers(ground: Ground, root: int, start: str, arm: Arm) -> Listing:
             if error.errno not in NOWHERE:
                 listing.unsure.add(folder)
         else:
-            listing.is_bare = listing.is_bare or (folder == start and not names)
+            listing.is_bare = listing.is_bare or not (folder or names)
     return listing
 
 

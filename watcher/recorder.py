@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tidegate import trace
 from tidegate.clock import Clock
@@ -29,16 +29,11 @@ class Recorder:
         self._clock = clock
 
     def record(self, paths: Sequence[str]) -> Counter[MarkerResult]:
-        """Looks at the dumps at these paths and records them. Returns how many times each result came.
+        """Looks at the dumps at these paths, at most BATCH, and records them in one transaction.
 
-        A watch folder that cannot be opened is left to the scans. Raises BusyError and FaultError.
+        Returns how many times each result came. Where the watch folder cannot be opened nothing is recorded: that
+        is for a scan to tell. Raises BusyError and FaultError.
         """
-        results: Counter[MarkerResult] = Counter()
-        for start in range(0, len(paths), BATCH):
-            results += self._batch(paths[start : start + BATCH])
-        return results
-
-    def _batch(self, paths: Sequence[str]) -> Counter[MarkerResult]:
         now = self._clock.now().wall
         try:
             observations = observe(self._config, self._watch, paths, now)
@@ -52,6 +47,12 @@ class Recorder:
         for seen, result in news:
             _tell(self._watch, seen, result)
         return Counter(result for _, result in news)
+
+
+def batches(paths: Sequence[str]) -> Iterator[Sequence[str]]:
+    """These paths in portions for one transaction each."""
+    for start in range(0, len(paths), BATCH):
+        yield paths[start : start + BATCH]
 
 
 def _tell(watch: WatchFolder, seen: Observation, result: MarkerResult) -> None:

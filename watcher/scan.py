@@ -5,7 +5,7 @@ The markers are the queue and the scan is the truth: whatever no event told is f
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tidegate import trace
@@ -17,13 +17,15 @@ from tidegate.terms import DumpState, MarkerResult, Reason
 from watcher.ground import Ground
 from watcher.listing import Arm, Listing, list_markers, no_arm
 from watcher.observe import HINDRANCES
-from watcher.recorder import Recorder
+from watcher.recorder import Recorder, batches
 
 log = logging.getLogger("tidegate.watcher")
 
 #: Path -> signature of its markers, state and reason, as recorded.
 Known = Mapping[str, tuple[str, DumpState, Reason | None]]
 
+#: The watch folder itself, and so everything in it.
+_ALL = ("",)
 _LOOKED_AT_AGAIN = frozenset({DumpState.CHANGED, DumpState.MISSING, DumpState.BAD})
 
 
@@ -42,9 +44,15 @@ class ScanResult:
 
 
 def scan(
-    config: Config, watch: WatchFolder, known: Known, *, start: str = "", arm: Arm = no_arm, retry: bool = True
+    config: Config,
+    watch: WatchFolder,
+    known: Known,
+    *,
+    starts: Sequence[str] = _ALL,
+    arm: Arm = no_arm,
+    retry: bool = True,
 ) -> ScanResult:
-    """Compares the folder ``start`` and all below it with what is known of the watch folder.
+    """Compares what stands in these folders of the watch folder, and below them, with what is ``known`` there.
 
     ``retry`` also looks again at dumps that the policy could not let out, so that the next pass tries them.
     """
@@ -52,28 +60,25 @@ def scan(
     try:
         with ground.open_root() as root:
             trace.point("opened")
-            listing = list_markers(ground, root, start, arm)
+            listing = list_markers(ground, root, starts, arm)
             if not ground.is_root(root):
                 return ScanResult(up=False, detail="another folder took its place while it was scanned")
     except OSError as error:
         return ScanResult(up=False, detail=f"it cannot be opened: {error.strerror}")
     if "" in listing.unsure:
         return ScanResult(up=False, detail="it cannot be listed")
-    if listing.is_bare and not start and known:
+    if listing.is_bare and known:
         return ScanResult(up=False, detail=f"it is empty, and {len(known)} markers stood in it: is it mounted?")
-    return _compare(listing, known, start, retry=retry)
+    return _compare(listing, known, retry=retry)
 
 
-def _compare(listing: Listing, known: Known, start: str, *, retry: bool) -> ScanResult:
+def _compare(listing: Listing, known: Known, *, retry: bool) -> ScanResult:
     to_look_at = [
         path
         for path, signature in listing.signatures.items()
         if (row := known.get(path)) is None or row[0] != signature or _needs_a_look(*row[1:], retry=retry)
     ]
-    below = f"{start}/" if start else ""
-    gone = [
-        path for path in known if path not in listing.signatures and path.startswith(below) and listing.is_sure_of(path)
-    ]
+    gone = [path for path in known if path not in listing.signatures and listing.is_sure_of(path)]
     unsure = f"{len(listing.unsure)} places in it cannot be read" if listing.unsure else ""
     return ScanResult(up=True, detail=unsure, to_look_at=tuple(to_look_at), gone=tuple(gone))
 
@@ -95,28 +100,40 @@ class Scanned:
 
 
 class Scanner:
-    """Scans one watch folder and records what it finds."""
+    """Scans one watch folder and records what it finds. ``stop`` is asked between the batches of a whole scan."""
 
-    def __init__(self, config: Config, watch: WatchFolder, state: State, clock: Clock) -> None:
+    def __init__(
+        self, config: Config, watch: WatchFolder, state: State, clock: Clock, stop: Callable[[], bool] = lambda: False
+    ) -> None:
         self._config = config
         self._watch = watch
         self._state = state
         self._clock = clock
+        self._stop = stop
         self._recorder = Recorder(config, watch, state, clock)
 
-    def scan(self, *, start: str = "", arm: Arm = no_arm, retry: bool = False) -> Scanned:
-        """Raises BusyError and FaultError when the state file cannot be used."""
+    def scan(self, *, starts: Sequence[str] = _ALL, arm: Arm = no_arm, retry: bool = False) -> Scanned:
+        """Scans these folders and all below them. Raises BusyError and FaultError for the state file."""
         begun = self._clock.now()
-        with self._state.read() as connection:
-            known = dumps.standing_markers(connection, self._watch.name)
-        found = scan(self._config, self._watch, known, start=start, arm=arm, retry=retry)
+        found = scan(self._config, self._watch, self._known(starts), starts=starts, arm=arm, retry=retry)
         trace.point("scanned")
-        results = self._recorder.record((*found.to_look_at, *found.gone))
+        results: Counter[MarkerResult] = Counter()
+        for batch in batches(found.to_look_at + found.gone):
+            if self._stop() and "" in starts:
+                break  # what is left stands on the disk, and the next scan finds it
+            results += self._recorder.record(batch)
         seconds = self._clock.now().elapsed_since(begun)
-        if not start or not found.up:
+        if "" in starts or not found.up:
             self._tell(found, begun.wall, seconds)
         looked_at = len(found.to_look_at) + len(found.gone)
         return Scanned(self._watch.name, found.up, found.detail, seconds, looked_at, results)
+
+    def _known(self, starts: Sequence[str]) -> Known:
+        known: dict[str, tuple[str, DumpState, Reason | None]] = {}
+        with self._state.read() as connection:
+            for start in starts:
+                known |= dumps.standing_markers(connection, self._watch.name, start)
+        return known
 
     def _tell(self, found: ScanResult, begun: float, seconds: float) -> None:
         with self._state.write() as connection:
@@ -141,8 +158,4 @@ def scan_and_record(config: Config, state: State, clock: Clock, *, retry: bool =
 
     A folder that is down is logged and told in its result. Raises BusyError and FaultError for the state file.
     """
-    scanned = []
-    for watch in config.watches:
-        one = Scanner(config, watch, state, clock).scan(retry=retry)
-        scanned.append(one)
-    return scanned
+    return [Scanner(config, watch, state, clock).scan(retry=retry) for watch in config.watches]

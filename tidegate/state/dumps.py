@@ -107,13 +107,17 @@ def with_ended_markers(connection: Connection) -> list[DumpRow]:
     return _rows(connection, select(*_COLUMNS).where(dump.c.marker_standing, dump.c.ended_at.is_not(None)))
 
 
-def standing_markers(connection: Connection, watch: str) -> dict[str, tuple[str, DumpState, Reason | None]]:
-    """Path -> (signature, state, reason) of the latest row of each dump whose markers are held to stand."""
-    query = (
-        select(dump.c.path, dump.c.signature, dump.c.state, dump.c.reason)
-        .where(dump.c.watch == watch, dump.c.marker_standing)
-        .order_by(dump.c.id)
-    )
+def standing_markers(
+    connection: Connection, watch: str, folder: str = ""
+) -> dict[str, tuple[str, DumpState, Reason | None]]:
+    """Path -> (signature, state, reason) of the latest row of each dump whose markers are held to stand.
+
+    Only of dumps below ``folder``, a path in the watch folder.
+    """
+    query = select(dump.c.path, dump.c.signature, dump.c.state, dump.c.reason)
+    query = query.where(dump.c.watch == watch, dump.c.marker_standing).order_by(dump.c.id)
+    if folder:  # the byte after "/" is "0"
+        query = query.where(dump.c.path > f"{folder}/", dump.c.path < f"{folder}0")
     return {path: (signature, state, reason) for path, signature, state, reason in connection.execute(query)}
 
 

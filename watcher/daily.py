@@ -1,0 +1,92 @@
+"""When the daily pass is due, and its run in a thread of its own so that recording goes on beside it."""
+
+import datetime
+import logging
+import threading
+import zoneinfo
+from collections.abc import Callable
+
+from tidegate.clock import Clock
+from tidegate.config.model import Config
+from tidegate.errors import FaultError
+from tidegate.state import tallies
+from tidegate.state.door import State
+
+log = logging.getLogger("tidegate.watcher")
+
+#: A pass that began so much later than now was stamped by a wrong clock, and counts for nothing (DESIGN 6).
+_WRONG_CLOCK_SECONDS = 25 * 3600.0
+_RETRY_SECONDS = 60.0
+#: Passes made by hand or after each dump are rows too; one of the newest is of today if any is.
+_NEWEST = 20
+
+
+def last_due(now: float, at: datetime.time, zone: zoneinfo.ZoneInfo) -> datetime.datetime:
+    """The latest instant not after ``now`` at which a clock in this zone showed ``at``.
+
+    Once for each local date: of a time that comes twice the first, and for one that is skipped the instant at
+    which it would have been.
+    """
+    date = datetime.datetime.fromtimestamp(now, zone).date()
+    due = datetime.datetime.combine(date, at, zone)
+    if due.timestamp() > now:
+        due = datetime.datetime.combine(date - datetime.timedelta(days=1), at, zone)
+    return due
+
+
+class DailyPass:
+    """Runs ``run`` once for each local date, at ``[pass] at``.
+
+    A pass is due when none has begun since the time last came, whoever began it. So one that was missed while the
+    host was off runs at the start of the service, as also at its very first start; a pass by hand after the time
+    stands for it; and a clock that jumps gives at most one more, which no limit minds.
+    """
+
+    def __init__(self, config: Config, state: State, clock: Clock, run: Callable[[], None] | None) -> None:
+        self._at = config.pass_at
+        self._zone = config.day.timezone
+        self._state = state
+        self._clock = clock
+        self._run = run
+        self._done_for: datetime.date | None = None
+        self._not_before = float("-inf")
+        self._thread: threading.Thread | None = None
+
+    def turn(self) -> None:
+        """Begins the pass if it is due."""
+        now = self._clock.now()
+        if self._run is None or self._at is None or now.uptime < self._not_before or self.is_running():
+            return
+        due = last_due(now.wall, self._at, self._zone)
+        if due.date() == self._done_for:
+            return
+        try:
+            has_run = self._has_run_since(due.timestamp(), now.wall)
+        except FaultError as error:
+            log.warning("the daily pass waits: %s", error)
+            self._not_before = now.uptime + _RETRY_SECONDS
+            return
+        self._done_for = due.date()
+        if not has_run:
+            self._begin(self._run)
+
+    def is_running(self) -> bool:
+        """True while the pass that was begun here has not ended."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def _has_run_since(self, due: float, now: float) -> bool:
+        with self._state.read() as connection:
+            newest = tallies.last_passes(connection, _NEWEST)
+        return any(due <= one.started_at < now + _WRONG_CLOCK_SECONDS for one in newest)
+
+    def _begin(self, run: Callable[[], None]) -> None:
+        log.info("the daily pass begins")
+        self._thread = threading.Thread(target=_run, args=(run,), name="daily pass", daemon=True)
+        self._thread.start()
+
+
+def _run(run: Callable[[], None]) -> None:
+    try:
+        run()
+    except Exception:
+        log.exception("the daily pass has failed")
