@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from tidegate.clock import Clock
 from tidegate.config.model import Config
@@ -42,9 +43,12 @@ class Watcher:
             for watch in config.watches
         ]
 
-    def run(self) -> None:
-        """Works until ``stop`` is called. Raises BusyError when another watcher runs on this state."""
-        with self._state.watch_lock():
+    def run(self, beside: AbstractContextManager[object] | None = None) -> None:
+        """Works until ``stop`` is called. Raises BusyError when another watcher runs on this state.
+
+        ``beside`` is entered once this is the only watcher, and left when it ends.
+        """
+        with self._state.watch_lock(), beside or nullcontext():
             self._log.info("watching %s", ", ".join(str(watch.path) for watch in self._config.watches))
             try:
                 while not self._stopping:

@@ -10,6 +10,7 @@ from tidegate.names import printable
 from tidegate.state.dumps import DumpRow
 from tidegate.state.ledger import LinkRow
 from tidegate.state.vms import VmRow
+from tidegate.terms import Verdict
 from tidegate.units import format_time
 
 FORMAT = 1
@@ -55,7 +56,10 @@ def plan(result: PassResult) -> dict[str, Any]:
 def status(result: PassResult, newest: dict[str, DumpRow], rules: Any, now: float) -> dict[str, Any]:
     """``status --json``."""
     target_of = targets(result.facts.vms, rules)
-    reasons = {one.dump.dump_id: one.reason for one in result.plan.decisions}
+    # What would leave with the next pass is held by nothing.
+    reasons = {
+        one.dump.dump_id: None if one.verdict is Verdict.GRANTED else one.reason for one in result.plan.decisions
+    }
     shown = []
     for vm in result.facts.vms:
         row = result.facts.known.get(vm.vm)

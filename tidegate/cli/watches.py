@@ -4,7 +4,8 @@ import logging
 import signal
 import subprocess
 import sys
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from tidegate.cli.context import Session, pass_session
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tidegate.config.model import Config
 
 log = logging.getLogger("tidegate.watch")
 
@@ -26,7 +29,6 @@ def watch(session: Session) -> None:
     Ends on SIGTERM or SIGINT, after what was seen is recorded.
     """
     from exporters import text
-    from exporters.http import MetricsServer
     from tidegate.clock import SystemClock
     from watcher.service import Watcher
 
@@ -41,12 +43,23 @@ def watch(session: Session) -> None:
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
-    with ExitStack() as stack:
-        if config.exporters.listen is not None:
-            server = MetricsServer(config.exporters.listen, lambda: text.scrape(state, config, clock))
-            server.start()
-            stack.callback(server.stop)
-        service.run()
+    service.run(beside=_metrics(config, lambda: text.scrape(state, config, clock)))
+
+
+@contextmanager
+def _metrics(config: "Config", render: Callable[[], bytes]) -> Iterator[None]:
+    """Serves /metrics for the length of the block, where the configuration asks for it."""
+    from exporters.http import MetricsServer
+
+    if config.exporters.listen is None:
+        yield
+        return
+    server = MetricsServer(config.exporters.listen, render)
+    server.start()
+    try:
+        yield
+    finally:
+        server.stop()
 
 
 def run_pass(file: "Path") -> None:
