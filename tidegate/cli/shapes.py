@@ -89,7 +89,7 @@ def _dump(row: DumpRow | None, reasons: dict[int, Any]) -> dict[str, Any] | None
         "bytes": row.bytes,
         "dump_time": format_time(row.dump_time),
         "state": row.state,
-        "reason": reasons.get(row.id, row.reason),
+        "reason": reasons.get(row.id),
     }
 
 
