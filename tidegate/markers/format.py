@@ -39,6 +39,9 @@ _BAD_TO_OPEN = frozenset({errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENXIO, e
 #: Of several markers with the same ctime the first of these counts (DESIGN 4).
 PRECEDENCE = (MarkerKind.FAILED, MarkerKind.RUNNING, MarkerKind.DONE)
 
+#: The second: of a dump with a long name, whose marker of another kind would be too long.
+_NO_SUCH_NAME = frozenset({errno.ENOENT, errno.ENAMETOOLONG})
+
 
 class BadMarker(ValueError):
     """A marker whose name or body is not of the format. The text says why."""
@@ -101,10 +104,8 @@ def look(folder: int, dump: str, kind: MarkerKind) -> MarkerFile | None:
     """
     try:
         status = os.stat(marker_name(dump, kind), dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
     except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:  # of a dump with a long name
+        if error.errno in _NO_SUCH_NAME:
             return None
         raise
     if stat.S_ISDIR(status.st_mode):
@@ -250,7 +251,7 @@ def write(folder: int, dump: str, kind: MarkerKind, body: dict[str, Any]) -> Non
     ``body`` is written as JSON with ``format`` 1. Killed on the way, both markers may stand: the newer one counts.
     Raises OSError.
     """
-    aside = f".{dump}.{kind}.{os.getpid()}"[:200]
+    aside = f".tidegate-mark.{os.urandom(8).hex()}"  # what a killed writer left aside is in nobody's way
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=folder)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -271,5 +272,6 @@ def write(folder: int, dump: str, kind: MarkerKind, body: dict[str, Any]) -> Non
 def _unlink_if_there(folder: int, name: str) -> None:
     try:
         os.unlink(name, dir_fd=folder)
-    except FileNotFoundError:
-        return
+    except OSError as error:
+        if error.errno not in _NO_SUCH_NAME:
+            raise

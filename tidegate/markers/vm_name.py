@@ -10,7 +10,7 @@ from tidegate.markers.format import BadMarker
 from tidegate.names import is_clean, is_single_component
 
 _VZDUMP = re.compile(r"vzdump-(?:qemu|lxc|openvz)-([0-9]+)-\d{4}_\d\d_\d\d-\d\d_\d\d_\d\d(?=\.|$)")
-_DATE = r"(?:\d{4}-\d\d-\d\d|\d{4}_\d\d_\d\d|(?:19|20)\d{6})"
+_DATE = r"(?:\d{4}-\d\d-\d\d|\d{4}_\d\d_\d\d|(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))"
 _TIME = r"(?:\d\d[-:_.]\d\d(?:[-:_.]\d\d)?|\d{4}(?:\d\d)?)"
 #: A date, perhaps with a time and a zone, and what stands before it; not in the midst of a longer number.
 _STAMP = re.compile(rf"(?:^|[-_.@+ ]){_DATE}(?:[-_T. ]?{_TIME})?(?:Z|[+-]\d\d:?\d\d)?(?=$|[-_.])")
