@@ -66,19 +66,18 @@ def compare(found: Identity | None, recorded: Identity) -> Presence:
     """How what was found stands to what was recorded."""
     if found == recorded:
         return Presence.STANDS
-    if found is not None and found.is_folder == recorded.is_folder and _inodes(found) == _inodes(recorded):
+    if found is not None and _inodes(found) == _inodes(recorded):
         return Presence.CHANGED
     return Presence.OTHER
 
 
 def is_made_of(found: Identity | None, recorded: Identity) -> bool:
     """True when each file that was found is a recorded one, changed or not, and there is at least one."""
-    if found is None or found.is_folder != recorded.is_folder:
-        return False
-    return bool(found.members) and _inodes(found) <= _inodes(recorded)
+    return found is not None and bool(found.members) and _inodes(found) <= _inodes(recorded)
 
 
 def _inodes(identity: Identity) -> set[tuple[str, int]]:
+    """Names and inodes; a dump that is one file has the empty name, which no file of a folder has."""
     return {(member.name, member.inode) for member in identity.members}
 
 
