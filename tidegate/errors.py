@@ -34,6 +34,10 @@ class FaultError(TidegateError):
     exit_code = ExitCode.FAULT
 
 
+class NewerStateError(FaultError):
+    """The state file was written by a newer Tidegate: this one must end and make room for it."""
+
+
 class BusyError(TidegateError):
     """Somebody else holds the lock past the time allowed: nothing was done, try again."""
 

@@ -62,7 +62,7 @@ class LazyGroup(click.Group):
 @click.option(
     "--config",
     "config_file",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),  # access(2) knows no capabilities; opening it does
     help="The configuration; default: ./config.toml, else /etc/tidegate/config.toml.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Log what is done, to stderr.")

@@ -13,6 +13,7 @@ Readers take no lock: they see the last committed transaction.
 import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from sqlalchemy.exc import DatabaseError
 
 from tidegate.errors import FaultError
 from tidegate.state import lock
-from tidegate.state.migrations import migrate, version_of
+from tidegate.state.migrations import migrate, refuse_newer, version_of
+from tidegate.state.owner import make_for_the_folders_owner
 from tidegate.state.schema import SCHEMA_VERSION
 
 #: How long a transaction waits for another one. Transactions take milliseconds; a minute means trouble.
@@ -36,6 +38,7 @@ class State:
     def __init__(self, path: Path) -> None:
         self.path = path
         _make_folder(path.parent)
+        make_for_the_folders_owner(path)
         self._engine = _engine(str(path))
         with self.read() as connection:
             current = version_of(connection) == SCHEMA_VERSION
@@ -47,11 +50,13 @@ class State:
     def write(self, *, wait: float = WRITE_WAIT_SECONDS) -> Iterator[Connection]:
         """One locked transaction: committed when the block ends, rolled back when it raises.
 
-        Raises BusyError when the lock is not free within ``wait`` seconds, FaultError when SQLite fails.
+        Raises BusyError when the lock is not free within ``wait`` seconds, FaultError when SQLite fails, and
+        NewerStateError when a newer Tidegate has changed the file since it was opened.
         """
         with self._lock(wait), self._faults(), self._engine.connect() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
+                refuse_newer(connection, self.path)
                 yield connection
             except BaseException:
                 connection.exec_driver_sql("ROLLBACK")
@@ -74,11 +79,16 @@ class State:
 
     def watch_lock(self) -> AbstractContextManager[None]:
         """Makes its holder the only watcher. Raises BusyError when another one runs."""
-        return lock.hold(self._beside("watch.lock"), wait=_WATCH_WAIT_SECONDS, what="the watch")
+        return lock.hold(_watch_lock(self.path), wait=_WATCH_WAIT_SECONDS, what="the watch")
 
     def is_watched(self) -> bool:
         """True while a watcher runs."""
-        return lock.is_held(self._beside("watch.lock"))
+        return lock.is_held(_watch_lock(self.path))
+
+    def check_version(self) -> None:
+        """Raises NewerStateError when the file is no longer ours to write; FaultError when it cannot be read."""
+        with self.read() as connection:
+            refuse_newer(connection, self.path)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -114,6 +124,7 @@ class ScratchState(State):
                     raise FaultError(f"{path}: the state file cannot be read: {error}") from error
                 finally:
                     source.close()
+            refuse_newer(connection, path)
             migrate(connection, None)
 
     @contextmanager
@@ -126,6 +137,24 @@ class ScratchState(State):
     def pass_lock(self, *, wait: float) -> AbstractContextManager[None]:
         """Nobody else can see this copy."""
         return self._no_lock()
+
+
+@dataclass(frozen=True, slots=True)
+class RunningWatcher:
+    """A watcher that runs: how it is told to people, and its version, None where it did not say."""
+
+    told: str
+    version: str | None
+
+
+def running_watcher(path: Path) -> RunningWatcher | None:
+    """Who watches for the state file ``path``, None if nobody does. Looks, and opens or makes nothing."""
+    held = _watch_lock(path)
+    return RunningWatcher(lock.holder(held), lock.version_of_holder(held)) if lock.is_held(held) else None
+
+
+def _watch_lock(path: Path) -> Path:
+    return path.with_name(f"{path.name}.watch.lock")
 
 
 def _engine(path: str | None) -> Engine:

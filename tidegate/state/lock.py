@@ -5,6 +5,7 @@ The lock is the kernel's (flock): a killed holder frees it at once. Who holds it
 
 import fcntl
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +13,12 @@ from pathlib import Path
 
 from filelock import Timeout, UnixFileLock
 
+from tidegate import __version__
 from tidegate.errors import BusyError, FaultError
 from tidegate.names import printable
+from tidegate.state.owner import make_for_the_folders_owner
 
+_STAMPED_VERSION = re.compile(r"\(tidegate (\d\S*) ")
 _POLL_SECONDS = 0.004  # the library's 0.05 s makes a waiter starve beside a busy holder
 
 
@@ -27,6 +31,7 @@ def hold(path: Path, *, wait: float, what: str) -> Iterator[None]:
     lock = UnixFileLock(
         path, timeout=wait, mode=0o644, poll_interval=_POLL_SECONDS, fallback_to_soft=False, on_acquired=_stamp
     )
+    make_for_the_folders_owner(path)
     try:
         lock.acquire()
     except Timeout:
@@ -40,12 +45,18 @@ def hold(path: Path, *, wait: float, what: str) -> Iterator[None]:
 
 
 def holder(path: Path) -> str:
-    """The last holder's stamp, for people: ``"process 4711 (tidegate pass)"``."""
+    """The last holder's stamp, for people: ``"process 4711 (tidegate 1.2.3 pass)"``."""
     try:
         stamp = path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         stamp = ""
     return printable(stamp) or "an unknown process"
+
+
+def version_of_holder(path: Path) -> str | None:
+    """The version that the last holder stamped; None when there is none to be read."""
+    stamped = _STAMPED_VERSION.search(holder(path))
+    return None if stamped is None else stamped[1]
 
 
 def is_held(path: Path) -> bool:
@@ -64,6 +75,6 @@ def is_held(path: Path) -> bool:
 
 
 def _stamp(descriptor: int) -> None:
-    command = " ".join(["tidegate", *(word for word in sys.argv[1:4] if not word.startswith("-"))])
+    command = " ".join(["tidegate", __version__, *(word for word in sys.argv[1:4] if not word.startswith("-"))])
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"process {os.getpid()} ({command})\n".encode(errors="replace"), 0)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from tidegate.errors import FaultError
+from tidegate.errors import NewerStateError
 from tidegate.state.schema import SCHEMA_VERSION, metadata
 
 #: Version that a step starts from -> the step.
@@ -23,19 +23,25 @@ def version_of(connection: Connection) -> int:
     return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
 
 
+def refuse_newer(connection: Connection, file: Path | None, target: int = SCHEMA_VERSION) -> None:
+    """Raises NewerStateError when a newer Tidegate has written the file: an older one does not know what it says."""
+    version = version_of(connection)
+    if version > target:
+        raise NewerStateError(
+            f"{file}: written by a newer Tidegate (version {version}, this one knows {target}); "
+            "use that one, and restart the service if it is older"
+        )
+
+
 def migrate(
     connection: Connection,
     file: Path | None,
     steps: Mapping[int, Callable[[Connection], None]] = STEPS,
     target: int = SCHEMA_VERSION,
 ) -> None:
-    """Brings the file to ``target`` within the caller's transaction. Raises FaultError for a newer file."""
+    """Brings the file to ``target`` within the caller's transaction. Raises NewerStateError for a newer file."""
+    refuse_newer(connection, file, target)
     version = version_of(connection)
-    if version > target:
-        raise FaultError(
-            f"{file}: written by a newer Tidegate (version {version}, this one knows {target}); "
-            "use that one, and restart the service if it is older"
-        )
     if version == 0:
         metadata.create_all(connection)
     elif version < target:
