@@ -28,6 +28,8 @@ _FINISHED = (DumpState.PENDING, DumpState.GRANTED, DumpState.LINKED)
 
 def end_displaced(connection: Connection, now: float) -> None:
     """Gives their end to failed dumps of VMs dumped again since, and to dumps whose name a later one has taken."""
+    if not dumps.has_some_in(connection, (DumpState.FAILED, DumpState.CHANGED)):
+        return
     rows = dumps.without_end(connection)
     latest = {(row.watch, row.path): row.id for row in rows}  # ids ascend
     newest_good: dict[str, float] = {}
@@ -49,6 +51,9 @@ def remove_markers(config: Config, state: State) -> int:
         return 0
     with state.read() as connection:
         rows = dumps.with_ended_markers(connection)
+        outlived = [row for row in dumps.without_end(connection) if _outlives_a_failure(row)]
+    for row in outlived:
+        _clear(config, row, only=markers.MarkerKind.FAILED)
     cleared = [row for row in rows if _clear(config, row)]
     if cleared:
         with state.write() as connection:
@@ -56,8 +61,17 @@ def remove_markers(config: Config, state: State) -> int:
     return len(cleared)
 
 
-def _clear(config: Config, row: DumpRow) -> bool:
-    """True when no marker of this dump stands any more, or the ones that stand speak of a later dump."""
+def _outlives_a_failure(row: DumpRow) -> bool:
+    """True when this good dump has the name of one that failed before, whose marker stands beside its own."""
+    is_good = row.marker_standing and row.state in _FINISHED and row.reason is None
+    return is_good and f"{markers.MarkerKind.FAILED}:" in row.signature
+
+
+def _clear(config: Config, row: DumpRow, only: markers.MarkerKind | None = None) -> bool:
+    """True when no marker of this dump stands any more, or the ones that stand speak of a later dump.
+
+    With ``only`` markers of that kind alone are removed.
+    """
     folder, _, name = row.path.rpartition("/")
     try:
         watch = config.watch(row.watch)
@@ -67,7 +81,8 @@ def _clear(config: Config, row: DumpRow) -> bool:
             standing = markers.look_at_all(descriptor, name)
             if markers.signature(standing) == row.signature:
                 for marker in standing:
-                    _remove(descriptor, name, marker)
+                    if only in (None, marker.kind):
+                        _remove(descriptor, name, marker)
             return True
     except KeyError:  # the watch folder is no longer configured
         return False
