@@ -240,5 +240,18 @@ COLLECT_DURATION = Family(
     "What reading the state and writing this text took. Near the scrape's time-out: raise that.",
 )
 
+# --- the service's configuration: in /metrics only
+
+CONFIG_RELOADED = Family(
+    "tidegate_config_last_reload_successful",
+    "1: the service runs with the configuration that it was last told to load. 0: that one was refused and the one"
+    " before goes on; `tidegate check` tells every mistake in it.",
+)
+CONFIG_LOADED = Family(
+    "tidegate_config_last_reload_success_timestamp_seconds",
+    "When the configuration that is in effect was loaded. Earlier than your last change of the file: it was not"
+    " reloaded.",
+)
+
 #: All of them, in the order in which they stand here and are exported.
 FAMILIES = tuple(one for one in list(globals().values()) if isinstance(one, Family))

@@ -7,6 +7,7 @@ true of this answer and of this process only.
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from prometheus_client import PROCESS_COLLECTOR, generate_latest
 from prometheus_client.core import Metric
@@ -23,6 +24,17 @@ log = logging.getLogger("tidegate.exporters")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """How the service's configuration was last loaded: whether the newest one was taken, when the one in effect was.
+
+    ``at`` is in seconds since the epoch.
+    """
+
+    successful: bool
+    at: float
+
+
 def render(state: State, config: Config) -> bytes:
     """What the state tells.
 
@@ -34,8 +46,11 @@ def render(state: State, config: Config) -> bytes:
     return _text([families.build_info(), *metrics])
 
 
-def scrape(state: State, config: Config, clock: Clock) -> bytes:
-    """What /metrics answers. Never raises because of the state: without it, it says so and tells the rest."""
+def scrape(state: State, config: Config, clock: Clock, loading: Loading | None = None) -> bytes:
+    """What /metrics answers. Never raises because of the state: without it, it says so and tells the rest.
+
+    ``loading`` None: nobody could load another configuration.
+    """
     began = clock.now()
     told = _told(state, config)
     took = clock.now().elapsed_since(began)
@@ -43,6 +58,8 @@ def scrape(state: State, config: Config, clock: Clock) -> bytes:
         [
             catalogue.COLLECT_SUCCESS.one(int(told is not None)),
             catalogue.COLLECT_DURATION.one(took),
+            catalogue.CONFIG_RELOADED.one(None if loading is None else int(loading.successful)),
+            catalogue.CONFIG_LOADED.one(None if loading is None else loading.at),
             *PROCESS_COLLECTOR.collect(),
         ]
     )

@@ -36,7 +36,8 @@ def test_the_whole_text_is_the_one_that_was_looked_at(
     filled: State, config: Config, clock: Clock, same_as: Callable[[Path, str], None]
 ) -> None:
     """All of /metrics but what tells of this process."""
-    ours, process, _ = text.scrape(filled, config, clock).decode().partition("# HELP process_")
+    loading = text.Loading(successful=True, at=1_795_000_000.0)
+    ours, process, _ = text.scrape(filled, config, clock, loading).decode().partition("# HELP process_")
     assert process
     same_as(HERE / "metrics.golden", ours)
 

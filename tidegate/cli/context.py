@@ -2,12 +2,12 @@
 
 import json
 import logging
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tidegate.cli import logs
 from tidegate.errors import UsageError
 from tidegate.units import parse_span
 
@@ -19,13 +19,12 @@ if TYPE_CHECKING:
 class Session:
     """One call of the command line. Everything heavy is loaded when it is first asked for."""
 
-    def __init__(self, config_file: Path | None, *, verbose: bool) -> None:
+    def __init__(self, config_file: Path | None, *, verbose: bool = False, log_format: str = "text") -> None:
         self._config_file = config_file
-        level = logging.INFO if verbose else logging.WARNING
-        logging.basicConfig(level=level, format="tidegate: %(message)s", stream=sys.stderr)
+        logs.set_up(logging.INFO if verbose else logging.WARNING, log_format)
 
     def log_everything(self) -> None:
-        """A service tells what it does; journald adds the time."""
+        """A service tells what it does."""
         logging.getLogger().setLevel(logging.INFO)
 
     @property
@@ -52,6 +51,15 @@ class Session:
         from tidegate.state.door import ScratchState
 
         return ScratchState(config.state)
+
+    def compare_versions(self, config: "Config") -> None:
+        """Tells on stderr when the service that runs on this state is of another version than this command."""
+        from tidegate.cli.versions import difference
+        from tidegate.state.door import running_watcher
+
+        running = running_watcher(config.state)
+        if running is not None and (said := difference(running.told, running.version)):
+            logs.complain(said)
 
 
 pass_session = click.make_pass_decorator(Session)

@@ -8,6 +8,7 @@ from typing import NoReturn
 import click
 
 from tidegate import __version__
+from tidegate.cli import logs
 from tidegate.cli.context import Session
 from tidegate.errors import ExitCode, TidegateError
 
@@ -66,11 +67,18 @@ class LazyGroup(click.Group):
     help="The configuration; default: ./config.toml, else /etc/tidegate/config.toml.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Log what is done, to stderr.")
+@click.option(
+    "--log-format",
+    type=click.Choice(logs.FORMATS),
+    default="text",
+    show_default=True,
+    help="How stderr is written: json is one object a line.",
+)
 @click.version_option(__version__, message="tidegate %(version)s")
 @click.pass_context
-def tidegate(ctx: click.Context, *, config_file: Path | None, verbose: bool) -> None:
+def tidegate(ctx: click.Context, *, config_file: Path | None, verbose: bool, log_format: str) -> None:
     """Lets VM dumps out to off-site storage, one day's traffic at a time."""
-    ctx.obj = Session(config_file, verbose=verbose)
+    ctx.obj = Session(config_file, verbose=verbose, log_format=log_format)
 
 
 def main() -> NoReturn:
@@ -83,7 +91,7 @@ def main() -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except TidegateError as error:
-        click.echo(f"tidegate: {error}", err=True)
+        logs.complain(str(error))
         sys.exit(error.exit_code)
     except BrokenPipeError:  # `tidegate status | head`
         sys.stderr.close()

@@ -72,6 +72,7 @@ def _run(session: Session, config: "Config", wait: float) -> "PassResult":
 
     clock = SystemClock()
     state = session.state(config)
+    session.compare_versions(config)
     scan_and_record(config, state, clock)
     result = passes.run(config, state, clock, wait=wait)
     if config.exporters.textfile is not None:

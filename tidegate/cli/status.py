@@ -40,16 +40,19 @@ def status(session: Session, *, as_json: bool, nagios: bool) -> None:
     result = passes.review(config, scratch, clock)
     with scratch.read() as connection:
         newest = dumps.newest_of_each(connection)
+    session.compare_versions(config)
     shape = shapes.status(result, newest, facts.rules_of(config), clock.now().wall)
     if as_json:
         print_json(shape)
     elif nagios:
         _check(shape)
     else:
-        _print_status(session, config, shape)
+        _print_status(config, shape)
 
 
-def _print_status(session: Session, config: "Config", shape: dict[str, Any]) -> None:
+def _print_status(config: "Config", shape: dict[str, Any]) -> None:
+    from tidegate.state.door import running_watcher
+
     vms = sorted(shape["vms"], key=lambda one: (_WORST_FIRST[one["verdict"]], -(one["offsite_age_seconds"] or 0)))
     if vms:
         headings = ("vm", "set", "verdict", "off-site age", "target", "by", "newest dump", "size", "state", "reason")
@@ -59,7 +62,7 @@ def _print_status(session: Session, config: "Config", shape: dict[str, Any]) -> 
     click.echo(show.account(shape["day"]))
     if not config.state.exists():
         click.echo("nothing is recorded yet; run `tidegate pass` or start `tidegate watch`")
-    elif not session.state(config).is_watched():
+    elif running_watcher(config.state) is None:
         click.echo("no watcher runs: what was marked since the last pass is not shown here; `tidegate plan` looks")
 
 

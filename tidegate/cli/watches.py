@@ -1,22 +1,17 @@
 """``tidegate watch``: the background service."""
 
 import logging
+import queue
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Callable
+from pathlib import Path
 
 import click
 
 from tidegate.cli.context import Session, pass_session
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tidegate.config.model import Config
 
 log = logging.getLogger("tidegate.watch")
 
@@ -26,47 +21,48 @@ log = logging.getLogger("tidegate.watch")
 def watch(session: Session) -> None:
     """Record markers as they appear, serve metrics, and run the daily pass at `[pass] at`.
 
-    Ends on SIGTERM or SIGINT, after what was seen is recorded.
+    Ends on SIGTERM or SIGINT, after what was seen is recorded. SIGHUP loads the configuration anew: one with
+    mistakes is refused, and the old one goes on.
     """
-    from exporters import text
+    from tidegate.cli.notify import Notifier
+    from tidegate.cli.service import Service
     from tidegate.clock import SystemClock
-    from watcher.service import Watcher
 
     session.log_everything()
-    config = session.config(surroundings=True)
-    state = session.state(config)
     clock = SystemClock()
-    service = Watcher(config, state, clock, run_pass=lambda: run_pass(session.file))
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        service.stop()
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
-    service.run(beside=_metrics(config, lambda: text.scrape(state, config, clock)))
+    service = Service(lambda: session.config(surroundings=True), clock, Notifier(clock), run_pass)
+    _on(signal.SIGHUP, service.reload)
+    _on(signal.SIGTERM, service.stop)
+    _on(signal.SIGINT, service.stop)
+    service.run()
 
 
-@contextmanager
-def _metrics(config: "Config", render: Callable[[], bytes]) -> Iterator[None]:
-    """Serves /metrics for the length of the block, where the configuration asks for it."""
-    from exporters.http import MetricsServer
+def _on(number: signal.Signals, act: Callable[[], None]) -> None:
+    """Lets a thread of its own act on each signal; several that come while it acts are one.
 
-    if config.exporters.listen is None:
-        yield
-        return
-    server = MetricsServer(config.exporters.listen, render)
-    server.start()
-    try:
-        yield
-    finally:
-        server.stop()
+    A handler runs between two instructions of the main thread, which may hold any lock just then: all that it may do
+    is to put something into this kind of queue.
+    """
+    told: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def answer() -> None:
+        while True:
+            told.get()
+            while not told.empty():
+                told.get()
+            act()
+
+    signal.signal(number, lambda _number, _frame: told.put(None))
+    threading.Thread(target=answer, name=number.name, daemon=True).start()
 
 
-def run_pass(file: "Path") -> None:
+def run_pass(file: Path) -> None:
     """The daily pass, as the command an admin would run: it shares nothing with the service but the state."""
     command = [sys.executable, "-m", "tidegate", "--config", str(file), "pass"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    for line in (*done.stdout.splitlines()[-2:], *done.stderr.splitlines()):
+    for line in done.stdout.splitlines()[-2:]:
         log.info("pass: %s", line)
+    for line in done.stderr.splitlines():
+        log.warning("pass: %s", line.removeprefix("tidegate: "))
     if done.returncode != 0:
         log.error("pass: ended with %d", done.returncode)

@@ -1,0 +1,31 @@
+"""The state in one line, for `systemctl status`."""
+
+from tidegate.state import ledger, vms
+from tidegate.state.door import State
+from tidegate.state.vms import VmRow
+from tidegate.terms import Freshness
+from tidegate.units import format_size
+
+
+def line(state: State, now: float) -> str:
+    """``42 VMs, 2 stale, 1 never off-site; 3.1 GB of 10 GB let out``. Raises FaultError when it cannot be read.
+
+    Stale is what the last pass's targets say: nothing is planned for it.
+    """
+    with state.read() as connection:
+        known = [_freshness(row, now) for row in vms.all_vms(connection).values()]
+        day = ledger.open_day(connection)
+        outstanding = ledger.outstanding_total(connection).bytes
+    counts = {Freshness.STALE: "stale", Freshness.NEVER: "never off-site"}
+    bad = [f", {known.count(each)} {word}" for each, word in counts.items() if each in known]
+    said = f"{len(known)} VMs{''.join(bad)}"
+    if day is None:
+        return said
+    return f"{said}; {format_size(outstanding + day.used_bytes)} of {format_size(day.limit_bytes)} let out"
+
+
+def _freshness(row: VmRow, now: float) -> Freshness:
+    if row.offsite_time is None:
+        return Freshness.NEVER
+    stale = row.target is not None and now - row.offsite_time > row.target
+    return Freshness.STALE if stale else Freshness.FRESH
