@@ -68,7 +68,7 @@ def scan(
     if "" in listing.unsure:
         return ScanResult(up=False, detail="it cannot be listed")
     if listing.is_bare and known:
-        return ScanResult(up=False, detail=f"it is empty, and {len(known)} markers stood in it: is it mounted?")
+        return ScanResult(up=False, detail=f"it is empty, and {len(known)} dumps were marked in it: is it mounted?")
     return _compare(listing, known, retry=retry)
 
 

@@ -6,13 +6,24 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 from tidegate.clock import Clock
-from tidegate.config.model import Config
+from tidegate.config.model import Config, WatchFolder
+from tidegate.errors import BusyError, FaultError
+from tidegate.state import tallies
 from tidegate.state.door import State
 from watcher.daily import DailyPass
+from watcher.folder_loop import FolderLoop
 from watcher.follower import Follower
 
-#: So soon a change of the wall clock, the time of the daily pass and a dead doorbell are noticed, in seconds.
+#: So soon a change of the wall clock, the time of the daily pass and a dead folder are noticed, in seconds.
 _LONGEST_WAIT_SECONDS = 10.0
+#: While folders have their first scan.
+_STARTING_WAIT_SECONDS = 0.1
+#: A folder that has not answered by then does not keep the service from being ready. Below systemd's 90 s.
+_READY_SECONDS = 30.0
+#: A turn that takes longer is told: no scan that was measured comes near (docs/BENCHMARKS.md).
+_SILENT_SECONDS = 120.0
+#: What was seen is recorded within this when the service ends. Below systemd's 90 s.
+_END_SECONDS = 20.0
 
 
 class Watcher:
@@ -46,10 +57,9 @@ class Watcher:
         self._condition = threading.Condition()
         self._stopping = False
         self._daily = DailyPass(config, state, clock, run_pass)
-        self._followers = [
-            Follower(config, watch, state, clock, condition=self._condition, stop=self.is_stopping)
-            for watch in config.watches
-        ]
+        self._loops = [_loop(config, watch, state, clock) for watch in config.watches]
+        self._silent: set[str] = set()
+        self._ready_by = 0.0
 
     def run(self, beside: AbstractContextManager[object] | None = None) -> None:
         """Works until ``stop`` is called. Raises BusyError when another watcher runs on this state.
@@ -62,16 +72,18 @@ class Watcher:
     def work(self) -> None:
         """What ``run`` does once the caller holds the watch lock, for one that goes on to another watcher with it."""
         self._log.info("watching %s", ", ".join(str(watch.path) for watch in self._config.watches))
+        self._ready_by = self._clock.now().uptime + _READY_SECONDS
         try:
+            for loop in self._loops:
+                loop.start()
             while not self._stopping:
-                self._turn()
+                self._look_at_loops()
+                self._daily.turn()
                 self._tell()
                 self._wait()
-            for follower in self._followers:
-                follower.drain()
         finally:
-            for follower in self._followers:
-                follower.close()
+            self._end_loops()
+        self._raise_failures()
         self._log.info("stopped")
 
     def stop(self) -> None:
@@ -80,26 +92,60 @@ class Watcher:
         with self._condition:
             self._condition.notify_all()
 
-    def is_stopping(self) -> bool:
-        """True once ``stop`` was called."""
-        return self._stopping
+    def _look_at_loops(self) -> None:
+        """Tells of folders that do not answer, and ends the service when a loop has died: it is started anew."""
+        self._raise_failures()
+        for loop in self._loops:
+            is_silent = loop.busy_for() > _SILENT_SECONDS
+            if is_silent and loop.watch not in self._silent:
+                self._silent.add(loop.watch)
+                self._tell_silence(loop.watch)
+            elif not is_silent and loop.watch in self._silent:
+                self._silent.discard(loop.watch)
+                self._log.info("%s: answers again", loop.watch)
 
-    def _turn(self) -> None:
-        for follower in self._followers:
-            if follower.due() <= self._clock.now().uptime and not self._stopping:
-                follower.turn()
-        self._daily.turn()
+    def _tell_silence(self, watch: str) -> None:
+        detail = f"does not answer for {_SILENT_SECONDS:.0f} s"
+        self._log.error("%s: %s; the other folders go on", watch, detail)
+        try:
+            with self._state.write() as connection:
+                tallies.set_watch_status(connection, watch, up=False, detail=detail)
+        except (BusyError, FaultError) as error:
+            self._log.warning("%s: its silence could not be recorded: %s", watch, error)
+
+    def _raise_failures(self) -> None:
+        for loop in self._loops:
+            if loop.failure is not None:
+                raise loop.failure
+
+    def _end_loops(self) -> None:
+        started = [loop for loop in self._loops if loop.ident is not None]
+        for loop in started:
+            loop.end()
+        patience = self._clock.now().uptime + _END_SECONDS
+        for loop in started:
+            loop.join(max(0.0, patience - self._clock.now().uptime))
+            if loop.is_alive():
+                self._log.warning("%s: does not answer; what it saw is left to the next start", loop.watch)
 
     def _tell(self) -> None:
-        if self._on_ready is not None and not self._stopping:
+        if self._on_ready is not None and not self._stopping and self._is_ready():
             self._on_ready()
             self._on_ready = None
         if self._on_turn is not None:
             self._on_turn()
 
+    def _is_ready(self) -> bool:
+        return all(loop.has_turned for loop in self._loops) or self._clock.now().uptime > self._ready_by
+
     def _wait(self) -> None:
+        longest = _LONGEST_WAIT_SECONDS if self._on_ready is None else _STARTING_WAIT_SECONDS
         with self._condition:
-            due = min(follower.due() for follower in self._followers)
-            delay = min(due - self._clock.now().uptime, _LONGEST_WAIT_SECONDS)
-            if delay > 0 and not self._stopping:
-                self._condition.wait(delay)
+            if not self._stopping:
+                self._condition.wait(longest)
+
+
+def _loop(config: Config, watch: WatchFolder, state: State, clock: Clock) -> FolderLoop:
+    condition, ending = threading.Condition(), threading.Event()
+    follower = Follower(config, watch, state, clock, condition=condition, stop=ending.is_set)
+    return FolderLoop(watch.name, follower, condition=condition, ending=ending, clock=clock)
