@@ -12,6 +12,10 @@ from tidegate.units import format_size
 @pass_session
 def check(session: Session, *, names: bool) -> None:
     """Validate the configuration and what it names: folders, filesystems, links, reads. Shows every mistake at once."""
+    from policy import passes
+    from tidegate.cli.worries import worries
+    from tidegate.clock import SystemClock
+
     config = session.config(surroundings=True)
     if names:
         _print_names(session)
@@ -20,6 +24,8 @@ def check(session: Session, *, names: bool) -> None:
         f"{config.file}: well: {folders}, {format_size(config.limit.daily)} a day, a day ends by {config.day.ends}, "
         f"confirmed by {config.offsite.confirm}, the storage is a {config.offsite.storage}"
     )
+    for sentence in worries(passes.review(config, session.scratch(config), SystemClock()), config):
+        click.echo(sentence)
 
 
 def _print_names(session: Session) -> None:

@@ -31,6 +31,7 @@ _HISTORY = 10
 def status(session: Session, *, as_json: bool, nagios: bool) -> None:
     """The day, and every VM's off-site copy, worst first. Shows what is recorded; looks at no dump."""
     from policy import facts, passes
+    from tidegate.cli.worries import worries
     from tidegate.clock import SystemClock
     from tidegate.state import dumps
 
@@ -47,10 +48,10 @@ def status(session: Session, *, as_json: bool, nagios: bool) -> None:
     elif nagios:
         _check(shape)
     else:
-        _print_status(config, shape)
+        _print_status(config, shape, worries(result, config))
 
 
-def _print_status(config: "Config", shape: dict[str, Any]) -> None:
+def _print_status(config: "Config", shape: dict[str, Any], decide: Iterable[str]) -> None:
     from tidegate.state.door import running_watcher
 
     vms = sorted(shape["vms"], key=lambda one: (_WORST_FIRST[one["verdict"]], -(one["offsite_age_seconds"] or 0)))
@@ -60,6 +61,8 @@ def _print_status(config: "Config", shape: dict[str, Any]) -> None:
     counts = {verdict: sum(one["verdict"] == verdict for one in vms) for verdict in Freshness}
     click.echo(f"{len(vms)} VMs: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
     click.echo(show.account(shape["day"]))
+    for sentence in decide:
+        click.echo(sentence)
     if not config.state.exists():
         click.echo("nothing is recorded yet; run `tidegate pass` or start `tidegate watch`")
     elif running_watcher(config.state) is None:
