@@ -1,7 +1,7 @@
 """From the state to the plain facts that a decision is made of."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -42,12 +42,11 @@ def gather(connection: Connection, config: Config, *, now: float) -> Facts:
     """Dumps without an end, each VM's newest, and all VMs."""
     known = vms.all_vms(connection)
     rows = [row for row in dumps.without_end(connection) if row.vm is None or row.vm in known]
-    in_tree = ledger.in_tree(connection)
     rows += _ended_newest(connection, known, rows)
     clashing = _clashing_names(rows)
-    syncing = is_syncing(connection, config, now)
+    replaced = _would_be_replaced(connection, config, now)
     return Facts(
-        vms=tuple(_vms(config, known, rows, in_tree, ledger.outstanding(connection), syncing=syncing)),
+        vms=tuple(_vms(config, known, rows, ledger.outstanding(connection), replaced)),
         dumps=tuple(_dump(row, clashing.get(row.id)) for row in rows),
         rows={row.id: row for row in rows},
         known=known,
@@ -97,6 +96,13 @@ def _clashing_names(rows: Sequence[DumpRow]) -> dict[int, str]:
     return clashes
 
 
+def _would_be_replaced(connection: Connection, config: Config, now: float) -> frozenset[str | None]:
+    """VMs whose standing link a running sync may be reading while a newer one would take its place."""
+    if config.offsite.storage is not Storage.MIRROR or not is_syncing(connection, config, now):
+        return frozenset()
+    return frozenset(link.vm for link in ledger.in_tree(connection) if link.ended_at is not None)
+
+
 def _dump(row: DumpRow, clash: str | None) -> Dump:
     hindrance = row.reason or _HINDRANCE_OF_STATE.get(row.state)
     note = row.detail
@@ -120,14 +126,10 @@ def _vms(
     config: Config,
     known: dict[str, VmRow],
     rows: Iterable[DumpRow],
-    in_tree: Iterable[LinkRow],
     outstanding: Iterable[LinkRow],
-    *,
-    syncing: bool,
+    replaced: Container[str | None],
 ) -> Iterable[Vm]:
     since_day = {link.vm: link.day for link in outstanding if link.vm is not None}
-    mirrors = config.offsite.storage is Storage.MIRROR
-    replaced = {link.vm for link in in_tree if link.ended_at is not None} if syncing and mirrors else set()
     set_targets = {one.name: one.target for one in config.backup_sets}
     for vm in known.values():
         target = set_targets.get(vm.backup_set or "")

@@ -18,6 +18,8 @@ from tidegate.terms import DumpState, Evidence, LinkState, Reason, Storage
 
 log = logging.getLogger("tidegate.policy")
 
+_TAKEN_BACK = (LinkState.CHANGED, LinkState.REVOKED)
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -128,7 +130,7 @@ def _is_gone(connection: Connection, link: LinkRow, now: float) -> None:
         _pend_again(connection, link)
     elif link.ended_at is None:
         log.warning("%s: the link is gone from the export tree", printable(link.export_name))
-        taken_back = link.state in (LinkState.CHANGED, LinkState.REVOKED)
+        taken_back = link.state in _TAKEN_BACK
         state = link.state if taken_back else LinkState.MISSING
         ledger.change_link(connection, link.id, state=state, ended_at=now, in_tree=False)
         if not taken_back:
@@ -213,12 +215,8 @@ def withdraw(connection: Connection, config: Config, links: Sequence[LinkRow]) -
 
 def to_withdraw(connection: Connection, config: Config) -> list[LinkRow]:
     """Links that have had their use: taken back ones, and confirmed ones that the storage no longer needs to see."""
-    standing = [link for link in ledger.in_tree(connection) if link.dump_id is not None]
-    newest = {link.vm: link.id for link in standing if link.state is LinkState.CONFIRMED}  # ids ascend
+    found = ledger.in_tree_and(connection, (*_TAKEN_BACK, LinkState.CONFIRMED))
+    ours = [link for link in found if link.dump_id is not None]
+    newest = {link.vm: link.id for link in ours if link.state is LinkState.CONFIRMED}  # ids ascend
     collects = config.offsite.storage is Storage.COLLECT
-    return [
-        link
-        for link in standing
-        if link.state in (LinkState.CHANGED, LinkState.REVOKED)
-        or (link.state is LinkState.CONFIRMED and (collects or newest[link.vm] != link.id))
-    ]
+    return [link for link in ours if link.state in _TAKEN_BACK or collects or newest[link.vm] != link.id]

@@ -1,23 +1,21 @@
 """Dumps in the state: rows, and the statements that read and write them."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
 from tidegate.identity import Identity, Member
+from tidegate.state.listed import listed
 from tidegate.state.schema import dump, member
 from tidegate.terms import DumpState, Reason
 
 #: SQLite takes so many parameters in one statement on every build we meet.
 _BATCH = 500
-_T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class DumpRow:
-    """One row of the table ``dump``."""
+class DumpRow(NamedTuple):
+    """One row of the table ``dump``. A tuple, since ten thousand of them are made for each pass."""
 
     id: int
     watch: str
@@ -39,7 +37,8 @@ class DumpRow:
     sha256: str | None
 
 
-_COLUMNS = [dump.c[name] for name in DumpRow.__dataclass_fields__]
+_COLUMNS = [dump.c[name] for name in DumpRow._fields]
+_AFTER_REASON = DumpRow._fields.index("reason") + 1
 
 _RANKED = select(
     dump.c.id,
@@ -48,21 +47,19 @@ _RANKED = select(
 _NEWEST = select(*_COLUMNS).join(_RANKED, dump.c.id == _RANKED.c.id).where(_RANKED.c.rank == 1)
 
 
-def _row(row: RowMapping) -> DumpRow:
-    values = dict(row)
-    values["state"] = DumpState(values["state"])
-    values["reason"] = None if values["reason"] is None else Reason(values["reason"])
-    return DumpRow(**values)
+def _row(row: Row[Any]) -> DumpRow:
+    (*head, state, reason), tail = row[:_AFTER_REASON], row[_AFTER_REASON:]
+    return DumpRow._make((*head, DumpState(state), None if reason is None else Reason(reason), *tail))
 
 
 def _rows(connection: Connection, query: Select[Any]) -> list[DumpRow]:
-    return [_row(row) for row in connection.execute(query).mappings()]
+    return [_row(row) for row in connection.execute(query)]
 
 
 def by_paths(connection: Connection, watch: str, paths: Sequence[str]) -> list[DumpRow]:
     """All rows of these paths, oldest first."""
     found: list[DumpRow] = []
-    for batch in batches(paths):
+    for batch in _batches(paths):
         query = select(*_COLUMNS).where(dump.c.watch == watch, dump.c.path.in_(batch)).order_by(dump.c.id)
         found.extend(_rows(connection, query))
     return found
@@ -70,16 +67,19 @@ def by_paths(connection: Connection, watch: str, paths: Sequence[str]) -> list[D
 
 def by_ids(connection: Connection, ids: Collection[int]) -> dict[int, DumpRow]:
     """Rows by their id."""
-    found: dict[int, DumpRow] = {}
-    for batch in batches(sorted(ids)):
-        for row in _rows(connection, select(*_COLUMNS).where(dump.c.id.in_(batch))):
-            found[row.id] = row
-    return found
+    query = select(*_COLUMNS).where(dump.c.id.in_(listed(ids))).order_by(dump.c.id)
+    return {row.id: row for row in _rows(connection, query)}
 
 
 def without_end(connection: Connection) -> list[DumpRow]:
     """Every dump that still needs a decision, in the order of recording."""
     return _rows(connection, select(*_COLUMNS).where(dump.c.ended_at.is_(None)).order_by(dump.c.id))
+
+
+def has_some_in(connection: Connection, states: Collection[DumpState]) -> bool:
+    """True when a dump without an end is in one of these states."""
+    query = select(dump.c.id).where(dump.c.ended_at.is_(None), dump.c.state.in_(states))
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def of_vm(connection: Connection, vm: str, limit: int) -> list[DumpRow]:
@@ -139,9 +139,9 @@ def change(connection: Connection, dump_id: int, **values: Any) -> None:
 
 def change_many(connection: Connection, ids: Iterable[int], **values: Any) -> None:
     """Updates rows to the same values."""
-    parameters = [{"row_id": row_id} for row_id in ids]
-    if parameters:
-        connection.execute(update(dump).where(dump.c.id == bindparam("row_id")).values(**values), parameters)
+    wanted = list(ids)
+    if wanted:
+        connection.execute(update(dump).where(dump.c.id.in_(listed(wanted))).values(**values))
 
 
 def end(connection: Connection, dump_id: int, state: DumpState, now: float, **values: Any) -> None:
@@ -187,7 +187,6 @@ def file_identity(fingerprint: str) -> Identity:
     return Identity(False, (Member("", inode, size, mtime_ns),))
 
 
-def batches(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
-    """``items`` in slices that one statement can take."""
-    for start in range(0, len(items), _BATCH):
-        yield items[start : start + _BATCH]
+def _batches(paths: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(paths), _BATCH):
+        yield paths[start : start + _BATCH]

@@ -1,12 +1,13 @@
 """The ledger: days, links and syncs. What was let out, on which day, and what became of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Integer, Row, Select, and_, cast, func, insert, or_, select, update
 
 from tidegate.clock import Instant
+from tidegate.state.listed import listed, paired
 from tidegate.state.schema import day, link, sealed_link, sync
 from tidegate.terms import Evidence, LinkState
 
@@ -25,9 +26,11 @@ class DayRow:
     used_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class LinkRow:
-    """One row of the table ``link``. ``dump_id`` None: a foreign file found in the export tree."""
+class LinkRow(NamedTuple):
+    """One row of the table ``link``. ``dump_id`` None: a foreign file found in the export tree.
+
+    A tuple, since ten thousand of them are made for each pass.
+    """
 
     id: int
     day: int
@@ -48,24 +51,22 @@ class LinkRow:
     in_tree: bool
 
 
-_SELECTED = select(
-    *(link.c[name] for name in LinkRow.__dataclass_fields__ if name != "granted"),
-    link.c.granted_at,
-    link.c.granted_boot,
-    link.c.granted_uptime,
-)
+_GRANTED = (link.c.granted_at, link.c.granted_boot, link.c.granted_uptime)
+_SELECTED = select(*(link.c[name] for name in LinkRow._fields if name != "granted"), *_GRANTED)
+_STATE = LinkRow._fields.index("state")
 
 
-def _link(row: RowMapping) -> LinkRow:
-    values = dict(row)
-    values["granted"] = Instant(values.pop("granted_at"), values.pop("granted_boot"), values.pop("granted_uptime"))
-    values["state"] = LinkState(values["state"])
-    values["confirmed_by"] = None if values["confirmed_by"] is None else Evidence(values["confirmed_by"])
-    return LinkRow(**values)
+def _link(row: Row[Any]) -> LinkRow:
+    *head, state = row[: _STATE + 1]
+    linked_at, linked_ctime_ns, confirmed_at, confirmed_by, *tail, wall, boot_id, uptime = row[_STATE + 1 :]
+    by = None if confirmed_by is None else Evidence(confirmed_by)
+    granted = Instant(wall, boot_id, uptime)
+    middle = (LinkState(state), granted, linked_at, linked_ctime_ns, confirmed_at, by)
+    return LinkRow._make((*head, *middle, *tail))
 
 
 def _links(connection: Connection, query: Select[Any]) -> list[LinkRow]:
-    return [_link(row) for row in connection.execute(query).mappings()]
+    return [_link(row) for row in connection.execute(query)]
 
 
 # --- days
@@ -104,6 +105,11 @@ def in_tree(connection: Connection, watch: str | None = None) -> list[LinkRow]:
     """Links held to stand in the export trees, confirmed ones too."""
     query = _SELECTED.where(link.c.in_tree).order_by(link.c.id)
     return _links(connection, query if watch is None else query.where(link.c.watch == watch))
+
+
+def in_tree_and(connection: Connection, states: Collection[LinkState]) -> list[LinkRow]:
+    """Those of the links held to stand in the export trees that are in one of these states."""
+    return _links(connection, _SELECTED.where(link.c.in_tree, link.c.state.in_(states)).order_by(link.c.id))
 
 
 def of_vm(connection: Connection, vm: str, limit: int) -> list[LinkRow]:
@@ -153,15 +159,14 @@ def last_read(connection: Connection, since: float) -> float | None:
 
 def grant(connection: Connection, rows: Sequence[dict[str, Any]], now: Instant) -> list[int]:
     """Takes the allowance: inserts rows in the state ``granted`` and returns their ids in order."""
-    if not rows:
-        return []
     stamp = {"granted_at": now.wall, "granted_boot": now.boot_id, "granted_uptime": now.uptime}
     first = int(connection.execute(select(func.coalesce(func.max(link.c.id), 0))).scalar_one()) + 1
     numbered = [
         {"id": first + offset, "state": LinkState.GRANTED, "in_tree": False, **stamp, **row}
         for offset, row in enumerate(rows)
     ]
-    connection.execute(insert(link), numbered)
+    if numbered:
+        connection.execute(insert(link), numbered)
     return [row["id"] for row in numbered]
 
 
@@ -172,20 +177,19 @@ def change_link(connection: Connection, link_id: int, **values: Any) -> None:
 
 def change_links(connection: Connection, ids: Iterable[int], **values: Any) -> None:
     """Updates links to the same values."""
-    parameters = [{"row_id": row_id} for row_id in ids]
-    if parameters:
-        connection.execute(update(link).where(link.c.id == bindparam("row_id")).values(**values), parameters)
+    wanted = list(ids)
+    if wanted:
+        connection.execute(update(link).where(link.c.id.in_(listed(wanted))).values(**values))
 
 
 def set_linked(connection: Connection, ctimes: Iterable[tuple[int, int]], now: float) -> None:
     """Records that links stand: (link id, newest ctime of its files right after linking) each."""
-    parameters = [{"row_id": link_id, "ctime": ctime_ns} for link_id, ctime_ns in ctimes]
-    if parameters:
-        statement = update(link).where(link.c.id == bindparam("row_id"))
-        statement = statement.values(
-            state=LinkState.LINKED, linked_at=now, linked_ctime_ns=bindparam("ctime"), in_tree=True
-        )
-        connection.execute(statement, parameters)
+    stamps = dict(ctimes)
+    if stamps:
+        given = paired(stamps)
+        statement = update(link).where(link.c.id == cast(given.c.key, Integer))
+        stands = {"state": LinkState.LINKED, "in_tree": True}
+        connection.execute(statement.values(linked_at=now, linked_ctime_ns=given.c.value, **stands))
 
 
 # --- syncs

@@ -4,10 +4,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, exists, select, update
+from sqlalchemy import Connection, Row, Select, delete, exists, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from tidegate.state.dumps import batches
+from tidegate.state.listed import listed, paired
 from tidegate.state.schema import dump, link, vm
 from tidegate.terms import Evidence
 
@@ -39,40 +39,38 @@ class VmRow:
 
 
 _COLUMNS = [vm.c[name] for name in VmRow.__dataclass_fields__]
+_AFTER_BY = list(VmRow.__dataclass_fields__).index("offsite_by") + 1
 
 
 def all_vms(connection: Connection) -> dict[str, VmRow]:
     """Every VM that is not retired, by name, sorted."""
-    query = select(*_COLUMNS).where(vm.c.retired_at.is_(None)).order_by(vm.c.name)
-    return {row["name"]: _row(dict(row)) for row in connection.execute(query).mappings()}
+    return _rows(connection, select(*_COLUMNS).where(vm.c.retired_at.is_(None)).order_by(vm.c.name))
 
 
 def one(connection: Connection, name: str) -> VmRow | None:
     """The VM of this name, or None."""
-    row = connection.execute(select(*_COLUMNS).where(vm.c.name == name)).mappings().first()
-    return None if row is None else _row(dict(row))
+    return _rows(connection, select(*_COLUMNS).where(vm.c.name == name)).get(name)
 
 
 def by_names(connection: Connection, names: Collection[str]) -> dict[str, VmRow]:
     """VMs by name, retired ones too."""
-    found: dict[str, VmRow] = {}
-    for batch in batches(sorted(names)):
-        for row in connection.execute(select(*_COLUMNS).where(vm.c.name.in_(batch))).mappings():
-            found[row["name"]] = _row(dict(row))
-    return found
+    return _rows(connection, select(*_COLUMNS).where(vm.c.name.in_(listed(names))).order_by(vm.c.name))
 
 
 def forget_unused(connection: Connection, names: Collection[str]) -> None:
     """Removes those of these VMs that have no dump, no link and no copy: names that were a mistake."""
     unused = vm.c.offsite_time.is_(None) & ~exists().where(dump.c.vm == vm.c.name)
     unused &= ~exists().where(link.c.vm == vm.c.name)
-    for batch in batches(sorted(names)):
-        connection.execute(delete(vm).where(vm.c.name.in_(batch), unused))
+    connection.execute(delete(vm).where(vm.c.name.in_(listed(names)), unused))
 
 
-def _row(values: dict[str, Any]) -> VmRow:
-    by = values["offsite_by"]
-    return VmRow(**{**values, "offsite_by": None if by is None else Evidence(by)})
+def _rows(connection: Connection, query: Select[Any]) -> dict[str, VmRow]:
+    return {row[0]: _row(row) for row in connection.execute(query)}
+
+
+def _row(row: Row[Any]) -> VmRow:
+    (*head, by), tail = row[:_AFTER_BY], row[_AFTER_BY:]
+    return VmRow(*(*head, None if by is None else Evidence(by), *tail))
 
 
 def save(connection: Connection, rows: Iterable[VmRow]) -> None:
@@ -92,10 +90,10 @@ def change(connection: Connection, name: str, **values: Any) -> None:
 
 def set_targets(connection: Connection, targets: Mapping[str, float]) -> None:
     """Records the off-site age, in seconds, that each of these VMs is meant to stay under."""
-    parameters = [{"row_name": name, "row_target": target} for name, target in targets.items()]
-    if parameters:
-        statement = update(vm).where(vm.c.name == bindparam("row_name"))
-        connection.execute(statement.values(target=bindparam("row_target")), parameters)
+    if targets:
+        given = paired(targets)
+        statement = update(vm).where(vm.c.name == given.c.key, vm.c.target.is_distinct_from(given.c.value))
+        connection.execute(statement.values(target=given.c.value))
 
 
 def new(name: str, backup_set: str | None, now: float) -> VmRow:
