@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from policy import facts
 from policy.facts import Facts
-from policy.links import ExportTree, LinkFailure, LinkRequest, Published
+from policy.links import ExportTree, LinkFailure, LinkRequest, Published, check_all
 from policy.planner.records import Decision
 from tidegate.clock import Instant
 from tidegate.config.model import Config
@@ -63,15 +63,12 @@ class Granting:
 
     def check(self, connection: Connection, known: Facts, decisions: Sequence[Decision]) -> dict[int, LinkFailure]:
         """A last look before anything is granted. Returns what cannot be taken after all, and records it."""
-        failures = {}
-        for decision in decisions:
-            row = known.rows[decision.dump.dump_id]
-            failure = self.tree(row.watch).check(
-                self._config.watch(row.watch).path, row.path, dumps.identity_of(connection, row)
-            )
-            if failure is not None:
-                failures[row.id] = failure
-                _hinder(connection, row.id, failure)
+        rows = [known.rows[one.dump.dump_id] for one in decisions]
+        looks = [(self._config.watch(row.watch).path, row.path, dumps.identity_of(connection, row)) for row in rows]
+        found = zip(rows, check_all(looks), strict=True)
+        failures = {row.id: failure for row, failure in found if failure is not None}
+        for dump_id, failure in failures.items():
+            _hinder(connection, dump_id, failure)
         return failures
 
     def grant(
