@@ -2,10 +2,11 @@
 
 PYTHON ?= python3
 PREFIX ?= /opt/tidegate
+MINUTES ?= 30
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run test lint format bench lock install clean ruff mypy import-linter pytest needs-python needs-demo needs-test
+.PHONY: help demo run test lint format bench soak lock install clean ruff mypy import-linter pytest needs-python needs-demo needs-test
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -25,6 +26,9 @@ format: .venv/built ## Lay the code out and mend what ruff can mend
 
 bench: needs-demo .venv/built ## Measure, and write docs/BENCHMARKS.md anew
 	.venv/bin/python -m tests.bench
+
+soak: needs-demo .venv/built ## Disturb the watcher for MINUTES=30 and account for every marker
+	.venv/bin/python -m tests.soak --minutes $(MINUTES) --write
 
 lock: needs-python ## Make the lock files fit pyproject.toml (UPGRADE=--upgrade: newest versions)
 	bootstrap/lock $(PYTHON) $(UPGRADE)
