@@ -219,3 +219,12 @@ def test_a_file_name_of_any_bytes_comes_back_as_it_was(state: State) -> None:
         dumps.add(connection, row)
     with state.read() as connection:
         assert [one.path for one in dumps.without_end(connection)] == [name]
+
+
+def test_a_path_with_signs_that_mean_something_in_a_url_is_a_path_like_any(tmp_path: Path) -> None:
+    """``?``, ``#`` and ``%`` are letters of a file name."""
+    state = State(tmp_path / "a?b#c%20" / "state.db")
+    with state.write() as connection:
+        tallies.count(connection, "passes")
+    assert count_of(ScratchState(state.path), "passes") == 1
+    assert (tmp_path / "a?b#c%20" / "state.db").exists()

@@ -12,12 +12,12 @@ Readers take no lock: they see the last committed transaction.
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
+from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event
 from sqlalchemy.exc import DatabaseError
 
 from tidegate.errors import FaultError
@@ -59,7 +59,8 @@ class State:
                 refuse_newer(connection, self.path)
                 yield connection
             except BaseException:
-                connection.exec_driver_sql("ROLLBACK")
+                with suppress(DatabaseError):  # on a full disk SQLite has rolled back by itself
+                    connection.exec_driver_sql("ROLLBACK")
                 raise
             connection.exec_driver_sql("COMMIT")
 
@@ -117,7 +118,7 @@ class ScratchState(State):
         with self._faults(), self._engine.connect() as connection:
             memory: Any = connection.connection.dbapi_connection
             if path.exists():
-                source = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+                source = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
                 try:
                     source.backup(memory)
                 except sqlite3.DatabaseError as error:
@@ -161,7 +162,8 @@ def _engine(path: str | None) -> Engine:
     if path is None:
         engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
     else:
-        engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 10})
+        # Not as text: a path may hold what means something in a URL.
+        engine = create_engine(URL.create("sqlite", database=path), connect_args={"timeout": 10})
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
