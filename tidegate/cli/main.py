@@ -1,5 +1,6 @@
 """``tidegate COMMAND``. A command is loaded when it is called: ``mark`` must start in milliseconds."""
 
+import gc
 import importlib
 import sys
 from pathlib import Path
@@ -83,6 +84,7 @@ def tidegate(ctx: click.Context, *, config_file: Path | None, verbose: bool, log
 
 def main() -> NoReturn:
     """The entry point. What an admin can act on is one sentence; anything else is a bug and shows its trace."""
+    gc.disable()  # a command ends before its cycles add up, and looking for them costs it a tenth; `watch` enables it
     try:
         code = tidegate.main(standalone_mode=False)  # what a command hands to `Context.exit`, else None
     except click.ClickException as error:

@@ -1,5 +1,6 @@
 """``tidegate watch``: the background service."""
 
+import gc
 import logging
 import queue
 import signal
@@ -28,6 +29,7 @@ def watch(session: Session) -> None:
     from tidegate.cli.service import Service
     from tidegate.clock import SystemClock
 
+    gc.enable()
     session.log_everything()
     clock = SystemClock()
     service = Service(lambda: session.config(surroundings=True), clock, Notifier(clock), run_pass)
