@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
+from typing import NoReturn
 
 import pytest
 
@@ -11,31 +12,42 @@ from tests.host import ROOT
 from tests.users import NOBODY
 
 
-def needs_root() -> None:
-    """Skips the test where we cannot become somebody else; under CI that is a failure."""
-    reason = None
-    if os.geteuid() != 0:
-        reason = "only root can become another user"
-    elif shutil.which("setpriv") is None:
-        reason = "setpriv is missing (Debian's util-linux)"
-    if reason is not None and os.environ.get("CI") == "true":
+def cannot(reason: str) -> NoReturn:
+    """Skips the test; under CI it fails."""
+    if os.environ.get("CI") == "true":
         pytest.fail(f"this must be tested here, and cannot be: {reason}")
-    if reason is not None:
-        pytest.skip(reason)
+    pytest.skip(reason)
+
+
+def needs_root(*capabilities: str) -> None:
+    """Says that the test cannot be where nobody can become another user with these capabilities."""
+    if os.geteuid() != 0:
+        cannot("only root can become another user")
+    if shutil.which("setpriv") is None:
+        cannot("setpriv is missing (Debian's util-linux)")
+    tried = subprocess.run([*become(*capabilities), "true"], capture_output=True, text=True, check=False)
+    if tried.returncode != 0:
+        cannot(tried.stderr.strip())
+
+
+def become(*capabilities: str, uid: int = NOBODY, groups: Iterable[int] = ()) -> list[str]:
+    """The words before a command that is to run as user and group ``uid``, with these capabilities and no others."""
+    only = ",".join(["-all", *(f"+{one}" for one in capabilities)])
+    listed = [f"--groups={','.join(map(str, groups))}"] if groups else ["--clear-groups"]
+    user = ["setpriv", f"--reuid={uid}", f"--regid={uid}", *listed]
+    return [*user, f"--inh-caps={only}", f"--ambient-caps={only}", f"--bounding-set={only}"]
 
 
 def as_user(
     command: Sequence[str], *capabilities: str, uid: int = NOBODY, groups: Iterable[int] = ()
 ) -> subprocess.CompletedProcess[str]:
-    """Runs ``command`` as the user and group ``uid`` with these capabilities (``"fowner"``) and no others.
-
-    Its environment is as a service's: nothing of root's is in the way.
-    """
-    only = ",".join(["-all", *(f"+{one}" for one in capabilities)])
-    listed = [f"--groups={','.join(map(str, groups))}"] if groups else ["--clear-groups"]
-    become = ["setpriv", f"--reuid={uid}", f"--regid={uid}", *listed]
-    become += [f"--inh-caps={only}", f"--ambient-caps={only}", f"--bounding-set={only}"]
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/"}
+    """Runs ``command`` as ``become`` says."""
     return subprocess.run(
-        [*become, *command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120
+        [*become(*capabilities, uid=uid, groups=groups), *command],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )

@@ -175,6 +175,7 @@ class Machine:
         self.program("python3", f'exec {sys.executable} "$@"')
         self.program("rsync")
         self.program("promtool")
+        self.program("systemd-analyze")
         # A copy: the checkout itself may have a promtool under build/.
         (folder / "bootstrap").mkdir()
         self.script = Path(shutil.copy(ROOT / "bootstrap" / "machine", folder / "bootstrap"))
@@ -189,9 +190,7 @@ class Machine:
         """Takes programs off the machine; ``ensurepip`` is taken out of its Python."""
         for name in names:
             if name == "ensurepip":
-                self.program(
-                    "python3", f'case "$2" in *ensurepip*) exit 1 ;; esac; exec {sys.executable} "$@"'
-                )
+                self.program("python3", f'case "$2" in *ensurepip*) exit 1 ;; esac; exec {sys.executable} "$@"')
             else:
                 (self.bin / name).unlink()
 
@@ -220,11 +219,11 @@ def test_a_machine_that_has_everything_is_left_alone(machine: Machine) -> None:
 def test_what_is_missing_is_said_in_one_sentence_with_the_way_to_get_it(machine: Machine) -> None:
     """All that the target needs, at once: nobody should come back three times."""
     machine.program("apt-get", "exit 100")
-    machine.lacks("ensurepip", "rsync", "promtool")
+    machine.lacks("ensurepip", "rsync", "systemd-analyze", "promtool")
     assert machine.asked_for("test") == (
         1,
-        "tidegate: missing on this machine: python3-venv rsync promtool; run `apt-get update && apt-get"
-        " install --no-install-recommends python3-venv rsync` as root, then try again.\n",
+        "tidegate: missing on this machine: python3-venv rsync systemd promtool; run `apt-get update && apt-get"
+        " install --no-install-recommends python3-venv rsync systemd` as root, then try again.\n",
     )
 
 
@@ -248,8 +247,8 @@ def test_a_machine_without_apt_is_told_the_names_that_debian_uses(machine: Machi
 
 
 def test_a_target_asks_only_for_what_it_needs(machine: Machine) -> None:
-    """The demo needs no promtool, and an installation no rsync."""
-    machine.lacks("promtool")
+    """The demo needs no promtool and nothing of systemd's, and an installation no rsync."""
+    machine.lacks("promtool", "systemd-analyze")
     assert machine.asked_for("demo") == (0, "")
     machine.lacks("rsync")
     assert machine.asked_for("python") == (0, "")

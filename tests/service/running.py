@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -23,6 +23,8 @@ class Manager:
         self.told: list[str] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(f"\0{address[1:]}" if address.startswith("@") else address)
+        if not address.startswith("@"):
+            Path(address).chmod(0o777)  # the service may run as somebody else
         self._socket.settimeout(PATIENCE)
 
     def __enter__(self) -> Self:
@@ -87,12 +89,17 @@ class Running:
 
 
 @contextmanager
-def service(host: Host, *options: str, environment: Mapping[str, str] = {}) -> Iterator[Running]:
-    """`tidegate watch` on this host once it has said that it is ready; killed at the end if it still runs."""
+def service(
+    host: Host, *options: str, environment: Mapping[str, str] = {}, before: Sequence[str] = ()
+) -> Iterator[Running]:
+    """`tidegate watch` on this host once it has said that it is ready; killed at the end if it still runs.
+
+    ``before`` are words before the command.
+    """
     log = host.folder / "log"
     with Manager(str(host.folder / "notify")) as manager, log.open("wb") as stderr:
         said = {**os.environ, "NOTIFY_SOCKET": manager.address, **environment}
-        command = host.command(*options, "watch")
+        command = [*before, *host.command(*options, "watch")]
         with subprocess.Popen(command, cwd=ROOT, env=said, stderr=stderr, stdin=subprocess.DEVNULL) as process:
             try:
                 manager.wait_for("READY=1")

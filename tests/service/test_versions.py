@@ -10,6 +10,7 @@ from tests.host import Host
 from tests.service.running import PATIENCE, Running, service
 from tidegate import __version__
 from tidegate.cli.versions import difference
+from tidegate.state.schema import SCHEMA_VERSION
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_a_service_whose_state_a_newer_tidegate_has_migrated_says_so_and_ends_wi
     raw.close()
     host.dump("vm1", 10)
     assert running.process.wait(PATIENCE) == 3
-    assert "written by a newer Tidegate (version 99, this one knows 1)" in running.log[-1]
+    assert f"written by a newer Tidegate (version 99, this one knows {SCHEMA_VERSION})" in running.log[-1]
     with sqlite3.connect(host.state) as raw:
         assert raw.execute("SELECT count(*) FROM dump").fetchone() == (0,)
     raw.close()

@@ -50,7 +50,7 @@ def test_the_version_of_a_running_watcher_stands_in_its_lock(state: State) -> No
     with state.watch_lock():
         found = running_watcher(state.path)
         assert isinstance(found, RunningWatcher)
-        assert (found.version, f"(tidegate {__version__} " in found.told) == (__version__, True)
+        assert (found.version, f"(tidegate {__version__}" in found.told) == (__version__, True)
     assert running_watcher(state.path) is None
 
 

@@ -18,7 +18,7 @@ from tidegate.errors import BusyError, FaultError
 from tidegate.names import printable
 from tidegate.state.owner import make_for_the_folders_owner
 
-_STAMPED_VERSION = re.compile(r"\(tidegate (\d\S*) ")
+_STAMPED_VERSION = re.compile(r"\(tidegate (\d[^\s)]*)")
 _POLL_SECONDS = 0.004  # the library's 0.05 s makes a waiter starve beside a busy holder
 
 
