@@ -1,0 +1,53 @@
+"""``python -m tests.bench``: measures, and writes docs/BENCHMARKS.md anew. Ten minutes at most on two noisy cores."""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.bench import machine, marking, passing, recording, scanning
+from tests.bench.paired import ROOT
+from tests.bench.report import Section, page
+
+PAGE = ROOT / "docs" / "BENCHMARKS.md"
+BENCHMARKS: dict[str, Callable[[Path], Section]] = {
+    "mark": marking.measure,
+    "pass": passing.measure,
+    "record": recording.measure,
+    "scan": scanning.measure,
+}
+
+
+def main() -> int:
+    """Runs all of them, or one for a look."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("only", nargs="?", choices=BENCHMARKS, help="one benchmark, its page on stdout")
+    parser.add_argument("--scratch", type=Path, default=ROOT / "build", help="where to measure; default: build/")
+    chosen = parser.parse_args()
+    chosen.scratch.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=chosen.scratch.resolve()) as name:
+        facts = machine.facts(Path(name))
+        names = [chosen.only] if chosen.only else list(BENCHMARKS)
+        text = page(facts, [_measured(one, Path(name)) for one in names])
+    if chosen.only:
+        print(text)
+    else:
+        PAGE.write_text(text)
+        print(f"written: {PAGE.relative_to(ROOT)}")
+    return 0
+
+
+def _measured(name: str, scratch: Path) -> Section:
+    begun = time.perf_counter()
+    folder = scratch / name
+    folder.mkdir()
+    section = BENCHMARKS[name](folder)
+    told = "; ".join(f"{aim.aim}: {aim.found}, {'kept' if aim.kept else 'missed'}" for aim in section.aims)
+    print(f"{section.title}: {time.perf_counter() - begun:.0f} s{f' ({told})' if told else ''}", file=sys.stderr)
+    return section
+
+
+if __name__ == "__main__":
+    sys.exit(main())
