@@ -5,7 +5,6 @@ left out on purpose: btrfs and others give a filesystem a new one at each mount,
 dump look changed.
 """
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -66,6 +65,8 @@ class Identity:
         if not self.is_folder:
             member = self.members[0]
             return f"{member.inode}:{member.size}:{member.mtime_ns}"
+        import hashlib  # loads OpenSSL, a sixth of what `mark` may cost
+
         digest = hashlib.blake2b(digest_size=16)
         for member in self.members:
             digest.update(os.fsencode(member.name) + f"\0{member.inode}:{member.size}:{member.mtime_ns}\n".encode())
