@@ -11,7 +11,7 @@ from policy import facts
 from policy.facts import Facts
 from policy.links import ExportTree, LinkFailure, LinkRequest, Published, check_all
 from policy.planner.records import Decision
-from tidegate.clock import Instant
+from tidegate.clock import Clock, Instant
 from tidegate.config.model import Config
 from tidegate.identity import Identity
 from tidegate.names import printable
@@ -103,8 +103,12 @@ class Granting:
         request = LinkRequest(link_id, source, dump.path, name, identity, may_replace=replaces is not None)
         return Grant(link_id, dump.id, dump.vm or "", dump.watch, request, replaces)
 
-    def link(self, grants: Sequence[Grant], now: Instant) -> list[Failed]:
-        """Makes the links and records what became of each."""
+    def link(self, grants: Sequence[Grant], clock: Clock) -> list[Failed]:
+        """Makes the links and records what became of each.
+
+        They are dated when all of them stand: a sync that starts while they are made may miss any of them, and a
+        report of what stood at its start must not speak of one that was made after.
+        """
         by_watch: dict[str, list[Grant]] = defaultdict(list)
         for grant in grants:
             by_watch[grant.watch].append(grant)
@@ -112,7 +116,7 @@ class Granting:
         for watch, some in by_watch.items():
             outcomes.update(self.tree(watch).publish([grant.request for grant in some]))
         with self._state.write() as connection:
-            return _record(connection, grants, outcomes, now.wall)
+            return _record(connection, grants, outcomes, clock.now().wall)
 
 
 def _record(

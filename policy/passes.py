@@ -96,7 +96,7 @@ class _Pass:
                 grants = self._granting.grant(connection, known, plan.granted, plan.day.number, self._now)
                 self._show(connection, plan, known)
             trace.point("granted")
-            failures = self._granting.link(grants, clock.now()) if grants else []
+            failures = self._granting.link(grants, clock) if grants else []
             failed += failures
             lost = {one.dump_id for one in failures}
             done += [one for one in plan.granted if one.dump.dump_id not in lost]

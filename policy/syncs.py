@@ -20,7 +20,10 @@ log = logging.getLogger("tidegate.policy")
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the storage says it has: exactly one of these, or ``sealed`` (what stood when the sync was announced)."""
+    """What the storage says it has: one of these, a list also with its time, or none (what stood at the seal).
+
+    ``started``: what stood at this time, in seconds since the epoch. ``arrived``: these names of the export trees.
+    """
 
     started: float | None = None
     arrived: frozenset[str] | None = None
@@ -89,7 +92,7 @@ def _record(connection: Connection, config: Config, said: Report, watch: str | N
     confirmed = [link for link in standing if link.in_tree and covers(link)]
     confirmation.confirm(connection, confirmed, Evidence.REPORT, now.wall)
     told = {"reported_at": now.wall, "evidence": Evidence.REPORT, "confirmed": len(confirmed), "day": day.number}
-    own = [one for one in seals if one.watch == watch]
+    own = [one for one in seals if one.watch == watch and _is_of(said, one)]
     for seal in own:
         ledger.change_sync(connection, seal.id, **told)
     if not own:
@@ -106,6 +109,11 @@ def _record(connection: Connection, config: Config, said: Report, watch: str | N
     )
 
 
+def _is_of(said: Report, seal: SyncRow) -> bool:
+    """Whether the report closes this seal: one that comes late must not end the sync that runs meanwhile."""
+    return said.started is None or seal.sealed_at is None or seal.sealed_at < said.started + 1  # told in whole seconds
+
+
 def _is_old(connection: Connection, said: Report, watch: str | None, now: Instant) -> bool:
     """A report not later than the last one changes nothing."""
     if said.started is None:
@@ -119,15 +127,19 @@ def _is_old(connection: Connection, said: Report, watch: str | None, now: Instan
 def _covers(connection: Connection, said: Report, seals: list[SyncRow]) -> Callable[[LinkRow], bool]:
     if said.everything:
         return lambda _link: True
+    held_to: list[Callable[[LinkRow], bool]] = []
     if said.arrived is not None:
         arrived = said.arrived
-        return lambda link: link.export_name in arrived
+        held_to.append(lambda link: link.export_name in arrived)
     if said.started is not None:
         started = said.started
-        return lambda link: link.linked_at is not None and link.linked_at < started
-    if seals:
+        held_to.append(lambda link: link.linked_at is not None and link.linked_at < started)
+    elif seals:
+        # For a list too: what stands under a name of it may have been linked since.
         sealed = ledger.sealed_links(connection, seals[0].id)  # a sync announced twice was started twice
-        return lambda link: link.id in sealed
+        held_to.append(lambda link: link.id in sealed)
+    if held_to:
+        return lambda link: all(holds(link) for holds in held_to)
     raise UsageError(
         "synced: nothing says what the storage has; run sync-started before the sync, "
         "or say --started TIME, --arrived FILE, or --all for everything that stands now"

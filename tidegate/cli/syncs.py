@@ -41,7 +41,7 @@ def sync_started(session: Session, *, watch: str | None, wait: float, as_json: b
     "--arrived",
     metavar="FILE",
     type=click.Path(path_type=Path, allow_dash=True),
-    help="A list of what arrived, one name of the export tree a line; - is stdin.",
+    help="A list of what arrived, one name of the export tree a line; - is stdin. With --started: by a sync of then.",
 )
 @click.option("--all", "everything", is_flag=True, help="Everything that stands in the export trees now has arrived.")
 @watch_option
@@ -65,8 +65,8 @@ def synced(
     from policy import syncs
     from tidegate.clock import SystemClock
 
-    if sum((started is not None, arrived is not None, everything)) > 1:
-        raise UsageError("synced: --started, --arrived and --all exclude each other")
+    if everything and (started is not None or arrived is not None):
+        raise UsageError("synced: --all says everything; leave --started and --arrived out")
     config = session.config()
     names = None if arrived is None else _names(arrived)
     said = syncs.Report(None if started is None else _time(started), names, everything)

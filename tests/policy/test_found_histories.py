@@ -1,0 +1,106 @@
+"""Histories that once broke the invariant or another rule of a sync, each reduced to what it needs."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from policy.syncs import Report
+from tests.clock import DAY, HOUR
+from tests.policy.histories import DAILY, Sync, World
+from tidegate import trace
+from tidegate.terms import DayEnd, Evidence, Storage, Verdict
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    world = World(DayEnd.SYNC, Evidence.REPORT, Storage.MIRROR)
+    yield world
+    world.end()
+
+
+def test_what_takes_the_name_of_a_link_is_charged_by_the_pass_that_first_sees_it(world: World) -> None:
+    """Somebody puts a file of his own where a link stood: nothing more leaves beside it than still fits."""
+    world.dump("vm1", 40, dated=False, folder=False)
+    world.run_pass()
+    world.remove_link("vm1")
+    world.put_stranger("vm1", 60)
+    world.dump("vm2", 50, dated=False, folder=False)
+    world.run_pass()
+    assert sum(one.size for one in world.unseen()) <= DAILY
+
+
+def test_a_sync_that_starts_while_a_pass_links_is_not_held_to_have_the_links_made_after(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``--started`` speaks of what stood then: a link is dated when it stands, not when the pass set off to make it."""
+    found: list[Sync] = []
+
+    def sync_starts(point: str) -> None:
+        if point == "after link" and not found:
+            world.clock.advance(HOUR)
+            found.append(world.start_sync(announced=False))
+
+    world.dump("vm1", 40, dated=False, folder=False)
+    world.dump("vm2", 40, dated=False, folder=False)
+    monkeypatch.setattr(trace, "hook", sync_starts)
+    world.run_pass()
+    monkeypatch.setattr(trace, "hook", None)
+    [sync] = found
+    world.pull(sync.found)
+    assert len(world.had) == 1
+    world.clock.advance(DAY)
+    world.report(Report(started=sync.started))
+    world.dump("vm3", 70, dated=False, folder=False)
+    world.run_pass()
+    assert sum(one.size for one in world.unseen()) <= DAILY
+
+
+def test_a_list_speaks_of_what_the_sync_found_and_not_of_what_has_the_name_since(world: World) -> None:
+    """A dump is rewritten while it is pulled, marked anew and let out anew: the list's name means the old one."""
+    world.dump("vm1", 40, dated=False, folder=False)
+    world.run_pass()
+    sync = world.start_sync(announced=True)
+    world.pull(sync.found)
+    world.rewrite(world.host.dumps / "vm1")
+    world.mark("vm1")
+    world.run_pass()
+    assert world.tops() == ["vm1"]
+    world.report(world.list_of(sync))
+    world.clock.advance(DAY)
+    world.dump("vm2", 61, dated=False, folder=False)
+    world.run_pass()
+    assert sum(one.size for one in world.unseen()) <= DAILY
+
+
+def test_a_report_that_comes_late_does_not_unseal_the_sync_that_runs_meanwhile(world: World) -> None:
+    """The second sync reads the link of the first dump: nothing replaces it until that sync is reported."""
+    world.dump("vm1", 40, dated=False, folder=False)
+    world.run_pass()
+    world.clock.advance(HOUR)
+    first = world.start_sync(announced=False)
+    world.pull(first.found)
+    world.clock.advance(HOUR)
+    second = world.start_sync(announced=True)
+    world.report(Report(started=first.started))
+    world.clock.advance(DAY - HOUR)
+    world.dump("vm1", 40, dated=False, folder=False)
+    world.run_pass()
+    assert world.standing() == second.found
+
+
+def test_a_clock_that_jumps_ahead_day_after_day_gives_no_second_limit_within_20_hours() -> None:
+    """With ``ends = "at"`` each jump over midnight ends a day; what left an hour ago counts in all of them."""
+    world = World(DayEnd.AT, Evidence.REPORT, Storage.MIRROR)
+    try:
+        let_out = 0
+        for _ in range(8):
+            world.dump("vm1", 60, dated=True, folder=False)
+            result = world.run_pass()
+            let_out += sum(one.dump.bytes for one in result.plan.decisions if one.verdict is Verdict.GRANTED)
+            world.pull(world.standing())
+            world.report(Report(everything=True))
+            world.clock.advance(HOUR)
+            world.clock.jump_wall(DAY)
+        assert let_out <= DAILY
+    finally:
+        world.end()
