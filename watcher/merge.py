@@ -83,9 +83,8 @@ def _is_settled(row: DumpRow, rows: Sequence[DumpRow]) -> bool:
 
 
 def _refresh(merged: Merge, row: DumpRow, seen: Observation, identity: Identity) -> None:
-    # A marker that is only touched anew makes the data in the dump no newer.
-    merged.dump_time = seen.dump_time if seen.dump_time_said else min(row.dump_time, seen.dump_time)
     is_told = merged.change(row, signature=seen.signature)
+    merged.dump_time = _dump_time(row, seen)
     if is_told:
         merged.changes[row.id]["body"] = seen.body
     recovers = row.ended_at is not None or row.state is not DumpState.PENDING or row.reason in HINDRANCES
@@ -107,6 +106,13 @@ def _refresh(merged: Merge, row: DumpRow, seen: Observation, identity: Identity)
         marker_standing=True,
         sha256=seen.sha256,
     )
+
+
+def _dump_time(row: DumpRow, seen: Observation) -> float:
+    """A marker that is only touched anew makes the data in the dump no newer."""
+    if row.signature == seen.signature:  # a time in the future would go on moving with the clock
+        return row.dump_time
+    return seen.dump_time if seen.dump_time_said else min(row.dump_time, seen.dump_time)
 
 
 def _hindered(watch: str, rows: Sequence[DumpRow], seen: Observation, now: float) -> Merge:
@@ -132,10 +138,13 @@ def _hindered(watch: str, rows: Sequence[DumpRow], seen: Observation, now: float
 
 def _hinder(merged: Merge, row: DumpRow, seen: Observation, now: float) -> bool:
     """True when this is news."""
-    is_news = merged.change(row, signature=seen.signature, state=seen.state, reason=seen.reason, detail=seen.detail)
+    is_told = merged.change(row, signature=seen.signature)
+    is_news = merged.change(row, state=seen.state, reason=seen.reason, detail=seen.detail) or is_told
     merged.change(row, marker_standing=True, ended_at=None)
     if not row.fingerprint:  # else the row goes on telling of the dump that was there
-        merged.change(row, vm=seen.vm, vm_said=seen.vm_said, backup_set=seen.backup_set, dump_time=seen.dump_time)
+        merged.change(row, vm=seen.vm, vm_said=seen.vm_said, backup_set=seen.backup_set)
+        if is_told:
+            merged.change(row, dump_time=seen.dump_time)
         if row.ended_at is not None:
             merged.change(row, recorded_at=now)
     return is_news

@@ -74,7 +74,8 @@ def _write_vms(
 ) -> None:
     after = dict(known)
     for seen, merged in merges:
-        if seen.vm is not None and seen.state is not DumpState.BAD:
+        is_news = merged.result is not None or merged.renamed is not None
+        if is_news and seen.vm is not None and seen.state is not DumpState.BAD:
             after[seen.vm] = told(after.get(seen.vm), seen, merged.dump_time, now)
     vms.save(connection, [row for name, row in after.items() if row != known.get(name)])
     renamed = {merged.renamed for _, merged in merges if merged.renamed is not None}
