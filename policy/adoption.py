@@ -45,7 +45,8 @@ def adopt(config: Config, state: State, clock: Clock, *, sent: bool, wait: float
             day = days.current(connection, config, now)
             trees.settle(connection, day.number, look, now)
             foreign = [link for link in ledger.in_tree(connection) if link.dump_id is None]
-            inodes = {watch.name: _inodes(watch) for watch in config.watches} if foreign else {}
+            foreign = [link for link in foreign if link.watch not in look.down]
+            inodes = {name: _inodes(config.watch(name)) for name in {link.watch for link in foreign}}
             adopted = [_adopt(connection, config, link, inodes[link.watch], now) for link in foreign]
             if sent:
                 names = {one.name for one in adopted if one.vm is not None}

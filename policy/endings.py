@@ -10,6 +10,7 @@ import os
 
 from sqlalchemy import Connection
 
+from policy.away import away
 from tidegate import trace
 from tidegate.config.model import Config
 from tidegate.identity import open_folder
@@ -52,9 +53,11 @@ def remove_markers(config: Config, state: State) -> int:
     with state.read() as connection:
         rows = dumps.with_ended_markers(connection)
         outlived = [row for row in dumps.without_end(connection) if _outlives_a_failure(row)]
+        down = away(connection, config) if rows or outlived else frozenset()
     for row in outlived:
-        _clear(config, row, only=markers.MarkerKind.FAILED)
-    cleared = [row for row in rows if _clear(config, row)]
+        if row.watch not in down:
+            _clear(config, row, only=markers.MarkerKind.FAILED)
+    cleared = [row for row in rows if row.watch not in down and _clear(config, row)]
     if cleared:
         with state.write() as connection:
             dumps.change_many(connection, [row.id for row in cleared], marker_standing=False)

@@ -1,7 +1,7 @@
 """From the state to the plain facts that a decision is made of."""
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -38,8 +38,8 @@ class Facts:
     known: dict[str, VmRow]
 
 
-def gather(connection: Connection, config: Config, *, now: float) -> Facts:
-    """Dumps without an end, each VM's newest, and all VMs."""
+def gather(connection: Connection, config: Config, *, now: float, down: Collection[str] = ()) -> Facts:
+    """Dumps without an end, each VM's newest, and all VMs. Nothing leaves the watch folders that are ``down``."""
     known = vms.all_vms(connection)
     rows = [row for row in dumps.without_end(connection) if row.vm is None or row.vm in known]
     rows += _ended_newest(connection, known, rows)
@@ -47,7 +47,7 @@ def gather(connection: Connection, config: Config, *, now: float) -> Facts:
     replaced = _would_be_replaced(connection, config, now)
     return Facts(
         vms=tuple(_vms(config, known, rows, ledger.outstanding(connection), replaced)),
-        dumps=tuple(_dump(row, clashing.get(row.id)) for row in rows),
+        dumps=tuple(_dump(row, _gone_with(row, config, down), clashing.get(row.id)) for row in rows),
         rows={row.id: row for row in rows},
         known=known,
     )
@@ -103,9 +103,20 @@ def _would_be_replaced(connection: Connection, config: Config, now: float) -> fr
     return frozenset(link.vm for link in ledger.in_tree(connection) if link.ended_at is not None)
 
 
-def _dump(row: DumpRow, clash: str | None) -> Dump:
+def _gone_with(row: DumpRow, config: Config, down: Collection[str]) -> str | None:
+    """Why the folder that this dump stands in cannot be reached."""
+    if row.watch in down:
+        return f"its watch folder {row.watch} is down"
+    if all(watch.name != row.watch for watch in config.watches):
+        return f"its watch folder {row.watch} is not configured any more"
+    return None
+
+
+def _dump(row: DumpRow, gone: str | None, clash: str | None) -> Dump:
     hindrance = row.reason or _HINDRANCE_OF_STATE.get(row.state)
     note = row.detail
+    if gone is not None and hindrance is None:
+        hindrance, note = Reason.MISSING, gone
     if clash is not None and hindrance is None and row.state is DumpState.PENDING:
         hindrance = Reason.AMBIGUOUS
         note = f"{clash} would all be {row.vm}; put a VM's files into one folder, say its vm, or set vm_pattern"

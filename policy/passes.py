@@ -13,6 +13,7 @@ from itertools import count
 from sqlalchemy import Connection
 
 from policy import days, endings, facts, trees
+from policy.away import away, held_to_be_away
 from policy.facts import Facts
 from policy.granting import Failed, Granting
 from policy.planner.plan import decide
@@ -74,9 +75,10 @@ class _Pass:
         self._now = now
         self._pass_id = pass_id
         self._granting = Granting(config, state)
+        self._down: frozenset[str] = frozenset()
 
     def run(self, clock: Clock) -> PassResult:
-        down = self._settle_trees()
+        self._settle_trees()
         plan, failed, known = self._let_out(clock)
         take_out(self._config, self._state, self._now)
         with self._state.write() as connection:
@@ -84,7 +86,7 @@ class _Pass:
             day = self._account(connection)
             self._finish(connection, plan, failed, clock.now().wall)
         endings.remove_markers(self._config, self._state)
-        return PassResult(day, plan, tuple(failed), down, known)
+        return PassResult(day, plan, tuple(failed), tuple(sorted(self._down)), known)
 
     def _let_out(self, clock: Clock) -> tuple[Plan, list[Failed], Facts]:
         """Decides and links, and decides again as long as links fail: what they gave back is somebody else's turn."""
@@ -104,26 +106,28 @@ class _Pass:
                 return _joined(plan, done), failed, known
 
     def preview(self, *, ignore_trees: bool) -> PassResult:
-        down = self._settle_trees(ignore_strangers=ignore_trees, act=False)
+        self._settle_trees(ignore_strangers=ignore_trees, act=False)
         with self._state.write() as connection:
             plan, known = self._decide(connection)
             self._granting.grant(connection, known, plan.granted, plan.day.number, self._now)
-            return PassResult(self._account(connection), plan, (), down, known)
+            return PassResult(self._account(connection), plan, (), tuple(sorted(self._down)), known)
 
     def review(self) -> PassResult:
         with self._state.write() as connection:
             day = self._account(connection)
-            known = facts.gather(connection, self._config, now=self._now.wall)
+            down = held_to_be_away(connection, self._config)
+            known = facts.gather(connection, self._config, now=self._now.wall, down=down)
             plan = decide(known.vms, known.dumps, day, facts.rules_of(self._config), self._now.wall)
             return PassResult(day, plan, facts=known)
 
-    def _settle_trees(self, *, ignore_strangers: bool = False, act: bool = True) -> tuple[str, ...]:
-        if act:
-            for watch in self._config.watches:
-                if watch.path.is_dir():
-                    self._granting.tree(watch.name).sweep()
+    def _settle_trees(self, *, ignore_strangers: bool = False, act: bool = True) -> None:
         with self._state.read() as connection:
             look = trees.look(connection, self._config)
+        self._down = look.down
+        if act:
+            for watch in self._config.watches:
+                if watch.name not in look.down:
+                    self._granting.tree(watch.name).sweep()
         if ignore_strangers:
             look.strangers.clear()
         with self._state.write() as connection:
@@ -131,7 +135,6 @@ class _Pass:
             rewritten = trees.settle(connection, day.number, look, self._now)
         if act:
             withdraw_and_record(self._config, self._state, [seen.link for seen in rewritten], self._now)
-        return tuple(watch.name for watch in look.down)
 
     def _decide(self, connection: Connection) -> tuple[Plan, Facts]:
         """Decides, looks at what was granted, and decides again without what cannot be taken after all."""
@@ -139,7 +142,7 @@ class _Pass:
         rules = facts.rules_of(self._config)
         day = self._account(connection)
         while True:
-            known = facts.gather(connection, self._config, now=self._now.wall)
+            known = facts.gather(connection, self._config, now=self._now.wall, down=self._down)
             plan = decide(known.vms, known.dumps, day, rules, self._now.wall)
             unchecked = [one for one in plan.granted if one.dump.dump_id not in checked]
             failures = self._granting.check(connection, known, unchecked)
@@ -194,6 +197,8 @@ def take_out(config: Config, state: State, now: Instant) -> None:
     with state.read() as connection:
         syncing = facts.is_syncing(connection, config, now.wall)
         links = [] if syncing else trees.to_withdraw(connection, config)
+        down = away(connection, config) if links else frozenset()
+        links = [link for link in links if link.watch not in down]
     withdraw_and_record(config, state, links, now)
     with state.write() as connection:
         days.tell(connection, config, now)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from policy import confirmation
+from policy.away import away
 from policy.links import ExportTree, LinkFailure, Presence
 from tidegate.clock import Instant
 from tidegate.config.model import Config, WatchFolder
@@ -48,24 +49,22 @@ class Stranger:
 
 @dataclass(slots=True)
 class Look:
-    """One look at all export trees; ``down`` are those that are not there."""
+    """One look at all export trees; ``down`` are the names of the watch folders that are away."""
 
     seen: list[Seen] = field(default_factory=list)
     strangers: list[Stranger] = field(default_factory=list)
-    down: list[WatchFolder] = field(default_factory=list)
+    down: frozenset[str] = frozenset()
 
 
 def look(connection: Connection, config: Config) -> Look:
     """Looks at every row of the ledger that may stand in a tree, and for strangers. Changes nothing."""
-    result = Look()
+    result = Look(down=away(connection, config))
     candidates = ledger.in_tree(connection) + [link for link in ledger.outstanding(connection) if not link.in_tree]
     dump_rows = dumps.by_ids(connection, {link.dump_id for link in candidates if link.dump_id is not None})
     for watch in config.watches:
-        links = [link for link in candidates if link.watch == watch.name]
-        if not watch.path.is_dir() or (any(link.in_tree for link in links) and not ExportTree(watch.export).stands()):
-            result.down.append(watch)
-            log.warning("%s: the export tree is not there; its links stay as they were", watch.export)
+        if watch.name in result.down:
             continue
+        links = [link for link in candidates if link.watch == watch.name]
         tree = ExportTree(watch.export)
         entries = tree.entries()
         for link in links:

@@ -41,6 +41,10 @@ class FolderLoop(threading.Thread):
         with self._condition:
             self._condition.notify_all()
 
+    def want_scan(self) -> None:
+        """Asks for a whole scan."""
+        self._follower.want_scan()
+
     def busy_for(self) -> float:
         """Seconds that the present turn has taken, 0 between turns."""
         since = self._busy_since

@@ -1,40 +1,36 @@
 """Follows one watch folder: a doorbell, scans, and what they find recorded."""
 
-import errno
 import logging
+import os
 import threading
 from collections.abc import Callable, Sequence
 
-from tidegate import trace
 from tidegate.clock import Clock
 from tidegate.config.model import Config, WatchFolder
 from tidegate.errors import BusyError, FaultError
 from tidegate.state import tallies
 from tidegate.state.door import State
 from tidegate.terms import WatchMode
-from watcher.doorbell import Doorbell
-from watcher.ground import Ground
-from watcher.recorder import BATCH, Recorder
+from watcher.ears import Ears
+from watcher.recorder import BATCH
 from watcher.rings import Rings
 from watcher.scan import Scanner
+from watcher.unannounced import Unannounced
 
 log = logging.getLogger("tidegate.watcher")
 
 _FIRST_RETRY_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 60.0
-#: A doorbell that goes dead sooner is not made anew at once: that would be scans without end.
-_SHORTEST_LIFE_SECONDS = 10.0
-
-_USED_UP = {
-    errno.ENOSPC: "fs.inotify.max_user_watches is used up",
-    errno.EMFILE: "fs.inotify.max_user_instances is used up",
-}
+#: So often it is asked whether the folder is still the one that was scanned: no event tells of a mount.
+_ROOT_SECONDS = 5.0
+#: The scan interval of what no event tells of, at the longest: a folder that is down, closed to us, or not listened to.
+_DEAF_SECONDS = 60.0
 
 
 class Follower:
     """One watch folder. ``condition`` is told when it has something to do; ``stop`` says that the service ends.
 
-    Not safe for threads: one calls ``turn``, ``drain`` and ``close``.
+    Not safe for threads: one calls ``turn``, ``drain`` and ``close``. Any may call ``want_scan``.
     """
 
     def __init__(
@@ -50,23 +46,23 @@ class Follower:
         self._watch = watch
         self._state = state
         self._clock = clock
-        self._ground = Ground(config, watch)
         self._rings = Rings(condition)
         self._scanner = Scanner(config, watch, state, clock, stop)
-        self._recorder = Recorder(config, watch, state, clock)
-        self._bell: Doorbell | None = None
-        self._scan_due = float("-inf")
+        self._deaf_seconds = min(watch.scan_interval, _DEAF_SECONDS)
+        self._ears = Ears(self._scanner.ground, self._rings, self._uptime, self._deaf_seconds)
+        self._unannounced = Unannounced()
+        self._root = _Root(watch)
+        self._root_due = self._scan_due = float("-inf")
+        self._is_up = False
         self._blocked_until = float("-inf")
         self._retry_seconds = _FIRST_RETRY_SECONDS
-        self._listening_since = float("-inf")
         self._uncounted_overflows = 0
-        self._complained = False
 
     def due(self) -> float:
         """The uptime, in seconds, at which a turn is wanted."""
         rung = self._rings.due()
-        wanted = self._scan_due if rung is None else min(rung, self._scan_due)
-        return max(wanted, self._blocked_until)
+        wanted = min(self._scan_due, self._root_due, self._unannounced.due())
+        return max(wanted if rung is None else min(rung, wanted), self._blocked_until)
 
     def turn(self) -> None:
         """Does what is due. Where the state file cannot be used everything is kept, and tried again later."""
@@ -79,6 +75,10 @@ class Follower:
         else:
             self._retry_seconds = _FIRST_RETRY_SECONDS
 
+    def want_scan(self) -> None:
+        """Asks for a whole scan with the next turn."""
+        self._rings.scan()
+
     def drain(self) -> None:
         """Records what was seen so far. What cannot be recorded is found by the scan at the next start."""
         try:
@@ -90,100 +90,137 @@ class Follower:
 
     def close(self) -> None:
         """Ends the doorbell."""
-        if self._bell is not None:
-            self._bell.close()
-            self._bell = None
+        self._ears.close()
 
     def _turn(self) -> None:
         if self._uptime() < self._blocked_until:
             return
-        if self._rings.take_scan() or self._uptime() >= self._scan_due:
-            self._scan()
+        self._look_at_root()
+        covered = self._rings.take_scan()
+        if covered is not None or self._uptime() >= self._scan_due:
+            self._scan(covered or [])
         self._scan_folders()
         if paths := self._rings.take_names(BATCH, self._uptime()):
             self._record(paths)
+        if len(paths) < BATCH:
+            self._count_unannounced()
+
+    def _look_at_root(self) -> None:
+        """Nobody tells that a disk was mounted, or that the folder above was renamed."""
+        if self._uptime() >= self._root_due:
+            self._root_due = self._uptime() + _ROOT_SECONDS
+            if self._root.has_changed(is_up=self._is_up):
+                self._rings.scan()
 
     # --- scans
 
-    def _scan(self) -> None:
-        self._listen()
+    def _scan(self, covered: Sequence[str]) -> None:
+        self._ears.prepare()
         self._scan_due = self._uptime()  # until it has ended well
         self._count_overflows()
-        scanned = self._scanner.scan(arm=self._arm)
-        self._scan_due = self._uptime() + self._watch.scan_interval
-        if not scanned.up:
-            self.close()  # what it hears now comes from a folder that stands elsewhere
+        self._root.note()
+        self._scanner.ground.look_around()
+        was_up, is_complete = self._is_up, not self._rings.take_forgotten()
+        scanned = self._scanner.scan(arm=self._ears.arm, listening=self._ears.are_open)
+        self._is_up = scanned.up
+        if was_up and is_complete and self._watch.mode is WatchMode.EVENTS:
+            self._unannounced.found(scanned.fresh, self._uptime())
+            self._unannounced.heard(folders=covered)
+        is_settled = scanned.up and scanned.is_whole and self._ears.are_open() is not False
+        self._scan_due = self._uptime() + (self._watch.scan_interval if is_settled else self._deaf_seconds)
+        if not scanned.is_listed:
+            self._ears.close()
+        else:
+            self._ears.tell()
 
     def _scan_folders(self) -> None:
         folders = self._rings.take_folders()
         if not folders:
             return
+        self._unannounced.heard(folders=folders)
         try:
-            scanned = self._scanner.scan(starts=folders, arm=self._arm)
+            scanned = self._scanner.scan(starts=folders, arm=self._ears.arm)
         except (BusyError, FaultError):
             for folder in folders:
                 self._rings.folder(folder)
             raise
         if not scanned.up:
             self._rings.scan()
+        elif not scanned.is_whole or self._ears.are_open() is False:
+            self._ears.tell()
+            self._scan_within(self._deaf_seconds)
+
+    def _scan_within(self, seconds: float) -> None:
+        self._scan_due = min(self._scan_due, self._uptime() + seconds)
+
+    # --- names
+
+    def _record(self, paths: Sequence[str]) -> None:
+        self._unannounced.heard(paths)
+        if not self._is_up or not self._ears.hears_root():
+            self._rings.scan()  # what rang stood in another folder than the one that is there now
+            return
+        try:
+            recorded = self._scanner.recorder.record(paths)
+        except (BusyError, FaultError):
+            self._rings.put_back(paths)
+            raise
+        if not recorded.is_open:
+            self._rings.scan()
+        elif recorded.left_out:
+            self._scan_within(self._deaf_seconds)
+
+    # --- figures
 
     def _count_overflows(self) -> None:
         overflows = self._rings.take_overflows()
         if overflows:
             log.warning("%s: the kernel dropped events; the scan finds what they would have told", self._watch.name)
         self._uncounted_overflows += overflows
-        if self._uncounted_overflows:
-            with self._state.write() as connection:
-                tallies.count(connection, "watch_overflows", self._uncounted_overflows, label=self._watch.name)
-            self._uncounted_overflows = 0
+        self._count("watch_overflows", self._uncounted_overflows)
+        self._uncounted_overflows = 0
 
-    # --- names
-
-    def _record(self, paths: Sequence[str]) -> None:
-        if self._bell is None or not self._bell.hears_root():
-            self._rings.scan()  # what rang stood in another folder than the one that is there now
+    def _count_unannounced(self) -> None:
+        number = self._unannounced.take(self._uptime())
+        if not number:
             return
+        log.warning("%s: scans have found %d markers that no event had announced", self._watch.name, number)
         try:
-            self._recorder.record(paths)
+            self._count("markers_unannounced", number)
         except (BusyError, FaultError):
-            self._rings.put_back(paths)
+            self._unannounced.put_back(number)
             raise
 
-    # --- the doorbell
-
-    def _listen(self) -> None:
-        """Makes a doorbell where one is wanted and none works."""
-        if self._watch.mode is WatchMode.POLL or (self._bell is not None and self._bell.is_alive()):
-            return
-        if self._bell is not None:
-            self.close()
-            if self._uptime() - self._listening_since < _SHORTEST_LIFE_SECONDS:
-                log.error("%s: its events fail again and again; until the next scan there are none", self._watch.name)
-                return
-        self._listening_since = self._uptime()
-        try:
-            self._bell = Doorbell(self._ground, self._rings, self._uptime)
-        except OSError as error:
-            self._complain(error)
-
-    def _arm(self, folder: str, descriptor: int) -> None:
-        if self._bell is None:
-            return
-        try:
-            self._bell.arm(folder, descriptor)
-        except OSError as error:
-            self._complain(error)
-        trace.point("armed")
-
-    def _complain(self, error: OSError) -> None:
-        if not self._complained:
-            self._complained = True
-            log.warning(
-                "%s: %s: some folders are followed by a scan every %.0f s alone",
-                self._watch.name,
-                _USED_UP.get(error.errno or 0, error.strerror or str(error)),
-                self._watch.scan_interval,
-            )
+    def _count(self, name: str, number: int) -> None:
+        if number:
+            with self._state.write() as connection:
+                tallies.count(connection, name, number, label=self._watch.name)
 
     def _uptime(self) -> float:
         return self._clock.now().uptime
+
+
+class _Root:
+    """What stands at the path of a watch folder, by the status that costs nothing."""
+
+    def __init__(self, watch: WatchFolder) -> None:
+        self._path = watch.path
+        self._noted: os.stat_result | None = None
+
+    def note(self) -> None:
+        """Before a scan."""
+        self._noted = self._status()
+
+    def has_changed(self, *, is_up: bool) -> bool:
+        """True when it is another folder than was noted; where that was down, also when anything in it is new."""
+        before, now = self._noted, self._status()
+        if before is None or now is None:
+            return before is not now
+        differs = (before.st_dev, before.st_ino) != (now.st_dev, now.st_ino)
+        return differs or (not is_up and before.st_ctime_ns != now.st_ctime_ns)
+
+    def _status(self) -> os.stat_result | None:
+        try:
+            return os.stat(self._path)
+        except OSError:
+            return None

@@ -11,10 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tidegate.config.model import Config, WatchFolder
+from tidegate.footing import footing_of
 from tidegate.identity import open_folder
 from tidegate.markers.format import look_at_all
+from tidegate.patience import ask
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+#: Another folder may stand on a disk that does not answer: then its path is taken as it is written.
+_PATIENCE_SECONDS = 2.0
 
 #: A path that leads nowhere, or to something else than a folder that is looked into.
 NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
@@ -25,8 +30,12 @@ class Ground:
 
     def __init__(self, config: Config, watch: WatchFolder) -> None:
         self.watch = watch
-        others = [other.path for other in config.watches if other is not watch]
-        self._skipped = frozenset(_inside(watch.path, [*(one.export for one in config.watches), *others]))
+        self._others = [one.export for one in config.watches] + [one.path for one in config.watches if one is not watch]
+        self._skipped: frozenset[str] | None = None
+
+    def look_around(self) -> None:
+        """Finds out anew which other folders lie in this one: symbolic links on the way to them may have changed."""
+        self._skipped = frozenset(_inside(self.watch.path, self._others))
 
     def covers(self, folder: str) -> bool:
         """True unless the name of this folder says that it is not looked into."""
@@ -35,7 +44,13 @@ class Ground:
         parts = folder.split("/")
         paths = ("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
         is_plain = self.watch.recursive and not any(part.startswith(".") for part in parts)
-        return is_plain and self._skipped.isdisjoint(paths)
+        return is_plain and self._others_inside().isdisjoint(paths)
+
+    def _others_inside(self) -> frozenset[str]:
+        """Looked for when it is first asked for, by the thread that may wait for this folder's disk."""
+        if self._skipped is None:
+            self.look_around()
+        return self._skipped or frozenset()
 
     @contextmanager
     def open_root(self) -> Iterator[int]:
@@ -63,8 +78,13 @@ class Ground:
         finally:
             os.close(descriptor)
 
-    def is_root(self, root: int) -> bool:
-        """True while this descriptor is what stands at the watch folder's path: not unmounted, not moved away."""
+    def is_root(self, root: int, footing: str | None = None) -> bool:
+        """True while this descriptor is what stands at the watch folder's path: not unmounted, not moved away.
+
+        With ``footing`` it must be that folder as well.
+        """
+        if footing not in (None, footing_of(root)):
+            return False
         held = os.fstat(root)
         try:
             standing = os.stat(self.watch.path)
@@ -76,9 +96,16 @@ class Ground:
 def _inside(root: Path, paths: list[Path]) -> Iterator[str]:
     real_root = os.path.realpath(root)
     for path in paths:
-        real = os.path.realpath(path)
+        real = _real(path)
         if real.startswith(real_root + "/"):
             yield real[len(real_root) + 1 :]
+
+
+def _real(path: Path) -> str:
+    try:
+        return ask(str(path), _PATIENCE_SECONDS, lambda: os.path.realpath(path))
+    except OSError:
+        return os.path.normpath(path)
 
 
 def join(folder: str, name: str) -> str:

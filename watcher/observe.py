@@ -81,15 +81,21 @@ def observe(config: Config, watch: WatchFolder, paths: Iterable[str], now: float
 
     Raises OSError when the watch folder itself cannot be opened.
     """
-    ground = Ground(config, watch)
     sets = {vm: one.name for one in reversed(config.backup_sets) for vm in one.vms}
+    return observe_on(Ground(config, watch), sets, paths, now)
+
+
+def observe_on(
+    ground: Ground, sets: dict[str, str], paths: Iterable[str], now: float, footing: str | None = None
+) -> list[Observation]:
+    """``observe`` for whoever looks often. ``sets``: VM -> its backup set. ``footing``: the folder it must be."""
     found: list[Observation] = []
     with ground.open_root() as root:
         for folder, names in _by_folder(paths).items():
             found.extend(_Look(ground, sets, folder, now).at(root, names))
-        if ground.is_root(root):
+        if ground.is_root(root, footing):
             return found
-    log.warning("%s: another folder stands in its place; nothing in it counts as removed", watch.path)
+    log.warning("%s: another folder stands in its place; nothing in it counts as removed", ground.watch.path)
     return [one for one in found if one.signature]
 
 

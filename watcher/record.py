@@ -6,6 +6,7 @@ Recording the same observations again changes nothing.
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -18,23 +19,39 @@ from watcher.observe import Observation
 from watcher.vm_news import told
 
 
-def record(
-    connection: Connection, watch: WatchFolder, observations: Collection[Observation], now: float
-) -> list[tuple[Observation, MarkerResult]]:
-    """Merges what was seen in one watch folder into the state. ``now`` is in seconds since the epoch.
+class News(NamedTuple):
+    """An observation that said something new, and its result.
 
-    Returns the observations that said something new, each with its result.
+    ``appeared_at`` is when the marker that says it was made, in seconds since the epoch; None when none did.
     """
+
+    seen: Observation
+    result: MarkerResult
+    appeared_at: float | None
+
+
+def record(connection: Connection, watch: WatchFolder, observations: Collection[Observation], now: float) -> list[News]:
+    """Merges what was seen in one watch folder into the state. ``now`` is in seconds since the epoch."""
     known = vms.by_names(connection, {seen.vm for seen in observations if seen.vm is not None})
     seens = [_without_guess(seen, known) for seen in {seen.path: seen for seen in observations}.values()]
     rows = _rows_by_path(connection, watch.name, [seen.path for seen in seens])
     merges = [(seen, merge(watch.name, rows[seen.path], seen, now)) for seen in seens]
     _write_dumps(connection, merges)
     _write_vms(connection, known, merges, now)
-    news = [(seen, merged.result) for seen, merged in merges if merged.result is not None]
-    for result, number in Counter(result for _, result in news).items():
-        tallies.count(connection, "markers", number, label=result)
+    news = [
+        News(seen, merged.result, _appeared_at(seen, rows[seen.path]))
+        for seen, merged in merges
+        if merged.result is not None
+    ]
+    tallies.count_many(connection, "markers", Counter(one.result for one in news))
     return news
+
+
+def _appeared_at(seen: Observation, rows: Sequence[DumpRow]) -> float | None:
+    """When the latest of its markers that nobody has seen before was made."""
+    known = {marker for row in rows for marker in row.signature.split()}
+    stamps = [int(marker.split(":")[1]) for marker in seen.signature.split() if marker not in known]
+    return max(stamps) / 1e9 if stamps else None
 
 
 def _without_guess(seen: Observation, known: Mapping[str, vms.VmRow]) -> Observation:

@@ -3,50 +3,92 @@
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 from tidegate import trace
 from tidegate.clock import Clock
 from tidegate.config.model import Config, WatchFolder
 from tidegate.names import printable
+from tidegate.patience import Patience
+from tidegate.state import lateness
 from tidegate.state.door import State
 from tidegate.terms import MarkerResult
-from watcher.observe import Observation, observe
-from watcher.record import record
+from watcher.ground import Ground
+from watcher.observe import Observation, observe_on
+from watcher.record import News, record
 
 log = logging.getLogger("tidegate.watcher")
 
 #: Dumps in one transaction: at a thousand the one fsync costs next to nothing for each (docs/BENCHMARKS.md).
 BATCH = 1000
+#: As a Recorder's footing: whatever folder stands there, no marker counts as removed.
+NO_FOLDER = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of a batch: how many times each result came, which dumps had news, how many have to be tried again.
+
+    ``is_open`` False: the watch folder itself could not be opened.
+    """
+
+    results: Counter[MarkerResult] = field(default_factory=Counter)
+    fresh: tuple[str, ...] = ()
+    left_out: int = 0
+    is_open: bool = True
 
 
 class Recorder:
-    """Of one watch folder."""
+    """Of one watch folder. ``patience`` None: the disk may take its time.
 
-    def __init__(self, config: Config, watch: WatchFolder, state: State, clock: Clock) -> None:
-        self._config = config
+    ``footing`` is the folder that was scanned last: in any other one no marker counts as removed.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        watch: WatchFolder,
+        state: State,
+        clock: Clock,
+        *,
+        ground: Ground | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        self.footing: str | None = None
         self._watch = watch
         self._state = state
         self._clock = clock
+        self._ground = ground or Ground(config, watch)
+        self._patience = patience
+        self._sets = {vm: one.name for one in reversed(config.backup_sets) for vm in one.vms}
 
-    def record(self, paths: Sequence[str]) -> Counter[MarkerResult]:
+    def record(self, paths: Sequence[str], *, timed: bool = True) -> Recorded:
         """Looks at the dumps at these paths, at most BATCH, and records them in one transaction.
 
-        Returns how many times each result came. Where the watch folder cannot be opened nothing is recorded: that
-        is for a scan to tell. Raises BusyError and FaultError.
+        Where the watch folder cannot be opened nothing is recorded: that is for a scan to tell. ``timed``: the time
+        since their markers were made is counted. Raises BusyError and FaultError.
         """
         now = self._clock.now().wall
+
+        def look() -> list[Observation]:
+            return observe_on(self._ground, self._sets, paths, now, self.footing)
+
         try:
-            observations = observe(self._config, self._watch, paths, now)
+            observations = look() if self._patience is None else self._patience.ask(look)
         except OSError as error:
             log.warning("%s: cannot be opened: %s", self._watch.path, error.strerror)
-            return Counter()
+            return Recorded(left_out=len(paths), is_open=False)
         trace.point("observed")
         with self._state.write() as connection:
             news = record(connection, self._watch, observations, now)
+            if timed:
+                at = self._clock.now().wall
+                lateness.count(connection, [at - one.appeared_at for one in news if one.appeared_at is not None])
         trace.point("recorded")
-        for seen, result in news:
-            _tell(self._watch, seen, result)
-        return Counter(result for _, result in news)
+        for one in news:
+            _tell(self._watch, one)
+        fresh = tuple(one.seen.path for one in news if one.appeared_at is not None)
+        return Recorded(Counter(one.result for one in news), fresh, len(paths) - len(observations))
 
 
 def batches(paths: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -55,9 +97,10 @@ def batches(paths: Sequence[str]) -> Iterator[Sequence[str]]:
         yield paths[start : start + BATCH]
 
 
-def _tell(watch: WatchFolder, seen: Observation, result: MarkerResult) -> None:
-    level = logging.INFO if result in _EXPECTED else logging.WARNING
-    log.log(level, "%s: %s: %s%s", watch.name, printable(seen.path), result, f": {seen.detail}" if seen.detail else "")
+def _tell(watch: WatchFolder, news: News) -> None:
+    level = logging.INFO if news.result in _EXPECTED else logging.WARNING
+    detail = f": {news.seen.detail}" if news.seen.detail else ""
+    log.log(level, "%s: %s: %s%s", watch.name, printable(news.seen.path), news.result, detail)
 
 
 _EXPECTED = frozenset({MarkerResult.RECORDED, MarkerResult.REPEATED, MarkerResult.RUNNING})

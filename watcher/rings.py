@@ -29,6 +29,7 @@ class Rings:
         self._unclosed: OrderedDict[str, float] = OrderedDict()  # path -> when to look; the soonest first
         self._folders: dict[str, None] = {}
         self._scan = False
+        self._forgotten = False
         self._overflows = 0
 
     def name(self, path: str) -> None:
@@ -87,12 +88,19 @@ class Rings:
             taken, self._folders = list(self._folders), {}
             return taken
 
-    def take_scan(self) -> bool:
-        """True once after each call for a scan, which then covers the folders rung for before."""
+    def take_scan(self) -> list[str] | None:
+        """Once after each call for a scan the folders rung for before, which it covers; else None."""
         with self._condition:
-            taken, self._scan = self._scan, False
-            if taken:
-                self._folders.clear()
+            if not self._scan:
+                return None
+            self._scan = False
+            covered, self._folders = list(self._folders), {}
+            return covered
+
+    def take_forgotten(self) -> bool:
+        """True once after names were dropped for a scan."""
+        with self._condition:
+            taken, self._forgotten = self._forgotten, False
             return taken
 
     def take_overflows(self) -> int:
@@ -123,4 +131,4 @@ class Rings:
             self._names.clear()
             self._unclosed.clear()
             self._folders.clear()
-            self._scan = True
+            self._scan = self._forgotten = True

@@ -1,95 +1,42 @@
-"""Scans: a watch folder is listed and compared with the state; what differs is looked at and recorded.
+"""Scans: what a look at a watch folder finds is recorded.
 
 The markers are the queue and the scan is the truth: whatever no event told is found here.
 """
 
 import logging
+import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
-from tidegate import trace
+from tidegate import footing, trace
 from tidegate.clock import Clock
 from tidegate.config.model import Config, WatchFolder
+from tidegate.patience import NoAnswerError, Patience, ask
 from tidegate.state import dumps, tallies
 from tidegate.state.door import State
+from tidegate.state.tallies import WatchStatus
 from tidegate.terms import DumpState, MarkerResult, Reason
 from watcher.ground import Ground
-from watcher.listing import Arm, Listing, list_markers, no_arm
-from watcher.observe import HINDRANCES
-from watcher.recorder import Recorder, batches
+from watcher.listing import Arm, no_arm
+from watcher.recorder import NO_FOLDER, Recorded, Recorder, batches
+from watcher.sighting import ALL, Known, Sighting, look_over
 
 log = logging.getLogger("tidegate.watcher")
 
-#: Path -> signature of its markers, state and reason, as recorded.
-Known = Mapping[str, tuple[str, DumpState, Reason | None]]
-
-#: The watch folder itself, and so everything in it.
-_ALL = ("",)
-_LOOKED_AT_AGAIN = frozenset({DumpState.CHANGED, DumpState.MISSING, DumpState.BAD})
-
-
-@dataclass(frozen=True, slots=True)
-class ScanResult:
-    """What a scan found. ``up`` False: the watch folder cannot be read, and nothing in it counts as removed.
-
-    ``to_look_at`` are paths of dumps whose markers are new or changed, or that were hindered; ``gone`` are those
-    whose markers stand no more.
-    """
-
-    up: bool
-    detail: str = ""
-    to_look_at: tuple[str, ...] = ()
-    gone: tuple[str, ...] = ()
-
-
-def scan(
-    config: Config,
-    watch: WatchFolder,
-    known: Known,
-    *,
-    starts: Sequence[str] = _ALL,
-    arm: Arm = no_arm,
-    retry: bool = True,
-) -> ScanResult:
-    """Compares what stands in these folders of the watch folder, and below them, with what is ``known`` there.
-
-    ``retry`` also looks again at dumps that the policy could not let out, so that the next pass tries them.
-    """
-    ground = Ground(config, watch)
-    try:
-        with ground.open_root() as root:
-            trace.point("opened")
-            listing = list_markers(ground, root, starts, arm)
-            if not ground.is_root(root):
-                return ScanResult(up=False, detail="another folder took its place while it was scanned")
-    except OSError as error:
-        return ScanResult(up=False, detail=f"it cannot be opened: {error.strerror}")
-    if "" in listing.unsure:
-        return ScanResult(up=False, detail="it cannot be listed")
-    if listing.is_bare and known:
-        return ScanResult(up=False, detail=f"it is empty, and {len(known)} dumps were marked in it: is it mounted?")
-    return _compare(listing, known, retry=retry)
-
-
-def _compare(listing: Listing, known: Known, *, retry: bool) -> ScanResult:
-    to_look_at = [
-        path
-        for path, signature in listing.signatures.items()
-        if (row := known.get(path)) is None or row[0] != signature or _needs_a_look(*row[1:], retry=retry)
-    ]
-    gone = [path for path in known if path not in listing.signatures and listing.is_sure_of(path)]
-    unsure = f"{len(listing.unsure)} places in it cannot be read" if listing.unsure else ""
-    return ScanResult(up=True, detail=unsure, to_look_at=tuple(to_look_at), gone=tuple(gone))
-
-
-def _needs_a_look(state: DumpState, reason: Reason | None, *, retry: bool) -> bool:
-    return state in _LOOKED_AT_AGAIN or reason in HINDRANCES or (retry and reason is not None)
+#: A pass waits so long for a folder that does not answer at all.
+_ANSWER_SECONDS = 10.0
+#: And so long between one folder of it, or batch of dumps, and the next: cold disks are slow, and NFS is slower.
+_SILENCE_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """What became of one scan. ``looked_at`` counts dumps, ``results`` those of them that had news."""
+    """What became of one scan. ``looked_at`` counts dumps, ``results`` those of them that had news.
+
+    ``fresh`` are those whose markers said something new. ``is_whole`` False: something in the folder could not be
+    looked at now. ``is_listed``: what stands there was recorded, be the folder up or not.
+    """
 
     watch: str
     up: bool
@@ -97,54 +44,161 @@ class Scanned:
     seconds: float
     looked_at: int = 0
     results: Counter[MarkerResult] = field(default_factory=Counter)
+    fresh: tuple[str, ...] = ()
+    is_whole: bool = True
+    is_listed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """What the state tells of the folder."""
+
+    known: Known
+    status: WatchStatus | None
+
+    @property
+    def footing(self) -> str | None:
+        return None if self.status is None else self.status.footing
+
+    @property
+    def was_scanned(self) -> bool:
+        return self.status is not None and self.status.last_scan_at is not None
 
 
 class Scanner:
-    """Scans one watch folder and records what it finds. ``stop`` is asked between the batches of a whole scan."""
+    """Scans one watch folder and records what it finds. ``stop`` is asked between the batches of a whole scan.
+
+    ``is_patient`` False: a disk that does not answer counts as one that is not there.
+    """
 
     def __init__(
-        self, config: Config, watch: WatchFolder, state: State, clock: Clock, stop: Callable[[], bool] = lambda: False
+        self,
+        config: Config,
+        watch: WatchFolder,
+        state: State,
+        clock: Clock,
+        stop: Callable[[], bool] = lambda: False,
+        *,
+        is_patient: bool = True,
     ) -> None:
-        self._config = config
         self._watch = watch
         self._state = state
         self._clock = clock
         self._stop = stop
-        self._recorder = Recorder(config, watch, state, clock)
+        self._patience = None if is_patient else Patience(str(watch.path), _SILENCE_SECONDS)
+        self.ground = Ground(config, watch)
+        self.recorder = Recorder(config, watch, state, clock, ground=self.ground, patience=self._patience)
 
-    def scan(self, *, starts: Sequence[str] = _ALL, arm: Arm = no_arm, retry: bool = False) -> Scanned:
-        """Scans these folders and all below them. Raises BusyError and FaultError for the state file."""
+    def scan(
+        self,
+        *,
+        starts: Sequence[str] = ALL,
+        arm: Arm = no_arm,
+        retry: bool = False,
+        listening: Callable[[], bool | None] = lambda: None,
+    ) -> Scanned:
+        """Scans these folders and all below them. Raises BusyError and FaultError for the state file.
+
+        ``listening`` is asked once they are listed, and told to whoever looks at the state.
+        """
         begun = self._clock.now()
-        found = scan(self._config, self._watch, self._known(starts), starts=starts, arm=arm, retry=retry)
+        remembered = self._remember(starts)
+        found = self._look(remembered.known, starts, arm, retry=retry)
+        if found.footing is not None and remembered.footing not in (None, found.footing):
+            found = self._on_other_ground(found, remembered, starts)
         trace.point("scanned")
-        results: Counter[MarkerResult] = Counter()
-        for batch in batches(found.to_look_at + found.gone):
-            if self._stop() and "" in starts:
-                break  # what is left stands on the disk, and the next scan finds it
-            results += self._recorder.record(batch)
+        recorded = self._record(found, starts, timed=remembered.was_scanned)
         seconds = self._clock.now().elapsed_since(begun)
-        if "" in starts or not found.up:
-            self._tell(found, begun.wall, seconds)
-        looked_at = len(found.to_look_at) + len(found.gone)
-        return Scanned(self._watch.name, found.up, found.detail, seconds, looked_at, results)
+        if "" in starts:
+            self._tell(found, begun.wall, seconds, listening=listening())
+        return Scanned(
+            self._watch.name,
+            found.up,
+            found.detail,
+            seconds,
+            looked_at=len(found.to_look_at) + len(found.gone),
+            results=recorded.results,
+            fresh=recorded.fresh,
+            is_whole=not (found.detail or recorded.left_out),
+            is_listed=found.footing is not None,
+        )
 
-    def _known(self, starts: Sequence[str]) -> Known:
+    def _remember(self, starts: Sequence[str]) -> _Remembered:
         known: dict[str, tuple[str, DumpState, Reason | None]] = {}
         with self._state.read() as connection:
             for start in starts:
                 known |= dumps.standing_markers(connection, self._watch.name, start)
-        return known
+            return _Remembered(known, tallies.watch_statuses(connection).get(self._watch.name))
 
-    def _tell(self, found: ScanResult, begun: float, seconds: float) -> None:
+    def _look(self, known: Known, starts: Sequence[str], arm: Arm, *, retry: bool) -> Sighting:
+        if self._patience is None:
+            return look_over(self.ground, known, starts=starts, arm=arm, retry=retry)
+        patience = self._patience
+        try:
+            ask(str(self._watch.path), _ANSWER_SECONDS, lambda: os.path.exists(self._watch.path))
+            return patience.ask(
+                lambda: look_over(self.ground, known, starts=starts, arm=lambda *_: patience.still_here(), retry=retry)
+            )
+        except NoAnswerError:
+            return Sighting(up=False, detail="it does not answer")
+
+    # --- another folder than the one that is known
+
+    def _on_other_ground(self, found: Sighting, remembered: _Remembered, starts: Sequence[str]) -> Sighting:
+        """Believes it where anything stands in it that stood there before; else its own disk is held to be away.
+
+        Filesystems get another number at a mount, so that the footing alone proves nothing. What is marked there is
+        recorded all the same: a script that does not look whether the disk is there has finished its dump too.
+        """
+        if "" not in starts:
+            return replace(found, up=False, detail="another folder stands in its place", to_look_at=(), gone=())
+        if not found.up or self._is_known(found, remembered.known):
+            return found
+        detail = (
+            "another folder or filesystem stands in its place, and nothing in it that was there before: is its disk "
+            f"mounted? If it stays here, say `tidegate adopt --moved {self._watch.name}`"
+        )
+        return replace(found, up=False, detail=detail, gone=())
+
+    def _is_known(self, found: Sighting, known: Known) -> bool:
+        with self._state.read() as connection:
+            links = footing.expected_in_tree(connection, self._watch)
+        if not known and not links:
+            return True
+        return found.knows_some or self._ask(lambda: footing.any_stands(links))
+
+    def _ask(self, question: Callable[[], bool]) -> bool:
+        return question() if self._patience is None else self._patience.ask(question)
+
+    # --- what is found
+
+    def _record(self, found: Sighting, starts: Sequence[str], *, timed: bool) -> Recorded:
+        """``timed`` False: the first scan ever. What stood there before says nothing of how late we are."""
+        self.recorder.footing = found.footing if found.up else NO_FOLDER
+        results: Counter[MarkerResult] = Counter()
+        fresh: list[str] = []
+        left_out = 0
+        for batch in batches(found.to_look_at + found.gone):
+            if self._stop() and "" in starts:
+                break  # what is left stands on the disk, and the next scan finds it
+            recorded = self.recorder.record(batch, timed=timed)
+            results += recorded.results
+            fresh += recorded.fresh
+            left_out += recorded.left_out
+        return Recorded(results, tuple(fresh), left_out)
+
+    def _tell(self, found: Sighting, begun: float, seconds: float, *, listening: bool | None) -> None:
+        told = {"last_scan_at": begun, "last_scan_seconds": seconds, "footing": found.footing} if found.up else {}
+        if listening is not None:
+            told["listening"] = listening
         with self._state.write() as connection:
             before = tallies.watch_statuses(connection).get(self._watch.name)
-            times = {"last_scan_at": begun, "last_scan_seconds": seconds} if found.up else {}
-            tallies.set_watch_status(connection, self._watch.name, up=found.up, detail=found.detail, **times)
+            tallies.set_watch_status(connection, self._watch.name, up=found.up, detail=found.detail, **told)
         if before is None or (before.up, before.detail) != (found.up, found.detail):
             _log_status(self._watch, found)
 
 
-def _log_status(watch: WatchFolder, found: ScanResult) -> None:
+def _log_status(watch: WatchFolder, found: Sighting) -> None:
     if not found.up:
         log.warning("%s: the watch folder is down: %s", watch.path, found.detail)
     elif found.detail:
@@ -156,6 +210,7 @@ def _log_status(watch: WatchFolder, found: ScanResult) -> None:
 def scan_and_record(config: Config, state: State, clock: Clock, *, retry: bool = True) -> list[Scanned]:
     """Scans every watch folder and records what is found, as a pass and a plan do before they decide.
 
-    A folder that is down is logged and told in its result. Raises BusyError and FaultError for the state file.
+    A folder that is down, or does not answer, is logged and told in its result. Raises BusyError and FaultError for
+    the state file.
     """
-    return [Scanner(config, watch, state, clock).scan(retry=retry) for watch in config.watches]
+    return [Scanner(config, watch, state, clock, is_patient=False).scan(retry=retry) for watch in config.watches]

@@ -22,6 +22,8 @@ _STARTING_WAIT_SECONDS = 0.1
 _READY_SECONDS = 30.0
 #: A turn that takes longer is told: no scan that was measured comes near (docs/BENCHMARKS.md).
 _SILENT_SECONDS = 120.0
+#: The loop does not stand still for the state file's sake.
+_TELL_SECONDS = 1.0
 #: What was seen is recorded within this when the service ends. Below systemd's 90 s.
 _END_SECONDS = 20.0
 
@@ -103,12 +105,13 @@ class Watcher:
             elif not is_silent and loop.watch in self._silent:
                 self._silent.discard(loop.watch)
                 self._log.info("%s: answers again", loop.watch)
+                loop.want_scan()  # which tells that it is up
 
     def _tell_silence(self, watch: str) -> None:
         detail = f"does not answer for {_SILENT_SECONDS:.0f} s"
         self._log.error("%s: %s; the other folders go on", watch, detail)
         try:
-            with self._state.write() as connection:
+            with self._state.write(wait=_TELL_SECONDS) as connection:
                 tallies.set_watch_status(connection, watch, up=False, detail=detail)
         except (BusyError, FaultError) as error:
             self._log.warning("%s: its silence could not be recorded: %s", watch, error)

@@ -4,15 +4,19 @@ import datetime
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tidegate.cli import shapes, show
-from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option
+from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option, watch_names
 from tidegate.errors import UsageError
 from tidegate.markers.format import BadMarker
 from tidegate.markers.vm_name import vm_of
 from tidegate.units import format_size, format_time, parse_time
+
+if TYPE_CHECKING:
+    from tidegate.config.model import Config
 
 #: ``rsync --list-only``: mode, size with or without separators, date, time, name.
 _LISTED = re.compile(r"[-d]\S{9,}\s+[0-9.,]+\s+(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) (.+)")
@@ -60,18 +64,25 @@ def retire(session: Session, *, vm: str, wait: float) -> None:
 
 @click.command()
 @click.option("--sent", is_flag=True, help="The storage has all of them already: confirm them at once.")
+@click.option("--moved", metavar="WATCH", help="Take over a watch folder that stands on another disk for good.")
 @wait_option
 @json_option
 @pass_session
-def adopt(session: Session, *, sent: bool, wait: float, as_json: bool) -> None:
+def adopt(session: Session, *, sent: bool, moved: str | None, wait: float, as_json: bool) -> None:
     """Take over what an earlier script linked into the export tree.
 
     Each entry becomes the outstanding link of its VM: it counts against the limit until the storage has it.
+
+    With `--moved WATCH` nothing is adopted: a watch folder that is down because another disk stands in its place is
+    believed again, and what stood on the old disk alone is gone.
     """
     from policy import adoption
     from tidegate.clock import SystemClock
 
     config = session.config()
+    if moved is not None:
+        _believe(session, config, moved)
+        return
     found = adoption.adopt(config, session.state(config), SystemClock(), sent=sent, wait=wait)
     if as_json:
         entries = [
@@ -101,6 +112,15 @@ def adopt(session: Session, *, sent: bool, wait: float, as_json: bool) -> None:
         show.table(("name", "vm", "size", "dump time", ""), rows, right=(2,))
     adopted = sum(one.vm is not None for one in found)
     click.echo(f"{adopted} adopted{' as sent' if sent else ''}, {len(found) - adopted} left as foreign files")
+
+
+def _believe(session: Session, config: "Config", moved: str) -> None:
+    from tidegate.state import tallies
+
+    watch_names(config, moved)
+    with session.state(config).write() as connection:
+        tallies.set_watch_status(connection, moved, footing=None)
+    click.echo(f"{moved}: the next scan believes what stands there")
 
 
 @click.command("mark-sent")

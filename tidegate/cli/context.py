@@ -34,11 +34,11 @@ class Session:
 
         return find(self._config_file)
 
-    def config(self, *, surroundings: bool = False) -> "Config":
+    def config(self, *, surroundings: bool = False, waits: bool = False) -> "Config":
         """The configuration. Raises UsageError with every mistake in it."""
         from tidegate.config.load import load
 
-        return load(self.file, surroundings=surroundings)
+        return load(self.file, surroundings=surroundings, waits=waits)
 
     def state(self, config: "Config") -> "State":
         """The state, made when there is none."""

@@ -32,7 +32,7 @@ def watch(session: Session) -> None:
     gc.enable()
     session.log_everything()
     clock = SystemClock()
-    service = Service(lambda: session.config(surroundings=True), clock, Notifier(clock), run_pass)
+    service = Service(lambda: session.config(surroundings=True, waits=True), clock, Notifier(clock), run_pass)
     _on(signal.SIGHUP, service.reload)
     _on(signal.SIGTERM, service.stop)
     _on(signal.SIGINT, service.stop)

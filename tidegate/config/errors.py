@@ -11,10 +11,14 @@ Place = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake: where it stands, and what is wrong with what would be right."""
+    """One mistake: where it stands, and what is wrong with what would be right.
+
+    ``may_pass``: it is no mistake of the file if what it names comes back, as a disk does that is plugged in later.
+    """
 
     place: Place
     text: str
+    may_pass: bool = False
 
 
 class ConfigError(UsageError):

@@ -33,15 +33,18 @@ def find(explicit: Path | None) -> Path:
     )
 
 
-def load(file: Path, *, surroundings: bool = True) -> Config:
+def load(file: Path, *, surroundings: bool = True, waits: bool = False) -> Config:
     """The configuration in ``file``. Raises ConfigError with every mistake.
 
     With ``surroundings`` the folders are looked at as well, by real test links (DESIGN 7);
-    a command that only shows what is in the state file does without.
+    a command that only shows what is in the state file does without. With ``waits`` a watch folder may be away:
+    the service waits for its disk.
     """
     text = _text(file)
     document = _document(file, text)
     config, problems = _read(document, file.absolute(), surroundings=surroundings)
+    if waits:
+        problems = [problem for problem in problems if not problem.may_pass]
     if config is None or problems:
         raise ConfigError(_told(file, Lines(text), document, problems))
     return config

@@ -3,6 +3,7 @@
 Folders are compared by device and inode, so that a symlink or a bind mount hides nothing.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,18 +12,24 @@ from pathlib import Path
 from tidegate.config.errors import Problem
 from tidegate.config.model import WatchFolder
 from tidegate.config.probes import link_fault, shows_reads
+from tidegate.patience import ask
 
 #: Watch folders by their place in the file.
 Watches = Mapping[int, WatchFolder]
 _Identity = tuple[int, int]
+
+#: A disk that has not answered by then is held to be away.
+_ANSWER_SECONDS = 10.0
+_DISK_IS_AWAY = frozenset({errno.ETIMEDOUT, errno.EIO, errno.ENOTCONN, errno.ESTALE, errno.EHOSTDOWN, errno.ENODEV})
 
 
 def folder_problems(watches: Watches) -> Iterator[Problem]:
     """What is wrong with the watch folders and their export trees."""
     standing: dict[int, WatchFolder] = {}
     for index, watch in watches.items():
-        if (fault := _folder_fault(watch.path)) is not None:
-            yield Problem(("watch", index, "path"), fault)
+        fault, may_pass = _folder_fault(watch.path)
+        if fault is not None:
+            yield Problem(("watch", index, "path"), fault, may_pass)
         else:
             standing[index] = watch
     for index, watch in standing.items():
@@ -45,14 +52,17 @@ def read_problems(watches: Iterable[WatchFolder]) -> Iterator[Problem]:
             )
 
 
-def _folder_fault(path: Path) -> str | None:
+def _folder_fault(path: Path) -> tuple[str | None, bool]:
+    """What is wrong with it, and whether a disk that comes back would mend that."""
     try:
-        mode = path.stat().st_mode
+        mode = ask(str(path), _ANSWER_SECONDS, path.stat).st_mode
     except FileNotFoundError:
-        return f"the folder {path} does not exist; make it (mkdir -p) or correct the path"
+        return f"the folder {path} does not exist; make it (mkdir -p) or correct the path", True
     except OSError as error:
-        return f"the folder {path} cannot be looked at: {(error.strerror or str(error)).lower()}"
-    return None if stat.S_ISDIR(mode) else f"{path} is not a folder; name the folder that the dumps are in"
+        reason = (error.strerror or str(error)).lower()
+        return f"the folder {path} cannot be looked at: {reason}", error.errno in _DISK_IS_AWAY
+    fault = None if stat.S_ISDIR(mode) else f"{path} is not a folder; name the folder that the dumps are in"
+    return fault, False
 
 
 def _found_twice(watch: WatchFolder, *, others: list[WatchFolder], before: list[WatchFolder]) -> str | None:

@@ -107,6 +107,12 @@ def in_tree(connection: Connection, watch: str | None = None) -> list[LinkRow]:
     return _links(connection, query if watch is None else query.where(link.c.watch == watch))
 
 
+def newest_in_tree(connection: Connection, watch: str, limit: int) -> list[LinkRow]:
+    """The newest links held to stand in the export tree of one watch folder, newest first."""
+    query = _SELECTED.where(link.c.in_tree, link.c.watch == watch).order_by(link.c.id.desc()).limit(limit)
+    return _links(connection, query)
+
+
 def in_tree_and(connection: Connection, states: Collection[LinkState]) -> list[LinkRow]:
     """Those of the links held to stand in the export trees that are in one of these states."""
     return _links(connection, _SELECTED.where(link.c.in_tree, link.c.state.in_(states)).order_by(link.c.id))

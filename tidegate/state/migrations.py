@@ -14,8 +14,14 @@ from sqlalchemy import Connection
 from tidegate.errors import NewerStateError
 from tidegate.state.schema import SCHEMA_VERSION, metadata
 
+
+def _know_footings(connection: Connection) -> None:
+    for column in ("footing TEXT", "listening BOOLEAN"):
+        connection.exec_driver_sql(f"ALTER TABLE watch_status ADD COLUMN {column}")
+
+
 #: Version that a step starts from -> the step.
-STEPS: Mapping[int, Callable[[Connection], None]] = {}
+STEPS: Mapping[int, Callable[[Connection], None]] = {1: _know_footings}
 
 
 def version_of(connection: Connection) -> int:
@@ -56,7 +62,7 @@ def _copy(source: Path, target: Path) -> None:
     """A consistent copy, also beside other readers; written aside and renamed."""
     aside = target.with_name(target.name + ".new")
     aside.unlink(missing_ok=True)
-    reader = sqlite3.connect(f"file:{source}?mode=ro", uri=True)
+    reader = sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)
     writer = sqlite3.connect(aside)
     try:
         reader.backup(writer)

@@ -1,4 +1,4 @@
-"""The tables of the state file, version 1. Times are seconds since the epoch, sizes are bytes.
+"""The tables of the state file, version 2. Times are seconds since the epoch, sizes are bytes.
 
 ``dump`` and ``vm`` are written by the recorder, ``day``, ``link``, ``sync`` by the policy; all of them are read by
 everybody. A file name is kept as its bytes: a disk holds names that are no text.
@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 metadata = MetaData()
 
 
@@ -186,6 +186,8 @@ watch_status = Table(
     Column("detail", Text, nullable=False, server_default=""),
     Column("last_scan_at", Float),
     Column("last_scan_seconds", Float),
+    Column("footing", Text),  # which folder of which filesystem it was when what is known of it stood there
+    Column("listening", Boolean),  # whether the kernel tells of all its folders; NULL: nobody asks it to
 )
 
 #: What the last pass left waiting, for those who show it and cannot ask the planner. No row: nothing waits.

@@ -13,13 +13,19 @@ from tidegate.terms import Reason
 
 def count(connection: Connection, name: str, amount: int = 1, label: str = "") -> None:
     """Adds to a counter."""
-    if amount == 0:
+    count_many(connection, name, {label: amount})
+
+
+def count_many(connection: Connection, name: str, amounts: Mapping[str, int]) -> None:
+    """Adds to the counters of one name: label -> amount."""
+    rows = [{"name": name, "label": label, "value": amount} for label, amount in amounts.items() if amount]
+    if not rows:
         return
-    statement = upsert(counter).values(name=name, label=label, value=amount)
+    statement = upsert(counter)
     grown = statement.on_conflict_do_update(
         index_elements=["name", "label"], set_={"value": counter.c.value + statement.excluded.value}
     )
-    connection.execute(grown)
+    connection.execute(grown, rows)
 
 
 def counters(connection: Connection) -> Mapping[str, Mapping[str, int]]:
@@ -39,6 +45,8 @@ class WatchStatus:
     detail: str
     last_scan_at: float | None
     last_scan_seconds: float | None
+    footing: str | None = None
+    listening: bool | None = None
 
 
 def watch_statuses(connection: Connection) -> dict[str, WatchStatus]:
@@ -48,8 +56,8 @@ def watch_statuses(connection: Connection) -> dict[str, WatchStatus]:
 
 
 def set_watch_status(connection: Connection, watch: str, **values: Any) -> None:
-    """Updates the condition of one watch folder: ``up``, ``detail``, ``last_scan_at``, ``last_scan_seconds``."""
-    statement = upsert(watch_status).values(watch=watch, **values)
+    """Updates the condition of one watch folder: fields of WatchStatus. One that is new is not up unless said so."""
+    statement = upsert(watch_status).values(**{"watch": watch, "up": False} | values)
     connection.execute(statement.on_conflict_do_update(index_elements=["watch"], set_=values))
 
 

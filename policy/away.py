@@ -1,0 +1,63 @@
+"""Watch folders that are away: their disk is not mounted, does not answer, or something else stands in its place.
+
+What is known of them stays as it is, and nothing of them leaves: an absent folder proves nothing.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from policy.links import ExportTree
+from tidegate.config.model import Config, WatchFolder
+from tidegate.footing import any_stands, expected_in_tree, footing_at
+from tidegate.patience import ask
+from tidegate.state import ledger, tallies
+
+log = logging.getLogger("tidegate.policy")
+
+_T = TypeVar("_T")
+
+#: A disk that has not answered by then does not hold up the others.
+_ANSWER_SECONDS = 10.0
+
+
+def away(connection: Connection, config: Config) -> frozenset[str]:
+    """The names of the watch folders that are away now."""
+    statuses = tallies.watch_statuses(connection)
+    found = set()
+    for watch in config.watches:
+        status = statuses.get(watch.name)
+        if not _is_there(connection, watch, None if status is None else status.footing):
+            found.add(watch.name)
+            log.warning("%s: the watch folder is away; its links stay as they were", watch.path)
+    return frozenset(found)
+
+
+def held_to_be_away(connection: Connection, config: Config) -> frozenset[str]:
+    """The same by what was seen last, for those who look at no file."""
+    statuses = tallies.watch_statuses(connection)
+    return frozenset(watch.name for watch in config.watches if watch.name in statuses and not statuses[watch.name].up)
+
+
+def _is_there(connection: Connection, watch: WatchFolder, footing: str | None) -> bool:
+    has_links = bool(ledger.newest_in_tree(connection, watch.name, 1))
+    try:
+        standing = _ask(watch, lambda: _footing(watch, has_links=has_links))
+        if standing is None or footing in (None, standing):
+            return standing is not None
+        # A filesystem may get another number at a mount: then what was let out must stand on it.
+        expected = expected_in_tree(connection, watch)
+        return _ask(watch, lambda: any_stands(expected))
+    except OSError:
+        return False
+
+
+def _footing(watch: WatchFolder, *, has_links: bool) -> str | None:
+    """None where the export tree is missing."""
+    return None if has_links and not ExportTree(watch.export).stands() else footing_at(watch.path)
+
+
+def _ask(watch: WatchFolder, question: Callable[[], _T]) -> _T:
+    return ask(str(watch.path), _ANSWER_SECONDS, question)

@@ -1,0 +1,80 @@
+"""A look at a whole watch folder, compared with what is known of it. Touches no state."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tidegate import trace
+from tidegate.footing import footing_of
+from tidegate.terms import DumpState, Reason
+from watcher.ground import Ground
+from watcher.listing import Arm, Listing, list_markers, no_arm
+from watcher.observe import HINDRANCES
+
+#: Path -> signature of its markers, state and reason, as recorded.
+Known = Mapping[str, tuple[str, DumpState, Reason | None]]
+
+#: The watch folder itself, and so everything in it.
+ALL = ("",)
+_LOOKED_AT_AGAIN = frozenset({DumpState.CHANGED, DumpState.MISSING, DumpState.BAD})
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What was found. ``up`` False: the watch folder is not there, and nothing in it counts as removed.
+
+    ``to_look_at`` are paths of dumps whose markers are new or changed, or that were hindered; ``gone`` are those
+    whose markers stand no more. ``footing`` is the folder that was listed, None when none could be. ``knows_some``:
+    a marker that is known stands in it.
+    """
+
+    up: bool
+    detail: str = ""
+    to_look_at: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    footing: str | None = None
+    knows_some: bool = False
+
+
+def look_over(
+    ground: Ground,
+    known: Known,
+    *,
+    starts: Sequence[str] = ALL,
+    arm: Arm = no_arm,
+    retry: bool = True,
+) -> Sighting:
+    """Compares what stands in these folders of the watch folder, and below them, with what is ``known`` there.
+
+    ``retry`` also looks again at dumps that the policy could not let out, so that the next pass tries them.
+    """
+    try:
+        with ground.open_root() as root:
+            trace.point("opened")
+            footing = footing_of(root)
+            listing = list_markers(ground, root, starts, arm)
+            if not ground.is_root(root):
+                return Sighting(up=False, detail="another folder took its place while it was scanned")
+    except OSError as error:
+        return Sighting(up=False, detail=f"it cannot be opened: {error.strerror}")
+    if "" in listing.unsure:
+        return Sighting(up=False, detail="it cannot be listed")
+    if listing.is_bare and known:
+        detail = f"it is empty, and {len(known)} dumps were marked in it: is its disk mounted?"
+        return Sighting(up=False, detail=detail, footing=footing)
+    return _compare(listing, known, footing, retry=retry)
+
+
+def _compare(listing: Listing, known: Known, footing: str, *, retry: bool) -> Sighting:
+    to_look_at = [
+        path
+        for path, signature in listing.signatures.items()
+        if (row := known.get(path)) is None or row[0] != signature or _needs_a_look(*row[1:], retry=retry)
+    ]
+    gone = [path for path in known if path not in listing.signatures and listing.is_sure_of(path)]
+    unsure = f"{len(listing.unsure)} places in it cannot be read" if listing.unsure else ""
+    knows_some = any(listing.signatures.get(path) == row[0] for path, row in known.items())
+    return Sighting(True, unsure, tuple(to_look_at), tuple(gone), footing, knows_some)
+
+
+def _needs_a_look(state: DumpState, reason: Reason | None, *, retry: bool) -> bool:
+    return state in _LOOKED_AT_AGAIN or reason in HINDRANCES or (retry and reason is not None)
