@@ -1,5 +1,7 @@
 """What the tests of the watcher stand on."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,5 +10,6 @@ from tests.watcher.place import Place
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
+def place(tmp_path: Path) -> Iterator[Place]:
+    with contextlib.closing(Place(tmp_path)) as place:
+        yield place

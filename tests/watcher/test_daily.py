@@ -1,0 +1,205 @@
+"""When the daily pass is due: once for each local date, whatever the clock does."""
+
+import datetime
+import threading
+import zoneinfo
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.clock import DAY, HOUR, GivenClock
+from tests.watcher.place import Place
+from tidegate.state import tallies
+from tidegate.units import parse_time
+from watcher.daily import DailyPass, last_due
+
+BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
+UTC = zoneinfo.ZoneInfo("UTC")
+NOON = datetime.time(12, 0)
+
+
+@pytest.mark.parametrize(
+    ("now", "at", "due"),
+    [
+        ("2026-11-22T12:00:00+01:00", "12:00", "2026-11-22T12:00:00+01:00"),
+        ("2026-11-22T11:59:59+01:00", "12:00", "2026-11-21T12:00:00+01:00"),
+        ("2026-11-22T00:00:00+01:00", "00:00", "2026-11-22T00:00:00+01:00"),
+        # 02:30 is skipped: it is due when it would have been.
+        ("2026-03-29T03:29:00+02:00", "02:30", "2026-03-28T02:30:00+01:00"),
+        ("2026-03-29T03:30:00+02:00", "02:30", "2026-03-29T03:30:00+02:00"),
+        # 02:30 comes twice: the first counts.
+        ("2026-10-25T02:30:00+02:00", "02:30", "2026-10-25T02:30:00+02:00"),
+        ("2026-10-25T02:30:00+01:00", "02:30", "2026-10-25T02:30:00+02:00"),
+    ],
+)
+def test_it_is_due_when_a_clock_on_the_wall_shows_the_time(now: str, at: str, due: str) -> None:
+    """In the zone of the configuration."""
+    assert last_due(parse_time(now), datetime.time.fromisoformat(at), BERLIN).timestamp() == parse_time(due)
+
+
+@given(
+    now=st.floats(min_value=0, max_value=4e9),
+    at=st.times().map(lambda time: time.replace(second=0, microsecond=0)),
+    zone=st.timezones(),
+)
+def test_it_is_never_due_ahead_of_time_and_never_more_than_a_long_day_ago(
+    now: float, at: datetime.time, zone: datetime.tzinfo
+) -> None:
+    """In every zone, through every change of its clocks."""
+    assert isinstance(zone, zoneinfo.ZoneInfo)
+    # Islands have moved over the line of the date: a whole one was skipped.
+    assert 0 <= now - last_due(now, at, zone).timestamp() < 2 * DAY + HOUR
+
+
+class Daily:
+    """A daily pass whose runs are counted; each is a row of the state like a pass."""
+
+    def __init__(self, folder: Path, start: str) -> None:
+        place = Place(folder)
+        self.clock = GivenClock(parse_time(start))
+        self.state = place.state
+        self.config = replace(place.config, pass_at=NOON, day=replace(place.config.day, timezone=UTC))
+        self.runs = 0
+        self.restart()
+
+    def restart(self) -> None:
+        """The service starts anew."""
+        self.daily = DailyPass(self.config, self.state, self.clock, self._run)
+
+    def _run(self) -> None:
+        self.runs += 1
+        self.a_pass()
+
+    def a_pass(self) -> None:
+        """A pass that begins now, whoever runs it."""
+        with self.state.write() as connection:
+            tallies.start_pass(connection, self.clock.wall)
+
+    def ran(self) -> int:
+        """How many it has begun within this turn."""
+        before = self.runs
+        self.daily.turn()
+        while self.daily.is_running():
+            threading.Event().wait(0.001)
+        return self.runs - before
+
+
+@pytest.fixture
+def daily(tmp_path: Path) -> Daily:
+    daily = Daily(tmp_path, "2026-11-22T11:00:00Z")
+    daily.a_pass()
+    return daily
+
+
+def test_it_runs_once_a_day_at_its_time(daily: Daily) -> None:
+    """Asked every ten minutes for three days."""
+    runs = []
+    for step in range(3 * 144):
+        if daily.ran():
+            runs.append(step / 6)
+        daily.clock.advance(600)
+    assert runs == [1, 25, 49]
+
+
+def test_what_was_missed_while_the_host_was_off_runs_at_the_start(daily: Daily) -> None:
+    """Once, however many days it was off."""
+    daily.clock.reboot(down_for=3 * DAY)
+    daily.restart()
+    assert [daily.ran(), daily.ran()] == [1, 0]
+
+
+def test_a_restart_does_not_run_it_twice(daily: Daily) -> None:
+    """The state knows of it."""
+    daily.clock.advance(2 * HOUR)
+    assert daily.ran() == 1
+    daily.restart()
+    assert daily.ran() == 0
+
+
+def test_a_pass_by_hand_after_the_time_stands_for_it_and_one_before_does_not(tmp_path: Path) -> None:
+    """The service was down at noon, and the admin did not wait."""
+    daily = Daily(tmp_path, "2026-11-22T11:59:00Z")
+    daily.a_pass()
+    daily.clock.advance(120)
+    assert daily.ran() == 1
+    daily.clock.advance(DAY)
+    daily.a_pass()
+    daily.restart()
+    assert daily.ran() == 0
+
+
+def test_at_the_very_first_start_it_runs_at_once(tmp_path: Path) -> None:
+    """A host that is never up at noon would else never run it."""
+    daily = Daily(tmp_path, "2026-11-22T18:00:00Z")
+    assert [daily.ran(), daily.ran()] == [1, 0]
+
+
+def test_a_clock_set_back_runs_nothing_twice(daily: Daily) -> None:
+    """Neither by an hour after noon nor by a day."""
+    daily.clock.advance(HOUR + 60)
+    assert daily.ran() == 1
+    for jump in (-HOUR, HOUR, -DAY + HOUR, DAY):
+        daily.clock.jump_wall(jump)
+        assert daily.ran() == 0
+
+
+def test_a_pass_stamped_by_a_wrong_clock_does_not_stop_it_for_years(daily: Daily) -> None:
+    """The clock was in 2030 for a moment."""
+    daily.clock.jump_wall(4 * 365 * DAY)
+    daily.a_pass()
+    daily.clock.jump_wall(-4 * 365 * DAY)
+    daily.clock.advance(2 * HOUR)
+    assert daily.ran() == 1
+
+
+def test_without_a_time_or_without_a_pass_nothing_runs(daily: Daily) -> None:
+    """``[pass] at`` is left out where cron runs the pass."""
+    daily.clock.advance(2 * HOUR)
+    daily.config = replace(daily.config, pass_at=None)
+    daily.restart()
+    assert daily.ran() == 0
+    DailyPass(replace(daily.config, pass_at=NOON), daily.state, daily.clock, None).turn()
+    assert daily.runs == 0
+
+
+def test_a_pass_that_takes_long_holds_nobody_up_and_is_not_begun_twice(daily: Daily) -> None:
+    """It has a thread of its own."""
+    may_end, begun = threading.Event(), threading.Semaphore(0)
+
+    def run() -> None:
+        begun.release()
+        may_end.wait(60)
+
+    long = DailyPass(daily.config, daily.state, daily.clock, run)
+    daily.clock.advance(2 * HOUR)
+    long.turn()
+    assert begun.acquire(timeout=60)
+    daily.clock.advance(DAY)
+    long.turn()
+    assert long.is_running()
+    may_end.set()
+    while long.is_running():
+        threading.Event().wait(0.001)
+    assert not begun.acquire(blocking=False)
+
+
+def test_a_pass_that_fails_is_logged_and_tried_again_the_next_day(
+    daily: Daily, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The service goes on."""
+
+    def fail() -> None:
+        daily.runs += 1
+        raise RuntimeError("no such luck")
+
+    failing = DailyPass(daily.config, daily.state, daily.clock, fail)
+    for _ in range(2):
+        daily.clock.advance(DAY)
+        failing.turn()
+        while failing.is_running():
+            threading.Event().wait(0.001)
+    assert daily.runs == 2
+    assert "no such luck" in caplog.text
