@@ -3,6 +3,7 @@
 PYTHON ?= python3
 PREFIX ?= /opt/tidegate
 MINUTES ?= 30
+IDLE ?= 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -24,8 +25,8 @@ lint: ruff mypy import-linter ## Check style, types and who may import whom
 format: .venv/built ## Lay the code out and mend what ruff can mend
 	.venv/bin/ruff check --fix-only --quiet . && .venv/bin/ruff format .
 
-bench: needs-demo .venv/built ## Measure, and write docs/BENCHMARKS.md anew
-	.venv/bin/python -m tests.bench
+bench: needs-demo .venv/built ## Measure, and write docs/BENCHMARKS.md anew; at rest for IDLE=1 minutes
+	.venv/bin/python -m tests.bench --idle $(IDLE)
 
 soak: needs-demo .venv/built ## Disturb the watcher for MINUTES=30 and account for every marker
 	.venv/bin/python -m tests.soak --minutes $(MINUTES) --write

@@ -30,8 +30,8 @@ def measure(scratch: Path) -> Section:
         ROUNDS,
         {
             "burst": lambda number: _burst(scratch / f"burst-{number}"),
-            "batches": lambda number: _plain(scratch / f"batches-{number}.db", BURST, 1000),
-            "singles": lambda number: _plain(scratch / f"singles-{number}.db", ONE_BY_ONE, 1),
+            "batches": lambda number: plain(scratch / f"batches-{number}.db", BURST, 1000),
+            "singles": lambda number: plain(scratch / f"singles-{number}.db", ONE_BY_ONE, 1),
         },
     )
     singles = [1 / rate for rate in figures["singles"]]
@@ -117,7 +117,7 @@ def _burst(folder: Path) -> float:
     return rate
 
 
-def _plain(file: Path, count: int, batch: int) -> float:
+def plain(file: Path, count: int, batch: int) -> float:
     """Rows a second."""
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", f"CREATE TABLE dump ({_COLUMNS})"):

@@ -27,7 +27,7 @@ class Aim:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One benchmark. ``peer`` names what its lines stand beside."""
+    """One benchmark. ``peer`` names what its lines stand beside, if anything; ``after`` is Markdown."""
 
     title: str
     how: str
@@ -51,20 +51,24 @@ def page(facts: Iterable[tuple[str, str]], sections: Iterable[Section]) -> str:
 
 
 def _section(section: Section) -> str:
-    table = [
-        f"| | median | least to most | beside {section.peer} |",
-        "|---|---:|---:|---:|",
-        *[_row(line) for line in section.lines],
-    ]
     verdicts = [f"**Aim: {one.aim}. Found: {one.found}: {'kept' if one.kept else 'missed'}.**" for one in section.aims]
-    parts = [f"## {section.title}", section.how, "\n".join(table), *verdicts, *filter(None, [section.after])]
-    return "\n\n".join(parts)
+    optional = filter(None, [_table(section), *verdicts, section.after])
+    return "\n\n".join([f"## {section.title}", section.how, *optional])
 
 
-def _row(line: Line) -> str:
+def _table(section: Section) -> str:
+    """A column for the peer only where there is one. Empty for a section that brings a table of its own."""
+    if not section.lines:
+        return ""
+    heading = ["", "median", "least to most", *([f"beside {section.peer}"] if section.peer else [])]
+    rows = [_row(line)[: len(heading)] for line in section.lines]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (heading, ["---", *["---:"] * (len(heading) - 1)], *rows))
+
+
+def _row(line: Line) -> list[str]:
     ends = f"{line.show(min(line.figures))} to {line.show(max(line.figures))}"
     beside = "" if line.peer is None else times(median(ratios(line.figures, line.peer)))
-    return f"| {line.what} | {line.show(median(line.figures))} | {ends} | {beside} |"
+    return [line.what, line.show(median(line.figures)), ends if len(line.figures) > 1 else "", beside]
 
 
 def times(ratio: float) -> str:
