@@ -15,6 +15,7 @@ from tidegate import trace
 from tidegate.config.model import Config
 from tidegate.identity import open_folder
 from tidegate.markers import format as markers
+from tidegate.markers.format import aside_name
 from tidegate.names import printable
 from tidegate.state import dumps
 from tidegate.state.door import State
@@ -79,8 +80,8 @@ def _clear(config: Config, row: DumpRow, only: markers.MarkerKind | None = None)
     try:
         watch = config.watch(row.watch)
         with open_folder(watch.path, *filter(None, folder.split("/"))) as descriptor:
-            for kind in markers.MarkerKind:  # a pass that was killed in _remove left it aside
-                _put_back(descriptor, markers.marker_name(name, kind))
+            for kind in markers.MarkerKind:
+                _take_up(descriptor, markers.marker_name(name, kind), row.signature)
             standing = markers.look_at_all(descriptor, name)
             if markers.signature(standing) == row.signature:
                 for marker in standing:
@@ -96,8 +97,21 @@ def _clear(config: Config, row: DumpRow, only: markers.MarkerKind | None = None)
         return False
 
 
-def _aside(marker: str) -> str:
-    return f".{marker}.ended"
+def _take_up(folder: int, marker: str, signature: str) -> None:
+    """Ends what a pass that was killed in ``_remove`` began: only what was written since the last look is put back.
+
+    Put back, an old marker would count as the latest: the rename moves its ctime.
+    """
+    try:
+        status = os.stat(aside_name(marker), dir_fd=folder, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
+            return
+        raise
+    if markers.is_news(status, signature):
+        _put_back(folder, marker)
+    else:
+        os.unlink(aside_name(marker), dir_fd=folder)
 
 
 def _remove(folder: int, dump: str, marker: markers.MarkerFile) -> None:
@@ -106,11 +120,11 @@ def _remove(folder: int, dump: str, marker: markers.MarkerFile) -> None:
     A script may touch the marker for its next dump between the look and the unlink: that one is put back.
     """
     name = markers.marker_name(dump, marker.kind)
-    os.rename(name, _aside(name), src_dir_fd=folder, dst_dir_fd=folder)
+    os.rename(name, aside_name(name), src_dir_fd=folder, dst_dir_fd=folder)
     trace.point("marker aside")
-    status = os.stat(_aside(name), dir_fd=folder, follow_symlinks=False)
+    status = os.stat(aside_name(name), dir_fd=folder, follow_symlinks=False)
     if (status.st_ino, status.st_mtime_ns) == (marker.inode, marker.mtime_ns):
-        os.unlink(_aside(name), dir_fd=folder)
+        os.unlink(aside_name(name), dir_fd=folder)
     else:
         _put_back(folder, name)
 
@@ -118,9 +132,9 @@ def _remove(folder: int, dump: str, marker: markers.MarkerFile) -> None:
 def _put_back(folder: int, name: str) -> None:
     """Renames the marker back unless a newer one has taken the name: then the one aside has had its use."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.renameat2(folder, os.fsencode(_aside(name)), folder, os.fsencode(name), _RENAME_NOREPLACE) == 0:
+    if libc.renameat2(folder, os.fsencode(aside_name(name)), folder, os.fsencode(name), _RENAME_NOREPLACE) == 0:
         return
     if ctypes.get_errno() == errno.EEXIST:
-        os.unlink(_aside(name), dir_fd=folder)
+        os.unlink(aside_name(name), dir_fd=folder)
     elif ctypes.get_errno() not in (errno.ENOENT, errno.ENAMETOOLONG):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

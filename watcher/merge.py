@@ -52,7 +52,7 @@ class Merge:
 def merge(watch: str, rows: Sequence[DumpRow], seen: Observation, now: float) -> Merge:
     """``rows`` are all rows of the observation's path, oldest first. ``now`` is in seconds since the epoch."""
     if not seen.signature:
-        return _gone(rows, now)
+        return _gone(rows, now, is_aside=seen.is_aside)
     if seen.identity is None:
         return _hindered(watch, rows, seen, now)
     return _good(watch, rows, seen, seen.identity, now)
@@ -150,9 +150,11 @@ def _hinder(merged: Merge, row: DumpRow, seen: Observation, now: float) -> bool:
     return is_news
 
 
-def _gone(rows: Sequence[DumpRow], now: float) -> Merge:
+def _gone(rows: Sequence[DumpRow], now: float, *, is_aside: bool) -> Merge:
     merged = Merge()
     for row in rows:
+        if is_aside and row.ended_at is not None:
+            continue  # its row must go on claiming the marker: a pass killed at its removal is taken up by that
         merged.change(row, marker_standing=False)
         if _is_waiting(row):
             merged.change(row, state=DumpState.REVOKED, reason=None, detail="its marker was removed", ended_at=now)

@@ -15,6 +15,7 @@ from tidegate.markers.format import (
     MarkerBody,
     MarkerFile,
     MarkerKind,
+    is_aside,
     look_at_all,
     parse_body,
     read_text,
@@ -50,13 +51,15 @@ _EARLIEST_NS = -(1 << 63)
 class Observation:
     """One dump as it was found.
 
-    ``signature`` "": no marker of it stands. ``reason`` None: it may leave, and ``identity`` is there.
+    ``signature`` "": no marker of it stands; ``is_aside``: a pass is just removing one that has had its use.
+    ``reason`` None: it may leave, and ``identity`` is there.
     Times are seconds since the epoch; ``told_at`` is when the dump finished or failed. ``dump_time_said`` is true
     when the marker's body says the dump's time, so that it does not hang on when the marker was touched.
     """
 
     path: str
     signature: str = ""
+    is_aside: bool = False
     vm: str | None = None
     vm_said: bool = False
     backup_set: str | None = None
@@ -142,7 +145,11 @@ class _Look:
         for _ in range(_TRIES):
             try:
                 markers = look_at_all(descriptor, name)
-                yield self._read(descriptor, name, markers, owners) if markers else Observation(self._path(name))
+                yield (
+                    self._read(descriptor, name, markers, owners)
+                    if markers
+                    else Observation(self._path(name), is_aside=is_aside(descriptor, name))
+                )
                 return
             except FileNotFoundError:  # the marker went between the look and the reading
                 continue

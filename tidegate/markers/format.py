@@ -97,6 +97,34 @@ def marker_name(dump: str, kind: MarkerKind) -> str:
     return f"{dump}.{kind}"
 
 
+def aside_name(marker: str) -> str:
+    """Where a marker that has had its use is held while it is removed; whoever is killed at that leaves it there."""
+    return f".{marker}.ended"
+
+
+def is_aside(folder: int, dump: str) -> bool:
+    """True while a marker of ``dump`` is being removed, or since somebody was killed at that. Raises OSError."""
+    return any(_stands(folder, aside_name(marker_name(dump, kind))) for kind in MarkerKind)
+
+
+def _stands(folder: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in _NO_SUCH_NAME:
+            return False
+        raise
+    return True
+
+
+def is_news(status: os.stat_result, signature: str) -> bool:
+    """Whether a marker was written after those were read that have this signature.
+
+    Of one that was held aside only the mtime tells that: renaming it there has moved its ctime.
+    """
+    return status.st_mtime_ns > max((int(one.split(":")[1]) for one in signature.split()), default=0)
+
+
 def look(folder: int, dump: str, kind: MarkerKind) -> MarkerFile | None:
     """The marker of this kind beside ``dump``, or None when there is none (a folder of that name is none).
 
