@@ -29,9 +29,11 @@ log = logging.getLogger("tidegate.watcher")
 
 _OF_A_FOLDER = InotifyConstants.IN_ISDIR
 _OF_THE_FOLDER_ITSELF = InotifyConstants.IN_DELETE_SELF | InotifyConstants.IN_MOVE_SELF | InotifyConstants.IN_UNMOUNT
-#: No IN_MODIFY and no IN_OPEN: a dump that is written, or read by the puller, rings nothing.
+#: No IN_MODIFY and no IN_OPEN: a dump that is written, or read by the puller, rings nothing. IN_ATTRIB is all that a
+#: busybox tells when it touches a marker that stands.
 _MASK = Mask(
-    InotifyConstants.IN_CLOSE_WRITE
+    InotifyConstants.IN_ATTRIB
+    | InotifyConstants.IN_CLOSE_WRITE
     | InotifyConstants.IN_CREATE
     | InotifyConstants.IN_MOVED_FROM
     | InotifyConstants.IN_MOVED_TO
@@ -149,7 +151,8 @@ class Doorbell:
         if event.mask & _OF_THE_FOLDER_ITSELF:
             self._on_itself(event.wd)
         elif event.mask & _OF_A_FOLDER:
-            self._on_folder(event)
+            if not event.mask & InotifyConstants.IN_ATTRIB:
+                self._on_folder(event)
         elif event.name.endswith(_SUFFIXES):
             self._on_marker(event)
 
@@ -189,6 +192,8 @@ class Doorbell:
             return
         if event.mask & InotifyConstants.IN_CREATE:
             self._rings.unclosed(join(folder, dump), self._now())
+        elif event.mask & InotifyConstants.IN_ATTRIB:
+            self._rings.touched(join(folder, dump))
         else:
             self._rings.name(join(folder, dump))
 

@@ -48,6 +48,12 @@ class Rings:
                 if is_first:
                     self._condition.notify()
 
+    def touched(self, path: str) -> None:
+        """A marker of this dump has another time or mode. One that was just made may be written into still."""
+        with self._condition:
+            if path not in self._unclosed:
+                self._add([path])
+
     def folder(self, path: str) -> None:
         """This folder has come, gone, or taken another place."""
         with self._condition:

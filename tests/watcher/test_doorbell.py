@@ -138,6 +138,10 @@ def rewrite(marker: Path) -> None:
     marker.write_text("{}")
 
 
+def touch_again(marker: Path) -> None:
+    os.utime(marker)  # as a busybox touches: without opening it
+
+
 def remove(marker: Path) -> None:
     marker.unlink()
 
@@ -146,7 +150,7 @@ def move_away(marker: Path) -> None:
     marker.rename(marker.with_name("other"))
 
 
-@pytest.mark.parametrize("change", [rewrite, remove, move_away])
+@pytest.mark.parametrize("change", [rewrite, touch_again, remove, move_away])
 @pytest.mark.parametrize("kind", ["done", "failed", "running"])
 def test_a_marker_that_changes_or_goes_rings(change: Callable[[Path], None], kind: str, bell: Bell) -> None:
     """Of every kind."""
@@ -187,6 +191,17 @@ def test_folders_that_nobody_looks_into_ring_nothing(bell: Bell) -> None:
     for name in (".rsync", ".rsync.staging", ".hidden"):
         (bell.dumps / name).mkdir()
         (bell.dumps / name / "vm1.done").touch()
+    assert (bell.folders(), bell.names()) == (set(), [])
+
+
+def test_a_folder_with_another_time_or_mode_rings_nothing(bell: Bell) -> None:
+    """rsync gives every folder its time when it has filled it."""
+    (bell.dumps / "sub").mkdir()
+    bell.arm()
+    bell.folders()
+    for path in (bell.dumps, bell.dumps / "sub"):
+        os.utime(path, (1, 1))
+        path.chmod(0o750)
     assert (bell.folders(), bell.names()) == (set(), [])
 
 

@@ -57,6 +57,14 @@ def test_a_marker_that_is_closed_waits_no_longer(rings: Rings) -> None:
     assert rings.due() is None
 
 
+def test_a_marker_that_is_touched_rings_unless_it_was_just_made(rings: Rings) -> None:
+    """Its writer has yet to close it."""
+    rings.touched("vm1")
+    rings.unclosed("vm2", 100.0)
+    rings.touched("vm2")
+    assert rings.take_names(10, 100.0) == ["vm1"]
+
+
 @pytest.mark.parametrize("ring", ["name", "folder"])
 def test_whatever_rings_is_due_now(ring: str, rings: Rings) -> None:
     """Until it is taken."""
