@@ -10,14 +10,13 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from tidegate.names import printable
 from tidegate.terms import Reason
 
 #: Names under which programs write what is not finished yet.
-_UNFINISHED = ("*.tmp", "*.partial", "*.part")
-_UNFINISHED_VZDUMP = ("vzdump-*.dat",)
+_UNFINISHED = (".tmp", ".partial", ".part")
+_UNFINISHED_VZDUMP = ("vzdump-", ".dat")
 _MAX_DEPTH = 64
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -168,7 +167,8 @@ def _walk(folder: int, prefix: str, owners: frozenset[int], device: int, depth: 
 
 
 def _refuse_unfinished(name: str) -> None:
-    if any(fnmatchcase(name, pattern) for pattern in _UNFINISHED + _UNFINISHED_VZDUMP):
+    start, end = _UNFINISHED_VZDUMP
+    if name.endswith(_UNFINISHED) or (name.startswith(start) and name.endswith(end)):
         raise Hindered(Reason.RUNNING, f"{printable(name)} is named as a file that is still being written")
 
 

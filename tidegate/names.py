@@ -7,6 +7,8 @@ _MAX_NAME_BYTES = 255
 
 def printable(name: str) -> str:
     """``name`` with control characters and undecodable bytes escaped, safe for a terminal, a log and JSON."""
+    if name.isprintable():  # nearly every name, and all at once
+        return name
     return "".join(
         character if character.isprintable() or character == " " else _escape(character) for character in name
     )
@@ -21,6 +23,8 @@ def _escape(character: str) -> str:
 
 def is_clean(name: str) -> bool:
     """True when ``name`` is UTF-8 and holds no control character: such a name may be linked and shown as it is."""
+    if name.isprintable():  # then there is neither a control character nor an undecodable byte in it
+        return True
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
