@@ -83,16 +83,16 @@ def _ended_newest(connection: Connection, known: dict[str, VmRow], rows: Iterabl
 
 def _clashing_names(rows: Sequence[DumpRow]) -> dict[int, str]:
     """Dump id -> what it clashes with: other stems in its folder that would be the same VM (DESIGN 4)."""
-    groups: dict[tuple[str, str, str], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    groups: dict[tuple[str, str, str], list[DumpRow]] = defaultdict(list)
     for row in rows:
         if row.vm is not None and not row.vm_said:
-            folder, _, name = row.path.rpartition("/")
-            groups[row.watch, folder, row.vm][stem(name)].append(row.id)
+            groups[row.watch, row.path.rpartition("/")[0], row.vm].append(row)
     clashes = {}
-    for stems in groups.values():
+    for group in groups.values():
+        stems = {stem(row.path.rpartition("/")[2]) for row in group} if len(group) > 1 else ()
         if len(stems) > 1:
             note = ", ".join(printable(one) for one in sorted(stems))
-            clashes.update({row_id: note for ids in stems.values() for row_id in ids})
+            clashes.update({row.id: note for row in group})
     return clashes
 
 

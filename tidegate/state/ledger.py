@@ -66,7 +66,7 @@ def _link(row: Row[Any]) -> LinkRow:
 
 
 def _links(connection: Connection, query: Select[Any]) -> list[LinkRow]:
-    return [_link(row) for row in connection.execute(query)]
+    return [_link(row) for row in connection.execute(query).all()]
 
 
 # --- days

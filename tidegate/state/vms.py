@@ -65,7 +65,7 @@ def forget_unused(connection: Connection, names: Collection[str]) -> None:
 
 
 def _rows(connection: Connection, query: Select[Any]) -> dict[str, VmRow]:
-    return {row[0]: _row(row) for row in connection.execute(query)}
+    return {row[0]: _row(row) for row in connection.execute(query).all()}
 
 
 def _row(row: Row[Any]) -> VmRow:
