@@ -19,7 +19,8 @@ from tests.soak.play import Play
 def main() -> int:
     """Plays, prints the account, and returns the exit code."""
     words = _words()
-    signal.signal(signal.SIGTERM, _end)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
     mounts = own_mounts()
     with tempfile.TemporaryDirectory(prefix="tidegate-soak-", ignore_cleanup_errors=True) as folder:
         play = Play(Path(folder), words.seed, words.minutes * 60, mounts=mounts, gentle=words.gentle)
@@ -47,8 +48,9 @@ def _words() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _end(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(1)
+def _end(number: int, _frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # a second one must not disturb the clearing away
+    sys.exit(f"soak: ended by {signal.Signals(number).name}")
 
 
 if __name__ == "__main__":

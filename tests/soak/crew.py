@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import random
+import signal
 import time
 from collections.abc import Callable
 from multiprocessing.context import ForkProcess
@@ -29,7 +30,7 @@ class Crew:
 
     def add(self, name: str, work: Callable[[Callable[[], bool]], None]) -> None:
         """Starts a process; ``work`` asks what it is given whether to stop."""
-        process = _FORK.Process(target=work, args=(self._stop.is_set,), name=name, daemon=True)
+        process = _FORK.Process(target=_alone, args=(work, self._stop.is_set), name=name, daemon=True)
         process.start()
         self._processes.append(process)
 
@@ -45,6 +46,12 @@ class Crew:
         for process in self._processes:
             process.kill()
             process.join()
+
+
+def _alone(work: Callable[[Callable[[], bool]], None], until: Callable[[], bool]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)  # not what the one who started it does on them
+    work(until)
 
 
 def passing(service: Service, journals: Path, seed: int) -> Callable[[Callable[[], bool]], None]:
