@@ -53,7 +53,7 @@ def remove_markers(config: Config, state: State) -> int:
         return 0
     with state.read() as connection:
         rows = dumps.with_ended_markers(connection)
-        outlived = [row for row in dumps.without_end(connection) if _outlives_a_failure(row)]
+        outlived = [row for row in dumps.beside_failures(connection) if _outlives_it(row)]
         down = away(connection, config) if rows or outlived else frozenset()
     for row in outlived:
         if row.watch not in down:
@@ -65,10 +65,9 @@ def remove_markers(config: Config, state: State) -> int:
     return len(cleared)
 
 
-def _outlives_a_failure(row: DumpRow) -> bool:
-    """True when this good dump has the name of one that failed before, whose marker stands beside its own."""
-    is_good = row.marker_standing and row.state in _FINISHED and row.reason is None
-    return is_good and f"{markers.MarkerKind.FAILED}:" in row.signature
+def _outlives_it(row: DumpRow) -> bool:
+    """True when this dump is good: the failure was one of an earlier dump of its name."""
+    return row.state in _FINISHED and row.reason is None
 
 
 def _clear(config: Config, row: DumpRow, only: markers.MarkerKind | None = None) -> bool:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
 from tidegate.identity import Identity, Member
+from tidegate.markers.format import MarkerKind
 from tidegate.state.listed import listed
 from tidegate.state.schema import dump, member
 from tidegate.terms import DumpState, Reason
@@ -53,7 +54,7 @@ def _row(row: Row[Any]) -> DumpRow:
 
 
 def _rows(connection: Connection, query: Select[Any]) -> list[DumpRow]:
-    return [_row(row) for row in connection.execute(query)]
+    return [_row(row) for row in connection.execute(query).all()]
 
 
 def by_paths(connection: Connection, watch: str, paths: Sequence[str]) -> list[DumpRow]:
@@ -105,6 +106,12 @@ def pending_by_fingerprint(connection: Connection, watch: str, fingerprint: str)
 def with_ended_markers(connection: Connection) -> list[DumpRow]:
     """Dumps that have their end while their markers may still stand."""
     return _rows(connection, select(*_COLUMNS).where(dump.c.marker_standing, dump.c.ended_at.is_not(None)))
+
+
+def beside_failures(connection: Connection) -> list[DumpRow]:
+    """Dumps without an end beside which a marker of a failure stands too."""
+    query = select(*_COLUMNS).where(dump.c.marker_standing, dump.c.ended_at.is_(None))
+    return _rows(connection, query.where(dump.c.signature.contains(f"{MarkerKind.FAILED}:")))
 
 
 def standing_markers(
