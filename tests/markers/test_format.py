@@ -19,7 +19,9 @@ from tidegate.markers.format import (
     MarkerBody,
     MarkerFile,
     MarkerKind,
+    aside_name,
     in_order,
+    is_aside,
     look,
     look_at_all,
     marker_name,
@@ -311,6 +313,16 @@ def test_a_marker_is_written_for_the_longest_name_that_can_have_one(name: str, f
     """In letters of one byte and of two."""
     write(folder, name, DONE, {})
     assert [path.name for path in tmp_path.iterdir()] == [f"{name}.done"]
+
+
+def test_a_marker_with_the_longest_name_can_be_held_aside(folder: int, tmp_path: Path) -> None:
+    """Else it would stand for ever, and two of them would be one."""
+    names = ["v" * 250 + ".done", "v" * 249 + "w.done", "vm1.done"]
+    for name in names:
+        (tmp_path / name).touch()
+        os.rename(name, aside_name(name), src_dir_fd=folder, dst_dir_fd=folder)
+    assert len(list(tmp_path.glob(".*.ended"))) == len(names)
+    assert all(is_aside(folder, name.removesuffix(".done")) for name in names)
 
 
 def test_a_marker_that_cannot_be_written_leaves_nothing(folder: int, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tidegate.units import parse_time
 
 FORMAT = 1
 MAX_BYTES = 1 << 20
+_LONGEST_NAME_BYTES = 255
 
 
 class MarkerKind(StrEnum):
@@ -99,7 +100,12 @@ def marker_name(dump: str, kind: MarkerKind) -> str:
 
 def aside_name(marker: str) -> str:
     """Where a marker that has had its use is held while it is removed; whoever is killed at that leaves it there."""
-    return f".{marker}.ended"
+    aside = f".{marker}.ended"
+    if len(os.fsencode(aside)) <= _LONGEST_NAME_BYTES:
+        return aside
+    import hashlib  # loads OpenSSL, and hardly a name is so long
+
+    return f".{hashlib.blake2b(os.fsencode(marker), digest_size=16).hexdigest()}.ended"
 
 
 def is_aside(folder: int, dump: str) -> bool:
