@@ -1,6 +1,7 @@
 """``python -m tests.bench``: measures, and writes docs/BENCHMARKS.md anew. Twenty minutes on two quiet cores."""
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -35,6 +36,7 @@ def main() -> int:
     parser.add_argument("--idle", type=float, default=1, metavar="MINUTES", help="at rest for so long; default: 1")
     chosen = parser.parse_args()
     BENCHMARKS["idle"] = partial(footprint.measure_idle, minutes=chosen.idle)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started and made goes with it
     chosen.scratch.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=chosen.scratch.resolve()) as name:
         facts = machine.facts(Path(name))

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from tests.host import ROOT
 from tests.soak.seen import StateFile
+from tests.soak.service import die_with_parent
 
 _START_SECONDS = 120.0
 _END_SECONDS = 60.0
@@ -146,7 +147,7 @@ def _popen(words: Sequence[str], output: Path, packages: Path | None = None) -> 
     environment = os.environ | ({"PYTHONPATH": str(packages)} if packages else {})
     with output.open("wb") as file:
         return subprocess.Popen(
-            words,
+            [*die_with_parent(), *words],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,

@@ -59,7 +59,7 @@ class Service:
         """Starts the service; its log goes on."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*_die_with_parent(), *self._words(), "watch"],
+                [*die_with_parent(), *self._words(), "watch"],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -128,6 +128,6 @@ class Service:
         return (sys.executable, "-m", "tidegate", "--config", str(self.folder / "config.toml"))
 
 
-def _die_with_parent() -> list[str]:
-    """So that no service outlives a soak that was killed."""
+def die_with_parent() -> list[str]:
+    """Begins a command that does not outlive who started it, even if he is killed."""
     return ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
