@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from policy.links import ExportTree
 from tidegate.config.model import Config, WatchFolder
-from tidegate.footing import any_stands, expected_in_tree, footing_at
+from tidegate.footing import any_stands, expected_in_tree, footing_at, is_elsewhere
 from tidegate.patience import ask
 from tidegate.state import ledger, tallies
 
@@ -45,7 +45,7 @@ def _is_there(connection: Connection, watch: WatchFolder, footing: str | None) -
     has_links = bool(ledger.newest_in_tree(connection, watch.name, 1))
     try:
         standing = _ask(watch, lambda: _footing(watch, has_links=has_links))
-        if standing is None or footing in (None, standing):
+        if standing is None or footing is None or not is_elsewhere(footing, standing):
             return standing is not None
         # A filesystem may get another number at a mount: then what was let out must stand on it.
         expected = expected_in_tree(connection, watch)

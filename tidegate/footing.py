@@ -24,6 +24,14 @@ def footing_of(folder: int) -> str:
     return f"{os.fstatvfs(folder).f_fsid:x}:{os.fstat(folder).st_ino}"
 
 
+def is_elsewhere(before: str, now: str) -> bool:
+    """True when the two are of different filesystems.
+
+    Another folder of the same one was put there by somebody: no disk has gone, and what is missing was removed.
+    """
+    return before.partition(":")[0] != now.partition(":")[0]
+
+
 def footing_at(path: Path) -> str:
     """Of the folder at this path. Raises OSError."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -61,6 +61,10 @@ class _Remembered:
         return None if self.status is None else self.status.footing
 
     @property
+    def away_since(self) -> float | None:
+        return None if self.status is None else self.status.away_since
+
+    @property
     def was_scanned(self) -> bool:
         return self.status is not None and self.status.last_scan_at is not None
 
@@ -105,7 +109,7 @@ class Scanner:
         remembered = self._remember(starts)
         found = self._look(remembered.known, starts, arm, retry=retry)
         if found.footing is not None and remembered.footing not in (None, found.footing):
-            found = self._on_other_ground(found, remembered, starts)
+            found = self._on_other_ground(found, remembered, starts, begun.wall)
         trace.point("scanned")
         recorded = self._record(found, starts, timed=remembered.was_scanned)
         seconds = self._clock.now().elapsed_since(begun)
@@ -144,28 +148,38 @@ class Scanner:
 
     # --- another folder than the one that is known
 
-    def _on_other_ground(self, found: Sighting, remembered: _Remembered, starts: Sequence[str]) -> Sighting:
+    def _on_other_ground(
+        self, found: Sighting, remembered: _Remembered, starts: Sequence[str], begun: float
+    ) -> Sighting:
         """Believes it where anything stands in it that stood there before; else its own disk is held to be away.
 
-        Filesystems get another number at a mount, so that the footing alone proves nothing. What is marked there is
-        recorded all the same: a script that does not look whether the disk is there has finished its dump too.
+        Some filesystems get another number at a mount, so that the footing alone proves nothing. What is marked
+        there is recorded all the same: a script that does not look whether the disk is there has finished its dump.
         """
         if "" not in starts:
             return replace(found, up=False, detail="another folder stands in its place", to_look_at=(), gone=())
-        if not found.up or self._is_known(found, remembered.known):
+        if not found.up or self._is_believed(found, remembered):
             return found
+        if remembered.away_since is None:  # before anything is recorded that stands there
+            with self._state.write() as connection:
+                tallies.set_watch_status(connection, self._watch.name, away_since=begun)
         detail = (
-            "another folder or filesystem stands in its place, and nothing in it that was there before: is its disk "
+            "another filesystem stands in its place, and nothing on it that was there before: is its disk "
             f"mounted? If it stays here, say `tidegate adopt --moved {self._watch.name}`"
         )
         return replace(found, up=False, detail=detail, gone=())
 
-    def _is_known(self, found: Sighting, known: Known) -> bool:
+    def _is_believed(self, found: Sighting, remembered: _Remembered) -> bool:
+        """By what was recorded before the other folder stood there: what is recorded since tells nothing."""
+        if not footing.is_elsewhere(remembered.footing or "", found.footing or ""):
+            return True
         with self._state.read() as connection:
+            known = dumps.standing_markers(connection, self._watch.name, before=remembered.away_since)
             links = footing.expected_in_tree(connection, self._watch)
         if not known and not links:
             return True
-        return found.knows_some or self._ask(lambda: footing.any_stands(links))
+        stands = any(found.signatures.get(path) == signature for path, (signature, *_) in known.items())
+        return stands or self._ask(lambda: footing.any_stands(links))
 
     def _ask(self, question: Callable[[], bool]) -> bool:
         return question() if self._patience is None else self._patience.ask(question)
@@ -188,11 +202,14 @@ class Scanner:
         return Recorded(results, tuple(fresh), left_out)
 
     def _tell(self, found: Sighting, begun: float, seconds: float, *, listening: bool | None) -> None:
-        told = {"last_scan_at": begun, "last_scan_seconds": seconds, "footing": found.footing} if found.up else {}
-        if listening is not None:
-            told["listening"] = listening
         with self._state.write() as connection:
             before = tallies.watch_statuses(connection).get(self._watch.name)
+            told: dict[str, object] = {}
+            if found.up:
+                told = {"last_scan_at": begun, "last_scan_seconds": seconds}
+                told |= {"footing": found.footing, "away_since": None}
+            if listening is not None:
+                told["listening"] = listening
             tallies.set_watch_status(connection, self._watch.name, up=found.up, detail=found.detail, **told)
         if before is None or (before.up, before.detail) != (found.up, found.detail):
             _log_status(self._watch, found)

@@ -1,7 +1,7 @@
 """A look at a whole watch folder, compared with what is known of it. Touches no state."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tidegate import trace
 from tidegate.footing import footing_of
@@ -23,8 +23,8 @@ class Sighting:
     """What was found. ``up`` False: the watch folder is not there, and nothing in it counts as removed.
 
     ``to_look_at`` are paths of dumps whose markers are new or changed, or that were hindered; ``gone`` are those
-    whose markers stand no more. ``footing`` is the folder that was listed, None when none could be. ``knows_some``:
-    a marker that is known stands in it.
+    whose markers stand no more. ``footing`` is the folder that was listed, None when none could be. ``signatures``:
+    dump -> its markers, of all that stand there.
     """
 
     up: bool
@@ -32,7 +32,7 @@ class Sighting:
     to_look_at: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     footing: str | None = None
-    knows_some: bool = False
+    signatures: Mapping[str, str] = field(default_factory=dict)
 
 
 def look_over(
@@ -72,8 +72,7 @@ def _compare(listing: Listing, known: Known, footing: str, *, retry: bool) -> Si
     ]
     gone = [path for path in known if path not in listing.signatures and listing.is_sure_of(path)]
     unsure = f"{len(listing.unsure)} places in it cannot be read" if listing.unsure else ""
-    knows_some = any(listing.signatures.get(path) == row[0] for path, row in known.items())
-    return Sighting(True, unsure, tuple(to_look_at), tuple(gone), footing, knows_some)
+    return Sighting(True, unsure, tuple(to_look_at), tuple(gone), footing, listing.signatures)
 
 
 def _needs_a_look(state: DumpState, reason: Reason | None, *, retry: bool) -> bool:

@@ -115,16 +115,18 @@ def beside_failures(connection: Connection) -> list[DumpRow]:
 
 
 def standing_markers(
-    connection: Connection, watch: str, folder: str = ""
+    connection: Connection, watch: str, folder: str = "", *, before: float | None = None
 ) -> dict[str, tuple[str, DumpState, Reason | None]]:
     """Path -> (signature, state, reason) of the latest row of each dump whose markers are held to stand.
 
-    Only of dumps below ``folder``, a path in the watch folder.
+    Only of dumps below ``folder``, a path in the watch folder, and recorded ``before``.
     """
     query = select(dump.c.path, dump.c.signature, dump.c.state, dump.c.reason)
     query = query.where(dump.c.watch == watch, dump.c.marker_standing).order_by(dump.c.id)
     if folder:  # the byte after "/" is "0"
         query = query.where(dump.c.path > f"{folder}/", dump.c.path < f"{folder}0")
+    if before is not None:
+        query = query.where(dump.c.recorded_at < before)
     return {path: (signature, state, reason) for path, signature, state, reason in connection.execute(query)}
 
 

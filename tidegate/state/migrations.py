@@ -16,7 +16,7 @@ from tidegate.state.schema import SCHEMA_VERSION, metadata
 
 
 def _know_footings(connection: Connection) -> None:
-    for column in ("footing TEXT", "listening BOOLEAN"):
+    for column in ("footing TEXT", "away_since FLOAT", "listening BOOLEAN"):
         connection.exec_driver_sql(f"ALTER TABLE watch_status ADD COLUMN {column}")
 
 

@@ -187,6 +187,7 @@ watch_status = Table(
     Column("last_scan_at", Float),
     Column("last_scan_seconds", Float),
     Column("footing", Text),  # which folder of which filesystem it was when what is known of it stood there
+    Column("away_since", Float),  # since when another folder stands in its place
     Column("listening", Boolean),  # whether the kernel tells of all its folders; NULL: nobody asks it to
 )
 

@@ -46,6 +46,7 @@ class WatchStatus:
     last_scan_at: float | None
     last_scan_seconds: float | None
     footing: str | None = None
+    away_since: float | None = None
     listening: bool | None = None
 
 
