@@ -29,9 +29,10 @@ BENCHMARKS: dict[str, Callable[[Path], Section]] = {
 
 
 def main() -> int:
-    """Runs all of them, or one for a look."""
+    """Runs all of them, or some for a look."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("only", nargs="?", choices=BENCHMARKS, help="one benchmark, its page on stdout")
+    parser.add_argument("only", nargs="*", metavar="NAME", help=f"these only, on stdout: {', '.join(BENCHMARKS)}")
+    parser.add_argument("--write", action="store_true", help="write the page also when only some are measured")
     parser.add_argument("--scratch", type=Path, default=ROOT / "build", help="where to measure; default: build/")
     parser.add_argument("--idle", type=float, default=1, metavar="MINUTES", help="at rest for so long; default: 1")
     chosen = parser.parse_args()
@@ -40,9 +41,9 @@ def main() -> int:
     chosen.scratch.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=chosen.scratch.resolve()) as name:
         facts = machine.facts(Path(name))
-        names = [chosen.only] if chosen.only else list(BENCHMARKS)
+        names = chosen.only or list(BENCHMARKS)
         text = page(facts, [_measured(one, Path(name)) for one in names])
-    if chosen.only:
+    if chosen.only and not chosen.write:
         print(text)
     else:
         PAGE.write_text(text)
