@@ -1,0 +1,223 @@
+"""The service: what is marked is recorded soon, whatever happens at the same moment, and none of it twice."""
+
+import os
+import re
+import subprocess
+import threading
+from collections import Counter
+from dataclasses import replace
+from datetime import time
+from pathlib import Path
+
+import pytest
+
+from tests.watcher.following import PATIENCE, Site, done, until
+from tidegate import trace
+from tidegate.clock import SystemClock
+from tidegate.errors import BusyError
+from tidegate.state import dumps
+from tidegate.terms import DumpState, MarkerResult
+from watcher import follower
+from watcher.rings import Rings
+from watcher.service import Watcher
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+class Hook:
+    """Does something the first time that a trace point is passed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, point: str, what: object) -> None:
+        self._point = point
+        self._what = what
+        self.passed = Counter[str]()
+        monkeypatch.setattr(trace, "hook", self)
+
+    def __call__(self, name: str) -> None:
+        self.passed[name] += 1
+        if name == self._point and self.passed[name] == 1 and callable(self._what):
+            self._what()
+
+
+# --- nothing falls between
+
+
+def test_a_folder_of_markers_that_existed_before_is_recorded_at_the_start(site: Site) -> None:
+    """The service was not always there."""
+    done(site.dumps, "vm1")
+    (site.dumps / "sub").mkdir()
+    done(site.dumps / "sub", "vm2")
+    with site.watched():
+        assert site.waiting() == {"vm1", "sub/vm2"}
+
+
+@pytest.mark.parametrize("point", ["opened", "armed", "scanned", "observed", "recorded"])
+def test_a_marker_made_at_any_instant_of_the_first_scan_is_recorded(
+    point: str, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before a folder is listed it is listened to: what the list misses, an event tells."""
+    done(site.dumps, "vm1")
+    Hook(monkeypatch, point, lambda: done(site.dumps, "late"))
+    with site.watched():
+        site.records("late")
+
+
+def test_a_marker_in_a_folder_that_is_just_being_made_is_recorded(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the folder was armed and before it was listed, and after it was listed."""
+    with site.watched():
+        made = iter(["early", "late"])
+        passed = Counter[str]()
+
+        def mark(point: str) -> None:
+            passed[point] += 1
+            if point in ("armed", "scanned") and passed[point] == 1:
+                done(site.dumps / "new", next(made))
+
+        monkeypatch.setattr(trace, "hook", mark)
+        (site.dumps / "new").mkdir()
+        site.records("new/early")
+        site.records("new/late")
+
+
+def test_every_usual_way_to_mark_a_dump_is_recorded(site: Site, tmp_path: Path) -> None:
+    """In a shell, as dump scripts do it."""
+    script = """
+    for X in one two three four five; do echo $X > $X; done
+    touch one.done
+    echo '{}' > two.done
+    touch three.tmp && mv three.tmp three.done
+    touch ../aside && mv ../aside four.done
+    touch ../aside && ln ../aside five.done
+    mkdir -p a/b && echo six > a/b/six && touch a/b/six.done
+    mkdir ../in && echo seven > ../in/seven && touch ../in/seven.done && mv ../in moved
+    mkdir eight && echo eight > eight/disk0 && touch eight.done
+    touch nine.failed
+    """
+    with site.watched():
+        subprocess.run(["sh", "-e", "-c", script], cwd=site.dumps, check=True)
+        expected = {"one", "two", "three", "four", "five", "a/b/six", "moved/seven", "eight"}
+        until(lambda: site.waiting() == expected)
+        until(lambda: site.states("nine") == [DumpState.FAILED])
+    assert site.counted("markers", MarkerResult.RECORDED) == len(expected)
+
+
+def test_a_dump_made_anew_and_a_marker_removed_are_recorded_too(site: Site) -> None:
+    """While it runs, without a scan."""
+    with site.watched():
+        done(site.dumps, "vm1", b"old")
+        until(lambda: site.states("vm1") == [DumpState.PENDING])
+        done(site.dumps, "vm1", b"new")
+        until(lambda: site.states("vm1") == [DumpState.SUPERSEDED, DumpState.PENDING])
+        (site.dumps / "vm1.done").unlink()
+        until(lambda: site.states("vm1") == [DumpState.SUPERSEDED, DumpState.REVOKED])
+
+
+def test_after_an_overflow_nothing_is_missing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that reads events is held up until the kernel's queue has run over."""
+    most = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    if most > 100_000:
+        pytest.skip(f"the queue holds {most} events here")
+    free = threading.Event()
+    real = Rings.name
+
+    def held_up(rings: Rings, path: str) -> None:
+        free.wait(PATIENCE)
+        real(rings, path)
+
+    with site.watched():
+        monkeypatch.setattr(Rings, "name", held_up)
+        for number in range(most + 5000):
+            os.close(os.open(site.dumps / f"vm{number % 50}.done", os.O_CREAT | os.O_WRONLY))
+            os.unlink(site.dumps / f"vm{number % 50}.done")
+        done(site.dumps, "last")
+        free.set()
+        site.records("last")
+        until(lambda: site.counted("watch_overflows") > 0)
+
+
+# --- one watcher, which ends well
+
+
+def test_a_second_watcher_is_told_who_the_first_is(site: Site) -> None:
+    """And does nothing."""
+    with site.watched(), pytest.raises(BusyError, match=rf"process {os.getpid()} ") as refusal:
+        Watcher(site.config, site.state, SystemClock()).run()
+    assert re.search(r"the watch is held by .*; nothing was done, try again", str(refusal.value))
+
+
+def test_what_was_seen_is_recorded_before_it_ends(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told to end in the midst of its work."""
+    with site.watched() as watcher:
+        Hook(monkeypatch, "observed", watcher.stop)
+        for number in range(200):
+            done(site.dumps, f"vm{number}")
+        done(site.dumps, "last")
+    recorded = site.waiting()
+    assert recorded
+    with site.watched():
+        assert site.waiting() == {f"vm{number}" for number in range(200)} | {"last"}
+    assert site.counted("markers", MarkerResult.RECORDED) == 201
+
+
+def test_started_again_nothing_changes(site: Site) -> None:
+    """However often."""
+    for number in range(5):
+        done(site.dumps, f"vm{number}")
+    for _ in range(3):
+        with site.watched():
+            pass
+    assert site.counted("markers", MarkerResult.RECORDED) == 5
+    assert site.counted("markers", MarkerResult.REPEATED) == 0
+
+
+def test_while_the_state_is_locked_what_rings_is_kept(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a pass of many thousand dumps, or by somebody who forgot it."""
+    write = site.state.write
+    monkeypatch.setattr(site.state, "write", lambda: write(wait=0.05))
+    monkeypatch.setattr(follower, "_FIRST_RETRY_SECONDS", 0.05)
+    with site.watched():
+        hook = Hook(monkeypatch, "", None)
+        with write():
+            done(site.dumps, "vm1")
+            until(lambda: hook.passed["observed"] >= 2)
+            assert not site.is_recorded("vm1")
+        site.records("vm1")
+
+
+def test_recording_goes_on_while_the_daily_pass_runs(site: Site) -> None:
+    """The pass has a thread, and in the real service a process, of its own."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    def run() -> None:
+        begun.set()
+        may_end.wait(PATIENCE)
+
+    site.config = replace(site.config, pass_at=time(0, 0))
+    with site.watched(run_pass=run):
+        assert begun.wait(PATIENCE)
+        done(site.dumps, "vm1")
+        site.records("vm1")
+        may_end.set()
+
+
+def test_by_polling_alone_everything_is_found_too(tmp_path: Path) -> None:
+    """``mode = "poll"``, for a filesystem without events."""
+    site = Site(tmp_path, mode="poll", scan_interval="1s")
+    with site.watched():
+        done(site.dumps, "vm1")
+        site.records("vm1")
+        with site.state.read() as connection:
+            assert dumps.without_end(connection)[0].path == "vm1"
+
+
+def test_several_folders_are_followed_at_once(site: Site) -> None:
+    """Each under its own name."""
+    other = site.beside("other")
+    with site.watched():
+        done(site.dumps, "vm1")
+        done(other, "vm1")
+        site.records("vm1")
+        site.records("vm1", "other")
