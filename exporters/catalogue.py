@@ -6,38 +6,7 @@ Times are seconds since the epoch and never ages: what never happened has no ser
 when the exporter does. Labels come from a closed list; names, paths and ids of dumps are never among them.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """One family. A name that ends in ``_total`` is a counter, every other one a gauge."""
-
-    name: str
-    help: str
-    labels: tuple[str, ...] = ()
-
-    @property
-    def type(self) -> str:
-        """``counter`` or ``gauge``."""
-        return "counter" if self.name.endswith("_total") else "gauge"
-
-    def of(self, samples: Iterable[tuple[Sequence[str], float | None]]) -> Metric:
-        """The family with its samples: (label values, value) each. A value of None has no series."""
-        kind = CounterMetricFamily if self.type == "counter" else GaugeMetricFamily
-        metric = kind(self.name, self.help, labels=self.labels)
-        for labels, value in samples:
-            if value is not None:
-                metric.add_metric(labels, value)
-        return metric
-
-    def one(self, value: float | None) -> Metric:
-        """The family with its only sample, or with none."""
-        return self.of([((), value)])
-
+from exporters.family import Distribution, Family
 
 BUILD_INFO = Family(
     "tidegate_build_info",
@@ -219,6 +188,25 @@ WATCH_OVERFLOWS = Family(
     "Times that the kernel dropped events of the watch folder. Nothing is lost, a scan follows; steady"
     " growth: raise fs.inotify.max_queued_events.",
     ("watch",),
+)
+WATCH_LISTENING = Family(
+    "tidegate_watch_listening",
+    "1: the kernel tells of every folder of the watch folder. 0: of some or all it does not, as the log says why;"
+    " what it does not tell is found by a scan every minute. Raise fs.inotify.max_user_watches. Absent: mode is"
+    ' "poll", or it was never scanned by the service.',
+    ("watch",),
+)
+WATCH_UNANNOUNCED = Family(
+    "tidegate_watch_unannounced_markers_total",
+    "Markers that only a scan has found, since no event had told of them; those of the first scan do not count."
+    ' Nothing is lost, but it took up to a scan interval. Steady growth: set mode = "poll" where the filesystem'
+    " gives no events.",
+    ("watch",),
+)
+MARKER_RECORD = Distribution(
+    "tidegate_marker_record_seconds",
+    "Time from a marker to its record. What stood in a watch folder before its first scan does not count. More than"
+    " a few seconds: the service was down, a disk away, or the folder gives no events.",
 )
 MARKERS = Family(
     "tidegate_markers_total",

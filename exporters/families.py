@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 import tidegate
 from exporters import catalogue
 from tidegate.config.model import Config
-from tidegate.state import ledger, tallies, vms
+from tidegate.state import lateness, ledger, tallies, vms
 from tidegate.state.ledger import DayRow, Outstanding
 from tidegate.state.tallies import WatchStatus
 from tidegate.state.vms import VmRow
@@ -43,6 +43,8 @@ def of_state(connection: Connection, config: Config) -> Iterator[Metric]:
     yield from _passes(*tallies.pass_times(connection), counters)
     names = [watch.name for watch in config.watches]
     yield from _watches(names, tallies.watch_statuses(connection), counters)
+    times = lateness.histogram(counters)
+    yield catalogue.MARKER_RECORD.of_buckets(times.buckets, times.sum)
     yield catalogue.MARKERS.of(_by_label(counters, "markers", tuple(MarkerResult)))
 
 
@@ -112,6 +114,10 @@ def _watches(names: Sequence[str], statuses: Mapping[str, WatchStatus], counters
     yield catalogue.WATCH_SCANNED.of(((one.watch,), one.last_scan_at) for one in seen)
     yield catalogue.WATCH_SCAN_SECONDS.of(((one.watch,), one.last_scan_seconds) for one in seen)
     yield catalogue.WATCH_OVERFLOWS.of(((name,), overflows.get(name, 0)) for name in names)
+    listening = [(one.watch, one.listening) for one in seen]
+    yield catalogue.WATCH_LISTENING.of(((name,), None if does is None else int(does)) for name, does in listening)
+    unannounced = counters.get("markers_unannounced", {})
+    yield catalogue.WATCH_UNANNOUNCED.of(((name,), unannounced.get(name, 0)) for name in names)
 
 
 def _count(counters: _Counters, name: str) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from tidegate.clock import Instant
-from tidegate.state import ledger, tallies, vms
+from tidegate.state import lateness, ledger, tallies, vms
 from tidegate.terms import Evidence, LinkState, MarkerResult, Reason
 
 START = 1_795_000_000.0
@@ -63,7 +63,8 @@ def _fill_passes(connection: Connection) -> None:
 
 
 def _fill_watches(connection: Connection) -> None:
-    tallies.set_watch_status(connection, "dumps", up=True, last_scan_at=START, last_scan_seconds=0.25)
+    told = {"last_scan_at": START, "last_scan_seconds": 0.25, "listening": False}
+    tallies.set_watch_status(connection, "dumps", up=True, **told)
     tallies.set_watch_status(connection, "taken out", up=False, last_scan_at=START, last_scan_seconds=1.0)
 
 
@@ -75,3 +76,5 @@ def _fill_counters(connection: Connection) -> None:
     tallies.count(connection, "links_taken_back", 1, Reason.ON_HOLD)
     tallies.count(connection, "markers", 20, MarkerResult.RECORDED)
     tallies.count(connection, "watch_overflows", 5, "dumps")
+    tallies.count(connection, "markers_unannounced", 2, "dumps")
+    lateness.count(connection, [0.004, 0.01, 0.02, 1.5, 7200, -3])

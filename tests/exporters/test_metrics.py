@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from exporters import families, text
-from exporters.catalogue import FAMILIES, Family
+from exporters.catalogue import FAMILIES
+from exporters.family import Family
 from tidegate.clock import Clock
 from tidegate.config.model import Config
 from tidegate.errors import FaultError

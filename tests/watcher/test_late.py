@@ -1,0 +1,143 @@
+"""How late markers are recorded is seen and not assumed: the times, and what only scans have found."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.watcher.following import Site, done, until
+from tidegate.state import lateness, tallies
+from tidegate.state.door import State
+from watcher import unannounced
+from watcher.doorbell import Doorbell
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event that comes later than two seconds after its scan is none; in a test that is sooner."""
+    monkeypatch.setattr(unannounced, "_GRACE_SECONDS", 0.2)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def in_all(site: Site) -> int:
+    return dict(site.times().buckets)["+Inf"]
+
+
+def test_the_time_from_a_marker_to_its_record_is_counted_once_for_each(site: Site) -> None:
+    """By the marker's own ctime, so that a service that was late is seen whatever kept it."""
+    with site.watched():
+        for number in range(5):
+            done(site.dumps, f"vm{number}")
+        until(lambda: in_all(site) == 5)
+        (site.dumps / "vm0.done").touch()  # said anew
+        until(lambda: in_all(site) == 6)
+    assert dict(site.times().buckets)["10"] == 6
+    assert 0 < site.times().sum < 60
+
+
+def test_what_stood_there_before_the_first_scan_ever_does_not_count_and_what_came_in_a_break_does(site: Site) -> None:
+    """Old dumps say nothing of us; those that waited for a service that was down do."""
+    done(site.dumps, "old")
+    with site.watched():
+        pass
+    assert in_all(site) == 0
+    done(site.dumps, "vm1")
+    with site.watched():
+        assert in_all(site) == 1
+
+
+def test_a_dump_that_is_looked_at_again_is_not_late(site: Site) -> None:
+    """Its marker was recorded when it came."""
+    (site.dumps / "vm1.done").touch()
+    with site.watched() as watcher:
+        done(site.dumps, "vm2")
+        site.records("vm2")
+        (site.dumps / "vm1").write_bytes(b"x")
+        os.utime(site.dumps / "vm1", (0, 0))
+        watcher._loops[0].want_scan()
+        until(lambda: "vm1" in site.waiting())
+    assert in_all(site) == 1
+
+
+def test_the_times_outlive_the_service_and_a_clock_that_was_set_back(tmp_path: Path) -> None:
+    """They stand in the state; a time below nothing is none."""
+    for _ in range(2):
+        state = State(tmp_path / "state.db")
+        with state.write() as connection:
+            lateness.count(connection, [-5.0, 0.01, 0.02, 4000.0])
+            lateness.count(connection, [])
+        state.close()
+    with State(tmp_path / "state.db").read() as connection:
+        found = lateness.histogram(tallies.counters(connection))
+    assert found.sum == pytest.approx(8000.06)
+    assert [count for _, count in found.buckets] == [4] + [6] * (len(lateness.BOUNDS) - 1) + [8]
+
+
+# --- what no event had announced
+
+
+def test_a_scan_beside_living_events_finds_nothing_unannounced(site: Site) -> None:
+    """However often one comes in between, and though it often is the first to see a marker."""
+    with site.watched() as watcher:
+        for number in range(200):
+            done(site.dumps, f"vm{number}")
+            if number % 20 == 0:
+                (site.dumps / f"set{number}").mkdir()
+                done(site.dumps / f"set{number}", "vm")
+            watcher._loops[0].want_scan()
+        until(lambda: len(site.waiting()) == 210)
+        end = threading.Event()
+        end.wait(1.0)  # in which they would be counted
+    assert site.counted("markers_unannounced") == 0
+
+
+def test_what_only_a_scan_finds_is_counted_for_its_folder(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As on a filesystem that gives no events for what another host writes."""
+    done(site.dumps, "before")
+    site.beside("second")
+    monkeypatch.setattr(Doorbell, "on_event", lambda *_: None)
+    with site.watched() as watcher:
+        for number in range(3):
+            done(site.dumps, f"vm{number}")
+        assert not site.is_recorded("vm0")
+        for loop in watcher._loops:
+            loop.want_scan()
+        until(lambda: site.counted("markers_unannounced") == 3)
+    assert site.counted("markers_unannounced", "second") == 0
+    assert any("found 3 markers that no event had announced" in one for one in caplog.messages)
+
+
+def test_polling_announces_nothing_and_counts_nothing(tmp_path: Path) -> None:
+    """There a scan is how it is meant to be found."""
+    site = Site(tmp_path, mode="poll", scan_interval="1s")
+    with site.watched():
+        done(site.dumps, "vm1")
+        site.records("vm1")
+        done(site.dumps, "vm2")
+        site.records("vm2")
+    assert site.counted("markers_unannounced") == 0
+    status = site.status()
+    assert status is not None
+    assert status.listening is None
+
+
+def test_a_storm_of_finds_is_counted_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory does not grow with what a scan finds."""
+    monkeypatch.setattr(unannounced, "_MOST", 10)
+    found = unannounced.Unannounced()
+    found.found((f"vm{number}" for number in range(25)), now=1.0)
+    found.heard(["vm1"], folders=["set"])
+    assert found.due() == float("-inf")
+    assert found.take(now=1.0) == 15
+    assert found.take(now=1.1) == 0
+    assert found.due() == pytest.approx(1.2)
+    assert found.take(now=1.3) == 9
+    found.put_back(9)
+    assert found.take(now=1.3) == 9
