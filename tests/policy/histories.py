@@ -17,6 +17,7 @@ from policy.passes import PassResult
 from tests.clock import GivenClock
 from tests.host import Host
 from tidegate.config.load import load
+from tidegate.state import dumps, vms
 from tidegate.state.door import State
 from tidegate.terms import DayEnd, Evidence, Storage
 from watcher.scan import scan_and_record
@@ -203,6 +204,19 @@ class World:
         missing = {one.name.split("/")[0] for one in sync.found if one not in self.had}
         names = frozenset(one.name.split("/")[0] for one in sync.found) - missing
         return syncs.Report(None if sync.announced else sync.started, names)
+
+    def fresh_without_a_copy(self) -> list[str]:
+        """VMs that are held to be off-site by a dump of which the storage has not had every file."""
+        had = {(one.inode, one.size, one.mtime_ns) for one in self.had}
+        with self.state.read() as connection:
+            copies = {vm.name: vm.offsite_dump_id for vm in vms.all_vms(connection).values() if vm.offsite_dump_id}
+            rows = dumps.by_ids(connection, set(copies.values()))
+            files = {row_id: dumps.identity_of(connection, row).members for row_id, row in rows.items()}
+        return [
+            name
+            for name, row_id in copies.items()
+            if any((one.inode, one.size, one.mtime_ns) not in had for one in files[row_id])
+        ]
 
     def report(self, said: syncs.Report) -> None:
         syncs.report(self.config, self.state, self.clock, said, wait=0)
