@@ -16,7 +16,7 @@ from tidegate.state.door import State
 from watcher import scan
 
 DUMPS = 10_000
-ROUNDS = 7
+ROUNDS = 5
 AIM = 3.0
 
 PARTS: dict[str, tuple[Place, ...]] = {
