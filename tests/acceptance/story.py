@@ -61,8 +61,10 @@ class Story:
         return self.host.folder / "storage"
 
     def begin(self) -> None:
-        """A first dump of each VM, one of which is heavier than the limit."""
+        """A pass that finds nothing yet, and a first dump of each VM, one of which is heavier than the limit."""
         self.storage.mkdir()
+        self.host.tree.mkdir()
+        self.whole_pass()
         for number in range(8):
             self.dump(f"vm{number}")
         self.host.dump(f"{OVERSIZE}.img", LIMIT + 1)

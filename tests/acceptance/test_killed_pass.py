@@ -20,7 +20,7 @@ HOSTS = 2
 #: Kills on each of them, and which of these meet a command that must load Python first.
 KILLS = 30
 COLD = range(0, KILLS, 6)
-#: So many come by each trace point three times, and some of them by the rare ones.
+#: So many come by each trace point four times, and some of them by the rare ones.
 MOST_PASSES = 120
 
 
@@ -31,7 +31,6 @@ def begun(folder: Path, seed: int) -> Iterator[Story]:
     with Warm(folder / "warm") as warm:
         story = Story(host, random.Random(seed), warm)
         story.begin()
-        story.whole_pass()
         yield story
         story.finish()
 
