@@ -5,8 +5,10 @@ Recorded before removed: a row that has its end and still claims a standing mark
 
 import ctypes
 import errno
+import fcntl
 import logging
 import os
+import signal
 
 from sqlalchemy import Connection
 
@@ -25,6 +27,7 @@ from tidegate.terms import DumpState
 log = logging.getLogger("tidegate.policy")
 
 _RENAME_NOREPLACE = 1
+_READABLE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _FINISHED = (DumpState.PENDING, DumpState.GRANTED, DumpState.LINKED)
 
 
@@ -116,16 +119,40 @@ def _take_up(folder: int, marker: str, signature: str) -> None:
 def _remove(folder: int, dump: str, marker: markers.MarkerFile) -> None:
     """Moves a marker aside, looks whether it is still the one that was read, and only then unlinks it.
 
-    A script may touch the marker for its next dump between the look and the unlink: that one is put back.
+    A script may touch the marker for its next dump between the look and the unlink: that one is put back, also when
+    the script has only opened it so far.
     """
     name = markers.marker_name(dump, marker.kind)
     os.rename(name, aside_name(name), src_dir_fd=folder, dst_dir_fd=folder)
     trace.point("marker aside")
-    status = os.stat(aside_name(name), dir_fd=folder, follow_symlinks=False)
-    if (status.st_ino, status.st_mtime_ns) == (marker.inode, marker.mtime_ns):
+    is_open = _is_being_written(folder, aside_name(name))
+    status = os.stat(aside_name(name), dir_fd=folder, follow_symlinks=False)  # later: who has closed it, has changed it
+    if not is_open and (status.st_ino, status.st_mtime_ns) == (marker.inode, marker.mtime_ns):
         os.unlink(aside_name(name), dir_fd=folder)
     else:
         _put_back(folder, name)
+
+
+def _is_being_written(folder: int, name: str) -> bool:
+    """True while somebody has this file open for writing: `touch` and `>` open first, and the time comes after.
+
+    The kernel grants a lease only if nobody does. Where there is none to be had (not our file, a filesystem without
+    leases) it cannot be known: False.
+    """
+    try:
+        file = os.open(name, _READABLE, dir_fd=folder)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EACCES, errno.ENXIO):
+            return False
+        raise
+    try:
+        fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)  # ignored; SIGIO, sent to who has a lease, would end us
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+    finally:
+        os.close(file)  # and with it the lease
+    return False
 
 
 def _put_back(folder: int, name: str) -> None:

@@ -1,0 +1,53 @@
+"""Markers go when their dumps have their end, and one that a script is just writing is never among them."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from policy import endings
+from tidegate import trace
+from tidegate.markers.format import MarkerKind, look
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        pytest.param(os.utime, id="touch"),
+        pytest.param(lambda file: os.write(file, b'{"format": 1}\n'), id=">"),
+    ],
+)
+@pytest.mark.parametrize("written_at", ["marker aside", "afterwards"])
+def test_a_marker_that_was_opened_before_it_is_removed_is_not_lost(
+    write: Callable[[int], object], written_at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The script of the next dump under this name has opened the marker, and writes into it a moment later."""
+    folder = os.open(tmp_path, os.O_RDONLY)
+    (tmp_path / "vm1.done").touch()
+    marker = look(folder, "vm1", MarkerKind.DONE)
+    assert marker is not None
+    script = os.open(tmp_path / "vm1.done", os.O_WRONLY)
+
+    def finish(at: str) -> None:
+        if at == written_at:
+            write(script)
+            os.close(script)
+
+    monkeypatch.setattr(trace, "hook", finish)
+    endings._remove(folder, "vm1", marker)
+    finish("afterwards")
+    assert [path.name for path in tmp_path.iterdir()] == ["vm1.done"]
+    os.close(folder)
+
+
+def test_a_marker_that_nobody_writes_is_removed(tmp_path: Path) -> None:
+    """Also while somebody reads it, as a backup does."""
+    folder = os.open(tmp_path, os.O_RDONLY)
+    (tmp_path / "vm1.done").touch()
+    marker = look(folder, "vm1", MarkerKind.DONE)
+    assert marker is not None
+    with (tmp_path / "vm1.done").open("rb"):
+        endings._remove(folder, "vm1", marker)
+    assert list(tmp_path.iterdir()) == []
+    os.close(folder)
