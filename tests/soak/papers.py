@@ -75,13 +75,17 @@ def _totals(found: Account, doings: Counter[str], services: Sequence[Service]) -
         ("restarts", f"{sum(endings.values()) - len(services)}"),
         *[(f"… {what.removeprefix('end: ')}", f"{count}") for what, count in sorted(doings.items()) if "end: " in what],
         *_sums(doings, "overflow"),
-        ("… counted by the services", f"{sum(service.overflows() for service in services)}"),
+        ("… counted by the services", f"{sum(service.counter('watch_overflows') for service in services)}"),
         *_sums(doings, "remount"),
         *[
             (f"`tidegate {what[:-3]}`, exit code {what[-1]}", f"{doings[what]}")
             for what in sorted(doings)
             if _is_pass(what)
         ],
+        (
+            "markers that a scan found and no event had announced",
+            f"{sum(service.counter('markers_unannounced') for service in services):,}",
+        ),
         ("dumps let out", f"{sum(service.let_out() for service in services):,}"),
         ("… that came to their end", f"{sum(service.ended() for service in services):,}"),
     ]

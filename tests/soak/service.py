@@ -111,9 +111,9 @@ class Service:
         """A reader of its state."""
         return StateFile(self.state)
 
-    def overflows(self) -> int:
-        """Those that it has noticed."""
-        return self.seen().count("select sum(value) from counter where name = 'watch_overflows'")
+    def counter(self, name: str) -> int:
+        """One of the totals that it keeps."""
+        return self.seen().count("select sum(value) from counter where name = ?", name)
 
     def let_out(self) -> int:
         """Dumps that were linked."""
