@@ -11,6 +11,7 @@ from tidegate.errors import BusyError, FaultError
 from tidegate.state import tallies
 from tidegate.state.door import State
 from tidegate.terms import WatchMode
+from watcher.early import Early
 from watcher.ears import Ears
 from watcher.recorder import BATCH
 from watcher.rings import Rings
@@ -51,6 +52,7 @@ class Follower:
         self._deaf_seconds = min(watch.scan_interval, _DEAF_SECONDS)
         self._ears = Ears(self._scanner.ground, self._rings, self._uptime, self._deaf_seconds)
         self._unannounced = Unannounced()
+        self._early = Early()
         self._root = _Root(watch)
         self._root_due = self._scan_due = float("-inf")
         self._is_up = False
@@ -61,7 +63,7 @@ class Follower:
     def due(self) -> float:
         """The uptime, in seconds, at which a turn is wanted."""
         rung = self._rings.due()
-        wanted = min(self._scan_due, self._root_due, self._unannounced.due())
+        wanted = min(self._scan_due, self._root_due, self._unannounced.due(), self._early.due())
         return max(wanted if rung is None else min(rung, wanted), self._blocked_until)
 
     def turn(self) -> None:
@@ -104,6 +106,8 @@ class Follower:
             self._record(paths)
         if len(paths) < BATCH:
             self._count_unannounced()
+        if paths := self._early.take(BATCH, self._uptime()):
+            self._record(paths)
 
     def _look_at_root(self) -> None:
         """Nobody tells that a disk was mounted, or that the folder above was renamed."""
@@ -123,6 +127,7 @@ class Follower:
         was_up, is_complete = self._is_up, not self._rings.take_forgotten()
         scanned = self._scanner.scan(arm=self._ears.arm, listening=self._ears.are_open)
         self._is_up = scanned.up
+        self._early.add(scanned.early, self._uptime())
         if was_up and is_complete and self._watch.mode is WatchMode.EVENTS:
             self._unannounced.found(scanned.fresh, self._uptime())
             self._unannounced.heard(folders=covered)
@@ -144,6 +149,7 @@ class Follower:
             for folder in folders:
                 self._rings.folder(folder)
             raise
+        self._early.add(scanned.early, self._uptime())
         if not scanned.up:
             self._rings.scan()
         elif not scanned.is_whole or self._ears.are_open() is False:
@@ -165,6 +171,7 @@ class Follower:
         except (BusyError, FaultError):
             self._rings.put_back(paths)
             raise
+        self._early.add(recorded.early, self._uptime())
         if not recorded.is_open:
             self._rings.scan()
         elif recorded.left_out:

@@ -12,7 +12,7 @@ from tidegate.names import printable
 from tidegate.patience import Patience
 from tidegate.state import lateness
 from tidegate.state.door import State
-from tidegate.terms import MarkerResult
+from tidegate.terms import MarkerResult, Reason
 from watcher.ground import Ground
 from watcher.observe import Observation, observe_on
 from watcher.record import News, record
@@ -29,11 +29,13 @@ NO_FOLDER = ""
 class Recorded:
     """What became of a batch: how many times each result came, which dumps had news, how many have to be tried again.
 
+    ``early`` are dumps whose new marker does not speak of what stands there now, as one does that came first.
     ``is_open`` False: the watch folder itself could not be opened.
     """
 
     results: Counter[MarkerResult] = field(default_factory=Counter)
     fresh: tuple[str, ...] = ()
+    early: tuple[str, ...] = ()
     left_out: int = 0
     is_open: bool = True
 
@@ -87,8 +89,24 @@ class Recorder:
         trace.point("recorded")
         for one in news:
             _tell(self._watch, one)
-        fresh = tuple(one.seen.path for one in news if one.appeared_at is not None)
-        return Recorded(Counter(one.result for one in news), fresh, len(paths) - len(observations))
+        fresh = [one for one in news if one.appeared_at is not None]
+        return Recorded(
+            Counter(one.result for one in news),
+            tuple(one.seen.path for one in fresh),
+            tuple(one.seen.path for one in fresh if one.seen.reason in _MAY_COME),
+            len(paths) - len(observations),
+        )
+
+
+def together(some: Sequence[Recorded]) -> Recorded:
+    """What became of several batches."""
+    return Recorded(
+        sum((one.results for one in some), Counter()),
+        tuple(path for one in some for path in one.fresh),
+        tuple(path for one in some for path in one.early),
+        sum(one.left_out for one in some),
+        all(one.is_open for one in some),
+    )
 
 
 def batches(paths: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -103,4 +121,6 @@ def _tell(watch: WatchFolder, news: News) -> None:
     log.log(level, "%s: %s: %s%s", watch.name, printable(news.seen.path), news.result, detail)
 
 
+#: What a dump can be seen as while it is copied.
+_MAY_COME = frozenset({Reason.MISSING, Reason.CHANGED, Reason.VERIFY_FAILED})
 _EXPECTED = frozenset({MarkerResult.RECORDED, MarkerResult.REPEATED, MarkerResult.RUNNING})

@@ -19,7 +19,7 @@ from tidegate.state.tallies import WatchStatus
 from tidegate.terms import DumpState, MarkerResult, Reason
 from watcher.ground import Ground
 from watcher.listing import Arm, no_arm
-from watcher.recorder import NO_FOLDER, Recorded, Recorder, batches
+from watcher.recorder import NO_FOLDER, Recorded, Recorder, batches, together
 from watcher.sighting import ALL, Known, Sighting, look_over
 
 log = logging.getLogger("tidegate.watcher")
@@ -34,8 +34,9 @@ _SILENCE_SECONDS = 120.0
 class Scanned:
     """What became of one scan. ``looked_at`` counts dumps, ``results`` those of them that had news.
 
-    ``fresh`` are those whose markers said something new. ``is_whole`` False: something in the folder could not be
-    looked at now. ``is_listed``: what stands there was recorded, be the folder up or not.
+    ``fresh`` are those whose markers said something new, ``early`` those whose markers may have come first.
+    ``is_whole`` False: something in the folder could not be looked at now. ``is_listed``: what stands there was
+    recorded, be the folder up or not.
     """
 
     watch: str
@@ -45,6 +46,7 @@ class Scanned:
     looked_at: int = 0
     results: Counter[MarkerResult] = field(default_factory=Counter)
     fresh: tuple[str, ...] = ()
+    early: tuple[str, ...] = ()
     is_whole: bool = True
     is_listed: bool = True
 
@@ -123,6 +125,7 @@ class Scanner:
             looked_at=len(found.to_look_at) + len(found.gone),
             results=recorded.results,
             fresh=recorded.fresh,
+            early=recorded.early,
             is_whole=not (found.detail or recorded.left_out),
             is_listed=found.footing is not None,
         )
@@ -189,17 +192,12 @@ class Scanner:
     def _record(self, found: Sighting, starts: Sequence[str], *, timed: bool) -> Recorded:
         """``timed`` False: the first scan ever. What stood there before says nothing of how late we are."""
         self.recorder.footing = found.footing if found.up else NO_FOLDER
-        results: Counter[MarkerResult] = Counter()
-        fresh: list[str] = []
-        left_out = 0
+        done: list[Recorded] = []
         for batch in batches(found.to_look_at + found.gone):
             if self._stop() and "" in starts:
                 break  # what is left stands on the disk, and the next scan finds it
-            recorded = self.recorder.record(batch, timed=timed)
-            results += recorded.results
-            fresh += recorded.fresh
-            left_out += recorded.left_out
-        return Recorded(results, tuple(fresh), left_out)
+            done.append(self.recorder.record(batch, timed=timed))
+        return together(done)
 
     def _tell(self, found: Sighting, begun: float, seconds: float, *, listening: bool | None) -> None:
         with self._state.write() as connection:

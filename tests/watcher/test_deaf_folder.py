@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,20 +25,29 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path / "host")
 
 
-def _delete(site: Site) -> None:
-    shutil.rmtree(site.dumps)
-
-
 def _rename(site: Site) -> None:
     site.dumps.rename(site.host.folder / "aside")
 
 
-@pytest.mark.parametrize("way", [_delete, _rename])
-def test_a_watch_folder_that_goes_and_is_made_again_is_followed_again(way: Callable[[Site], None], site: Site) -> None:
+def test_a_watch_folder_that_is_deleted_and_made_again_is_followed_again(site: Site) -> None:
+    """The watch of the kernel went with it."""
+    done(site.dumps, "vm1")
+    with site.watched():
+        shutil.rmtree(site.dumps)
+        assert "it cannot be opened: No such file" in site.goes_down()
+        site.dumps.mkdir()
+        done(site.dumps, "vm2")
+        until(lambda: site.waiting() == {"vm2"})
+        site.comes_up()
+        done(site.dumps, "vm3")
+        site.records("vm3")
+
+
+def test_a_watch_folder_that_is_renamed_away_keeps_its_dumps_until_there_is_another(site: Site) -> None:
     """While there is none nothing counts as removed; in a new one on the same disk what is missing was removed."""
     done(site.dumps, "vm1")
     with site.watched():
-        way(site)
+        _rename(site)
         assert "it cannot be opened: No such file" in site.goes_down()
         site.dumps.mkdir()
         until(lambda: "is its disk mounted?" in site.goes_down())

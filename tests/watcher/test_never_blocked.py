@@ -1,0 +1,102 @@
+"""Recording goes on whatever else goes on, and takes no more memory for what it does not record."""
+
+import os
+import re
+import socket
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.host import ROOT
+from tests.service.running import free_port
+from tests.watcher.following import Site, done, until
+from tests.watcher.limited import started
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def test_recording_goes_on_while_a_pass_lets_thousands_out(site: Site) -> None:
+    """They share the state file, for milliseconds at a time."""
+    many = 3000
+    for number in range(many):
+        done(site.dumps, f"vm{number}")
+    with site.watched():
+        assert len(site.waiting()) == many
+        before = dict(site.times().buckets)["+Inf"]
+        running = subprocess.Popen(site.host.command("pass"), cwd=ROOT, stdout=subprocess.DEVNULL)
+        marked = 0
+        while running.poll() is None:
+            done(site.dumps, f"later{marked}")
+            marked += 1
+            time.sleep(0.02)
+        assert running.returncode == 0
+        assert marked > 10
+        site.records(f"later{marked - 1}")
+    times = dict(site.times().buckets)
+    assert times["+Inf"] - before == marked
+    assert times["10"] - before == marked  # not one had to wait for the pass to end
+    assert len(site.host.exported()) >= many
+
+
+def test_recording_goes_on_while_silent_clients_hold_the_metrics_port(site: Site) -> None:
+    """Connected, and saying nothing or half a word: neither a marker nor a scrape waits for them."""
+    port = free_port()
+    site.host.configure(watch={"scan_interval": "1h"}, exporters={"http": {"listen": f"127.0.0.1:{port}"}})
+    with started(site):
+        clients = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(20)]
+        try:
+            for client in clients[::2]:
+                client.sendall(b"GET /metr")
+            done(site.dumps, "vm1")
+            site.records("vm1")
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+                assert b'tidegate_markers_total{state="recorded"} 1.0' in answer.read()
+            done(site.dumps, "vm2")
+            site.records("vm2")
+        finally:
+            for client in clients:
+                client.close()
+
+
+def resident(process: "subprocess.Popen[bytes]") -> int:
+    """Bytes that a process has in memory."""
+    told = Path(f"/proc/{process.pid}/status").read_text()
+    found = re.search(r"VmRSS:\s+(\d+) kB", told)
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+def test_a_storm_of_what_is_no_marker_takes_no_memory(site: Site) -> None:
+    """A hundred thousand files, and one that is written for long: they ring, and nothing of them is kept."""
+    with started(site) as service:
+        done(site.dumps, "vm1")
+        site.records("vm1")
+        before = resident(service.process)
+        script = 'cd "$0" && seq -f file%g 100000 | xargs touch && seq -f file%g 100000 | xargs rm'
+        subprocess.run(["sh", "-c", script, site.dumps], check=True)
+        with (site.dumps / "large").open("wb", buffering=0) as large:
+            for _ in range(1000):
+                large.write(os.urandom(65536))
+        done(site.dumps, "vm2")
+        site.records("vm2")
+        grown = resident(service.process) - before
+        assert grown < 30 << 20, f"{grown} bytes more"
+    until(lambda: site.waiting() == {"vm1", "vm2"})
+
+
+def test_a_storm_of_one_marker_is_one_dump(site: Site) -> None:
+    """Written ten thousand times: what rings stands in the queue once."""
+    done(site.dumps, "vm1")
+    with site.watched():
+        script = "i=0; while [ $i -lt 10000 ]; do : > vm1.done; i=$((i + 1)); done"
+        subprocess.run(["sh", "-c", script], cwd=site.dumps, check=True)
+        done(site.dumps, "vm2")
+        site.records("vm2")
+    assert site.waiting() == {"vm1", "vm2"}
+    assert site.counted("markers", "recorded") == 2
