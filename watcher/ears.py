@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 
 from tidegate import trace
+from tidegate.config.events import advice
 from tidegate.config.model import WatchFolder
 from tidegate.terms import WatchMode
 from watcher.doorbell import Doorbell
@@ -38,6 +39,7 @@ class Ears:
         self._made_at = float("-inf")
         self._fault: str | None = None
         self._told_fault: str | None = None
+        self._told_advice: str | None = None
 
     def prepare(self) -> None:
         """Makes a doorbell where one is wanted and none works."""
@@ -73,7 +75,11 @@ class Ears:
         return self._bell is not None and self._bell.hears_root()
 
     def tell(self) -> None:
-        """Logs what has become of them since the last time."""
+        """Logs what has become of them since the last time, and where they hear nothing by nature."""
+        said = advice(self._watch)
+        if said is not None and said != self._told_advice:
+            log.warning(said)
+        self._told_advice = said
         if self._fault == self._told_fault:
             return
         self._told_fault = self._fault

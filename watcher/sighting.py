@@ -76,4 +76,6 @@ def _compare(listing: Listing, known: Known, footing: str, *, retry: bool) -> Si
 
 
 def _needs_a_look(state: DumpState, reason: Reason | None, *, retry: bool) -> bool:
+    if reason is Reason.DUMP_FAILED:
+        return False  # the marker has said it all, whatever stands beside it
     return state in _LOOKED_AT_AGAIN or reason in HINDRANCES or (retry and reason is not None)

@@ -15,6 +15,7 @@ def check(session: Session, *, names: bool) -> None:
     from policy import passes
     from tidegate.cli.worries import worries
     from tidegate.clock import SystemClock
+    from tidegate.config.events import advice
 
     config = session.config(surroundings=True)
     if names:
@@ -24,6 +25,8 @@ def check(session: Session, *, names: bool) -> None:
         f"{config.file}: well: {folders}, {format_size(config.limit.daily)} a day, a day ends by {config.day.ends}, "
         f"confirmed by {config.offsite.confirm}, the storage is a {config.offsite.storage}"
     )
+    for sentence in filter(None, map(advice, config.watches)):
+        click.echo(sentence)
     for sentence in worries(passes.review(config, session.scratch(config), SystemClock()), config):
         click.echo(sentence)
 
