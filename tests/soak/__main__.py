@@ -1,7 +1,7 @@
 """``python -m tests.soak --minutes N``: all that happens to the watcher, at once, and an exact account at the end.
 
 Ends with 1 when a marker is missing or recorded twice, or a service failed. What it makes is gone at its end:
-processes, mounts, files, a shorter queue of the kernel.
+processes, mounts, files.
 """
 
 import argparse
@@ -23,7 +23,7 @@ def main() -> int:
         signal.signal(number, _end)
     mounts = own_mounts()
     with tempfile.TemporaryDirectory(prefix="tidegate-soak-", ignore_cleanup_errors=True) as folder:
-        play = Play(Path(folder), words.seed, words.minutes * 60, mounts=mounts, gentle=words.gentle)
+        play = Play(Path(folder), words.seed, words.minutes * 60, mounts=mounts)
         try:
             found = play.run()
         finally:
@@ -43,7 +43,6 @@ def _words() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0, help="how long (default: 30)")
     parser.add_argument("--seed", type=int, default=1, help="the same seed does the same things (default: 1)")
-    parser.add_argument("--gentle", action="store_true", help="leave the length of the kernel's queue alone")
     parser.add_argument("--write", action="store_true", help=f"put the account into {papers.PAPER.name}")
     return parser.parse_args()
 

@@ -15,10 +15,9 @@ from tests.soak.service import Service
 from tests.soak.writer import Writer
 
 QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
-_SMALL_QUEUE = 64
 #: A dump with its marker rings about six times.
 _EVENTS_OF_ONE = 5
-#: Where the host's queue is longer than this allows, it is only overflown when it may be made shorter.
+#: A queue that is longer than this allows is not made to overflow.
 _LONGEST_BURST = 20_000
 #: A service is given so long for its first scan, seconds.
 _READY_SECONDS = 60.0
@@ -39,24 +38,21 @@ class Disturbances:
 
 
 class Conductor:
-    """Disturbs ``services``, each with a writer for bursts. ``may_lower``: the host's queue may be made shorter."""
+    """Disturbs ``services``, each with a writer for bursts."""
 
-    def __init__(
-        self, services: Sequence[Service], storms: Sequence[Writer], journal: Journal, seed: int, *, may_lower: bool
-    ) -> None:
+    def __init__(self, services: Sequence[Service], storms: Sequence[Writer], journal: Journal, seed: int) -> None:
         self.disturbances = Disturbances()
         self._pairs = list(zip(services, storms, strict=True))
         self._journal = journal
         self._dice = random.Random(f"{seed} conductor")
         self._queue = int(QUEUE.read_text())
-        self._may_lower = may_lower
 
     def ways(self) -> list[Callable[[Service, Writer], None]]:
         """What can be done here."""
         found: list[Callable[[Service, Writer], None]] = [self.kill, self.terminate]
         if self._burst() <= _LONGEST_BURST:
             found += [self.overflow, self.kill_in_a_burst]
-        return [*found, self.overflow_small] if self._may_lower else found
+        return found
 
     def each_once(self) -> None:
         """Everything once, for a short soak."""
@@ -107,16 +103,6 @@ class Conductor:
             self._journal.did("overflow: killed with the burst in the queue")
             self._wait_for_storm(storm)
 
-    def overflow_small(self, service: Service, storm: Writer) -> None:
-        """A queue of 64 events, which any burst overflows while the service runs."""
-        with self._disturbing(service), self._small_queue():
-            self._restart(service, signal.SIGTERM)
-            self._storm(storm, 1500)
-            self._journal.did(f"overflow: a burst into a queue of {_SMALL_QUEUE}")
-            self._wait_for_storm(storm)
-        with self._disturbing(service):
-            self._restart(service, signal.SIGTERM)  # to the host's own queue
-
     # --- parts
 
     def _restart(self, service: Service, number: signal.Signals) -> None:
@@ -148,11 +134,3 @@ class Conductor:
             yield
         finally:
             self.disturbances.spans.append((service.name, begun, time.time() + _ECHO_SECONDS))
-
-    @contextmanager
-    def _small_queue(self) -> Iterator[None]:
-        QUEUE.write_text(str(_SMALL_QUEUE))
-        try:
-            yield
-        finally:
-            QUEUE.write_text(str(self._queue))

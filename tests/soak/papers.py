@@ -36,8 +36,8 @@ def section(found: Account, play: Play, minutes: float) -> str:
         "",
         *_table(("how it was marked", "markers", "p50", "p99", "longest"), _ways(found)),
         "",
-        "A copied marker may stand before its dump does: such a dump is looked at again by the next scan, here every "
-        f"{play.scan_seconds} s, and not sooner.",
+        "A copied marker may stand before its dump does: such a dump is looked at again after 1, 2, 4 … s, and by "
+        f"each scan, here every {play.scan_seconds} s.",
         "",
     ]
     return "\n".join(lines)

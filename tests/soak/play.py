@@ -27,13 +27,12 @@ _SCANS_TO_SETTLE = 4
 
 
 class Play:
-    """In ``folder``, which is empty. ``mounts``: may mount. ``gentle``: leaves the length of the host's queue alone."""
+    """In ``folder``, which is empty. ``mounts``: may mount."""
 
-    def __init__(self, folder: Path, seed: int, seconds: float, *, mounts: bool, gentle: bool) -> None:
+    def __init__(self, folder: Path, seed: int, seconds: float, *, mounts: bool) -> None:
         self._folder = folder
         self.seed = seed
         self._seconds = seconds
-        self._gentle = gentle
         self.scan_seconds = 30 if seconds >= _LONG_SECONDS else 5
         self.journals = folder / "journals"
         self.journals.mkdir()
@@ -111,10 +110,7 @@ class Play:
 
     def _conductor(self) -> Conductor:
         storms = [self._writer(service.place("dumps"), f"storm-{service.name}") for service in self.services]
-        may_lower = not self._gentle and os.geteuid() == 0
-        return Conductor(
-            self.services, storms, journal.Journal(self.journals, "conductor"), self.seed, may_lower=may_lower
-        )
+        return Conductor(self.services, storms, journal.Journal(self.journals, "conductor"), self.seed)
 
     def _writer(self, place: Place, name: str) -> Writer:
         return Writer(place, name, self.seed, self.journals)

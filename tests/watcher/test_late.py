@@ -81,8 +81,9 @@ def test_the_times_outlive_the_service_and_a_clock_that_was_set_back(tmp_path: P
 # --- what no event had announced
 
 
-def test_a_scan_beside_living_events_finds_nothing_unannounced(site: Site) -> None:
+def test_a_scan_beside_living_events_finds_nothing_unannounced(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often one comes in between, and though it often is the first to see a marker."""
+    monkeypatch.setattr(unannounced, "_GRACE_SECONDS", 2.0)
     with site.watched() as watcher:
         for number in range(200):
             done(site.dumps, f"vm{number}")
@@ -92,7 +93,7 @@ def test_a_scan_beside_living_events_finds_nothing_unannounced(site: Site) -> No
             watcher._loops[0].want_scan()
         until(lambda: len(site.waiting()) == 210)
         end = threading.Event()
-        end.wait(1.0)  # in which they would be counted
+        end.wait(2.5)  # in which they would be counted
     assert site.counted("markers_unannounced") == 0
 
 
