@@ -125,3 +125,11 @@ class Oversize(StrEnum):
     """What happens to a dump heavier than the whole daily limit."""
 
     HOLD = "hold"
+    SPREAD = "spread"  # it leaves alone, and the days after it pay
+
+
+class Force(StrEnum):
+    """The admin's word that a VM's next dump comes first."""
+
+    WITHIN_LIMIT = "within-limit"
+    OVER_LIMIT = "over-limit"

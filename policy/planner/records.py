@@ -3,9 +3,11 @@
 Plain frozen records. Sizes are bytes; times are seconds since the epoch; spans are seconds.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import cycle, repeat
 
-from tidegate.terms import Reason, Verdict
+from tidegate.terms import Force, Oversize, Reason, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Vm:
     finished dump (0 while it has none). ``target`` is the configured off-site age, None when unset.
     ``outstanding_since_day`` is the number of the day on which its outstanding link was granted.
     ``replaces_while_syncing`` is true when letting it out now would replace a link that a running sync may
-    read.
+    read. ``forced`` is the admin's word that its next dump comes first.
     """
 
     vm: str
@@ -50,16 +52,18 @@ class Vm:
     on_hold: bool = False
     backing_off_until: float | None = None
     replaces_while_syncing: bool = False
+    forced: Force | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """The account of one day, in bytes (DESIGN 6)."""
+    """The account of one day, in bytes (DESIGN 6). ``debt`` is what was let out beyond the days before this one."""
 
     limit: int
     reserve: int = 0
     outstanding: int = 0
     used: int = 0
+    debt: int = 0
 
     @property
     def whole(self) -> int:
@@ -69,7 +73,7 @@ class Allowance:
     @property
     def left(self) -> int:
         """Bytes that may still be let out today."""
-        return max(0, self.limit - self.reserve - self.outstanding - self.used)
+        return max(0, self.limit - self.reserve - self.outstanding - self.used - self.debt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +87,42 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the admin set for all VMs. ``daily`` is the configured limit of the coming days."""
+    """What the admin set for all VMs.
+
+    ``daily`` is the configured limit of the coming days. Where they differ, ``coming`` are the bytes that each day
+    after the open one may let out, in their order and then from its start again; empty: each day ``whole``.
+    ``retention`` is how long the storage keeps a copy, in seconds; None: for ever. A dump that is not at least
+    ``min_gain`` seconds newer than the off-site copy does not leave.
+    """
 
     daily: int
     reserve: int = 0
     max_dump_age: float | None = None
+    coming: tuple[int, ...] = ()
+    oversize: Oversize = Oversize.HOLD
+    retention: float | None = None
+    min_gain: float = 0.0
 
     @property
     def whole(self) -> int:
-        """Bytes that each coming day may let out."""
+        """Bytes that each coming day may let out, where all are alike."""
         return max(0, self.daily - self.reserve)
+
+    @property
+    def mean_day(self) -> int:
+        """Bytes that a coming day may let out on the average."""
+        return sum(self.coming) // len(self.coming) if self.coming else self.whole
+
+    @property
+    def largest_day(self) -> int:
+        """Bytes that the largest of the coming days may let out."""
+        return max(self.coming, default=self.whole)
+
+    def coming_days(self, debt: int = 0) -> Iterator[int]:
+        """Bytes that each day after the open one may let out, without end; they pay the ``debt`` first."""
+        for whole in cycle(self.coming) if self.coming else repeat(self.whole):
+            yield max(0, whole - debt)
+            debt = max(0, debt - whole)
 
 
 @dataclass(frozen=True, slots=True)
