@@ -13,8 +13,8 @@ from tidegate.state.door import State
 from tidegate.terms import WatchMode
 from watcher.early import Early
 from watcher.ears import Ears
-from watcher.recorder import BATCH
-from watcher.rings import Rings
+from watcher.recorder import BATCH, batches
+from watcher.rings import MOST_NAMES, Rings
 from watcher.scan import Scanner
 from watcher.unannounced import Unannounced
 
@@ -82,10 +82,14 @@ class Follower:
         self._rings.scan()
 
     def drain(self) -> None:
-        """Records what was seen so far. What cannot be recorded is found by the scan at the next start."""
+        """Records what was seen until now, and nothing that comes while it does: markers may rain without end.
+
+        What cannot be recorded is found by the scan at the next start.
+        """
+        seen = self._rings.take_names(MOST_NAMES, float("inf"))
         try:
             self._scan_folders()
-            while paths := self._rings.take_names(BATCH, float("inf")):
+            for paths in batches(seen):
                 self._record(paths)
         except (BusyError, FaultError) as error:
             log.warning("%s: left to the next start: %s", self._watch.name, error)

@@ -4,9 +4,10 @@ import os
 import re
 import subprocess
 import threading
+import time
 from collections import Counter
 from dataclasses import replace
-from datetime import time
+from datetime import time as time_of_day
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from tidegate.clock import SystemClock
 from tidegate.errors import BusyError
 from tidegate.state import dumps
 from tidegate.terms import DumpState, MarkerResult
-from watcher import follower
+from watcher import follower, service
 from watcher.rings import Rings
 from watcher.service import Watcher
 
@@ -162,6 +163,51 @@ def test_what_was_seen_is_recorded_before_it_ends(site: Site, monkeypatch: pytes
     assert site.counted("markers", MarkerResult.RECORDED) == 201
 
 
+def test_it_ends_soon_while_markers_rain_in(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was seen when it is told to end is recorded; what comes while that is done is left to the next start."""
+    rain = Rain(site, monkeypatch)
+    with site.watched():
+        rain.begin()
+        site.records("vm20")
+        told = time.monotonic()
+    assert time.monotonic() - told < service._END_SECONDS / 2
+    assert len(site.waiting()) == rain.fallen - 1
+    monkeypatch.undo()
+    with site.watched():
+        assert len(site.waiting()) == rain.fallen
+    assert site.counted("markers", MarkerResult.RECORDED) == rain.fallen
+
+
+class Rain:
+    """While any marker is recorded the next one is made, and is heard of."""
+
+    def __init__(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.fallen = 0
+        self._folder = site.dumps
+        self._heard = threading.Event()
+        real = Rings.name
+
+        def name(rings: Rings, path: str) -> None:
+            real(rings, path)
+            self._heard.set()
+
+        monkeypatch.setattr(Rings, "name", name)
+        monkeypatch.setattr(trace, "hook", lambda point: self._fall() if point == "observed" else None)
+
+    def begin(self) -> None:
+        self._mark()
+
+    def _fall(self) -> None:
+        self._heard.clear()
+        self._mark()
+        assert self._heard.wait(PATIENCE)
+
+    def _mark(self) -> None:
+        (self._folder / f"vm{self.fallen}").write_text("x")
+        (self._folder / f"vm{self.fallen}.done").touch()
+        self.fallen += 1
+
+
 def test_started_again_nothing_changes(site: Site) -> None:
     """However often."""
     for number in range(5):
@@ -195,7 +241,7 @@ def test_recording_goes_on_while_the_daily_pass_runs(site: Site) -> None:
         begun.set()
         may_end.wait(PATIENCE)
 
-    site.config = replace(site.config, pass_at=time(0, 0))
+    site.config = replace(site.config, pass_at=time_of_day(0, 0))
     with site.watched(run_pass=run):
         assert begun.wait(PATIENCE)
         done(site.dumps, "vm1")
