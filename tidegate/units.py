@@ -17,6 +17,12 @@ _SPAN_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 #: Two days inside what ``datetime`` can hold, so that a time read in one zone can be shown in any other.
 _LAST_TIME = datetime.datetime(9999, 12, 30, tzinfo=datetime.UTC).timestamp()
 
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+
 
 def parse_size(text: str) -> int:
     """Bytes of ``"10 GB"``, ``"1.5 GiB"`` or ``"500"``, never negative."""
@@ -80,3 +86,9 @@ def parse_time(text: str) -> float:
 def format_time(seconds: float, zone: datetime.tzinfo = datetime.UTC) -> str:
     """RFC 3339 with offset, to the second."""
     return datetime.datetime.fromtimestamp(seconds, zone).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def format_date(seconds: float, zone: datetime.tzinfo = datetime.UTC) -> str:
+    """The date for people, in English whatever the locale: ``"Thursday 26 November"``."""
+    date = datetime.datetime.fromtimestamp(seconds, zone)
+    return f"{_WEEKDAYS[date.weekday()]} {date.day} {_MONTHS[date.month - 1]}"

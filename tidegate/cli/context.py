@@ -9,7 +9,7 @@ import click
 
 from tidegate.cli import logs
 from tidegate.errors import UsageError
-from tidegate.units import parse_span
+from tidegate.units import parse_size, parse_span
 
 if TYPE_CHECKING:
     from tidegate.config.model import Config
@@ -76,6 +76,21 @@ class Span(click.ParamType[float]):
             return value
         try:
             return parse_span(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Size(click.ParamType[int]):
+    """A size such as ``10 GB``, in bytes."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Bytes."""
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_size(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 

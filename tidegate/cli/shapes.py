@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from policy.passes import PassResult
+from policy.planner.future import Future, Start, VmFuture
 from policy.planner.records import Day, Decision
 from policy.planner.targets import freshness, targets
 from tidegate.names import printable
@@ -108,3 +109,34 @@ def links(rows: Iterable[LinkRow]) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def forecast(start: Start, future: Future) -> dict[str, Any]:
+    """``forecast --json``. Days are counted from today, which is 0."""
+    return {
+        "format": FORMAT,
+        "from": format_time(start.now),
+        "limit_bytes": start.rules.mean_day + start.rules.reserve,
+        "needed_bytes": future.density.needed,
+        "density": future.density.value,
+        "within_targets_from_day": future.within_from,
+        "days": [
+            {"allowance_bytes": one.allowance, "granted_bytes": one.granted, "waiting_bytes": one.waiting}
+            for one in future.days
+        ],
+        "vms": [_vm_future(one) for one in future.vms],
+    }
+
+
+def _vm_future(one: VmFuture) -> dict[str, Any]:
+    return {
+        "vm": one.vm.vm,
+        "backup_set": one.vm.backup_set,
+        "bytes": one.vm.bytes,
+        "period_seconds": one.vm.period,
+        "target_seconds": one.target,
+        "days_out": list(one.days_out),
+        "offsite_age_seconds": list(one.ages),
+        "oldest_seconds": one.oldest,
+        "within_target_from_day": one.within_from,
+    }

@@ -1,0 +1,154 @@
+"""``tidegate forecast``."""
+
+import datetime
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tidegate.cli import shapes, show
+from tidegate.cli.context import Session, Size, Span, json_option, pass_session, print_json
+from tidegate.cli.passes import preview
+from tidegate.errors import UsageError
+from tidegate.units import format_date, format_size, format_span
+
+if TYPE_CHECKING:
+    from policy.planner.future import Future, Start, VmFuture
+
+_SECONDS_OF_DAY = 86_400
+_SHOWN_DAYS_OUT = 3
+_SHOWN_NAMES = 5
+
+
+class Goal(click.ParamType[tuple[str | None, float]]):
+    """``7d`` for all VMs, ``vm7=7d`` for one."""
+
+    name = "[VM=]duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str | None, float]:
+        """The VM, None for all, and seconds."""
+        vm, _, span = value.rpartition("=")
+        return vm or None, Span().convert(span, param, ctx)
+
+
+@click.command()
+@click.option("--days", type=click.IntRange(1, 1000), default=30, show_default=True, help="How far to look.")
+@click.option("--limit", type=Size(), help="As if [limit] daily were this, every day of the week.")
+@click.option("--target", "goals", type=Goal(), multiple=True, help="As if this were the target of all VMs or of one.")
+@click.option("--without", metavar="VM", multiple=True, help="As if this VM were not there.")
+@json_option
+@pass_session
+def forecast(
+    session: Session,
+    *,
+    days: int,
+    limit: int | None,
+    goals: Sequence[tuple[str | None, float]],
+    without: Sequence[str],
+    as_json: bool,
+) -> None:
+    """What will leave on the coming days, how old each copy gets, and what another limit or target would change.
+
+    The decision of each pass is made ahead, with each VM dumped as often and as large as it was until now.
+    """
+    from policy.planner.future import run_forward
+
+    config = session.config()
+    start = _start(session)
+    for name in (*without, *(vm for vm, _ in goals if vm is not None)):
+        if name not in {vm.vm for vm in start.vms}:
+            raise UsageError(f"forecast: no VM named {name!r} is known; `tidegate status` lists them")
+    changed = _changed(start, limit, goals, without)
+    future = run_forward(changed, days)
+    if as_json:
+        print_json(shapes.forecast(changed, future))
+        return
+    zone = config.day.timezone
+    _print_table(changed, future, zone)
+    if changed is not start:
+        _print_summary("As it is: ", start, run_forward(start, days), zone)
+    _print_summary("With the change: " if changed is not start else "", changed, future, zone)
+
+
+def _start(session: Session) -> "Start":
+    from policy.planner.future import Start
+    from tidegate.clock import SystemClock
+
+    config = session.config()
+    result = preview(session, config)
+    now = SystemClock().now().wall
+    vms = [vm for vm in result.facts.vms if vm.vm in result.facts.known]  # the rest are markers that name none
+    dumps = [dump for dump in result.facts.dumps if dump.vm in result.facts.known]
+    return Start(tuple(vms), tuple(dumps), result.plan.day, result.rules, now)
+
+
+def _changed(
+    start: "Start", limit: int | None, goals: Sequence[tuple[str | None, float]], without: Sequence[str]
+) -> "Start":
+    if limit is not None:
+        start = start.with_limit(limit)
+    for vm, target in sorted(goals, key=lambda goal: goal[0] is not None):  # what is said of one VM comes last
+        start = start.with_target(target, vm)
+    for vm in without:
+        start = start.without(vm)
+    return start
+
+
+def _print_table(start: "Start", future: "Future", zone: datetime.tzinfo) -> None:
+    headings = ("vm", "set", "size", "every", "target", "age now", "oldest", "within target", "leaves")
+    rows = [_row(one, start.now, zone) for one in future.vms]
+    if rows:
+        show.table(headings, rows, right=(2, 3, 4, 5, 6))
+
+
+def _row(one: "VmFuture", now: float, zone: datetime.tzinfo) -> tuple[str, ...]:
+    first, oldest = one.ages[0], one.oldest
+    days = [_date(now, day, zone) for day in one.days_out[:_SHOWN_DAYS_OUT]]
+    more = len(one.days_out) - len(days)
+    return (
+        one.vm.vm,
+        one.vm.backup_set or "",
+        format_size(one.vm.bytes),
+        "?" if one.vm.period is None else format_span(one.vm.period),
+        format_span(one.target),
+        "never" if first is None else format_span(first),
+        "never" if oldest is None else format_span(oldest),
+        "not yet" if one.within_from is None else "yes" if one.within_from == 0 else _date(now, one.within_from, zone),
+        ", ".join(days) + (f" and {more} times more" if more else "") if days else "not in these days",
+    )
+
+
+def _print_summary(heading: str, start: "Start", future: "Future", zone: datetime.tzinfo) -> None:
+    for line in _summary(start, future, zone):
+        click.echo(f"{heading}{line}")
+
+
+def _summary(start: "Start", future: "Future", zone: datetime.tzinfo) -> Iterator[str]:
+    days = len(future.days)
+    allowed = start.rules.mean_day + start.rules.reserve
+    needs = f"the targets need {format_size(future.density.needed)} a day"
+    yield f"{needs}; {format_size(allowed)} are allowed ({future.density.value:.0%})"
+    oldest = [one for one in future.vms if one.oldest is not None]
+    if oldest:
+        worst = max(oldest, key=lambda one: one.oldest or 0.0)
+        yield f"with {format_size(allowed)} a day the oldest copy will be {format_span(worst.oldest or 0.0)} old ({worst.vm.vm})"
+    yield f"{future.used:.0%} of what {days} days allow is used; {format_size(future.days[-1].waiting)} wait at the end"
+    late = [one.vm.vm for one in future.vms if one.within_from is None]
+    if late:
+        yield f"not within their targets after {days} days: {_names(late)}"
+    elif future.within_from:
+        since = format_date(start.now + future.within_from * _SECONDS_OF_DAY, zone)
+        yield f"all are within their targets from {since} on"
+    else:
+        yield f"all stay within their targets for these {days} days"
+
+
+def _names(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN_NAMES
+    return ", ".join(names[:_SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _date(now: float, day: int, zone: datetime.tzinfo) -> str:
+    """Short, for a table: ``Thu 26 Nov``."""
+    weekday, number, month = format_date(now + day * _SECONDS_OF_DAY, zone).split()
+    return "today" if day == 0 else f"{weekday[:3]} {number} {month[:3]}"
