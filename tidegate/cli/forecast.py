@@ -128,10 +128,10 @@ def _summary(start: "Start", future: "Future", zone: datetime.tzinfo) -> Iterato
     allowed = start.rules.mean_day + start.rules.reserve
     needs = f"the targets need {format_size(future.density.needed)} a day"
     yield f"{needs}; {format_size(allowed)} are allowed ({future.density.value:.0%})"
-    oldest = [one for one in future.vms if one.oldest is not None]
-    if oldest:
-        worst = max(oldest, key=lambda one: one.oldest or 0.0)
-        yield f"with {format_size(allowed)} a day the oldest copy will be {format_span(worst.oldest or 0.0)} old ({worst.vm.vm})"
+    ages = [(one.oldest, one.vm.vm) for one in future.vms if one.oldest is not None]
+    if ages:
+        oldest, vm = max(ages)
+        yield f"with {format_size(allowed)} a day the oldest copy will be {format_span(oldest)} old ({vm})"
     yield f"{future.used:.0%} of what {days} days allow is used; {format_size(future.days[-1].waiting)} wait at the end"
     late = [one.vm.vm for one in future.vms if one.within_from is None]
     if late:
