@@ -1,5 +1,6 @@
 """The open day and its account. The rules are the planner's; here they meet the state."""
 
+import datetime
 import logging
 from collections.abc import Iterable
 
@@ -68,7 +69,17 @@ def _used(links: Iterable[LinkRow], ends: DayEnd, day: DayRow, now: Instant) -> 
 
 
 def _open(connection: Connection, config: Config, number: int, now: Instant) -> DayRow:
-    return ledger.add_day(connection, number, now, config.limit.daily, config.limit.reserve)
+    return ledger.add_day(connection, number, now, _limit(config, now), config.limit.reserve)
+
+
+def _limit(config: Config, now: Instant) -> int:
+    """The limit in bytes of a day that opens now: that of the weekday, with ``ends = "at"`` of its boundary."""
+    opens = rules.last_boundary(_rules(config), now.wall) if config.day.ends is DayEnd.AT else now.wall
+    return config.limit.on(_weekday(config, opens))
+
+
+def _weekday(config: Config, moment: float) -> int:
+    return datetime.datetime.fromtimestamp(moment, config.day.timezone).weekday()
 
 
 def _mend(connection: Connection, day: DayRow, now: Instant) -> DayRow:
@@ -88,6 +99,7 @@ def _facts(connection: Connection, config: Config, day: DayRow, now: Instant) ->
         opened_wall=day.opened.wall,
         sync_reported=_all_reported(connection, config, day),
         last_read=ledger.last_read(connection, since=day.opened.wall) if reads_count else None,
+        needs_no_sync=day.limit_bytes <= day.reserve_bytes < _limit(config, now),
     )
 
 

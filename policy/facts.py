@@ -1,12 +1,13 @@
 """From the state to the plain facts that a decision is made of."""
 
+import datetime
 from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from policy.planner.records import Dump, Rules, Vm
+from policy.planner.records import Day, Dump, Rules, Vm
 from tidegate.config.model import Config
 from tidegate.markers.vm_name import export_name, stem
 from tidegate.names import printable
@@ -53,9 +54,21 @@ def gather(connection: Connection, config: Config, *, now: float, down: Collecti
     )
 
 
-def rules_of(config: Config) -> Rules:
-    """The rules that the admin set for all VMs."""
-    return Rules(config.limit.daily, config.limit.reserve, config.staleness.max_dump_age)
+def rules_of(config: Config, day: Day, now: float) -> Rules:
+    """The rules that the admin set for all VMs. The coming days are those after the open ``day``."""
+    limit = config.limit
+    return Rules(
+        limit.daily,
+        limit.reserve,
+        config.staleness.max_dump_age,
+        coming=_coming(config, max(day.opened + 24 * 3600.0, now)) if limit.weekdays else (),
+    )
+
+
+def _coming(config: Config, moment: float) -> tuple[int, ...]:
+    """What the seven days from the one that opens at ``moment`` on may let out."""
+    first = datetime.datetime.fromtimestamp(moment, config.day.timezone).weekday()
+    return tuple(max(0, config.limit.on((first + days) % 7) - config.limit.reserve) for days in range(7))
 
 
 def is_syncing(connection: Connection, config: Config, now: float) -> bool:

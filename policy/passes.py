@@ -17,7 +17,7 @@ from policy.away import away, held_to_be_away
 from policy.facts import Facts
 from policy.granting import Failed, Granting
 from policy.planner.plan import decide
-from policy.planner.records import Day, Decision, Plan
+from policy.planner.records import Day, Decision, Plan, Rules
 from policy.planner.targets import targets
 from tidegate import trace
 from tidegate.clock import Clock, Instant
@@ -35,6 +35,7 @@ class PassResult:
 
     day: Day
     plan: Plan
+    rules: Rules
     failed: tuple[Failed, ...] = ()
     down: tuple[str, ...] = ()
     facts: Facts = field(default_factory=lambda: Facts((), (), {}, {}))
@@ -86,7 +87,8 @@ class _Pass:
             day = self._account(connection)
             self._finish(connection, plan, failed, clock.now().wall)
         endings.remove_markers(self._config, self._state)
-        return PassResult(day, plan, tuple(failed), tuple(sorted(self._down)), known)
+        rules = facts.rules_of(self._config, plan.day, self._now.wall)
+        return PassResult(day, plan, rules, tuple(failed), tuple(sorted(self._down)), known)
 
     def _let_out(self, clock: Clock) -> tuple[Plan, list[Failed], Facts]:
         """Decides and links, and decides again as long as links fail: what they gave back is somebody else's turn."""
@@ -110,15 +112,16 @@ class _Pass:
         with self._state.write() as connection:
             plan, known = self._decide(connection)
             self._granting.grant(connection, known, plan.granted, plan.day.number, self._now)
-            return PassResult(self._account(connection), plan, (), tuple(sorted(self._down)), known)
+            rules = facts.rules_of(self._config, plan.day, self._now.wall)
+            return PassResult(self._account(connection), plan, rules, (), tuple(sorted(self._down)), known)
 
     def review(self) -> PassResult:
         with self._state.write() as connection:
             day = self._account(connection)
             down = held_to_be_away(connection, self._config)
             known = facts.gather(connection, self._config, now=self._now.wall, down=down)
-            plan = decide(known.vms, known.dumps, day, facts.rules_of(self._config), self._now.wall)
-            return PassResult(day, plan, facts=known)
+            rules = facts.rules_of(self._config, day, self._now.wall)
+            return PassResult(day, decide(known.vms, known.dumps, day, rules, self._now.wall), rules, facts=known)
 
     def _settle_trees(self, *, ignore_strangers: bool = False, act: bool = True) -> None:
         with self._state.read() as connection:
@@ -139,8 +142,8 @@ class _Pass:
     def _decide(self, connection: Connection) -> tuple[Plan, Facts]:
         """Decides, looks at what was granted, and decides again without what cannot be taken after all."""
         checked: set[int] = set()
-        rules = facts.rules_of(self._config)
         day = self._account(connection)
+        rules = facts.rules_of(self._config, day, self._now.wall)
         while True:
             known = facts.gather(connection, self._config, now=self._now.wall, down=self._down)
             plan = decide(known.vms, known.dumps, day, rules, self._now.wall)
@@ -162,7 +165,7 @@ class _Pass:
                 dumps, size = waiting.get(one.reason, (0, 0))
                 waiting[one.reason] = (dumps + 1, size + one.dump.bytes)
         tallies.set_waiting(connection, waiting)
-        vms.set_targets(connection, targets(known.vms, facts.rules_of(self._config)))
+        vms.set_targets(connection, targets(known.vms, facts.rules_of(self._config, plan.day, self._now.wall)))
 
     def _finish(
         self,

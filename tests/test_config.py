@@ -86,7 +86,12 @@ def test_every_key_arrives_in_its_place(written: Written) -> None:
                 scan_interval=90.0,
             ),
         ),
-        limit=Limit(daily=1_610_612_736, reserve=500_000_000, oversize=Oversize.HOLD),
+        limit=Limit(
+            daily=1_610_612_736,
+            reserve=500_000_000,
+            oversize=Oversize.HOLD,
+            weekdays=(0, *[1_610_612_736] * 5, 9_000_000_000),
+        ),
         day=DaySettings(DayEnd.AT, 0.0, 600.0, datetime.time(22, 30), zoneinfo.ZoneInfo("Europe/Berlin")),
         pass_at=datetime.time(6, 5),
         staleness=Staleness(target=604_800.0, max_dump_age=1_209_600.0),
@@ -214,12 +219,13 @@ def test_every_example_in_a_comment_works(written: Written) -> None:
     """Somebody will uncomment exactly that."""
     config = shipped(written, (EXAMPLE, ""))
     assert config.backup_sets == (BackupSet("weekly", 691_200.0, ("vm1", "vm2")),)
+    assert config.limit.weekdays == (*[10_000_000_000] * 5, 50_000_000_000, 0)
     assert config.exporters.textfile == Path("/var/lib/prometheus/node-exporter/tidegate.prom")
 
 
 def test_the_shipped_configuration_names_every_key() -> None:
     """A key that stands nowhere is a key that nobody finds."""
-    from tidegate.config.tables import SECTIONS, Table
+    from tidegate.config.tables import SECTIONS, Table, WeekdaysTable
 
     text = (ROOT / "config.toml").read_text()
     named = set(re.findall(r"^(?:# |#   )?([a-z_]+) = ", text, re.MULTILINE))
@@ -229,7 +235,7 @@ def test_the_shipped_configuration_names_every_key() -> None:
         for name, field in table.model_fields.items()
         if not (isinstance(field.annotation, type) and issubclass(field.annotation, Table))
     }
-    assert keys - {"watch", "backup_sets", "http", "textfile"} == named
+    assert keys - {"watch", "backup_sets", "http", "textfile"} == named | set(WeekdaysTable.model_fields)
 
 
 # --- finding and reading the file -------------------------------------------------------------------------

@@ -45,7 +45,8 @@ class OpenDay:
 
     ``age`` is the trusted time since it was opened, ``opened_wall`` what the wall clock said then.
     ``sync_reported`` is true when a sync pass was reported since. ``last_read`` is when a link was last
-    read since then, None when none was or when reads are no evidence here.
+    read since then, None when none was or when reads are no evidence here. ``needs_no_sync`` is true when it lets
+    nothing out and a day that opened now would.
     """
 
     number: int
@@ -53,6 +54,7 @@ class OpenDay:
     opened_wall: float
     sync_reported: bool = False
     last_read: float | None = None
+    needs_no_sync: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,13 @@ class Mended(NamedTuple):
 
 
 def is_over(day: OpenDay, rules: DayRules, now: float) -> bool:
-    """Whether ``day`` has ended at ``now``, by a sync that has passed or by a local time that was reached."""
+    """Whether ``day`` has ended at ``now``, by a sync that has passed or by a local time that was reached.
+
+    A day of the timetable without a sync does not wait for one: it would keep the next day from having its limit.
+    """
     if rules.ends is DayEnd.AT:
         return last_boundary(rules, now) > day.opened_wall
-    return day.age >= rules.at_least and _sync_has_passed(day, rules, now)
+    return day.age >= rules.at_least and (day.needs_no_sync or _sync_has_passed(day, rules, now))
 
 
 def last_boundary(rules: DayRules, now: float) -> float:

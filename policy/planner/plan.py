@@ -22,12 +22,12 @@ def decide(vms: Iterable[Vm], dumps: Iterable[Dump], day: Day, rules: Rules, now
     ``day.allowance.left``; what does not fit never keeps a later one from leaving (DESIGN 6).
 
     A dump is oversize when neither today nor a coming day could let it out whole: limit less reserve, of the
-    open day or as configured, whichever is more. One that a limit raised today will hold just waits.
+    open day or of the largest coming one, whichever is more. One that a limit raised today will hold just waits.
 
     Raises ValueError for a dump whose VM is not among ``vms``.
     """
     known = {vm.vm: vm for vm in vms}
-    whole_day = max(day.allowance.whole, rules.whole)
+    whole_day = max(day.allowance.whole, rules.largest_day)
     sieve = Sieve(rules, now, whole_day, full_set_days(known.values(), rules))
     candidates, refusals = _sift(sieve, known, dumps)
     granted, waiting = _give_turns(in_turn(candidates), day.allowance.left)

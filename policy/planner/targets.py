@@ -19,8 +19,8 @@ FAIR_TURNS = 3
 class Density(NamedTuple):
     """How much of the limit the targets need.
 
-    Above a ``value`` of 1 the limit cannot keep the targets; ``needed`` is the ``[limit] daily`` in bytes
-    that could, its reserve included.
+    Above a ``value`` of 1 the limit cannot keep the targets; ``needed`` is the limit in bytes that could, on the
+    average day and with its reserve.
     """
 
     value: float
@@ -35,11 +35,11 @@ def period_of(vm: Vm) -> float:
 def full_set_days(vms: Iterable[Vm], rules: Rules) -> int:
     """Whole days in which the newest dumps of all VMs pass the limit once, at least 1.
 
-    A VM heavier than a whole day takes none of it: it never leaves.
+    A VM heavier than the largest of the days takes none of it: it never leaves.
     """
-    whole = rules.whole
-    total = sum([vm.bytes for vm in vms if vm.bytes <= whole])
-    return max(1, -(-total // whole)) if total else 1
+    largest = rules.largest_day
+    total = sum([vm.bytes for vm in vms if vm.bytes <= largest])
+    return max(1, -(-total // max(1, rules.mean_day))) if total else 1
 
 
 def target_of(vm: Vm, set_days: int) -> float:
@@ -67,8 +67,8 @@ def density(vms: Iterable[Vm], rules: Rules) -> Density:
     """
     known = tuple(vms)
     set_days = full_set_days(known, rules)
-    a_day = sum(vm.bytes * DAY / target_of(vm, set_days) for vm in known if vm.bytes <= rules.whole)
-    return Density(a_day / rules.whole if a_day else 0.0, -int(-a_day // 1) + rules.reserve)
+    a_day = sum(vm.bytes * DAY / target_of(vm, set_days) for vm in known if vm.bytes <= rules.largest_day)
+    return Density(a_day / max(1, rules.mean_day) if a_day else 0.0, -int(-a_day // 1) + rules.reserve)
 
 
 def offsite_age(vm: Vm, now: float) -> float | None:

@@ -77,6 +77,12 @@ def test_a_clock_set_back_before_the_last_read_only_makes_the_day_longer() -> No
     assert is_over(day, ends_with_sync(), NOW + HOUR)
 
 
+@pytest.mark.parametrize(("age", "over"), [(20 * HOUR, True), (20 * HOUR - 1, False)])
+def test_a_day_without_a_sync_ends_without_one(age: float, over: bool) -> None:
+    """Nothing was let out in it; the next one may have a limit, and its sync only comes if that is let out."""
+    assert is_over(OpenDay(3, age, NOW - age, needs_no_sync=True), ends_with_sync(), NOW) is over
+
+
 # --- ends = "at"
 
 
@@ -250,7 +256,11 @@ class Jumpy:
 
 
 looks = st.lists(
-    st.tuples(st.floats(0, 30), st.sampled_from([0, 0, 0, 1, -1, 30, -30, 8760, -8760]), st.integers(0, 3)),
+    st.tuples(
+        st.integers(0, 240).map(lambda eighths: eighths / 8),
+        st.sampled_from([0, 0, 0, 1, -1, 30, -30, 8760, -8760]),
+        st.integers(0, 3),
+    ),
     max_size=25,
 )
 

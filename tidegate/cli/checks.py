@@ -27,7 +27,7 @@ def check(session: Session, *, names: bool) -> None:
     )
     for sentence in filter(None, map(advice, config.watches)):
         click.echo(sentence)
-    for sentence in worries(passes.review(config, session.scratch(config), SystemClock()), config):
+    for sentence in worries(passes.review(config, session.scratch(config), SystemClock())):
         click.echo(sentence)
 
 

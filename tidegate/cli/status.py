@@ -30,7 +30,7 @@ _HISTORY = 10
 @pass_session
 def status(session: Session, *, as_json: bool, nagios: bool) -> None:
     """The day, and every VM's off-site copy, worst first. Shows what is recorded; looks at no dump."""
-    from policy import facts, passes
+    from policy import passes
     from tidegate.cli.worries import worries
     from tidegate.clock import SystemClock
     from tidegate.state import dumps
@@ -42,13 +42,13 @@ def status(session: Session, *, as_json: bool, nagios: bool) -> None:
     with scratch.read() as connection:
         newest = dumps.newest_of_each(connection)
     session.compare_versions(config)
-    shape = shapes.status(result, newest, facts.rules_of(config), clock.now().wall)
+    shape = shapes.status(result, newest, result.rules, clock.now().wall)
     if as_json:
         print_json(shape)
     elif nagios:
         _check(shape)
     else:
-        _print_status(config, shape, worries(result, config))
+        _print_status(config, shape, worries(result))
 
 
 def _print_status(config: "Config", shape: dict[str, Any], decide: Iterable[str]) -> None:

@@ -3,20 +3,18 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from policy import facts
 from policy.planner.targets import density
 from tidegate.terms import Reason
 from tidegate.units import format_size
 
 if TYPE_CHECKING:
     from policy.passes import PassResult
-    from tidegate.config.model import Config
 
 #: More names than this do not help to decide.
 _NAMED = 20
 
 
-def worries(result: "PassResult", config: "Config") -> Iterator[str]:
+def worries(result: "PassResult") -> Iterator[str]:
     """One sentence for each, with the choices."""
     heavy = [one.dump for one in result.plan.decisions if one.reason is Reason.OVERSIZE]
     if heavy:
@@ -26,9 +24,9 @@ def worries(result: "PassResult", config: "Config") -> Iterator[str]:
             f"heavier than a whole day, held: {named}{more}; raise [limit] daily, make the dumps smaller, "
             "or bring them off-site by hand and say `tidegate mark-sent`"
         )
-    needs = density(result.facts.vms, facts.rules_of(config))
+    needs = density(result.facts.vms, result.rules)
     if needs.value > 1:
         yield (
             f"the limit cannot keep the targets: they need {format_size(needs.needed)} a day, "
-            f"{format_size(config.limit.daily)} are allowed"
+            f"{format_size(result.rules.mean_day + result.rules.reserve)} are allowed"
         )

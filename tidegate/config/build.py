@@ -32,7 +32,7 @@ def config(document: tables.Document, file: Path) -> Config:
         file=file,
         state=base / document.state.path,
         watches=tuple(watch_folder(watch, base, document.offsite.storage) for watch in document.watch),
-        limit=Limit(document.limit.daily, document.limit.reserve, document.limit.oversize),
+        limit=_limit(document.limit),
         day=DaySettings(day.ends, day.at_least, day.quiet, day.at, day.timezone or host_zone()),
         pass_at=document.pass_.at,
         staleness=Staleness(document.staleness.target, document.staleness.max_dump_age),
@@ -57,6 +57,12 @@ def watch_folder(watch: tables.WatchTable, base: Path, storage: Storage) -> Watc
         mode=watch.mode,
         scan_interval=_SCAN_INTERVALS[watch.mode] if watch.scan_interval is None else watch.scan_interval,
     )
+
+
+def _limit(limit: tables.LimitTable) -> Limit:
+    differs = bool(limit.weekdays.model_fields_set)
+    weekdays = tuple(limit.weekdays.or_else(limit.daily).values()) if differs else ()
+    return Limit(limit.daily, limit.reserve, limit.oversize, weekdays)
 
 
 def _exporters(exporters: tables.ExportersTable, base: Path) -> Exporters:

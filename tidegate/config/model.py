@@ -28,11 +28,16 @@ class WatchFolder:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Bytes that may leave in one day."""
+    """Bytes that may leave in one day. ``weekdays`` are seven limits, Monday's first; empty: each is ``daily``."""
 
     daily: int
     reserve: int
     oversize: Oversize
+    weekdays: tuple[int, ...] = ()
+
+    def on(self, weekday: int) -> int:
+        """The limit of a day that opens on this weekday; 0 is Monday."""
+        return self.weekdays[weekday] if self.weekdays else self.daily
 
 
 @dataclass(frozen=True, slots=True)

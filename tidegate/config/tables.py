@@ -21,6 +21,7 @@ _Flag = Annotated[bool, PlainValidator(values.flag)]
 _Path = Annotated[Path, PlainValidator(values.path)]
 _ClockTime = Annotated[datetime.time, PlainValidator(values.clock_time)]
 _Span = Annotated[float, PlainValidator(values.span)]
+_SizeOrUnset = Annotated[int | None, PlainValidator(values.size)]
 _SpanOrUnset = Annotated[float | None, PlainValidator(values.span_above_zero)]
 
 
@@ -49,6 +50,22 @@ class WatchTable(Table):
     scan_interval: Annotated[float | None, PlainValidator(values.scan_interval)] = None
 
 
+class WeekdaysTable(Table):
+    """``[limit.weekdays]``: limits of the days that open on these weekdays."""
+
+    monday: _SizeOrUnset = None
+    tuesday: _SizeOrUnset = None
+    wednesday: _SizeOrUnset = None
+    thursday: _SizeOrUnset = None
+    friday: _SizeOrUnset = None
+    saturday: _SizeOrUnset = None
+    sunday: _SizeOrUnset = None
+
+    def or_else(self, daily: int) -> dict[str, int]:
+        """The limit of each weekday, Monday's first: its own, else ``daily``."""
+        return {name: daily if own is None else own for name, own in self}
+
+
 class LimitTable(Table):
     """``[limit]``."""
 
@@ -57,6 +74,7 @@ class LimitTable(Table):
     )
     reserve: Annotated[int, PlainValidator(values.size)] = 0
     oversize: Annotated[Oversize, PlainValidator(values.one_of(Oversize.HOLD))] = Oversize.HOLD
+    weekdays: WeekdaysTable = WeekdaysTable()
 
     @field_validator("reserve")
     @classmethod
@@ -65,6 +83,21 @@ class LimitTable(Table):
         if daily is not None and reserve >= daily:
             raise ValueError(f"{format_size(reserve)} leaves nothing of the daily {format_size(daily)}; write less")
         return reserve
+
+    @field_validator("weekdays")
+    @classmethod
+    def _let_something_out(cls, weekdays: WeekdaysTable, info: ValidationInfo) -> WeekdaysTable:
+        daily, reserve = info.data.get("daily"), info.data.get("reserve")
+        if daily is None or reserve is None:  # wrong themselves, and told
+            return weekdays
+        limits = weekdays.or_else(daily)
+        if not any(limits.values()):
+            raise ValueError("no day lets anything out, ever; write a size above 0 for one of them")
+        for name, limit in limits.items():
+            if 0 < limit <= reserve:
+                figures = f"the reserve of {format_size(reserve)} leaves nothing of {name}'s {format_size(limit)}"
+                raise ValueError(f'{figures}; write more, or "0 GB" for a day without a sync')
+        return weekdays
 
 
 class DayTable(Table):
@@ -162,6 +195,7 @@ SECTIONS: dict[tuple[str, ...], type[Table]] = {
     ("state",): StateTable,
     ("watch",): WatchTable,
     ("limit",): LimitTable,
+    ("limit", "weekdays"): WeekdaysTable,
     ("day",): DayTable,
     ("pass",): PassTable,
     ("staleness",): StalenessTable,
