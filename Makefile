@@ -7,7 +7,7 @@ IDLE ?= 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run test lint format bench soak lock install clean ruff mypy import-linter pytest needs-python needs-demo needs-test
+.PHONY: help demo run test lint format bench soak year lock install clean ruff mypy import-linter pytest needs-python needs-demo needs-test
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -30,6 +30,9 @@ bench: needs-demo .venv/built ## Measure, and write docs/BENCHMARKS.md anew; at 
 
 soak: needs-demo .venv/built ## Disturb the watcher for MINUTES=30 and account for every marker
 	.venv/bin/python -m tests.soak --minutes $(MINUTES) --write
+
+year: needs-test .venv/built ## Drive sixty VMs through a year of the real program, beside the planner alone
+	TIDEGATE_DAYS=365 .venv/bin/pytest tests/acceptance/test_year.py
 
 lock: needs-python ## Make the lock files fit pyproject.toml (UPGRADE=--upgrade: newest versions)
 	bootstrap/lock $(PYTHON) $(UPGRADE)
