@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from policy.planner.plan import decide
 from policy.planner.records import Allowance, Day, Dump, Rules, Vm
@@ -116,7 +117,7 @@ class Year:
         path, started = f"{job.vm}-{day}.img", round(self.clock.wall - self.dice.random() * 6 * HOUR)
         for old in sorted(self.site.dumps.glob(f"{job.vm}-*.img"), key=os.path.getmtime)[:-2]:
             old.unlink()
-        body = {"vm": job.vm, "started": format_time(started)}
+        body: dict[str, Any] = {"vm": job.vm, "started": format_time(started)}
         if self.dice.random() < FAILING:
             self.site.host.mark(path, "failed", **body)
             self.alone.failed(job.vm, self.clock.wall)
