@@ -1,7 +1,6 @@
 """A clock that stands still until a test moves it."""
 
 import time
-from dataclasses import replace
 
 from tidegate.clock import Instant
 
@@ -29,11 +28,11 @@ class GivenClock:
 
     def advance(self, seconds: float) -> None:
         """Time passes."""
-        self._now = replace(self._now, wall=self._now.wall + seconds, uptime=self._now.uptime + seconds)
+        self._now = self._now._replace(wall=self._now.wall + seconds, uptime=self._now.uptime + seconds)
 
     def jump_wall(self, seconds: float) -> None:
         """The wall clock is set; no time passes."""
-        self._now = replace(self._now, wall=self._now.wall + seconds)
+        self._now = self._now._replace(wall=self._now.wall + seconds)
 
     def reboot(self, down_for: float = 60.0) -> None:
         """The host starts anew: another boot, whose uptime begins at nothing."""

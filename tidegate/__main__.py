@@ -1,5 +1,5 @@
 """``python -m tidegate``."""
 
-from tidegate.cli.main import main
+from tidegate.cli.start import main
 
 main()

@@ -10,11 +10,13 @@ import pytest
 from tests.host import ROOT, Host
 
 HEAVY = {"pydantic", "sqlalchemy", "prometheus_client", "rich", "watchdog", "jinja2"}
+#: What would each cost a plain `mark` a tenth of what it may take, or half of it.
+NOT_LIGHT = {"click", "logging", "inspect", "dataclasses", "pathlib", "urllib", "uuid", "hashlib"}
 
 #: Runs the command and then tells on stderr which modules stand loaded.
 LOADED = """
 import json, sys
-from tidegate.cli.main import main
+from tidegate.cli.start import main
 try:
     main()
 finally:
@@ -38,6 +40,15 @@ def test_a_marker_is_written_without_a_heavy_module(words: list[str], tmp_path: 
     """Neither pydantic nor SQLAlchemy nor prometheus_client nor rich is loaded: nor for the list of commands."""
     dump = Host(tmp_path).dump("vm1", 100, marked=False)
     assert loaded(*(str(dump) if word == "vm1" else word for word in words)) & HEAVY == set()
+
+
+@pytest.mark.parametrize("words", [["vm1"], ["vm1", "--failed", "--error", "no space left"]], ids=["done", "failed"])
+def test_a_marker_is_written_by_the_short_way(words: list[str], tmp_path: Path) -> None:
+    """Not even the command line is loaded, nor what click, logging and dataclasses bring along."""
+    dump = Host(tmp_path).dump("vm1", 100, marked=False)
+    now = loaded("mark", *(str(dump) if word == "vm1" else word for word in words))
+    assert now & (HEAVY | NOT_LIGHT) == set()
+    assert loaded("mark", "--help") >= {"click", "logging", "inspect", "pathlib"}  # they would be seen
 
 
 def test_what_loads_the_modules_would_be_seen(tmp_path: Path) -> None:

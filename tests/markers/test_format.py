@@ -221,7 +221,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=5,
 )
-known_keys = st.sampled_from([*MarkerBody.__dataclass_fields__, "format"])
+known_keys = st.sampled_from([*MarkerBody._fields, "format"])
 
 
 @given(st.binary() | st.dictionaries(known_keys | st.text(), json_values).map(lambda body: json.dumps(body).encode()))

@@ -1,6 +1,5 @@
-"""``tidegate COMMAND``. A command is loaded when it is called: ``mark`` must start in milliseconds."""
+"""``tidegate COMMAND``. A command is loaded when it is called."""
 
-import gc
 import importlib
 import sys
 from pathlib import Path
@@ -26,7 +25,8 @@ COMMANDS = {
     "sync-started": ("syncs:sync_started", "Tell that the storage begins to pull."),
     "synced": ("syncs:synced", "Report what the storage has; ends the day."),
     "hold": ("admin:hold", "Keep a VM's dumps here until it is released."),
-    "release": ("admin:release", "End a hold."),
+    "release": ("admin:release", "End a hold, or a force."),
+    "force": ("admin:force", "Put a VM's next dump first in line, within the limit or above it."),
     "retire": ("admin:retire", "End a VM's life in Tidegate."),
     "adopt": ("admin:adopt", "Take over what an earlier script linked into the export tree."),
     "mark-sent": ("admin:mark_sent", "Record copies that the storage has already."),
@@ -84,8 +84,7 @@ def tidegate(ctx: click.Context, *, config_file: Path | None, verbose: bool, log
 
 
 def main() -> NoReturn:
-    """The entry point. What an admin can act on is one sentence; anything else is a bug and shows its trace."""
-    gc.disable()  # a command ends before its cycles add up, and looking for them costs it a tenth; `watch` enables it
+    """Does what the words say. What an admin can act on is one sentence; anything else is a bug and shows its trace."""
     try:
         code = tidegate.main(standalone_mode=False)  # what a command hands to `Context.exit`, else None
     except click.ClickException as error:
@@ -100,7 +99,3 @@ def main() -> NoReturn:
         sys.stderr.close()
         sys.exit(ExitCode.DONE)
     sys.exit(code or ExitCode.DONE)
-
-
-if __name__ == "__main__":
-    main()

@@ -9,10 +9,10 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from tidegate.names import is_single_component
 from tidegate.units import parse_time
@@ -48,8 +48,7 @@ class BadMarker(ValueError):
     """A marker whose name or body is not of the format. The text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class MarkerBody:
+class MarkerBody(NamedTuple):
     """What a marker says. Times are seconds since the epoch; ``extra`` keeps the keys this version ignores."""
 
     vm: str | None = None
@@ -62,11 +61,10 @@ class MarkerBody:
     error: str | None = None
     exit_status: int | None = None
     files: dict[str, Any] | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class MarkerFile:
+class MarkerFile(NamedTuple):
     """One marker as it stands on the disk, before its body is read. ``is_empty``: a plain file without a body."""
 
     kind: MarkerKind
