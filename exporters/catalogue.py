@@ -121,6 +121,11 @@ GRANTED_BYTES = Family(
     "tidegate_granted_bytes_total",
     "Bytes let out: what the line had to carry at most.",
 )
+LIMIT_EXCEEDED = Family(
+    "tidegate_limit_exceeded_bytes_total",
+    "Bytes let out above the limit by `tidegate force VM --over-limit`. Any growth: somebody decided that; nothing"
+    " else exceeds the limit.",
+)
 CONFIRMED_DUMPS = Family(
     "tidegate_confirmed_dumps_total",
     "Dumps that the storage is held to have, by the evidence that [offsite] confirm names. It should follow"

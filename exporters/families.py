@@ -91,6 +91,7 @@ def _links(outstanding: Outstanding, counters: _Counters) -> Iterator[Metric]:
     yield catalogue.OUTSTANDING_OLDEST.one(outstanding.oldest)
     yield catalogue.GRANTED_DUMPS.one(_count(counters, "granted_dumps"))
     yield catalogue.GRANTED_BYTES.one(_count(counters, "granted_bytes"))
+    yield catalogue.LIMIT_EXCEEDED.one(_count(counters, "limit_exceeded_bytes"))
     yield catalogue.CONFIRMED_DUMPS.one(_count(counters, "confirmed_dumps"))
     yield catalogue.CONFIRMED_BYTES.one(_count(counters, "confirmed_bytes"))
     yield catalogue.LINK_FAILURES.one(_count(counters, "link_failures"))

@@ -1,4 +1,4 @@
-"""The admin's word: hold, release, retire, and copies that are at the storage already."""
+"""The admin's word: hold, release, force, retire, and copies that are at the storage already."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,7 +12,7 @@ from tidegate.errors import UsageError
 from tidegate.state import dumps, ledger, vms
 from tidegate.state.door import State
 from tidegate.state.vms import VmRow
-from tidegate.terms import DumpState, Evidence, LinkState
+from tidegate.terms import DumpState, Evidence, Force, LinkState
 
 
 def hold(config: Config, state: State, clock: Clock, vm: str, *, wait: float) -> bool:
@@ -22,17 +22,25 @@ def hold(config: Config, state: State, clock: Clock, vm: str, *, wait: float) ->
         syncs.settle(config, state, now)  # what was read by now is confirmed first
         with state.write() as connection:
             _known(connection, vm)
-            vms.change(connection, vm, on_hold=True)
+            vms.change(connection, vm, on_hold=True, forced=None)
             taken_back = _take_back(connection, vm)
         passes.take_out(config, state, now)
         return taken_back
 
 
 def release(state: State, vm: str) -> None:
-    """Ends a hold."""
+    """Ends a hold, and takes a force back."""
     with state.write() as connection:
         _known(connection, vm)
-        vms.change(connection, vm, on_hold=False)
+        vms.change(connection, vm, on_hold=False, forced=None)
+
+
+def force(state: State, vm: str, how: Force | None) -> None:
+    """The next dump of ``vm`` is the first in line, within the limit or above it; None takes that back."""
+    with state.write() as connection:
+        if _known(connection, vm).on_hold and how is not None:
+            raise UsageError(f"force: {vm} is on hold; say tidegate release {vm} first")
+        vms.change(connection, vm, forced=how)
 
 
 def retire(config: Config, state: State, clock: Clock, vm: str, *, wait: float) -> None:
@@ -45,7 +53,7 @@ def retire(config: Config, state: State, clock: Clock, vm: str, *, wait: float) 
             waiting = [row.id for row in dumps.without_end(connection) if row.vm == vm]
             retired = {"state": DumpState.REVOKED, "reason": None, "detail": "its VM was retired"}
             dumps.change_many(connection, waiting, ended_at=now.wall, **retired)
-            vms.change(connection, vm, retired_at=now.wall, on_hold=False)
+            vms.change(connection, vm, retired_at=now.wall, on_hold=False, forced=None)
         passes.take_out(config, state, now)
 
 

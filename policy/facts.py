@@ -169,6 +169,7 @@ def _vms(
             on_hold=vm.on_hold,
             backing_off_until=vm.backing_off_until,
             replaces_while_syncing=vm.name in replaced,
+            forced=vm.forced,
         )
     for name in sorted({_nameless(row) for row in rows if row.vm is None}):
         yield Vm(vm=name, backup_set=None, first_seen=0.0, bytes=0)

@@ -15,7 +15,7 @@ from tidegate.clock import Clock, Instant
 from tidegate.config.model import Config
 from tidegate.identity import Identity
 from tidegate.names import printable
-from tidegate.state import dumps, ledger, tallies
+from tidegate.state import dumps, ledger, tallies, vms
 from tidegate.state.door import State
 from tidegate.terms import DumpState, LinkState, Reason
 
@@ -92,6 +92,7 @@ class Granting:
                     "export_name": name,
                     "fingerprint": dump.fingerprint,
                     "bytes": dump.bytes,
+                    "forced": known.known[dump.vm].forced if dump.vm in known.known else None,
                 }
             )
         ids = ledger.grant(connection, rows, now)
@@ -126,6 +127,7 @@ def _record(
     replaced = [grant.replaces for grant, _ in made if grant.replaces is not None]
     ledger.change_links(connection, replaced, in_tree=False)
     ledger.set_linked(connection, [(grant.link_id, one.ctime_ns) for grant, one in made], now)
+    vms.end_force(connection, [grant.link_id for grant, _ in made])
     dumps.change_many(connection, [grant.dump_id for grant, _ in made], state=DumpState.LINKED)
     tallies.count(connection, "granted_dumps", len(made))
     tallies.count(connection, "granted_bytes", sum(grant.request.identity.bytes for grant, _ in made))

@@ -25,6 +25,7 @@ from tidegate.config.model import Config
 from tidegate.state import ledger, tallies, vms
 from tidegate.state.door import ScratchState, State
 from tidegate.terms import LinkState, Reason, Verdict
+from tidegate.units import format_size
 
 log = logging.getLogger("tidegate.policy")
 
@@ -98,6 +99,7 @@ class _Pass:
             with self._state.write() as connection:
                 plan, known = self._decide(connection)
                 grants = self._granting.grant(connection, known, plan.granted, plan.day.number, self._now)
+                _tell_forced(connection, plan)
                 self._show(connection, plan, known)
             trace.point("granted")
             failures = self._granting.link(grants, clock) if grants else []
@@ -184,6 +186,13 @@ class _Pass:
             held=len(plan.decisions) - len(plan.granted),
             failures=len(failed),
         )
+
+
+def _tell_forced(connection: Connection, plan: Plan) -> None:
+    """Loudly: what exceeds the limit does so by the admin's word alone."""
+    for one in plan.forced:
+        log.warning("%s: let out %s above the limit: forced by the admin", one.dump.path, format_size(one.beyond))
+        tallies.count(connection, "limit_exceeded_bytes", one.beyond)
 
 
 def _joined(last: Plan, done: Sequence[Decision]) -> Plan:

@@ -13,7 +13,7 @@ from tidegate.clock import Instant
 from tidegate.config.model import Config, WatchFolder
 from tidegate.identity import Identity
 from tidegate.names import printable
-from tidegate.state import dumps, ledger, tallies
+from tidegate.state import dumps, ledger, tallies, vms
 from tidegate.state.ledger import LinkRow
 from tidegate.terms import DumpState, Evidence, LinkState, Reason, Storage
 
@@ -160,6 +160,7 @@ def _is_rewritten(connection: Connection, link: LinkRow) -> bool:
 def _stand_again(connection: Connection, standing: Sequence[Seen], now: float) -> None:
     found = [seen for seen in standing if seen.link.state is LinkState.GRANTED]
     ledger.set_linked(connection, [(seen.link.id, seen.ctime_ns or 0) for seen in found], now)
+    vms.end_force(connection, [seen.link.id for seen in found])
     dump_ids = [seen.link.dump_id for seen in found if seen.link.dump_id is not None]
     dumps.change_many(connection, dump_ids, state=DumpState.LINKED)
 

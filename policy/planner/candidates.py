@@ -11,7 +11,7 @@ from typing import NamedTuple
 from policy.planner import sentences
 from policy.planner.records import Dump, Rules, Vm
 from policy.planner.targets import offsite_age, target_of, turn_age
-from tidegate.terms import Reason
+from tidegate.terms import Force, Reason
 
 #: An off-site copy older than this many targets waives ``max_dump_age``: a late copy beats none.
 WAIVED_PAST_TARGETS = 2
@@ -104,7 +104,7 @@ class Sieve:
             return Refusal(dump, standing, Reason.NO_GAIN, detail)
         if newer is not None:
             return Refusal(dump, standing, Reason.SUPERSEDED, sentences.superseded(newer.path))
-        if dump.bytes > self.whole_day:
+        if dump.bytes > self.whole_day and standing.vm.forced is not Force.OVER_LIMIT:
             detail = sentences.oversize(dump.bytes, self.whole_day, dump.vm)
             return Refusal(dump, standing, Reason.OVERSIZE, detail)
         return None
@@ -117,7 +117,7 @@ class Sieve:
         if linked:
             detail = sentences.waits_for_link(vm.outstanding_since_day)
             return Refusal(dump, standing, Reason.OUTSTANDING, detail)
-        if vm.backing_off_until is not None and vm.backing_off_until > self.now:
+        if vm.backing_off_until is not None and vm.backing_off_until > self.now and vm.forced is None:
             detail = sentences.backing_off(vm.backing_off_until - self.now)
             return Refusal(dump, standing, Reason.BACKING_OFF, detail)
         if vm.replaces_while_syncing:
@@ -127,7 +127,7 @@ class Sieve:
     def _of_its_age(self, dump: Dump, standing: Standing) -> Candidate | Refusal:
         """The turn of ``dump``, unless it is too old to be worth the traffic and the VM can do without it."""
         limit, age = self.rules.max_dump_age, self.now - dump.dump_time
-        if limit is None or age <= limit:
+        if limit is None or age <= limit or standing.vm.forced is not None:
             return Candidate(dump, standing, late=False)
         if standing.offsite_age is None or standing.offsite_age > WAIVED_PAST_TARGETS * standing.target:
             return Candidate(dump, standing, late=True)

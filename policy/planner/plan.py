@@ -8,6 +8,7 @@ from policy.planner import sentences
 from policy.planner.candidates import Candidate, Refusal, Sieve
 from policy.planner.forecast import coming_days
 from policy.planner.order import in_turn
+from policy.planner.precedence import forced_first, may_exceed
 from policy.planner.records import Day, Decision, Dump, Plan, Rules, Vm
 from policy.planner.targets import full_set_days
 from tidegate.terms import Reason, Verdict
@@ -19,7 +20,8 @@ def decide(vms: Iterable[Vm], dumps: Iterable[Dump], day: Day, rules: Rules, now
     ``vms`` are all VMs that are not retired, each name once, also those without a dump: the implied targets
     look at the whole set. The plan has exactly one decision for each dump: the granted and then those that do
     not fit, both in the order of turns; then the rest by VM, newest first. The granted bytes never exceed
-    ``day.allowance.left``; what does not fit never keeps a later one from leaving (DESIGN 6).
+    ``day.allowance.left`` but for what the admin forces above it; what does not fit never keeps a later one from
+    leaving (DESIGN 6).
 
     A dump is oversize when neither today nor a coming day could let it out whole: limit less reserve, of the
     open day or of the largest coming one, whichever is more. One that a limit raised today will hold just waits.
@@ -30,19 +32,20 @@ def decide(vms: Iterable[Vm], dumps: Iterable[Dump], day: Day, rules: Rules, now
     whole_day = max(day.allowance.whole, rules.largest_day)
     sieve = Sieve(rules, now, whole_day, full_set_days(known.values(), rules))
     candidates, refusals = _sift(sieve, known, dumps)
-    granted, waiting = _give_turns(in_turn(candidates), day.allowance.left)
+    forced, others = forced_first(candidates)
+    granted, waiting = _give_turns([*forced, *in_turn(others)], day.allowance.left)
     return Plan(
         day,
         (
-            *[_granted(candidate, rank, rules, now) for candidate, rank in granted],
+            *[_granted(turn, rules, now) for turn in granted],
             *_without_room(waiting, day, rules),
             *[_refused(refusal) for refusal in refusals],
         ),
     )
 
 
-class _Waiting(NamedTuple):
-    """A candidate that did not fit at its turn, the ``rank``-th, when ``left`` bytes of the day were left."""
+class _Turn(NamedTuple):
+    """A candidate at its turn, the ``rank``-th, when ``left`` bytes of the day were left."""
 
     candidate: Candidate
     rank: int
@@ -70,28 +73,30 @@ def _by_vm(dumps: Iterable[Dump]) -> dict[str, list[Dump]]:
     return groups
 
 
-def _give_turns(ordered: Iterable[Candidate], left: int) -> tuple[list[tuple[Candidate, int]], list[_Waiting]]:
-    """Those of ``ordered`` that fit into ``left`` bytes, each with its rank, and those that do not."""
+def _give_turns(ordered: Iterable[Candidate], left: int) -> tuple[list[_Turn], list[_Turn]]:
+    """Those of ``ordered`` that fit into ``left`` bytes or may exceed them, and those that do not."""
     granted, waiting = [], []
     for rank, candidate in enumerate(ordered, 1):
-        size = candidate.dump.bytes
-        if size <= left:
-            left -= size
-            granted.append((candidate, rank))
+        turn = _Turn(candidate, rank, left)
+        if candidate.dump.bytes <= left or may_exceed(candidate):
+            left = max(0, left - candidate.dump.bytes)
+            granted.append(turn)
         else:
-            waiting.append(_Waiting(candidate, rank, left))
+            waiting.append(turn)
     return granted, waiting
 
 
-def _granted(candidate: Candidate, rank: int, rules: Rules, now: float) -> Decision:
-    dump, (vm, target, age, _), late = candidate
-    detail = sentences.grant(age, target)
+def _granted(turn: _Turn, rules: Rules, now: float) -> Decision:
+    dump, (vm, target, age, _), late = turn.candidate
+    beyond = max(0, dump.bytes - turn.left)
+    detail = sentences.grant(age, target) if vm.forced is None else sentences.forced(beyond)
     if late and rules.max_dump_age is not None:
         detail += sentences.late_grant(now - dump.dump_time, rules.max_dump_age)
-    return Decision(dump, vm.backup_set, Verdict.GRANTED, Reason.GRANTED, detail, target, age, rank)
+    rank = turn.rank
+    return Decision(dump, vm.backup_set, Verdict.GRANTED, Reason.GRANTED, detail, target, age, rank, beyond=beyond)
 
 
-def _without_room(waiting: Sequence[_Waiting], day: Day, rules: Rules) -> Iterator[Decision]:
+def _without_room(waiting: Sequence[_Turn], day: Day, rules: Rules) -> Iterator[Decision]:
     ahead = coming_days([turn.candidate.dump.bytes for turn in waiting], rules.whole)
     for ((dump, (vm, target, age, _), _), rank, left), days in zip(waiting, ahead, strict=True):
         detail = sentences.no_allowance(dump.bytes, left)

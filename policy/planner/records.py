@@ -131,6 +131,7 @@ class Decision:
 
     ``rank`` is its place in the order of turns (1 is first), None where it takes no part.
     ``forecast_day`` is the number of the day it is expected to leave on, None where that cannot be said.
+    ``beyond`` are the bytes of it that the day has no room for: it was forced above the limit.
     """
 
     dump: Dump
@@ -142,6 +143,7 @@ class Decision:
     offsite_age: float | None
     rank: int | None = None
     forecast_day: int | None = None
+    beyond: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,3 +162,8 @@ class Plan:
     def granted_bytes(self) -> int:
         """Bytes taken from the allowance."""
         return sum(decision.dump.bytes for decision in self.granted)
+
+    @property
+    def forced(self) -> tuple[Decision, ...]:
+        """The decisions that let a dump out above the limit."""
+        return tuple(decision for decision in self.granted if decision.beyond)

@@ -18,6 +18,11 @@ def grant(offsite_age: float | None, target: float) -> str:
     return f"off-site copy is {_span(offsite_age)} old, its target is {_span(target)}"
 
 
+def forced(beyond: int) -> str:
+    """Why a dump leaves that the admin has put first; ``beyond`` are its bytes above the limit."""
+    return f"forced by the admin, {format_size(beyond)} above the limit" if beyond else "forced by the admin"
+
+
 def late_grant(dump_age: float, limit: float) -> str:
     """What is added for a dump past ``max_dump_age`` that leaves all the same."""
     return f"; made {_span(dump_age)} ago, past the max_dump_age of {_span(limit)}: a late copy beats none"
@@ -54,7 +59,7 @@ def oversize(size: int, whole_day: int, vm: str) -> str:
     """Of a dump heavier than a whole day, with what the admin may do."""
     return (
         f"{format_size(size)} are heavier than the {format_size(whole_day)} of a whole day: "
-        f"raise [limit] daily, make the dump smaller, "
+        f"raise [limit] daily, make the dump smaller, say tidegate force {vm} --over-limit, "
         f"or bring it off-site by hand and say tidegate mark-sent {vm}"
     )
 

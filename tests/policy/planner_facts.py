@@ -5,7 +5,7 @@ from typing import TypedDict, Unpack
 
 from policy.planner.plan import decide
 from policy.planner.records import Allowance, Day, Decision, Dump, Plan, Rules, Vm
-from tidegate.terms import Reason
+from tidegate.terms import Force, Reason
 
 DAY = 86_400.0
 HOUR = 3600.0
@@ -25,6 +25,7 @@ class VmFacts(TypedDict, total=False):
     on_hold: bool
     backing_off_until: float | None
     replaces_while_syncing: bool
+    forced: Force | None
 
 
 class DumpFacts(TypedDict, total=False):

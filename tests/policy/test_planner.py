@@ -217,6 +217,7 @@ def test_an_oversize_dump_is_held_with_the_choices_and_keeps_nobody_back() -> No
     assert reasons(plan) == {1: Reason.OVERSIZE, 2: Reason.GRANTED}
     assert by_dump(plan)[1].detail == (
         "12 GB are heavier than the 10 GB of a whole day: raise [limit] daily, make the dump smaller, "
+        "say tidegate force huge --over-limit, "
         "or bring it off-site by hand and say tidegate mark-sent huge"
     )
     assert by_dump(plan)[1].forecast_day is None

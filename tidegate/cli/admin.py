@@ -1,4 +1,4 @@
-"""``tidegate hold``, ``release``, ``retire``, ``adopt`` and ``mark-sent``: the admin's word."""
+"""``tidegate hold``, ``release``, ``force``, ``retire``, ``adopt`` and ``mark-sent``: the admin's word."""
 
 import datetime
 import re
@@ -40,12 +40,43 @@ def hold(session: Session, *, vm: str, wait: float) -> None:
 @click.argument("vm")
 @pass_session
 def release(session: Session, *, vm: str) -> None:
-    """End the hold of VM: its newest dump takes its turn again."""
+    """End the hold of VM, and its force: its newest dump takes its turn again."""
     from policy import admin
 
     config = session.config()
     admin.release(session.state(config), vm)
     click.echo(f"{vm} is released")
+
+
+@click.command()
+@click.argument("vm")
+@click.option("--over-limit", is_flag=True, help="It leaves with the next pass, whatever is left of the day's limit.")
+@click.option("--cancel", is_flag=True, help="Take it back.")
+@pass_session
+def force(session: Session, *, vm: str, over_limit: bool, cancel: bool) -> None:
+    """Put VM first in line, once: its next dump leaves before any other that may.
+
+    Within the limit it waits for a day that holds it. With `--over-limit` it is let out at once and charged in full,
+    more than the limit if need be.
+    """
+    from policy import admin
+    from tidegate.terms import Force
+
+    if over_limit and cancel:
+        raise UsageError("force: --over-limit and --cancel exclude each other")
+    config = session.config()
+    how = None if cancel else Force.OVER_LIMIT if over_limit else Force.WITHIN_LIMIT
+    admin.force(session.state(config), vm, how)
+    click.echo(_FORCED[how].format(vm=vm))
+
+
+#: By the value of Force.
+_FORCED = {
+    None: "{vm} takes its turn again",
+    "within-limit": "{vm} is first in line with its next dump; tidegate force {vm} --cancel takes it back",
+    "over-limit": "{vm}'s next dump leaves with the next pass, ABOVE THE LIMIT if need be; "
+    "tidegate force {vm} --cancel takes it back",
+}
 
 
 @click.command()

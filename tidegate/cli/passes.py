@@ -108,6 +108,9 @@ def _print(result: "PassResult", *, as_json: bool, would: bool) -> None:
     count = len(result.plan.granted)
     click.echo(f"{count} {'would be ' if would else ''}let out, {len(rows) - count} held")
     click.echo(show.account(shapes.day(result.day)))
+    for one in result.plan.forced:
+        let_out = f"{format_size(one.beyond)} {'would be ' if would else ''}let out above the limit"
+        click.echo(f"tidegate: {one.dump.vm}: {let_out}: forced", err=True)
     for watch in result.down:
         click.echo(f"tidegate: the watch folder {watch!r} is down: nothing of it was looked at", err=True)
 

@@ -76,6 +76,7 @@ def _vm(row: VmRow, now: float) -> dict[str, Any]:
         "vm": row.name,
         "backup_set": row.backup_set,
         "last_dump_failed": row.last_dump_failed,
+        "forced": row.forced,
         "offsite_time": None if row.offsite_time is None else format_time(row.offsite_time),
         "offsite_by": row.offsite_by,
         "offsite_age_seconds": None if row.offsite_time is None else now - row.offsite_time,

@@ -22,7 +22,7 @@ def worries(result: "PassResult") -> Iterator[str]:
         more = f" and {len(heavy) - _NAMED} more" if len(heavy) > _NAMED else ""
         yield (
             f"heavier than a whole day, held: {named}{more}; raise [limit] daily, make the dumps smaller, "
-            "or bring them off-site by hand and say `tidegate mark-sent`"
+            "say `tidegate force VM --over-limit`, or bring them off-site by hand and say `tidegate mark-sent`"
         )
     needs = density(result.facts.vms, result.rules)
     if needs.value > 1:

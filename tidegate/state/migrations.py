@@ -20,8 +20,13 @@ def _know_footings(connection: Connection) -> None:
         connection.exec_driver_sql(f"ALTER TABLE watch_status ADD COLUMN {column}")
 
 
+def _know_the_admins_force(connection: Connection) -> None:
+    connection.exec_driver_sql("ALTER TABLE vm ADD COLUMN forced TEXT")
+    connection.exec_driver_sql("ALTER TABLE link ADD COLUMN forced TEXT")
+
+
 #: Version that a step starts from -> the step.
-STEPS: Mapping[int, Callable[[Connection], None]] = {1: _know_footings}
+STEPS: Mapping[int, Callable[[Connection], None]] = {1: _know_footings, 2: _know_the_admins_force}
 
 
 def version_of(connection: Connection) -> int:

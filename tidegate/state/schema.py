@@ -1,4 +1,4 @@
-"""The tables of the state file, version 2. Times are seconds since the epoch, sizes are bytes.
+"""The tables of the state file, version 3. Times are seconds since the epoch, sizes are bytes.
 
 ``dump`` and ``vm`` are written by the recorder, ``day``, ``link``, ``sync`` by the policy; all of them are read by
 everybody. A file name is kept as its bytes: a disk holds names that are no text.
@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 metadata = MetaData()
 
 
@@ -59,6 +59,7 @@ vm = Table(
     Column("backing_off_until", Float),
     Column("retired_at", Float),
     Column("target", Float),  # seconds of off-site age to stay under, as the last pass worked it out
+    Column("forced", Text),  # the admin's word: its next dump comes first
 )
 
 dump = Table(
@@ -142,6 +143,7 @@ link = Table(
     Column("read_at", Float),  # the newest read seen
     Column("ended_at", Float),  # when it stopped to be outstanding
     Column("in_tree", Boolean, nullable=False),
+    Column("forced", Text),  # as the VM was when it was granted
     Index("link_outstanding", "state", sqlite_where=Column("ended_at", Float).is_(None)),
     Index("link_in_tree", "watch", "export_name", unique=True, sqlite_where=Column("in_tree", Boolean)),
     Index("link_by_day", "day"),

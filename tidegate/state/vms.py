@@ -9,7 +9,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from tidegate.state.listed import listed, paired
 from tidegate.state.schema import dump, link, vm
-from tidegate.terms import Evidence
+from tidegate.terms import Evidence, Force
 
 #: Two dumps closer than this are one turn made twice, not a shorter period.
 _SAME_TURN_SECONDS = 3600.0
@@ -24,22 +24,24 @@ class VmRow:
     name: str
     backup_set: str | None
     first_seen: float
-    period: float | None
-    last_dump_time: float | None
-    last_dump_bytes: int
-    last_result_at: float | None
-    last_dump_failed: bool
-    offsite_time: float | None
-    offsite_by: Evidence | None
-    offsite_dump_id: int | None
-    on_hold: bool
-    backing_off_until: float | None
-    retired_at: float | None
-    target: float | None
+    period: float | None = None
+    last_dump_time: float | None = None
+    last_dump_bytes: int = 0
+    last_result_at: float | None = None
+    last_dump_failed: bool = False
+    offsite_time: float | None = None
+    offsite_by: Evidence | None = None
+    offsite_dump_id: int | None = None
+    on_hold: bool = False
+    backing_off_until: float | None = None
+    retired_at: float | None = None
+    target: float | None = None
+    forced: Force | None = None
 
 
-_COLUMNS = [vm.c[name] for name in VmRow.__dataclass_fields__]
-_AFTER_BY = list(VmRow.__dataclass_fields__).index("offsite_by") + 1
+_FIELDS = list(VmRow.__dataclass_fields__)
+_COLUMNS = [vm.c[name] for name in _FIELDS]
+_WORDS = ((_FIELDS.index("offsite_by"), Evidence), (_FIELDS.index("forced"), Force))
 
 
 def all_vms(connection: Connection) -> dict[str, VmRow]:
@@ -69,8 +71,11 @@ def _rows(connection: Connection, query: Select[Any]) -> dict[str, VmRow]:
 
 
 def _row(row: Row[Any]) -> VmRow:
-    (*head, by), tail = row[:_AFTER_BY], row[_AFTER_BY:]
-    return VmRow(*(*head, None if by is None else Evidence(by), *tail))
+    values = list(row)
+    for place, word in _WORDS:
+        if values[place] is not None:
+            values[place] = word(values[place])
+    return VmRow(*values)
 
 
 def save(connection: Connection, rows: Iterable[VmRow]) -> None:
@@ -96,9 +101,15 @@ def set_targets(connection: Connection, targets: Mapping[str, float]) -> None:
         connection.execute(statement.values(target=given.c.value))
 
 
+def end_force(connection: Connection, link_ids: Collection[int]) -> None:
+    """Takes back the admin's force of the VMs whose dumps have left by it: those of these links."""
+    left = select(link.c.vm).where(link.c.id.in_(listed(link_ids)), link.c.forced.is_not(None))
+    connection.execute(update(vm).where(vm.c.name.in_(left)).values(forced=None))
+
+
 def new(name: str, backup_set: str | None, now: float) -> VmRow:
     """A VM that is met for the first time."""
-    return VmRow(name, backup_set, now, None, None, 0, None, False, None, None, None, False, None, None, None)
+    return VmRow(name, backup_set, now)
 
 
 def learned_period(row: VmRow, dump_time: float) -> float | None:

@@ -1,0 +1,29 @@
+"""What comes before any order of turns: the admin's word that a VM's next dump is the first in line."""
+
+from collections.abc import Iterable
+
+from policy.planner.candidates import Candidate
+from tidegate.terms import Force
+
+
+def forced_first(candidates: Iterable[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
+    """The forced ones of ``candidates`` in the order of their turns, and the others as they came.
+
+    Those that may exceed the limit are last of the forced: what they take beyond it is then no more than it must be.
+    Of equal ones the smaller is first, then by name.
+    """
+    forced: list[Candidate] = []
+    others: list[Candidate] = []
+    for candidate in candidates:
+        (others if candidate.standing.vm.forced is None else forced).append(candidate)
+    return sorted(forced, key=_turn), others
+
+
+def may_exceed(candidate: Candidate) -> bool:
+    """Whether this one leaves however little is left of the day."""
+    return candidate.standing.vm.forced is Force.OVER_LIMIT
+
+
+def _turn(candidate: Candidate) -> tuple[bool, int, str, str, int]:
+    dump = candidate.dump
+    return may_exceed(candidate), dump.bytes, dump.vm, dump.path, dump.dump_id
