@@ -42,7 +42,7 @@ def held_to_be_away(connection: Connection, config: Config) -> frozenset[str]:
 
 
 def _is_there(connection: Connection, watch: WatchFolder, footing: str | None) -> bool:
-    has_links = bool(ledger.newest_in_tree(connection, watch.name, 1))
+    has_links = ledger.has_some_in_tree(connection, watch.name)
     try:
         standing = _ask(watch, lambda: _footing(watch, has_links=has_links))
         if standing is None or footing is None or not is_elsewhere(footing, standing):

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Integer, Select, delete, func, insert, select, type_coerce, update
 
 from tidegate.identity import Identity, Member
 from tidegate.markers.format import MarkerKind
@@ -39,7 +39,8 @@ class DumpRow(NamedTuple):
 
 
 _COLUMNS = [dump.c[name] for name in DumpRow._fields]
-_AFTER_REASON = DumpRow._fields.index("reason") + 1
+#: Bare, as the index has it: of a Boolean column SQLAlchemy makes ``= 1``, and SQLite does not see the two as one.
+_MARKER_STANDING = type_coerce(dump.c.marker_standing, Integer)
 
 _RANKED = select(
     dump.c.id,
@@ -48,13 +49,8 @@ _RANKED = select(
 _NEWEST = select(*_COLUMNS).join(_RANKED, dump.c.id == _RANKED.c.id).where(_RANKED.c.rank == 1)
 
 
-def _row(row: Row[Any]) -> DumpRow:
-    (*head, state, reason), tail = row[:_AFTER_REASON], row[_AFTER_REASON:]
-    return DumpRow._make((*head, DumpState(state), None if reason is None else Reason(reason), *tail))
-
-
 def _rows(connection: Connection, query: Select[Any]) -> list[DumpRow]:
-    return [_row(row) for row in connection.execute(query).all()]
+    return list(map(DumpRow._make, connection.execute(query).all()))
 
 
 def by_paths(connection: Connection, watch: str, paths: Sequence[str]) -> list[DumpRow]:
@@ -73,8 +69,11 @@ def by_ids(connection: Connection, ids: Collection[int]) -> dict[int, DumpRow]:
 
 
 def without_end(connection: Connection) -> list[DumpRow]:
-    """Every dump that still needs a decision, in the order of recording."""
-    return _rows(connection, select(*_COLUMNS).where(dump.c.ended_at.is_(None)).order_by(dump.c.id))
+    """Every dump that still needs a decision, in the order of recording.
+
+    Sorted here: told to, SQLite would read all that have their end as well, which come in order.
+    """
+    return sorted(_rows(connection, select(*_COLUMNS).where(dump.c.ended_at.is_(None))))
 
 
 def has_some_in(connection: Connection, states: Collection[DumpState]) -> bool:
@@ -105,12 +104,12 @@ def pending_by_fingerprint(connection: Connection, watch: str, fingerprint: str)
 
 def with_ended_markers(connection: Connection) -> list[DumpRow]:
     """Dumps that have their end while their markers may still stand."""
-    return _rows(connection, select(*_COLUMNS).where(dump.c.marker_standing, dump.c.ended_at.is_not(None)))
+    return _rows(connection, select(*_COLUMNS).where(_MARKER_STANDING, dump.c.ended_at.is_not(None)))
 
 
 def beside_failures(connection: Connection) -> list[DumpRow]:
     """Dumps without an end beside which a marker of a failure stands too."""
-    query = select(*_COLUMNS).where(dump.c.marker_standing, dump.c.ended_at.is_(None))
+    query = select(*_COLUMNS).where(_MARKER_STANDING, dump.c.ended_at.is_(None))
     return _rows(connection, query.where(dump.c.signature.contains(f"{MarkerKind.FAILED}:")))
 
 
@@ -122,12 +121,12 @@ def standing_markers(
     Only of dumps below ``folder``, a path in the watch folder, and recorded ``before``.
     """
     query = select(dump.c.path, dump.c.signature, dump.c.state, dump.c.reason)
-    query = query.where(dump.c.watch == watch, dump.c.marker_standing).order_by(dump.c.id)
+    query = query.where(dump.c.watch == watch, _MARKER_STANDING).order_by(dump.c.id)
     if folder:  # the byte after "/" is "0"
         query = query.where(dump.c.path > f"{folder}/", dump.c.path < f"{folder}0")
     if before is not None:
         query = query.where(dump.c.recorded_at < before)
-    return {path: (signature, state, reason) for path, signature, state, reason in connection.execute(query)}
+    return {path: (signature, state, reason) for path, signature, state, reason in connection.execute(query).all()}
 
 
 def add(connection: Connection, values: dict[str, Any]) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Integer, Row, Select, and_, cast, func, insert, or_, select, update
+from sqlalchemy import Connection, Integer, Select, and_, cast, func, insert, or_, select, type_coerce, update
 
 from tidegate.clock import Instant
 from tidegate.state.listed import listed, paired
@@ -41,7 +41,9 @@ class LinkRow(NamedTuple):
     fingerprint: str
     bytes: int
     state: LinkState
-    granted: Instant
+    granted_at: float
+    granted_boot: str
+    granted_uptime: float
     linked_at: float | None
     linked_ctime_ns: int | None
     confirmed_at: float | None
@@ -50,23 +52,24 @@ class LinkRow(NamedTuple):
     ended_at: float | None
     in_tree: bool
 
+    @property
+    def granted(self) -> Instant:
+        """When its allowance was taken."""
+        return Instant(self.granted_at, self.granted_boot, self.granted_uptime)
 
-_GRANTED = (link.c.granted_at, link.c.granted_boot, link.c.granted_uptime)
-_SELECTED = select(*(link.c[name] for name in LinkRow._fields if name != "granted"), *_GRANTED)
-_STATE = LinkRow._fields.index("state")
 
-
-def _link(row: Row[Any]) -> LinkRow:
-    *head, state = row[: _STATE + 1]
-    linked_at, linked_ctime_ns, confirmed_at, confirmed_by, *tail, wall, boot_id, uptime = row[_STATE + 1 :]
-    by = None if confirmed_by is None else Evidence(confirmed_by)
-    granted = Instant(wall, boot_id, uptime)
-    middle = (LinkState(state), granted, linked_at, linked_ctime_ns, confirmed_at, by)
-    return LinkRow._make((*head, *middle, *tail))
+_SELECTED = select(*(link.c[name] for name in LinkRow._fields))
+#: Bare, as the index has it: of a Boolean column SQLAlchemy makes ``= 1``, and SQLite does not see the two as one.
+_IN_TREE = type_coerce(link.c.in_tree, Integer)
 
 
 def _links(connection: Connection, query: Select[Any]) -> list[LinkRow]:
-    return [_link(row) for row in connection.execute(query).all()]
+    return list(map(LinkRow._make, connection.execute(query).all()))
+
+
+def _in_order(connection: Connection, query: Select[Any]) -> list[LinkRow]:
+    """In the order of granting. Sorted here: told to, SQLite would read the whole ledger, which is in order."""
+    return sorted(_links(connection, query))
 
 
 # --- days
@@ -98,24 +101,30 @@ def change_day(connection: Connection, number: int, **values: Any) -> None:
 
 def outstanding(connection: Connection) -> list[LinkRow]:
     """Links not yet confirmed, of whatever day, in the order of granting."""
-    return _links(connection, _SELECTED.where(link.c.ended_at.is_(None)).order_by(link.c.id))
+    return _in_order(connection, _SELECTED.where(link.c.ended_at.is_(None)))
 
 
 def in_tree(connection: Connection, watch: str | None = None) -> list[LinkRow]:
     """Links held to stand in the export trees, confirmed ones too."""
-    query = _SELECTED.where(link.c.in_tree).order_by(link.c.id)
-    return _links(connection, query if watch is None else query.where(link.c.watch == watch))
+    query = _SELECTED.where(_IN_TREE)
+    return _in_order(connection, query if watch is None else query.where(link.c.watch == watch))
+
+
+def has_some_in_tree(connection: Connection, watch: str) -> bool:
+    """True when a link is held to stand in the export tree of this watch folder."""
+    query = select(link.c.id).where(_IN_TREE, link.c.watch == watch)
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def newest_in_tree(connection: Connection, watch: str, limit: int) -> list[LinkRow]:
     """The newest links held to stand in the export tree of one watch folder, newest first."""
-    query = _SELECTED.where(link.c.in_tree, link.c.watch == watch).order_by(link.c.id.desc()).limit(limit)
+    query = _SELECTED.where(_IN_TREE, link.c.watch == watch).order_by(link.c.id.desc()).limit(limit)
     return _links(connection, query)
 
 
 def in_tree_and(connection: Connection, states: Collection[LinkState]) -> list[LinkRow]:
     """Those of the links held to stand in the export trees that are in one of these states."""
-    return _links(connection, _SELECTED.where(link.c.in_tree, link.c.state.in_(states)).order_by(link.c.id))
+    return _in_order(connection, _SELECTED.where(_IN_TREE, link.c.state.in_(states)))
 
 
 def of_vm(connection: Connection, vm: str, limit: int) -> list[LinkRow]:

@@ -5,6 +5,9 @@ everybody. A file name is kept as its bytes: a disk holds names that are no text
 """
 
 import os
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import (
     Boolean,
@@ -14,31 +17,48 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
 )
+from sqlalchemy.types import UserDefinedType
+
+from tidegate.terms import DumpState, Evidence, LinkState, Reason
 
 SCHEMA_VERSION = 3
 metadata = MetaData()
 
 
-class FileName(TypeDecorator[str]):
+class FileName(UserDefinedType[str]):
     """A file name as Python has it (undecodable bytes as surrogates), stored as its bytes."""
 
-    impl = LargeBinary
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
-        """To the state."""
-        return None if value is None else os.fsencode(value)
+    def get_col_spec(self, **_: Any) -> str:
+        """As SQLite calls it."""
+        return "BLOB"
 
-    def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:
+    def bind_processor(self, dialect: Dialect) -> Callable[[str | None], bytes]:
+        """To the state."""
+        return os.fsencode  # type: ignore[return-value]  # none of its columns may be NULL
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[bytes], str]:
         """From the state."""
-        return None if value is None else os.fsdecode(value)
+        return os.fsdecode
+
+
+class Word(Text):
+    """A word of a closed set (``tidegate.terms``), or NULL; stored as its text."""
+
+    def __init__(self, words: type[StrEnum]) -> None:
+        super().__init__()
+        self.words = words
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], StrEnum | None]:
+        """From the state: by one look-up, since tens of thousands are read for each pass."""
+        words: dict[str | None, StrEnum | None] = {None: None, **{word.value: word for word in self.words}}
+        return words.__getitem__
 
 
 vm = Table(
@@ -74,8 +94,8 @@ dump = Table(
     Column("vm", Text),  # NULL when the marker is too bad to say
     Column("vm_said", Boolean, nullable=False, server_default="0"),  # by the marker or vm_pattern: never ambiguous
     Column("backup_set", Text),
-    Column("state", Text, nullable=False),
-    Column("reason", Text),  # why it cannot leave, whatever the allowance
+    Column("state", Word(DumpState), nullable=False),
+    Column("reason", Word(Reason)),  # why it cannot leave, whatever the allowance
     Column("detail", Text, nullable=False, server_default=""),
     Column("dump_time", Float, nullable=False),
     Column("recorded_at", Float, nullable=False),
@@ -131,7 +151,7 @@ link = Table(
     Column("export_name", FileName, nullable=False),
     Column("fingerprint", Text, nullable=False),
     Column("bytes", Integer, nullable=False),  # charged
-    Column("state", Text, nullable=False),
+    Column("state", Word(LinkState), nullable=False),
     Column("detail", Text, nullable=False, server_default=""),
     Column("granted_at", Float, nullable=False),
     Column("granted_boot", Text, nullable=False),
@@ -139,7 +159,7 @@ link = Table(
     Column("linked_at", Float),
     Column("linked_ctime_ns", Integer),  # of its files right after linking: a later atime is a read
     Column("confirmed_at", Float),
-    Column("confirmed_by", Text),
+    Column("confirmed_by", Word(Evidence)),
     Column("read_at", Float),  # the newest read seen
     Column("ended_at", Float),  # when it stopped to be outstanding
     Column("in_tree", Boolean, nullable=False),
@@ -197,7 +217,7 @@ watch_status = Table(
 waiting_tally = Table(
     "waiting",
     metadata,
-    Column("reason", Text, primary_key=True),
+    Column("reason", Word(Reason), primary_key=True),
     Column("dumps", Integer, nullable=False),
     Column("bytes", Integer, nullable=False),
 )

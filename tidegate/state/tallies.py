@@ -73,7 +73,7 @@ def set_waiting(connection: Connection, tally: Mapping[Reason, tuple[int, int]])
 def waiting(connection: Connection) -> dict[Reason, tuple[int, int]]:
     """What the last pass left waiting: reason -> (dumps, bytes)."""
     rows = connection.execute(select(waiting_tally.c.reason, waiting_tally.c.dumps, waiting_tally.c.bytes))
-    return {Reason(reason): (dumps, size) for reason, dumps, size in rows}
+    return {reason: (dumps, size) for reason, dumps, size in rows}
 
 
 @dataclass(frozen=True, slots=True)

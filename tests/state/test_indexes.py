@@ -1,0 +1,44 @@
+"""What is asked for in each pass is found by an index: a host's history grows for years and is not read for it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event
+
+from tidegate.state import dumps, ledger
+from tidegate.state.door import State
+from tidegate.terms import DumpState, LinkState
+
+QUESTIONS: dict[str, Callable[[Connection], object]] = {
+    "dump_without_end": dumps.without_end,
+    "dump_standing": dumps.with_ended_markers,
+    "dump_standing by watch folder": lambda connection: dumps.standing_markers(connection, "dumps"),
+    "dump_without_end by state": lambda connection: dumps.has_some_in(connection, [DumpState.FAILED]),
+    "link_outstanding": ledger.outstanding,
+    "link_outstanding in sum": ledger.outstanding_total,
+    "link_in_tree": ledger.in_tree,
+    "link_in_tree by watch folder": lambda connection: ledger.in_tree(connection, "dumps"),
+    "link_in_tree by state": lambda connection: ledger.in_tree_and(connection, [LinkState.CHANGED]),
+    "link_in_tree at all": lambda connection: ledger.has_some_in_tree(connection, "dumps"),
+}
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_what_stands_and_what_waits_is_found_by_an_index(tmp_path: Path, name: str) -> None:
+    """No question reads the rows of dumps and links that have had their end long ago."""
+    plan = plan_of(State(tmp_path / "state.db"), QUESTIONS[name])
+    assert len(plan) == 1, plan  # and nothing is sorted by SQLite
+    assert f"USING INDEX {name.split()[0]}" in plan[0]
+
+
+def plan_of(state: State, ask: Callable[[Connection], object]) -> list[str]:
+    """How SQLite goes about the one statement that ``ask`` runs."""
+    asked: list[tuple[str, Any]] = []
+    with state.read() as connection:
+        event.listen(connection, "before_cursor_execute", lambda *seen: asked.append(seen[2:4]))
+        ask(connection)
+        [(statement, parameters)] = asked
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        return [row[3] for row in plan]
