@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Integer, Select, delete, func, insert, select, type_coerce, update
+from sqlalchemy import Connection, Integer, Select, delete, func, insert, literal_column, select, update
 
 from tidegate.identity import Identity, Member
 from tidegate.markers.format import MarkerKind
@@ -40,7 +40,7 @@ class DumpRow(NamedTuple):
 
 _COLUMNS = [dump.c[name] for name in DumpRow._fields]
 #: Bare, as the index has it: of a Boolean column SQLAlchemy makes ``= 1``, and SQLite does not see the two as one.
-_MARKER_STANDING = type_coerce(dump.c.marker_standing, Integer)
+_MARKER_STANDING = literal_column("dump.marker_standing", Integer)
 
 _RANKED = select(
     dump.c.id,

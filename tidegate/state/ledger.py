@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Integer, Select, and_, cast, func, insert, or_, select, type_coerce, update
+from sqlalchemy import Connection, Integer, Select, and_, cast, func, insert, literal_column, or_, select, update
 
 from tidegate.clock import Instant
 from tidegate.state.listed import listed, paired
@@ -60,7 +60,7 @@ class LinkRow(NamedTuple):
 
 _SELECTED = select(*(link.c[name] for name in LinkRow._fields))
 #: Bare, as the index has it: of a Boolean column SQLAlchemy makes ``= 1``, and SQLite does not see the two as one.
-_IN_TREE = type_coerce(link.c.in_tree, Integer)
+_IN_TREE = literal_column("link.in_tree", Integer)
 
 
 def _links(connection: Connection, query: Select[Any]) -> list[LinkRow]:
