@@ -16,6 +16,7 @@ from watcher.doorbell import Doorbell
 
 #: The kernel keeps so many events for each instance.
 _QUEUE = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+_WATCHES = int(Path("/proc/sys/fs/inotify/max_user_watches").read_text())
 
 
 @pytest.fixture
@@ -39,6 +40,25 @@ def test_what_the_kernel_drops_while_the_service_stands_still_is_found_by_one_sc
         done(site.dumps, "after")
         site.records("after")
         assert "the kernel dropped events" in service.log
+
+
+@pytest.mark.skipif(_QUEUE > 20_000 or _WATCHES < 25_000, reason="this kernel's limits are others")
+def test_an_overflow_over_twenty_thousand_folders_is_over_after_one_scan(site: Site) -> None:
+    """Each has a watch of its own, whose arming must not fill the queue anew; what comes later is heard again."""
+    many = 20_000
+    for number in range(many):
+        (site.dumps / f"set{number}").mkdir()
+    with started(site) as service:
+        service.process.send_signal(signal.SIGSTOP)
+        for number in range(many):
+            (site.dumps / f"set{number}" / "vm.failed").touch()
+        service.process.send_signal(signal.SIGCONT)
+        until(lambda: site.counted("markers", "failed") == many, "the scan has not found them all")
+        for number in range(0, many, 1000):
+            done(site.dumps / f"set{number}", "later")
+        for number in range(0, many, 1000):
+            site.records(f"set{number}/later")
+        assert site.counted("watch_overflows") == 1
 
 
 # --- no watches, no instances
