@@ -54,6 +54,7 @@ class Granting:
         self._config = config
         self._state = state
         self._trees: dict[str, ExportTree] = {}
+        self._identities: dict[int, Identity] = {}
 
     def tree(self, watch: str) -> ExportTree:
         """The export tree of this watch folder."""
@@ -64,7 +65,8 @@ class Granting:
     def check(self, connection: Connection, known: Facts, decisions: Sequence[Decision]) -> dict[int, LinkFailure]:
         """A last look before anything is granted. Returns what cannot be taken after all, and records it."""
         rows = [known.rows[one.dump.dump_id] for one in decisions]
-        looks = [(self._config.watch(row.watch).path, row.path, dumps.identity_of(connection, row)) for row in rows]
+        self._identities.update((row.id, dumps.identity_of(connection, row)) for row in rows)
+        looks = [(self._config.watch(row.watch).path, row.path, self._identities[row.id]) for row in rows]
         found = zip(rows, check_all(looks), strict=True)
         failures = {row.id: failure for row, failure in found if failure is not None}
         for dump_id, failure in failures.items():
@@ -74,15 +76,17 @@ class Granting:
     def grant(
         self, connection: Connection, known: Facts, decisions: Sequence[Decision], day: int, now: Instant
     ) -> list[Grant]:
-        """Takes the allowance: one row of the ledger for each decision. In the caller's transaction."""
-        standing = {(link.watch, link.export_name): link for link in ledger.in_tree(connection)}
+        """Takes the allowance: one row of the ledger for each of the checked decisions. In the caller's transaction."""
+        if not decisions:
+            return []
+        kept = {(link.watch, link.export_name): link for link in ledger.kept(connection)}
         rows, drafts = [], []
         for decision in decisions:
             dump = known.rows[decision.dump.dump_id]
             name = facts.export_name_of(self._config, dump)
-            old = standing.get((dump.watch, name))
-            replaces = old.id if old is not None and old.ended_at is not None and old.vm == dump.vm else None
-            drafts.append((dump, name, replaces, dumps.identity_of(connection, dump)))
+            old = kept.get((dump.watch, name))
+            replaces = old.id if old is not None and old.vm == dump.vm else None
+            drafts.append((dump, name, replaces, self._identities[dump.id]))
             rows.append(
                 {
                     "day": day,

@@ -107,7 +107,7 @@ class _Pass:
             lost = {one.dump_id for one in failures}
             done += [one for one in plan.granted if one.dump.dump_id not in lost]
             if not failures:
-                return _joined(plan, done), failed, known
+                return _joined(plan, done) if failed else plan, failed, known
 
     def preview(self, *, ignore_trees: bool) -> PassResult:
         self._settle_trees(ignore_strangers=ignore_trees, act=False)

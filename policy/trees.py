@@ -8,10 +8,9 @@ from sqlalchemy import Connection
 
 from policy import confirmation
 from policy.away import away
-from policy.links import ExportTree, LinkFailure, Presence
+from policy.links import ExportTree, LinkFailure, Presence, Standing
 from tidegate.clock import Instant
 from tidegate.config.model import Config, WatchFolder
-from tidegate.identity import Identity
 from tidegate.names import printable
 from tidegate.state import dumps, ledger, tallies, vms
 from tidegate.state.ledger import LinkRow
@@ -27,7 +26,6 @@ class Seen:
     """One row of the ledger and what stands under its name."""
 
     link: LinkRow
-    identity: Identity | None
     presence: Presence
     read_at: float | None = None
     ctime_ns: int | None = None
@@ -44,7 +42,7 @@ class Stranger:
 
     watch: WatchFolder
     name: str
-    identity: Identity
+    standing: Standing
 
 
 @dataclass(slots=True)
@@ -59,50 +57,60 @@ class Look:
 def look(connection: Connection, config: Config) -> Look:
     """Looks at every row of the ledger that may stand in a tree, and for strangers. Changes nothing."""
     result = Look(down=away(connection, config))
-    candidates = ledger.in_tree(connection) + [link for link in ledger.outstanding(connection) if not link.in_tree]
-    dump_rows = dumps.by_ids(connection, {link.dump_id for link in candidates if link.dump_id is not None})
+    candidates = ledger.in_tree(connection) + ledger.outstanding_out_of_tree(connection)
     for watch in config.watches:
         if watch.name in result.down:
             continue
-        links = [link for link in candidates if link.watch == watch.name]
         tree = ExportTree(watch.export)
-        entries = tree.entries()
-        for link in links:
-            row = dump_rows.get(link.dump_id) if link.dump_id is not None else None
-            recorded = None if row is None else dumps.identity_of(connection, row)
-            result.seen.append(_see(config, tree, link, entries.get(link.export_name), recorded))
-        ours = {one.link.export_name for one in result.seen if one.link.watch == watch.name and one.is_ours}
-        result.strangers.extend(_strangers(watch, entries, ours))
+        entries = tree.all_standing()
+        seen, others = [], []
+        for link in candidates:
+            if link.watch == watch.name:
+                found = entries.get(link.export_name)
+                if found is not None and found.identity.fingerprint == link.fingerprint:
+                    seen.append(_see_unchanged(config, link, found))
+                else:
+                    others.append(link)
+        seen.extend(_see_others(connection, tree, others, entries))
+        result.seen.extend(seen)
+        result.strangers.extend(_strangers(watch, entries, {one.link.export_name for one in seen if one.is_ours}))
     return result
 
 
 def _strangers(
-    watch: WatchFolder, entries: Mapping[str, Identity | None], known: Collection[str]
+    watch: WatchFolder, entries: Mapping[str, Standing | None], known: Collection[str]
 ) -> Iterator[Stranger]:
     for name in sorted(entries.keys() - known):
-        identity = entries[name]
-        if identity is None:
+        found = entries[name]
+        if found is None:
             log.warning("%s/%s: neither a file nor a folder of files; it is not counted", watch.export, printable(name))
         else:
-            yield Stranger(watch, name, identity)
+            yield Stranger(watch, name, found)
 
 
-def _see(config: Config, tree: ExportTree, link: LinkRow, entry: Identity | None, recorded: Identity | None) -> Seen:
-    """``recorded`` None: a foreign file, of which only the fingerprint is known."""
-    name = link.export_name
-    if entry is not None and entry.fingerprint == link.fingerprint:
-        presence = Presence.STANDS
-    elif recorded is not None:
-        presence = tree.look(name, recorded)
-    else:
-        presence = Presence.ABSENT if entry is None else Presence.OTHER
-    if presence is not Presence.STANDS or entry is None:
-        return Seen(link, recorded, presence)
+def _see_unchanged(config: Config, link: LinkRow, found: Standing) -> Seen:
+    """By what the one look at the whole tree has told: nothing is asked of the disk again."""
     if link.state is LinkState.GRANTED:
-        return Seen(link, entry, presence, ctime_ns=tree.linked_ctime(name, entry))
+        return Seen(link, Presence.STANDS, ctime_ns=found.ctime_ns)
     wants_evidence = link.ended_at is None and config.offsite.confirm is Evidence.READ
-    read_at = tree.read_since_linked(name, entry, link.linked_ctime_ns or 0) if wants_evidence else None
-    return Seen(link, entry, presence, read_at=read_at)
+    read_at = found.newest_read_since(link.linked_ctime_ns or 0) if wants_evidence else None
+    return Seen(link, Presence.STANDS, read_at=read_at)
+
+
+def _see_others(
+    connection: Connection, tree: ExportTree, links: Sequence[LinkRow], entries: Mapping[str, Standing | None]
+) -> Iterator[Seen]:
+    """Of links under whose names something else was found, or nothing: looks again, with what is recorded of them."""
+    rows = dumps.by_ids(connection, {link.dump_id for link in links if link.dump_id is not None})
+    for link in links:
+        row = None if link.dump_id is None else rows.get(link.dump_id)
+        if row is None:  # a foreign file, of which only the fingerprint is known
+            yield Seen(link, Presence.ABSENT if entries.get(link.export_name) is None else Presence.OTHER)
+            continue
+        recorded = dumps.identity_of(connection, row)
+        presence = tree.look(link.export_name, recorded)
+        stands = presence is Presence.STANDS  # again, by now
+        yield Seen(link, presence, ctime_ns=tree.linked_ctime(link.export_name, recorded) if stands else None)
 
 
 def settle(connection: Connection, day: int, result: Look, now: Instant) -> list[Seen]:
@@ -170,7 +178,7 @@ def _charge_stranger(connection: Connection, day: int, stranger: Stranger, now: 
 
     Made of the files of a dump that waits, it is adopted as that dump's link.
     """
-    identity = stranger.identity
+    identity = stranger.standing.identity
     dump = dumps.pending_by_fingerprint(connection, stranger.watch.name, identity.fingerprint)
     row = {
         "day": day,
@@ -182,8 +190,7 @@ def _charge_stranger(connection: Connection, day: int, stranger: Stranger, now: 
         "bytes": identity.bytes,
     }
     [link_id] = ledger.grant(connection, [row], now)
-    ctime_ns = ExportTree(stranger.watch.export).linked_ctime(stranger.name, identity)
-    ledger.set_linked(connection, [(link_id, ctime_ns or 0)], now.wall)
+    ledger.set_linked(connection, [(link_id, stranger.standing.ctime_ns)], now.wall)
     if dump is not None:
         dumps.change(connection, dump.id, state=DumpState.LINKED)
         return

@@ -27,15 +27,17 @@ class Standing:
         return max(reads) / 1e9 if reads and min(reads) > ctime_ns else None
 
 
-def standing(tree: int, name: str) -> Standing | None:
+def standing(tree: int, name: str, device: int | None = None) -> Standing | None:
     """What stands as ``name``; None for what is no dump: a symbolic link, a special file, a folder holding one.
 
-    Raises OSError, FileNotFoundError when nothing stands there.
+    ``device`` is the tree's, from who looks at many. Raises OSError, FileNotFoundError when nothing stands there.
     """
+    if device is None:
+        device = os.fstat(tree).st_dev
     status = os.stat(name, dir_fd=tree, follow_symlinks=False)
     if stat.S_ISDIR(status.st_mode):
-        return _standing_folder(tree, name, os.fstat(tree).st_dev)
-    if not stat.S_ISREG(status.st_mode) or status.st_dev != os.fstat(tree).st_dev:
+        return _standing_folder(tree, name, device)
+    if not stat.S_ISREG(status.st_mode) or status.st_dev != device:
         return None
     return Standing(Identity(False, (_member("", status),)), (status,))
 

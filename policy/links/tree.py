@@ -137,6 +137,10 @@ class ExportTree:
         None for what cannot be identified: a symbolic link, a special file, a folder that holds one or may not be
         read. Names are as on disk, of any bytes.
         """
+        return {name: None if found is None else found.identity for name, found in self.all_standing().items()}
+
+    def all_standing(self) -> dict[str, Standing | None]:
+        """``entries``, with the status of their files: one look at each tells what stands and what was read."""
         with self._roots.open_tree() as tree:
             return {} if tree is None else dict(_entries(tree))
 
@@ -157,16 +161,16 @@ def _component(name: str) -> str:
     return name
 
 
-def _entries(tree: int) -> Iterator[tuple[str, Identity | None]]:
+def _entries(tree: int) -> Iterator[tuple[str, Standing | None]]:
+    device = os.fstat(tree).st_dev
     for name in os.listdir(tree):
         if name != _OWN:
             try:
-                found = standing(tree, name)
+                yield name, standing(tree, name, device)
             except FileNotFoundError:
                 continue
             except OSError:
-                found = None
-            yield name, None if found is None else found.identity
+                yield name, None
 
 
 def _sweep(staging: int) -> int:

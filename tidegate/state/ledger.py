@@ -104,6 +104,16 @@ def outstanding(connection: Connection) -> list[LinkRow]:
     return _in_order(connection, _SELECTED.where(link.c.ended_at.is_(None)))
 
 
+def outstanding_out_of_tree(connection: Connection) -> list[LinkRow]:
+    """Those of the outstanding links that are not known to stand: a pass was killed before it recorded them."""
+    return _in_order(connection, _SELECTED.where(link.c.ended_at.is_(None), ~link.c.in_tree))
+
+
+def kept(connection: Connection) -> list[LinkRow]:
+    """Links held to stand in the export trees though they have had their end: a newer one may take their place."""
+    return _in_order(connection, _SELECTED.where(_IN_TREE, link.c.ended_at.is_not(None)))
+
+
 def in_tree(connection: Connection, watch: str | None = None) -> list[LinkRow]:
     """Links held to stand in the export trees, confirmed ones too."""
     query = _SELECTED.where(_IN_TREE)
