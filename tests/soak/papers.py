@@ -83,7 +83,7 @@ def _totals(found: Account, doings: Counter[str], services: Sequence[Service]) -
             if _is_pass(what)
         ],
         (
-            "markers that a scan found and no event had announced",
+            "markers that a scan found and no event had announced: after an overflow or a remount",
             f"{sum(service.counter('markers_unannounced') for service in services):,}",
         ),
         ("dumps let out", f"{sum(service.let_out() for service in services):,}"),
