@@ -89,8 +89,13 @@ DAY_RESERVE = Family(
 )
 DAY_USED = Family(
     "tidegate_day_used_bytes",
-    "What was let out in the open day and is no longer outstanding, whatever became of it. It comes back"
-    " with the next day.",
+    "What was let out in the open day and is no longer outstanding, whatever became of it, and the debt that it"
+    " pays. It comes back with the next day.",
+)
+DAY_DEBT = Family(
+    "tidegate_day_debt_bytes",
+    "What an oversize dump that was let out alone still takes from this day and the coming ones; it comes down by a"
+    ' limit a day. Always 0 unless [limit] oversize is "spread".',
 )
 DAY_ALLOWANCE = Family(
     "tidegate_day_allowance_bytes",

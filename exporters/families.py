@@ -78,6 +78,7 @@ def _day(day: DayRow | None, outstanding: int) -> Iterator[Metric]:
     yield catalogue.DAY_LIMIT.of(((), one.limit_bytes) for one in days)
     yield catalogue.DAY_RESERVE.of(((), one.reserve_bytes) for one in days)
     yield catalogue.DAY_USED.of(((), one.used_bytes) for one in days)
+    yield catalogue.DAY_DEBT.of(((), one.debt_bytes) for one in days)
     yield catalogue.DAY_ALLOWANCE.of(((), _allowance(one, outstanding)) for one in days)
 
 

@@ -45,19 +45,23 @@ def presume(connection: Connection, config: Config, now: Instant) -> None:
 
 
 def account(connection: Connection, config: Config, day: DayRow, now: Instant) -> Allowance:
-    """The day's account in bytes (DESIGN 6): limit, reserve, outstanding of whatever day, used in this one."""
+    """The day's account in bytes (DESIGN 6): limit, reserve, outstanding of whatever day, used in this one, debt."""
     return Allowance(
         limit=day.limit_bytes,
         reserve=day.reserve_bytes,
         outstanding=ledger.outstanding_total(connection).bytes,
         used=_used(ledger.ended_and_recent(connection, day.number, now, rules.COUNTS_FOR), config.day.ends, day, now),
+        debt=ledger.debt(connection, before=day.number),
+        owed=ledger.debt(connection, before=day.number + 1),
     )
 
 
 def tell(connection: Connection, config: Config, now: Instant) -> None:
     """Leaves what is used in the state, for the exporters: they do no accounts."""
     day = current(connection, config, now)
-    ledger.change_day(connection, day.number, used_bytes=account(connection, config, day, now).used)
+    counted = account(connection, config, day, now)
+    debt = max(counted.debt, counted.owed)
+    ledger.change_day(connection, day.number, used_bytes=counted.used + counted.debt, debt_bytes=debt)
 
 
 def _used(links: Iterable[LinkRow], ends: DayEnd, day: DayRow, now: Instant) -> int:

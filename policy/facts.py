@@ -61,6 +61,7 @@ def rules_of(config: Config, day: Day, now: float) -> Rules:
         limit.daily,
         limit.reserve,
         config.staleness.max_dump_age,
+        oversize=limit.oversize,
         coming=_coming(config, max(day.opened + 24 * 3600.0, now)) if limit.weekdays else (),
     )
 

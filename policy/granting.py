@@ -96,6 +96,7 @@ class Granting:
                     "export_name": name,
                     "fingerprint": dump.fingerprint,
                     "bytes": dump.bytes,
+                    "debt_bytes": decision.debt,
                     "forced": known.known[dump.vm].forced if dump.vm in known.known else None,
                 }
             )

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from policy.planner import sentences
 from policy.planner.records import Dump, Rules, Vm
 from policy.planner.targets import offsite_age, target_of, turn_age
-from tidegate.terms import Force, Reason
+from tidegate.terms import Force, Oversize, Reason
 
 #: An off-site copy older than this many targets waives ``max_dump_age``: a late copy beats none.
 WAIVED_PAST_TARGETS = 2
@@ -104,10 +104,13 @@ class Sieve:
             return Refusal(dump, standing, Reason.NO_GAIN, detail)
         if newer is not None:
             return Refusal(dump, standing, Reason.SUPERSEDED, sentences.superseded(newer.path))
-        if dump.bytes > self.whole_day and standing.vm.forced is not Force.OVER_LIMIT:
+        if dump.bytes > self.whole_day and self._holds_heavy(standing.vm):
             detail = sentences.oversize(dump.bytes, self.whole_day, dump.vm)
             return Refusal(dump, standing, Reason.OVERSIZE, detail)
         return None
+
+    def _holds_heavy(self, vm: Vm) -> bool:
+        return self.rules.oversize is Oversize.HOLD and vm.forced is not Force.OVER_LIMIT
 
     def _of_its_vm(self, dump: Dump, standing: Standing, *, linked: bool) -> Candidate | Refusal:
         """The turn of ``dump``, or what its VM makes it wait for: the admin's word first, then its links."""

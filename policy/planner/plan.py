@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from policy.planner import sentences
+from policy.planner import sentences, spread
 from policy.planner.candidates import Candidate, Refusal, Sieve
 from policy.planner.forecast import coming_days
 from policy.planner.order import in_turn
@@ -20,11 +20,12 @@ def decide(vms: Iterable[Vm], dumps: Iterable[Dump], day: Day, rules: Rules, now
     ``vms`` are all VMs that are not retired, each name once, also those without a dump: the implied targets
     look at the whole set. The plan has exactly one decision for each dump: the granted and then those that do
     not fit, both in the order of turns; then the rest by VM, newest first. The granted bytes never exceed
-    ``day.allowance.left`` but for what the admin forces above it; what does not fit never keeps a later one from
-    leaving (DESIGN 6).
+    ``day.allowance.left`` but for what the admin forces above it and for a debt; what does not fit never keeps a later
+    one from leaving (DESIGN 6).
 
     A dump is oversize when neither today nor a coming day could let it out whole: limit less reserve, of the
     open day or of the largest coming one, whichever is more. One that a limit raised today will hold just waits.
+    Where the rules say so an oversize one leaves alone and in debt (``spread``).
 
     Raises ValueError for a dump whose VM is not among ``vms``.
     """
@@ -32,13 +33,17 @@ def decide(vms: Iterable[Vm], dumps: Iterable[Dump], day: Day, rules: Rules, now
     whole_day = max(day.allowance.whole, rules.largest_day)
     sieve = Sieve(rules, now, whole_day, full_set_days(known.values(), rules))
     candidates, refusals = _sift(sieve, known, dumps)
-    forced, others = forced_first(candidates)
-    granted, waiting = _give_turns([*forced, *in_turn(others)], day.allowance.left)
+    heavy, others = spread.by_weight(candidates, whole_day)
+    forced, others = forced_first(others)
+    alone = None if forced else spread.leaves_alone(heavy, others, day.allowance)
+    line = [*forced, *in_turn(others)] if alone is None else [alone, *in_turn(others)]
+    granted, waiting = _give_turns(line, day.allowance.left, alone)
     return Plan(
         day,
         (
             *[_granted(turn, rules, now) for turn in granted],
             *_without_room(waiting, day, rules),
+            *spread.held([one for one in heavy if one is not alone], others, day, rules),
             *[_refused(refusal) for refusal in refusals],
         ),
     )
@@ -73,12 +78,12 @@ def _by_vm(dumps: Iterable[Dump]) -> dict[str, list[Dump]]:
     return groups
 
 
-def _give_turns(ordered: Iterable[Candidate], left: int) -> tuple[list[_Turn], list[_Turn]]:
-    """Those of ``ordered`` that fit into ``left`` bytes or may exceed them, and those that do not."""
+def _give_turns(ordered: Iterable[Candidate], left: int, alone: Candidate | None) -> tuple[list[_Turn], list[_Turn]]:
+    """Those of ``ordered`` that fit into ``left`` bytes or may exceed them, as ``alone`` may; and the others."""
     granted, waiting = [], []
     for rank, candidate in enumerate(ordered, 1):
         turn = _Turn(candidate, rank, left)
-        if candidate.dump.bytes <= left or may_exceed(candidate):
+        if candidate.dump.bytes <= left or candidate is alone or may_exceed(candidate):
             left = max(0, left - candidate.dump.bytes)
             granted.append(turn)
         else:
@@ -88,12 +93,25 @@ def _give_turns(ordered: Iterable[Candidate], left: int) -> tuple[list[_Turn], l
 
 def _granted(turn: _Turn, rules: Rules, now: float) -> Decision:
     dump, (vm, target, age, _), late = turn.candidate
-    beyond = max(0, dump.bytes - turn.left)
+    exceeding = max(0, dump.bytes - turn.left)
+    beyond, debt = (exceeding, 0) if may_exceed(turn.candidate) else (0, exceeding)
     detail = sentences.grant(age, target) if vm.forced is None else sentences.forced(beyond)
+    if debt:
+        detail += sentences.alone(dump.bytes, debt)
     if late and rules.max_dump_age is not None:
         detail += sentences.late_grant(now - dump.dump_time, rules.max_dump_age)
-    rank = turn.rank
-    return Decision(dump, vm.backup_set, Verdict.GRANTED, Reason.GRANTED, detail, target, age, rank, beyond=beyond)
+    return Decision(
+        dump,
+        vm.backup_set,
+        Verdict.GRANTED,
+        Reason.GRANTED,
+        detail,
+        target,
+        age,
+        turn.rank,
+        beyond=beyond,
+        debt=debt,
+    )
 
 
 def _without_room(waiting: Sequence[_Turn], day: Day, rules: Rules) -> Iterator[Decision]:

@@ -57,13 +57,18 @@ class Vm:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """The account of one day, in bytes (DESIGN 6). ``debt`` is what was let out beyond the days before this one."""
+    """The account of one day, in bytes (DESIGN 6).
+
+    ``debt`` is what was let out beyond the days before this one and not paid by them, ``owed`` what the days after
+    this one will have to pay.
+    """
 
     limit: int
     reserve: int = 0
     outstanding: int = 0
     used: int = 0
     debt: int = 0
+    owed: int = 0
 
     @property
     def whole(self) -> int:
@@ -131,7 +136,8 @@ class Decision:
 
     ``rank`` is its place in the order of turns (1 is first), None where it takes no part.
     ``forecast_day`` is the number of the day it is expected to leave on, None where that cannot be said.
-    ``beyond`` are the bytes of it that the day has no room for: it was forced above the limit.
+    Of a dump that the day has no room for ``beyond`` are the bytes that were forced above the limit, or ``debt`` those
+    that the coming days pay.
     """
 
     dump: Dump
@@ -144,6 +150,7 @@ class Decision:
     rank: int | None = None
     forecast_day: int | None = None
     beyond: int = 0
+    debt: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,31 @@ def oversize(size: int, whole_day: int, vm: str) -> str:
     )
 
 
+def alone(size: int, debt: int) -> str:
+    """What is added for a dump heavier than the day that leaves all the same."""
+    return f"; {format_size(size)} have the day for themselves, and the coming days pay {format_size(debt)}"
+
+
+def alone_later(size: int, due_age: float, rest: float) -> str:
+    """Of a dump heavier than a whole day that is not needed yet."""
+    return f"{_alone(size)} when its off-site copy is {_span(due_age)} old, in {_span(rest)}"
+
+
+def alone_after_debt(size: int, debt: int) -> str:
+    """Of a dump heavier than a whole day, as long as an earlier one is not paid for."""
+    return f"{_alone(size)} when the debt of {format_size(debt)} is paid"
+
+
+def alone_on_a_free_day(size: int) -> str:
+    """Of a dump heavier than a whole day whose turn has come."""
+    return f"{_alone(size)} on the next day of which nothing is taken yet"
+
+
+def alone_after_others(size: int) -> str:
+    """Of a dump heavier than a whole day beside others that are later."""
+    return f"{_alone(size)} when no other dump is later than it"
+
+
 def too_old(age: float, limit: float) -> str:
     """Of a dump past ``max_dump_age``."""
     return f"made {_span(age)} ago, past the max_dump_age of {_span(limit)}"
@@ -77,6 +102,10 @@ def on_hold(vm: str) -> str:
 def backing_off(rest: float) -> str:
     """Of a VM whose last link nobody fetched."""
     return f"its last link was not fetched; it has its turn again in {_span(rest)}"
+
+
+def _alone(size: int) -> str:
+    return f"{format_size(size)} are heavier than a whole day: it leaves alone"
 
 
 def _span(seconds: float) -> str:

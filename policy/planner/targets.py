@@ -4,10 +4,11 @@ Spans are seconds, sizes are bytes. Where a function takes ``vms`` these are all
 """
 
 from collections.abc import Iterable
+from math import inf
 from typing import NamedTuple
 
 from policy.planner.records import Rules, Vm
-from tidegate.terms import Freshness
+from tidegate.terms import Freshness, Oversize
 
 DAY = 86_400.0
 
@@ -35,11 +36,16 @@ def period_of(vm: Vm) -> float:
 def full_set_days(vms: Iterable[Vm], rules: Rules) -> int:
     """Whole days in which the newest dumps of all VMs pass the limit once, at least 1.
 
-    A VM heavier than the largest of the days takes none of it: it never leaves.
+    A VM heavier than the largest of the days takes none of it, unless such dumps leave too.
     """
-    largest = rules.largest_day
-    total = sum([vm.bytes for vm in vms if vm.bytes <= largest])
+    heaviest = _heaviest(rules)
+    total = sum([vm.bytes for vm in vms if vm.bytes <= heaviest])
     return max(1, -(-total // max(1, rules.mean_day))) if total else 1
+
+
+def _heaviest(rules: Rules) -> float:
+    """The most bytes that can ever leave at once."""
+    return rules.largest_day if rules.oversize is Oversize.HOLD else inf
 
 
 def target_of(vm: Vm, set_days: int) -> float:
@@ -63,11 +69,12 @@ def targets(vms: Iterable[Vm], rules: Rules) -> dict[str, float]:
 def density(vms: Iterable[Vm], rules: Rules) -> Density:
     """Σ size / (target × limit) over the VMs that can leave, and the limit that would bring it to 1.
 
-    A heavier VM is left out: no target of it can be kept, and it has an alert of its own.
+    A VM too heavy to leave is left out: no target of it can be kept, and it has an alert of its own.
     """
     known = tuple(vms)
+    heaviest = _heaviest(rules)
     set_days = full_set_days(known, rules)
-    a_day = sum(vm.bytes * DAY / target_of(vm, set_days) for vm in known if vm.bytes <= rules.largest_day)
+    a_day = sum(vm.bytes * DAY / target_of(vm, set_days) for vm in known if vm.bytes <= heaviest)
     return Density(a_day / max(1, rules.mean_day) if a_day else 0.0, -int(-a_day // 1) + rules.reserve)
 
 

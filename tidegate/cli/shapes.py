@@ -25,7 +25,8 @@ def day(one: Day) -> dict[str, Any]:
         "opened": format_time(one.opened),
         "limit_bytes": account.limit,
         "reserve_bytes": account.reserve,
-        "used_bytes": account.used,
+        "used_bytes": account.used + account.debt,
+        "debt_bytes": max(account.debt, account.owed),
         "outstanding_bytes": account.outstanding,
         "allowance_bytes": account.left,
     }

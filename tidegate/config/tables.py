@@ -73,7 +73,7 @@ class LimitTable(Table):
         description='say how much may leave in one day, like daily = "10 GB"'
     )
     reserve: Annotated[int, PlainValidator(values.size)] = 0
-    oversize: Annotated[Oversize, PlainValidator(values.one_of(Oversize.HOLD))] = Oversize.HOLD
+    oversize: Annotated[Oversize, PlainValidator(values.one_of(*Oversize))] = Oversize.HOLD
     weekdays: WeekdaysTable = WeekdaysTable()
 
     @field_validator("reserve")

@@ -16,7 +16,8 @@ from tidegate.terms import Evidence, LinkState
 class DayRow:
     """One row of the table ``day``; its number is its key, never a date.
 
-    ``used_bytes`` is what the last pass counted: let out in this day and no longer outstanding.
+    As the last pass counted it ``used_bytes`` is what was let out in this day and is no longer outstanding, and the
+    debt of earlier days; ``debt_bytes`` is that debt, or its own.
     """
 
     number: int
@@ -24,6 +25,7 @@ class DayRow:
     limit_bytes: int
     reserve_bytes: int
     used_bytes: int = 0
+    debt_bytes: int = 0
 
 
 class LinkRow(NamedTuple):
@@ -81,7 +83,7 @@ def open_day(connection: Connection) -> DayRow | None:
     if row is None:
         return None
     opened = Instant(row["opened_at"], row["opened_boot"], row["opened_uptime"])
-    return DayRow(row["number"], opened, row["limit_bytes"], row["reserve_bytes"], row["used_bytes"])
+    return DayRow(row["number"], opened, row["limit_bytes"], row["reserve_bytes"], row["used_bytes"], row["debt_bytes"])
 
 
 def add_day(connection: Connection, number: int, now: Instant, limit: int, reserve: int) -> DayRow:
@@ -94,6 +96,23 @@ def add_day(connection: Connection, number: int, now: Instant, limit: int, reser
 def change_day(connection: Connection, number: int, **values: Any) -> None:
     """Updates one day."""
     connection.execute(update(day).where(day.c.number == number).values(**values))
+
+
+def debt(connection: Connection, *, before: int) -> int:
+    """Bytes let out beyond the days before the day ``before``, and not paid by them.
+
+    There is one debt at a time, and each day after its own pays what it could have let out. So it follows from rows
+    that are never changed: the link that made it and the days.
+    """
+    owed = select(link.c.day, link.c.debt_bytes).where(
+        link.c.debt_bytes > 0, link.c.state != LinkState.VOID, link.c.day < before
+    )
+    last = connection.execute(owed.order_by(link.c.id.desc()).limit(1)).first()
+    if last is None:
+        return 0
+    whole = func.max(0, day.c.limit_bytes - day.c.reserve_bytes)
+    paid = select(func.coalesce(func.sum(whole), 0)).where(day.c.number > last.day, day.c.number < before)
+    return max(0, int(last.debt_bytes) - int(connection.execute(paid).scalar_one()))
 
 
 # --- links

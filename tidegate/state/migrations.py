@@ -20,13 +20,19 @@ def _know_footings(connection: Connection) -> None:
         connection.exec_driver_sql(f"ALTER TABLE watch_status ADD COLUMN {column}")
 
 
-def _know_the_admins_force(connection: Connection) -> None:
-    connection.exec_driver_sql("ALTER TABLE vm ADD COLUMN forced TEXT")
-    connection.exec_driver_sql("ALTER TABLE link ADD COLUMN forced TEXT")
+def _know_force_and_debt(connection: Connection) -> None:
+    for table, column in (
+        ("vm", "forced TEXT"),
+        ("link", "forced TEXT"),
+        ("link", "debt_bytes INTEGER NOT NULL DEFAULT '0'"),
+        ("day", "debt_bytes INTEGER NOT NULL DEFAULT '0'"),
+    ):
+        connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {column}")
+    connection.exec_driver_sql("CREATE INDEX link_in_debt ON link (id) WHERE debt_bytes > 0")
 
 
 #: Version that a step starts from -> the step.
-STEPS: Mapping[int, Callable[[Connection], None]] = {1: _know_footings, 2: _know_the_admins_force}
+STEPS: Mapping[int, Callable[[Connection], None]] = {1: _know_footings, 2: _know_force_and_debt}
 
 
 def version_of(connection: Connection) -> int:

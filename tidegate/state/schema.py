@@ -133,7 +133,8 @@ day = Table(
     Column("closed_by", Text),
     Column("limit_bytes", Integer, nullable=False),
     Column("reserve_bytes", Integer, nullable=False),
-    Column("used_bytes", Integer, nullable=False, server_default="0"),  # as the last pass counted it
+    Column("used_bytes", Integer, nullable=False, server_default="0"),  # as the last pass counted it, debt included
+    Column("debt_bytes", Integer, nullable=False, server_default="0"),  # as the last pass counted it
 )
 
 # On the expression, which is 1: an index on the column itself would hold each NULL for another value.
@@ -164,9 +165,11 @@ link = Table(
     Column("ended_at", Float),  # when it stopped to be outstanding
     Column("in_tree", Boolean, nullable=False),
     Column("forced", Text),  # as the VM was when it was granted
+    Column("debt_bytes", Integer, nullable=False, server_default="0"),  # of it, what the days after its own pay
     Index("link_outstanding", "state", sqlite_where=Column("ended_at", Float).is_(None)),
     Index("link_in_tree", "watch", "export_name", unique=True, sqlite_where=Column("in_tree", Boolean)),
     Index("link_by_day", "day"),
+    Index("link_in_debt", "id", sqlite_where=Column("debt_bytes", Integer) > 0),
 )
 
 #: One row for each sync that was announced or reported. ``watch`` NULL: all export trees.
