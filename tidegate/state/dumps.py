@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Integer, Select, delete, func, insert, litera
 
 from tidegate.identity import Identity, Member
 from tidegate.markers.format import MarkerKind
-from tidegate.state.listed import listed
+from tidegate.state.listed import insert_many, listed
 from tidegate.state.schema import dump, member
 from tidegate.terms import DumpState, Reason
 
@@ -136,8 +136,7 @@ def add(connection: Connection, values: dict[str, Any]) -> int:
 
 def add_many(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Inserts rows of one shape."""
-    if rows:
-        connection.execute(insert(dump), list(rows))
+    insert_many(connection, dump, rows)
 
 
 def change(connection: Connection, dump_id: int, **values: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Integer, Select, and_, cast, func, insert, literal_column, or_, select, update
 
 from tidegate.clock import Instant
-from tidegate.state.listed import listed, paired
+from tidegate.state.listed import insert_many, listed, paired
 from tidegate.state.schema import day, link, sealed_link, sync
 from tidegate.terms import Evidence, LinkState
 
@@ -209,8 +209,7 @@ def grant(connection: Connection, rows: Sequence[dict[str, Any]], now: Instant) 
         {"id": first + offset, "state": LinkState.GRANTED, "in_tree": False, **stamp, **row}
         for offset, row in enumerate(rows)
     ]
-    if numbered:
-        connection.execute(insert(link), numbered)
+    insert_many(connection, link, numbered)
     return [row["id"] for row in numbered]
 
 

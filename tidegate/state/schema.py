@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import UserDefinedType
 
-from tidegate.terms import DumpState, Evidence, LinkState, Reason
+from tidegate.terms import DumpState, Evidence, Force, LinkState, Reason
 
 SCHEMA_VERSION = 3
 metadata = MetaData()
@@ -73,13 +73,13 @@ vm = Table(
     Column("last_result_at", Float),  # when its last dump finished or failed
     Column("last_dump_failed", Boolean, nullable=False, server_default="0"),
     Column("offsite_time", Float),  # dump time of its newest confirmed dump
-    Column("offsite_by", Text),
+    Column("offsite_by", Word(Evidence)),
     Column("offsite_dump_id", Integer),  # NULL when the copy was not let out by us (mark-sent)
     Column("on_hold", Boolean, nullable=False, server_default="0"),
     Column("backing_off_until", Float),
     Column("retired_at", Float),
     Column("target", Float),  # seconds of off-site age to stay under, as the last pass worked it out
-    Column("forced", Text),  # the admin's word: its next dump comes first
+    Column("forced", Word(Force)),  # the admin's word: its next dump comes first
 )
 
 dump = Table(
@@ -164,7 +164,7 @@ link = Table(
     Column("read_at", Float),  # the newest read seen
     Column("ended_at", Float),  # when it stopped to be outstanding
     Column("in_tree", Boolean, nullable=False),
-    Column("forced", Text),  # as the VM was when it was granted
+    Column("forced", Word(Force)),  # as the VM was when it was granted
     Column("debt_bytes", Integer, nullable=False, server_default="0"),  # of it, what the days after its own pay
     Index("link_outstanding", "state", sqlite_where=Column("ended_at", Float).is_(None)),
     Index("link_in_tree", "watch", "export_name", unique=True, sqlite_where=Column("in_tree", Boolean)),

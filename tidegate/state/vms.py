@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, exists, select, update
+from sqlalchemy import Connection, Select, delete, exists, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from tidegate.state.listed import listed, paired
@@ -39,9 +39,7 @@ class VmRow:
     forced: Force | None = None
 
 
-_FIELDS = list(VmRow.__dataclass_fields__)
-_COLUMNS = [vm.c[name] for name in _FIELDS]
-_WORDS = ((_FIELDS.index("offsite_by"), Evidence), (_FIELDS.index("forced"), Force))
+_COLUMNS = [vm.c[name] for name in VmRow.__dataclass_fields__]
 
 
 def all_vms(connection: Connection) -> dict[str, VmRow]:
@@ -67,15 +65,7 @@ def forget_unused(connection: Connection, names: Collection[str]) -> None:
 
 
 def _rows(connection: Connection, query: Select[Any]) -> dict[str, VmRow]:
-    return {row[0]: _row(row) for row in connection.execute(query).all()}
-
-
-def _row(row: Row[Any]) -> VmRow:
-    values = list(row)
-    for place, word in _WORDS:
-        if values[place] is not None:
-            values[place] = word(values[place])
-    return VmRow(*values)
+    return {row[0]: VmRow(*row) for row in connection.execute(query).all()}
 
 
 def save(connection: Connection, rows: Iterable[VmRow]) -> None:
