@@ -1,6 +1,5 @@
 """The cheap look at dumps before anything is granted. What is granted is looked at again when it is linked."""
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -51,7 +50,7 @@ def _check(grip: Grip, folder: int, dump: Dump) -> LinkFailure | None:
         if identity.is_folder:
             _check_folder(grip, folder, name, identity)
         else:
-            os.close(grip.hold(folder, name, identity.members[0]))
+            grip.look(folder, name, identity.members[0])
     except (Hindered, OSError) as error:
         return failure(error, proven_absent=True)
     return None
@@ -61,4 +60,4 @@ def _check_folder(grip: Grip, folder: int, name: str, identity: Identity) -> Non
     with opened_dump(folder, name) as dump:
         for inside, _, files, _ in recorded_folders(dump, identity):
             for each, member in files:
-                os.close(grip.hold(inside, each, member))
+                grip.look(inside, each, member)

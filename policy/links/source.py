@@ -53,39 +53,33 @@ class Grip:
         shown = member.name or name
         bare = _open_bare(folder, name, shown)
         try:
-            status = os.fstat(bare)
-            if stat.S_ISDIR(status.st_mode):
-                raise Hindered(Reason.CHANGED, f"{printable(shown)} was a file and is a folder now")
-            check_file(status, shown, self.owners)
-            check_same(status, member, shown)
-            return self._lease(bare, shown)
+            self._compare(os.fstat(bare), member, shown)
+            readable = _open_readable(str(bare), _READABLE, self.proc, shown)  # the inode again, and not its name
         except BaseException:
             os.close(bare)
             raise
-
-    def _lease(self, bare: int, shown: str) -> int:
-        """Trades the O_PATH descriptor for one with a read lease, which the kernel grants if nobody writes.
-
-        The inode is opened again, not its name. Opening is no reading: the access time stays. Who opens the file
-        for writing meanwhile waits until we close, and we are told by a signal: by default SIGIO, which would end
-        the process; SIGURG is ignored.
-        """
-        try:
-            readable = os.open(str(bare), _READABLE, dir_fd=self.proc)
-        except BlockingIOError:
-            raise _open_for_writing(shown) from None
-        except OSError:
-            return bare  # we may link it and not read it: there is no lease for us
-        try:
-            fcntl.fcntl(readable, fcntl.F_SETSIG, signal.SIGURG)
-            fcntl.fcntl(readable, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-        except BlockingIOError:
-            os.close(readable)
-            raise _open_for_writing(shown) from None
-        except OSError:
-            pass  # not ours, or a filesystem without leases: size and modification time have to do
+        if readable is None:
+            return bare
         os.close(bare)
         return readable
+
+    def look(self, folder: int, name: str, member: Member) -> None:
+        """Raises what ``hold`` would raise now. By the name, since it is no more than a forecast: nothing is linked."""
+        shown = member.name or name
+        try:
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            raise _missing(shown) from None
+        self._compare(status, member, shown)
+        readable = _open_readable(name, _READABLE | os.O_NOFOLLOW, folder, shown)
+        if readable is not None:
+            os.close(readable)
+
+    def _compare(self, status: os.stat_result, member: Member, shown: str) -> None:
+        if stat.S_ISDIR(status.st_mode):
+            raise Hindered(Reason.CHANGED, f"{printable(shown)} was a file and is a folder now")
+        check_file(status, shown, self.owners)
+        check_same(status, member, shown)
 
 
 def _open_bare(folder: int, name: str, shown: str) -> int:
@@ -93,7 +87,34 @@ def _open_bare(folder: int, name: str, shown: str) -> int:
     try:
         return os.open(name, _BARE, dir_fd=folder)
     except FileNotFoundError:
-        raise Hindered(Reason.MISSING, f"{printable(shown)} is not there any more") from None
+        raise _missing(shown) from None
+
+
+def _open_readable(name: str, flags: int, folder: int, shown: str) -> int | None:
+    """A descriptor with a read lease, which the kernel grants if nobody writes; None where we may not read.
+
+    Opening is no reading: the access time stays. Who opens the file for writing meanwhile waits until we close, and
+    we are told by a signal: by default SIGIO, which would end the process; SIGURG is ignored.
+    """
+    try:
+        readable = os.open(name, flags, dir_fd=folder)
+    except BlockingIOError:
+        raise _open_for_writing(shown) from None
+    except OSError:
+        return None  # we may link it and not read it: there is no lease for us
+    try:
+        fcntl.fcntl(readable, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(readable, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except BlockingIOError:
+        os.close(readable)
+        raise _open_for_writing(shown) from None
+    except OSError:
+        pass  # not ours, or a filesystem without leases: size and modification time have to do
+    return readable
+
+
+def _missing(shown: str) -> Hindered:
+    return Hindered(Reason.MISSING, f"{printable(shown)} is not there any more")
 
 
 def _open_for_writing(shown: str) -> Hindered:
