@@ -15,7 +15,7 @@ from tests.bench.contestants import Tidegate, listening, wait_for_all
 from tests.bench.lost import ground
 from tests.bench.paired import median, ratios, rounds
 from tests.bench.recording import plain
-from tests.bench.report import Aim, Line, Section, each_second, milliseconds, times
+from tests.bench.report import Aim, Line, Section, each_second, milliseconds, seconds, times
 from tests.soak.seen import StateFile
 
 ROUNDS = 3
@@ -91,16 +91,12 @@ def measure_burst(scratch: Path) -> Section:
         "FULL), 1,000 a commit: it looks at no file and knows no VM.",
         "the plain loop",
         (
-            Line("the burst, recorded", ours, _seconds, loop),
-            Line("… of it the writing of the markers", wrote, _seconds),
-            Line("the plain loop", loop, _seconds),
+            Line("the burst, recorded", ours, seconds, loop),
+            Line("… of it the writing of the markers", wrote, seconds),
+            Line("the plain loop", loop, seconds),
         ),
         (Aim("within 3 × the plain loop", times(ratio), ratio <= 3),),
     )
-
-
-def _seconds(value: float) -> str:
-    return f"{value:.2f} s"
 
 
 def _burst(scratch: Path, dumps: Ground) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.bench.burst import Ground
 from tests.bench.contestants import Tidegate, listening, wait_for_all
 from tests.bench.lost import ground
-from tests.bench.report import Aim, Line, Section, milliseconds
+from tests.bench.report import Aim, Line, Section, milliseconds, percent
 
 MARKED = 10_000
 RATE, SECONDS = 100, 20
@@ -52,7 +52,7 @@ def measure(scratch: Path) -> Section:
         "of rest. Processor time as the kernel accounts for it, of all threads; memory is what it holds resident.",
         "",
         (
-            Line(f"processor at {RATE} a second", [(paced.cpu - begun.cpu) / SECONDS], _percent),
+            Line(f"processor at {RATE} a second", [(paced.cpu - begun.cpu) / SECONDS], percent),
             Line(f"processor for each of {BURST:,} at once", [each], _microseconds),
             Line("memory when it listens", [begun.resident], _megabytes),
             Line(f"memory at {RATE} a second", [paced.resident], _megabytes),
@@ -73,7 +73,7 @@ def measure_idle(scratch: Path, minutes: float = 1) -> Section:
             rest, scans = _windows(one, minutes * 60)
             held = use(one.process.pid).resident
     share = sum(rest) / (len(rest) * _WINDOW_SECONDS)
-    lines = [Line("processor between scans", [one / _WINDOW_SECONDS for one in rest], _percent)]
+    lines = [Line("processor between scans", [one / _WINDOW_SECONDS for one in rest], percent)]
     if scans:
         lines.append(Line("processor for a scan", scans, milliseconds))
     return Section(
@@ -82,7 +82,7 @@ def measure_idle(scratch: Path, minutes: float = 1) -> Section:
         "every five minutes.",
         "",
         (*lines, Line("memory", [held], _megabytes)),
-        (Aim("no measurable processor time between scans (< 0.1 %)", _percent(share), share < _MEASURABLE),),
+        (Aim("no measurable processor time between scans (< 0.1 %)", percent(share), share < _MEASURABLE),),
     )
 
 
@@ -123,10 +123,6 @@ def _windows(one: Tidegate, seconds: float) -> tuple[list[float], list[float]]:
 
 def _last_scan(one: Tidegate) -> int:
     return one.seen.count("select cast(max(last_scan_at) * 1000 as integer) from watch_status")
-
-
-def _percent(share: float) -> str:
-    return f"{share:.3%}" if share < 0.01 else f"{share:.1%}"
 
 
 def _microseconds(seconds: float) -> str:

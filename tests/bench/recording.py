@@ -5,7 +5,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ RATE = 100
 PACED = 500
 BURST = 10_000
 ONE_BY_ONE = 300
-_PATIENCE = 120.0
+_PATIENCE = 300.0
 _COLUMNS = "watch text, path blob, fingerprint text, bytes integer, vm text, state text, dump_time real, signature text"
 _ROW = ("dumps", b"vm000000", "1234567:2048:1790000000000000000", 2048, "vm000000", "pending", 1.79e9, "done:1:2")
 
@@ -43,8 +43,8 @@ def measure(scratch: Path) -> Section:
         "synchronous = FULL), which looks at no file and knows no VM.",
         "plain SQLite",
         (
-            Line(f"{RATE} a second: p50", [_percentile(one, 50) for one in latencies], milliseconds, singles),
-            Line(f"{RATE} a second: p99", [_percentile(one, 99) for one in latencies], milliseconds, singles),
+            Line(f"{RATE} a second: p50", [percentile(one, 50) for one in latencies], milliseconds, singles),
+            Line(f"{RATE} a second: p99", [percentile(one, 99) for one in latencies], milliseconds, singles),
             Line(f"{RATE} a second: the slowest", [max(one) for one in latencies], milliseconds, singles),
             Line("plain SQLite: one row, one commit", singles, milliseconds),
             Line(f"a burst of {BURST:,}", figures["burst"], each_second, figures["batches"]),
@@ -54,12 +54,13 @@ def measure(scratch: Path) -> Section:
     )
 
 
-def _percentile(figures: list[float], which: int) -> float:
+def percentile(figures: Sequence[float], which: int) -> float:
+    """The one that so many percent stay under."""
     return statistics.quantiles(figures, n=100)[which - 1]
 
 
 @contextmanager
-def _watched(host: BenchHost) -> Iterator[sqlite3.Connection]:
+def watched(host: BenchHost) -> Iterator[sqlite3.Connection]:
     """A reader of the state of a watcher that has scanned and listens."""
     log = (host.folder / "watch.log").open("wb")
     with log, closing(_reader(host)) as state:
@@ -83,24 +84,32 @@ def _paced(folder: Path) -> list[float]:
     """Seconds from each touch to its row."""
     host = BenchHost(folder)
     names = host.dump(PACED)
-    touched: dict[bytes, float] = {}
-    took: list[float] = []
-    with _watched(host) as state:
-        begun = time.perf_counter()
-        newest = 0
-        while len(took) < PACED:
-            now = time.perf_counter()
-            if now - begun > _PATIENCE:
-                raise RuntimeError(f"{PACED - len(took)} of {PACED} markers were not recorded")
-            if len(touched) < PACED and now - begun >= len(touched) / RATE:
-                name = names[len(touched)]
-                touched[name.encode()] = time.perf_counter()
-                host.mark([name])
-            for row_id, path in state.execute("SELECT id, path FROM dump WHERE id > ? ORDER BY id", (newest,)):
-                took.append(time.perf_counter() - touched[path])
-                newest = row_id
-            time.sleep(0.001)
+    with watched(host) as state:
+        took = touched(host, state, names)
     host.remove()
+    return took
+
+
+def touched(
+    host: BenchHost, state: sqlite3.Connection, names: Sequence[str], goes_on: Callable[[], bool] = lambda: True
+) -> list[float]:
+    """Marks these dumps by RATE a second, as long as it goes on. Seconds from each touch to its row."""
+    begun = time.perf_counter()
+    (newest,) = state.execute("SELECT ifnull(max(id), 0) FROM dump").fetchone()
+    at: dict[bytes, float] = {}
+    took: list[float] = []
+    while (is_on := len(at) < len(names) and goes_on()) or len(took) < len(at):
+        now = time.perf_counter()
+        if now - begun > _PATIENCE:
+            raise RuntimeError(f"{len(at) - len(took)} of {len(at)} markers were not recorded")
+        if is_on and now - begun >= len(at) / RATE:
+            name = names[len(at)]
+            at[name.encode()] = time.perf_counter()
+            host.mark([name])
+        for row_id, path in state.execute("SELECT id, path FROM dump WHERE id > ? ORDER BY id", (newest,)):
+            took.append(time.perf_counter() - at[path])
+            newest = row_id
+        time.sleep(0.001)
     return took
 
 
@@ -108,7 +117,7 @@ def _burst(folder: Path) -> float:
     """Markers recorded a second."""
     host = BenchHost(folder)
     names = host.dump(BURST)
-    with _watched(host) as state:
+    with watched(host) as state:
         begun = time.perf_counter()
         host.mark(names)
         _await(lambda: state.execute("SELECT count(*) FROM dump").fetchone() == (BURST,))

@@ -82,6 +82,16 @@ def milliseconds(seconds: float) -> str:
     return f"{value:.1f} ms" if value < 100 else f"{value:.0f} ms"
 
 
+def seconds(value: float) -> str:
+    """Of seconds that are many."""
+    return f"{value:.2f} s"
+
+
+def percent(share: float) -> str:
+    """Of a share, of one core say."""
+    return f"{share:.3%}" if share < 0.01 else f"{share:.1%}"
+
+
 def each_second(rate: float) -> str:
     """Of a rate."""
     return f"{rate:,.0f} /s"

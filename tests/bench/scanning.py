@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.bench.host import BenchHost
 from tests.bench.paired import Cost, cpus, rounds, run, timed, walls
-from tests.bench.report import Line, Section, milliseconds
+from tests.bench.report import Line, Section, milliseconds, percent
 from tidegate.clock import SystemClock
 from tidegate.state.door import State
 from watcher.scan import scan_and_record
@@ -40,5 +40,8 @@ def measure(scratch: Path) -> Section:
             Line("`find`", walls(costs["find"]), milliseconds),
             Line("processor time: the scan", cpus(costs["scan"]), milliseconds, cpus(costs["find"])),
             Line("processor time: `find`", cpus(costs["find"]), milliseconds),
+            Line(
+                'of one core, with `mode = "poll"`: a scan a minute', [one / 60 for one in cpus(costs["scan"])], percent
+            ),
         ),
     )

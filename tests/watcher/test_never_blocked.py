@@ -22,7 +22,7 @@ def site(tmp_path: Path) -> Site:
 
 
 def test_recording_goes_on_while_a_pass_lets_thousands_out(site: Site) -> None:
-    """They share the state file, for milliseconds at a time."""
+    """They share the state file; `make bench` does the same with a hundred thousand."""
     many = 3000
     for number in range(many):
         done(site.dumps, f"vm{number}")
