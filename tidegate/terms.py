@@ -82,6 +82,14 @@ class Verdict(StrEnum):
     HELD = "held"
 
 
+class Choice(StrEnum):
+    """By which rule a dump leaves today: the first of these that asks for it."""
+
+    DEADLINE = "deadline"  # else a target would be missed
+    WORTH = "worth"  # it belongs to those that make the copies newest
+    FITS = "fits"  # there was room left for it
+
+
 class Freshness(StrEnum):
     """How a VM's off-site copy stands against its target."""
 

@@ -1,23 +1,101 @@
-"""The ordering rule: which candidate has its turn first.
+"""Which candidate has its turn first: deadlines, then the set of most worth, then what still fits.
 
-The pass gives turns in this order and lets out whatever still fits. So any rule can be told as an order: one
-that picks a whole set for the day puts that set first, and whatever else fits tops it up.
+The pass gives turns in this order and lets out whatever still fits. So nothing is left behind that would have
+fitted, whatever is thought of here.
+
+1. Deadline: what cannot be left to the coming days without a target being missed (``lane``).
+2. Worth: of all others, the set of highest value (``value``) that fits what is left (``packing``).
+3. Fits: the others by value per byte.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from policy.planner.candidates import Candidate
+from policy.planner.lane import DENSE, HORIZON, Deadline, days_left, must_leave, weight
+from policy.planner.packing import Item, best_set
+from policy.planner.price import step_of
+from policy.planner.records import Rules, Vm
+from policy.planner.targets import DAY, density
+from policy.planner.value import Offer, value
+from tidegate.terms import Choice
 
 
-def in_turn(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """``candidates`` in the order of their turns: the one that used up most of its target first (DESIGN 6.1).
+class Chosen(NamedTuple):
+    """A candidate and by which rule it has its turn."""
 
-    Of equal ones the smaller is first, then by name. It starves nobody: the share of a VM that waits grows
-    without end, and that of each that leaves falls back.
+    candidate: Candidate
+    choice: Choice | None
+
+
+class Line(NamedTuple):
+    """What the order of turns depends on besides the candidates.
+
+    ``room`` is what is left of today, ``coming`` what the coming days may let out, in bytes; ``price`` is what
+    ``price.fair_price`` says of ``vms``, all VMs that are not retired.
     """
-    return sorted(candidates, key=_turn)
+
+    vms: Sequence[Vm]
+    rules: Rules
+    now: float
+    room: int
+    price: float
 
 
-def _turn(candidate: Candidate) -> tuple[float, int, str, str, int]:
-    dump, standing, _ = candidate
-    return -standing.turn_age / standing.target, dump.bytes, dump.vm, dump.path, dump.dump_id
+def in_turn(candidates: Sequence[Candidate], line: Line) -> list[Chosen]:
+    """``candidates`` in the order of their turns (DESIGN 6.1), in whatever order they come."""
+    ordered = sorted(candidates, key=_size_and_name)
+    urgent, in_need = _urgent(ordered, line)
+    room = line.room
+    out: list[int] = []
+    for place in urgent:
+        if ordered[place].dump.bytes <= room:
+            room -= ordered[place].dump.bytes
+            out.append(place)
+    taken, passed = set(out), set(urgent)
+    missed = [place for place in urgent if place not in taken]
+    others = [place for place in range(len(ordered)) if place not in passed]
+    worth, rest = _by_worth(ordered, others, line, room, in_need=in_need)
+    return [
+        *[Chosen(ordered[place], Choice.DEADLINE) for place in out],
+        *[Chosen(ordered[place], Choice.WORTH) for place in worth],
+        *[Chosen(ordered[place], Choice.FITS) for place in (*missed, *rest)],
+    ]
+
+
+def _size_and_name(candidate: Candidate) -> tuple[int, str]:
+    """Equal ones have their turns in this order; a VM has one candidate at most."""
+    return candidate.dump.bytes, candidate.dump.vm
+
+
+def _urgent(candidates: Sequence[Candidate], line: Line) -> tuple[list[int], bool]:
+    """The places of those that must leave today; none, and True, where the targets cannot all be met."""
+    deadlines = []
+    for place, (dump, (_, target, _, age), _) in enumerate(candidates):
+        days = days_left(age, target)
+        if days <= HORIZON:
+            deadlines.append(Deadline(days, -age / target, dump.bytes, place))
+    late = sum([one.size for one in deadlines if one.days == 0])
+    if deadlines and (late > line.rules.mean_day or density(line.vms, line.rules).value > DENSE):
+        return [], True
+    return must_leave(deadlines, line.rules.coming_days()), False
+
+
+def _by_worth(
+    candidates: Sequence[Candidate], places: Sequence[int], line: Line, room: int, *, in_need: bool
+) -> tuple[list[int], list[int]]:
+    """Of ``places`` those of the best set for ``room`` bytes, and the others; both by value per byte."""
+    offers = [_offer(candidates[place], line.now, in_need=in_need) for place in places]
+    items = [(Item(value(offer, line.price), offer.size), place) for offer, place in zip(offers, places, strict=True)]
+    items.sort(key=lambda pair: -pair[0].value / pair[0].size)
+    packable = [pair for pair in items if pair[0].value > 0 and pair[0].size <= room]
+    worth = [packable[index][1] for index in best_set([item for item, _ in packable], room)]
+    taken = set(worth)
+    return worth, [place for _, place in items if place not in taken]
+
+
+def _offer(candidate: Candidate, now: float, *, in_need: bool) -> Offer:
+    dump, (vm, target, _, age), _ = candidate
+    step, made = step_of(vm), max(0.0, now - dump.dump_time)
+    due = min(step, max(DAY, step - made))
+    return Offer(max(1, dump.bytes), max(1.0, age - made), step, due, weight(age, target) if in_need else 1.0)

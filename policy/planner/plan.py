@@ -7,11 +7,12 @@ from typing import NamedTuple
 from policy.planner import sentences, spread
 from policy.planner.candidates import Candidate, Refusal, Sieve
 from policy.planner.forecast import coming_days
-from policy.planner.order import in_turn
+from policy.planner.order import Chosen, Line, in_turn
 from policy.planner.precedence import forced_first, may_exceed
+from policy.planner.price import fair_price
 from policy.planner.records import Day, Decision, Dump, Plan, Rules, Vm
 from policy.planner.targets import full_set_days
-from tidegate.terms import Reason, Verdict
+from tidegate.terms import Choice, Reason, Verdict
 
 
 def decide(vms: Iterable[Vm], dumps: Iterable[Dump], day: Day, rules: Rules, now: float) -> Plan:
@@ -36,7 +37,11 @@ def decide(vms: Iterable[Vm], dumps: Iterable[Dump], day: Day, rules: Rules, now
     heavy, others = spread.by_weight(candidates, whole_day)
     forced, others = forced_first(others)
     alone = None if forced else spread.leaves_alone(heavy, others, day.allowance)
-    line = [*forced, *in_turn(others)] if alone is None else [alone, *in_turn(others)]
+    ahead = forced if alone is None else [alone]
+    room = max(0, day.allowance.left - sum([one.dump.bytes for one in ahead]))
+    price = fair_price(known.values(), rules)
+    chosen = in_turn(others, Line(tuple(known.values()), rules, now, room, price))
+    line = [*[Chosen(one, None) for one in ahead], *chosen]
     granted, waiting = _give_turns(line, day.allowance.left, alone)
     return Plan(
         day,
@@ -46,6 +51,7 @@ def decide(vms: Iterable[Vm], dumps: Iterable[Dump], day: Day, rules: Rules, now
             *spread.held([one for one in heavy if one is not alone], others, day, rules),
             *[_refused(refusal) for refusal in refusals],
         ),
+        price,
     )
 
 
@@ -55,6 +61,7 @@ class _Turn(NamedTuple):
     candidate: Candidate
     rank: int
     left: int
+    choice: Choice | None
 
 
 def _sift(sieve: Sieve, vms: Mapping[str, Vm], dumps: Iterable[Dump]) -> tuple[list[Candidate], list[Refusal]]:
@@ -78,11 +85,11 @@ def _by_vm(dumps: Iterable[Dump]) -> dict[str, list[Dump]]:
     return groups
 
 
-def _give_turns(ordered: Iterable[Candidate], left: int, alone: Candidate | None) -> tuple[list[_Turn], list[_Turn]]:
+def _give_turns(ordered: Iterable[Chosen], left: int, alone: Candidate | None) -> tuple[list[_Turn], list[_Turn]]:
     """Those of ``ordered`` that fit into ``left`` bytes or may exceed them, as ``alone`` may; and the others."""
     granted, waiting = [], []
-    for rank, candidate in enumerate(ordered, 1):
-        turn = _Turn(candidate, rank, left)
+    for rank, (candidate, choice) in enumerate(ordered, 1):
+        turn = _Turn(candidate, rank, left, choice)
         if candidate.dump.bytes <= left or candidate is alone or may_exceed(candidate):
             left = max(0, left - candidate.dump.bytes)
             granted.append(turn)
@@ -111,12 +118,13 @@ def _granted(turn: _Turn, rules: Rules, now: float) -> Decision:
         turn.rank,
         beyond=beyond,
         debt=debt,
+        choice=turn.choice,
     )
 
 
 def _without_room(waiting: Sequence[_Turn], day: Day, rules: Rules) -> Iterator[Decision]:
     ahead = coming_days([turn.candidate.dump.bytes for turn in waiting], rules.whole)
-    for ((dump, (vm, target, age, _), _), rank, left), days in zip(waiting, ahead, strict=True):
+    for ((dump, (vm, target, age, _), _), rank, left, _), days in zip(waiting, ahead, strict=True):
         detail = sentences.no_allowance(dump.bytes, left)
         leaves = None if days is None else day.number + days
         yield Decision(dump, vm.backup_set, Verdict.HELD, Reason.NO_ALLOWANCE, detail, target, age, rank, leaves)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import cycle, repeat
 
-from tidegate.terms import Force, Oversize, Reason, Verdict
+from tidegate.terms import Choice, Force, Oversize, Reason, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,8 @@ class Decision:
     ``rank`` is its place in the order of turns (1 is first), None where it takes no part.
     ``forecast_day`` is the number of the day it is expected to leave on, None where that cannot be said.
     Of a dump that the day has no room for ``beyond`` are the bytes that were forced above the limit, or ``debt`` those
-    that the coming days pay.
+    that the coming days pay. ``choice`` is the rule by which it leaves, None where it does not or where the admin's
+    word or its weight put it first.
     """
 
     dump: Dump
@@ -151,14 +152,19 @@ class Decision:
     forecast_day: int | None = None
     beyond: int = 0
     debt: int = 0
+    choice: Choice | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """An ordered plan: what is granted first, in the order of turns; then what is held."""
+    """An ordered plan: what is granted first, in the order of turns; then what is held.
+
+    ``price`` is what a byte of the limit is worth in the long run: ``price.fair_turn`` tells a VM's turn by it.
+    """
 
     day: Day
     decisions: tuple[Decision, ...]
+    price: float = 0.0
 
     @property
     def granted(self) -> tuple[Decision, ...]:

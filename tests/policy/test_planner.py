@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from policy.planner.price import fair_turn
 from policy.planner.records import Dump, Vm
 from tests.policy.planner_facts import (
     DAY,
@@ -20,7 +21,7 @@ from tests.policy.planner_facts import (
     plan_of,
     reasons,
 )
-from tidegate.terms import Reason, Verdict
+from tidegate.terms import Choice, Reason, Verdict
 
 # --- what leaves, and in which order
 
@@ -42,16 +43,42 @@ def test_a_vm_that_was_never_off_site_says_so_and_has_no_off_site_age() -> None:
     assert (only.detail, only.offsite_age) == ("never off-site", None)
 
 
-def test_who_has_used_up_most_of_the_target_goes_first() -> None:
-    """Not the oldest copy: 2 days of 1 are more than 6 of 7."""
+def test_a_deadline_comes_first_then_the_copy_that_gains_most() -> None:
+    """Not the oldest copy: the target of a day cannot wait."""
     vms = [
-        a_vm("old", offsite_time=NOW - 6 * DAY, target=7 * DAY),
+        a_vm("old", offsite_time=NOW - 6 * DAY, target=14 * DAY),
         a_vm("important", offsite_time=NOW - 2 * DAY, target=1 * DAY),
-        a_vm("fresh", offsite_time=NOW - 1 * DAY, target=7 * DAY),
+        a_vm("fresh", offsite_time=NOW - 1 * DAY, target=14 * DAY),
     ]
     dumps = [a_dump(1, "old"), a_dump(2, "important"), a_dump(3, "fresh")]
 
-    assert granted_ids(plan_of(vms, dumps)) == [2, 1, 3]
+    plan = plan_of(vms, dumps)
+
+    assert [(one.dump.dump_id, one.choice) for one in plan.granted] == [
+        (2, Choice.DEADLINE),
+        (1, Choice.WORTH),
+        (3, Choice.WORTH),
+    ]
+
+
+def test_the_set_that_fills_the_day_goes_before_the_one_that_is_dense() -> None:
+    """Two of 5 GB gain more per byte each, but 5 and 6 GB gain as much as 11 GB can."""
+    vms = [a_vm(f"vm{n}", bytes=size, target=30 * DAY) for n, size in enumerate((5 * GB, 5 * GB, 6 * GB))]
+    dumps = [a_dump(n, vm.vm, bytes=vm.bytes) for n, vm in enumerate(vms)]
+
+    plan = plan_of(vms, dumps, day=a_day(limit=11 * GB))
+
+    assert [(one.dump.dump_id, one.choice) for one in plan.granted] == [(0, Choice.WORTH), (2, Choice.WORTH)]
+    assert by_dump(plan)[1].choice is None
+
+
+def test_the_plan_tells_each_vms_fair_turn() -> None:
+    """Ten equal VMs of a day's limit each, dumped daily, have a turn every ten days."""
+    vms = [a_vm(f"vm{n}", bytes=LIMIT, target=60 * DAY) for n in range(10)]
+
+    plan = plan_of(vms, [])
+
+    assert {fair_turn(vm, plan.price) for vm in vms} == {10 * DAY}
 
 
 @pytest.mark.parametrize(
@@ -89,7 +116,7 @@ def test_what_does_not_fit_is_skipped_and_keeps_nobody_back() -> None:
     plan = plan_of(vms, dumps, day=a_day(used=5 * GB))
 
     assert reasons(plan) == {1: Reason.NO_ALLOWANCE, 2: Reason.GRANTED}
-    assert [by_dump(plan)[1].rank, by_dump(plan)[2].rank] == [1, 2]
+    assert [by_dump(plan)[1].rank, by_dump(plan)[2].rank] == [2, 1]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,75 @@
+"""What must leave today so that every target can still be met, and what takes its place where that is impossible.
+
+The lane of deadlines comes before any worth, but it lets out no more than it must: each deadline of the coming
+days is given to the days that are left until it, and only what does not fit into these leaves today. It goes by
+part of each coming day (``RELIED_ON``): dumps cannot be cut, and the days bring surprises.
+
+Where targets ask for more than the line carries, a lane would let out the late ones, in their order, and make
+everybody late in turn. There every dump that is near its target weighs more instead, and the later the more: that
+spreads the delay in proportion to the targets.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from typing import NamedTuple
+
+from policy.planner.targets import DAY
+
+#: How many coming days are looked at.
+HORIZON = 14
+
+#: The part of each coming day that the lane expects to find.
+RELIED_ON = 0.8
+
+#: Targets that need more of the limit than this are taken for more than it can carry.
+DENSE = 0.95
+
+#: Beyond so many targets of age nothing weighs more.
+LATEST = 20.0
+
+
+class Deadline(NamedTuple):
+    """One dump that must leave in ``days`` at the latest; its ``place`` tells it apart, and in its order of equals.
+
+    ``slack`` is 1 less the part of its target that the age of its copy is: the latest is the least.
+    """
+
+    days: int
+    slack: float
+    size: int
+    place: int
+
+
+def days_left(age: float, target: float) -> int:
+    """On which coming day a dump must leave at the latest, 0 being today: the last before its copy is too old.
+
+    A copy that reaches its target between two passes is renewed by the later one.
+    """
+    return int((target - age) / DAY) + 1 if age <= target else 0
+
+
+def must_leave(deadlines: Iterable[Deadline], coming: Iterable[int]) -> list[int]:
+    """The places of the dumps that cannot be left to the coming days, of so many bytes each; the first due first.
+
+    What is due until a day and is more than the days until then carry is too much; the first of the line, up to the
+    most that is too much, leave today.
+    """
+    line = sorted(one for one in deadlines if one.days <= HORIZON)
+    rooms = (RELIED_ON * size for size in coming)
+    day, due, carried, too_much = 0, 0, 0.0, 0.0
+    for one in line:
+        while day < one.days:
+            day, carried = day + 1, carried + next(rooms)
+        due += one.size
+        too_much = max(too_much, due - carried)
+    return [one.place for one, before in zip(line, _before(line), strict=True) if before < too_much]
+
+
+def _before(line: Sequence[Deadline]) -> Iterable[int]:
+    """For each of the ``line``, the bytes of those before it."""
+    return accumulate((one.size for one in line[:-1]), initial=0) if line else ()
+
+
+def weight(age: float, target: float) -> float:
+    """How much more the age of a copy counts in need: little below its target, more and more beyond it."""
+    return 1 + min(age / target, LATEST) ** 4
