@@ -51,7 +51,7 @@ class Identity(NamedTuple):
     @property
     def bytes(self) -> int:
         """Apparent size, summed by name: an upper bound of what one synchronization sends."""
-        return sum(member.size for member in self.members)
+        return sum([member.size for member in self.members])
 
     @property
     def newest_mtime_ns(self) -> int:

@@ -1,6 +1,7 @@
 """What an observation tells of its VM. Pure."""
 
 from dataclasses import replace
+from typing import Any
 
 from tidegate.state import vms
 from tidegate.state.vms import VmRow
@@ -13,34 +14,32 @@ def told(row: VmRow | None, seen: Observation, dump_time: float | None, now: flo
     assert seen.vm is not None  # noqa: S101 - said above
     if row is None:
         row = vms.new(seen.vm, seen.backup_set, now)
+    changes: dict[str, Any] = _result(row, seen)
     if row.retired_at is not None and seen.told_at > row.retired_at:
-        row = replace(row, retired_at=None)  # it is dumped again
-    row = _with_result(row, seen)
-    if dump_time is None or not _is_newest(row, dump_time):
-        return row
-    return replace(
-        row,
-        backup_set=seen.backup_set,
-        period=vms.learned_period(row, dump_time),
-        last_dump_time=dump_time,
-        last_dump_bytes=seen.bytes,
-    )
+        changes["retired_at"] = None  # it is dumped again
+    if dump_time is not None and _is_newest(row, dump_time):
+        changes |= {
+            "backup_set": seen.backup_set,
+            "period": vms.learned_period(row, dump_time),
+            "last_dump_time": dump_time,
+            "last_dump_bytes": seen.bytes,
+        }
+    return replace(row, **changes) if changes else row  # once: of a hundred thousand markers it is much of the time
 
 
-def _with_result(row: VmRow, seen: Observation) -> VmRow:
+def _result(row: VmRow, seen: Observation) -> dict[str, Any]:
     """Only a finished or failed dump is a result; the latest counts, and on a tie the failed one."""
     failed = seen.reason is Reason.DUMP_FAILED
     if seen.reason is not None and not failed:
-        return row
+        return {}
     last = (row.last_result_at if row.last_result_at is not None else float("-inf"), row.last_dump_failed)
     if (seen.told_at, failed) <= last:
-        return row
-    return replace(
-        row,
-        backup_set=seen.backup_set or row.backup_set,
-        last_result_at=seen.told_at,
-        last_dump_failed=failed,
-    )
+        return {}
+    return {
+        "backup_set": seen.backup_set or row.backup_set,
+        "last_result_at": seen.told_at,
+        "last_dump_failed": failed,
+    }
 
 
 def _is_newest(row: VmRow, dump_time: float) -> bool:
