@@ -68,24 +68,21 @@ class _Folder:
     to_come: list[str]
 
     def read(self, names: Sequence[str]) -> None:
-        """Notes the markers and the folders among these names."""
-        kinds = _kinds_by_dump(names)
+        """Notes the markers and the folders among these names. Written for hundreds of thousands."""
+        kinds, others = _sort(names)
+        above = f"{self.path}/" if self.path else ""
         for dump, found in kinds.items():
-            self._note(dump, found)
+            try:
+                signature = self._signature(dump, found)
+            except OSError:
+                self.listing.unsure.add(above + dump)
+            else:
+                if signature:
+                    self.listing.signatures[above + dump] = signature
         if self.ground.watch.recursive:
-            for name in names:
-                if name not in kinds and not name.endswith(markers.SUFFIXES) and self._is_folder(name):
+            for name in others:
+                if name not in kinds and self._is_folder(name):
                     self._descend(name)
-
-    def _note(self, dump: str, kinds: str) -> None:
-        path = join(self.path, dump)
-        try:
-            signature = self._signature(dump, kinds)
-        except OSError:
-            self.listing.unsure.add(path)
-        else:
-            if signature:
-                self.listing.signatures[path] = signature
 
     def _signature(self, dump: str, kinds: str) -> str:
         """Empty when no marker stands after all. Raises OSError."""
@@ -113,12 +110,15 @@ class _Folder:
             return False  # it went away; a fault is met again, and told, by whoever looks at its marker
 
 
-def _kinds_by_dump(names: Sequence[str]) -> dict[str, str]:
-    """Name of a dump -> the kinds of its markers, separated by blanks. Written for hundreds of thousands."""
+def _sort(names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Name of a dump -> the kinds of its markers, separated by blanks; and the names that are no marker's."""
     kinds: dict[str, str] = {}
+    others = []
     for name in names:
         if name.endswith(markers.SUFFIXES):
             dump, _, kind = name.rpartition(".")
             if dump and dump[0] != ".":
                 kinds[dump] = f"{kinds[dump]} {kind}" if dump in kinds else kind
-    return kinds
+        else:
+            others.append(name)
+    return kinds, others

@@ -20,7 +20,7 @@ from tidegate.terms import DumpState, MarkerResult, Reason
 from watcher.ground import Ground
 from watcher.listing import Arm, no_arm
 from watcher.recorder import NO_FOLDER, Recorded, Recorder, batches, together
-from watcher.sighting import ALL, Known, Sighting, look_over
+from watcher.sighting import ALL, LOOKED_AT_AGAIN, Known, Sighting, look_over
 
 log = logging.getLogger("tidegate.watcher")
 
@@ -131,11 +131,14 @@ class Scanner:
         )
 
     def _remember(self, starts: Sequence[str]) -> _Remembered:
-        known: dict[str, tuple[str, DumpState, Reason | None]] = {}
+        name = self._watch.name
+        signatures: dict[str, str] = {}
+        hindered: dict[str, tuple[DumpState, Reason | None]] = {}
         with self._state.read() as connection:
             for start in starts:
-                known |= dumps.standing_markers(connection, self._watch.name, start)
-            return _Remembered(known, tallies.watch_statuses(connection).get(self._watch.name))
+                signatures |= dumps.standing_markers(connection, name, start)
+                hindered |= dumps.standing_hindered(connection, name, start, LOOKED_AT_AGAIN)
+            return _Remembered(Known(signatures, hindered), tallies.watch_statuses(connection).get(name))
 
     def _look(self, known: Known, starts: Sequence[str], arm: Arm, *, retry: bool) -> Sighting:
         if self._patience is None:
@@ -181,7 +184,7 @@ class Scanner:
             links = footing.expected_in_tree(connection, self._watch)
         if not known and not links:
             return True
-        stands = any(found.signatures.get(path) == signature for path, (signature, *_) in known.items())
+        stands = any(found.signatures.get(path) == signature for path, signature in known.items())
         return stands or self._ask(lambda: footing.any_stands(links))
 
     def _ask(self, question: Callable[[], bool]) -> bool:

@@ -10,12 +10,21 @@ from watcher.ground import Ground
 from watcher.listing import Arm, Listing, list_markers, no_arm
 from watcher.observe import HINDRANCES
 
-#: Path -> signature of its markers, state and reason, as recorded.
-Known = Mapping[str, tuple[str, DumpState, Reason | None]]
-
 #: The watch folder itself, and so everything in it.
 ALL = ("",)
-_LOOKED_AT_AGAIN = frozenset({DumpState.CHANGED, DumpState.MISSING, DumpState.BAD})
+#: A dump may have changed in such a state though its markers have not.
+LOOKED_AT_AGAIN = frozenset({DumpState.CHANGED, DumpState.MISSING, DumpState.BAD})
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is recorded. ``signatures``: dump -> its markers, of all that are held to stand.
+
+    ``hindered``: state and reason of those among them that are in a state of LOOKED_AT_AGAIN or have a reason.
+    """
+
+    signatures: Mapping[str, str] = field(default_factory=dict)
+    hindered: Mapping[str, tuple[DumpState, Reason | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +67,19 @@ def look_over(
         return Sighting(up=False, detail=f"it cannot be opened: {error.strerror}")
     if "" in listing.unsure:
         return Sighting(up=False, detail="it cannot be listed")
-    if listing.is_bare and known:
-        detail = f"it is empty, and {len(known)} dumps were marked in it: is its disk mounted?"
+    if listing.is_bare and known.signatures:
+        detail = f"it is empty, and {len(known.signatures)} dumps were marked in it: is its disk mounted?"
         return Sighting(up=False, detail=detail, footing=footing)
     return _compare(listing, known, footing, retry=retry)
 
 
 def _compare(listing: Listing, known: Known, footing: str, *, retry: bool) -> Sighting:
+    recorded = known.signatures
+    again = {path for path, told in known.hindered.items() if _needs_a_look(*told, retry=retry)}
     to_look_at = [
-        path
-        for path, signature in listing.signatures.items()
-        if (row := known.get(path)) is None or row[0] != signature or _needs_a_look(*row[1:], retry=retry)
+        path for path, signature in listing.signatures.items() if recorded.get(path) != signature or path in again
     ]
-    gone = [path for path in known if path not in listing.signatures and listing.is_sure_of(path)]
+    gone = [path for path in recorded if path not in listing.signatures and listing.is_sure_of(path)]
     unsure = f"{len(listing.unsure)} places in it cannot be read" if listing.unsure else ""
     return Sighting(True, unsure, tuple(to_look_at), tuple(gone), footing, listing.signatures)
 
@@ -78,4 +87,4 @@ def _compare(listing: Listing, known: Known, footing: str, *, retry: bool) -> Si
 def _needs_a_look(state: DumpState, reason: Reason | None, *, retry: bool) -> bool:
     if reason is Reason.DUMP_FAILED:
         return False  # the marker has said it all, whatever stands beside it
-    return state in _LOOKED_AT_AGAIN or reason in HINDRANCES or (retry and reason is not None)
+    return state in LOOKED_AT_AGAIN or reason in HINDRANCES or (retry and reason is not None)

@@ -3,7 +3,20 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Integer, Select, delete, func, insert, literal_column, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    and_,
+    delete,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from tidegate.identity import Identity, Member
 from tidegate.markers.format import MarkerKind
@@ -13,6 +26,8 @@ from tidegate.terms import DumpState, Reason
 
 #: SQLite takes so many parameters in one statement on every build we meet.
 _BATCH = 500
+#: Rows that are converted at once where there may be very many.
+_PORTION = 1000
 
 
 class DumpRow(NamedTuple):
@@ -115,18 +130,32 @@ def beside_failures(connection: Connection) -> list[DumpRow]:
 
 def standing_markers(
     connection: Connection, watch: str, folder: str = "", *, before: float | None = None
-) -> dict[str, tuple[str, DumpState, Reason | None]]:
-    """Path -> (signature, state, reason) of the latest row of each dump whose markers are held to stand.
+) -> dict[str, str]:
+    """Path -> signature of the latest row of each dump whose markers are held to stand.
 
     Only of dumps below ``folder``, a path in the watch folder, and recorded ``before``.
     """
-    query = select(dump.c.path, dump.c.signature, dump.c.state, dump.c.reason)
-    query = query.where(dump.c.watch == watch, _MARKER_STANDING).order_by(dump.c.id)
-    if folder:  # the byte after "/" is "0"
-        query = query.where(dump.c.path > f"{folder}/", dump.c.path < f"{folder}0")
+    query = select(dump.c.path, dump.c.signature).where(_stands_in(watch, folder)).order_by(dump.c.id)
     if before is not None:
         query = query.where(dump.c.recorded_at < before)
-    return {path: (signature, state, reason) for path, signature, state, reason in connection.execute(query).all()}
+    # In portions: of a hundred thousand rows at once Python's collector would follow every one, again and again.
+    return {path: signature for part in connection.execute(query).partitions(_PORTION) for path, signature in part}
+
+
+def standing_hindered(
+    connection: Connection, watch: str, folder: str, states: Collection[DumpState]
+) -> dict[str, tuple[DumpState, Reason | None]]:
+    """Path -> state and reason, of those ``standing_markers`` that are in one of these states or have a reason."""
+    query = select(dump.c.path, dump.c.state, dump.c.reason).where(_stands_in(watch, folder)).order_by(dump.c.id)
+    rows = connection.execute(query.where(or_(dump.c.state.in_(states), dump.c.reason.is_not(None))))
+    return {path: (state, reason) for path, state, reason in rows.all()}
+
+
+def _stands_in(watch: str, folder: str) -> ColumnElement[bool]:
+    stands = and_(dump.c.watch == watch, _MARKER_STANDING)
+    if not folder:
+        return stands
+    return and_(stands, dump.c.path > f"{folder}/", dump.c.path < f"{folder}0")  # the byte after "/" is "0"
 
 
 def add(connection: Connection, values: dict[str, Any]) -> int:
