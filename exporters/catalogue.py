@@ -43,7 +43,7 @@ VM_OFFSITE = Family(
     "tidegate_vm_offsite_timestamp_seconds",
     "Point in time that the storage's newest copy of the VM holds: what a disaster leaves you with. Alert"
     " when it is further back than tidegate_vm_target_seconds, and ask `tidegate explain VM` why. Absent:"
-    " never off-site.",
+    " never off-site, or kept there for its whole retention.",
     ("vm",),
 )
 VM_TARGET = Family(

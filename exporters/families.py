@@ -53,7 +53,7 @@ def _vms(rows: Collection[VmRow]) -> Iterator[Metric]:
     yield catalogue.VM_LAST_DUMP.of(((row.name,), row.last_dump_time) for row in rows)
     yield catalogue.VM_LAST_DUMP_SIZE.of(((row.name,), _last_size(row)) for row in rows)
     yield catalogue.VM_LAST_DUMP_SUCCESS.of(((row.name,), _last_success(row)) for row in rows)
-    yield catalogue.VM_OFFSITE.of(((row.name,), row.offsite_time) for row in rows)
+    yield catalogue.VM_OFFSITE.of(((row.name,), None if row.is_dropped else row.offsite_time) for row in rows)
     yield catalogue.VM_TARGET.of(((row.name,), row.target) for row in rows)
 
 

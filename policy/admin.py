@@ -79,7 +79,10 @@ def mark_sent(config: Config, state: State, clock: Clock, copies: Mapping[str, f
 
 
 def _sent(vm: VmRow, dump_time: float) -> VmRow:
-    return replace(vm, offsite_time=dump_time, offsite_by=Evidence.MARK_SENT, offsite_dump_id=None)
+    """When it came there nobody knows: not before it was made."""
+    return replace(
+        vm, offsite_time=dump_time, offsite_at=dump_time, offsite_by=Evidence.MARK_SENT, offsite_dump_id=None
+    )
 
 
 def _known(connection: Connection, name: str) -> VmRow:

@@ -31,7 +31,9 @@ def freshen(connection: Connection, dump_ids: Sequence[int], by: Evidence, now: 
     for row in dumps.by_ids(connection, dump_ids).values():
         vm = fresher.get(row.vm or "", known.get(row.vm or ""))
         if vm is not None and (vm.offsite_time is None or vm.offsite_time <= row.dump_time):
-            fresher[vm.name] = replace(vm, offsite_time=row.dump_time, offsite_by=by, offsite_dump_id=row.id)
+            fresher[vm.name] = replace(
+                vm, offsite_time=row.dump_time, offsite_at=now, offsite_by=by, offsite_dump_id=row.id
+            )
     vms.save(connection, fresher.values())
     end_older(connection, {name: vm.offsite_time for name, vm in fresher.items() if vm.offsite_time}, now)
 

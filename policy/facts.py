@@ -31,26 +31,33 @@ _LET_OUT = (DumpState.GRANTED, DumpState.LINKED)
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything ``decide`` needs but the day, and the rows behind it."""
+    """Everything ``decide`` needs but the day, and the rows behind it.
+
+    ``dropped`` are the VMs whose copy the storage has kept for its time: it counts as gone.
+    """
 
     vms: tuple[Vm, ...]
     dumps: tuple[Dump, ...]
     rows: dict[int, DumpRow]
     known: dict[str, VmRow]
+    dropped: frozenset[str] = frozenset()
 
 
 def gather(connection: Connection, config: Config, *, now: float, down: Collection[str] = ()) -> Facts:
     """Dumps without an end, each VM's newest, and all VMs. Nothing leaves the watch folders that are ``down``."""
     known = vms.all_vms(connection)
+    retention = config.offsite.retention
+    dropped = {vm.name for vm in known.values() if vm.offsite_time is not None and not vm.is_kept(retention, now)}
     rows = [row for row in dumps.without_end(connection) if row.vm is None or row.vm in known]
     rows += _ended_newest(connection, known, rows)
     clashing = _clashing_names(rows)
     replaced = _would_be_replaced(connection, config, now)
     return Facts(
-        vms=tuple(_vms(config, known, rows, ledger.outstanding(connection), replaced)),
-        dumps=tuple(_dump(row, _gone_with(row, config, down), clashing.get(row.id)) for row in rows),
+        vms=(*_vms(config, known.values(), ledger.outstanding(connection), replaced, dropped), *_nameless_vms(rows)),
+        dumps=tuple(_dump(row, _gone_with(row, config, down), clashing.get(row.id), dropped) for row in rows),
         rows={row.id: row for row in rows},
         known=known,
+        dropped=frozenset(dropped),
     )
 
 
@@ -62,6 +69,8 @@ def rules_of(config: Config, day: Day, now: float) -> Rules:
         limit.reserve,
         config.staleness.max_dump_age,
         oversize=limit.oversize,
+        retention=config.offsite.retention,
+        min_gain=config.staleness.min_gain,
         coming=_coming(config, max(day.opened + 24 * 3600.0, now)) if limit.weekdays else (),
     )
 
@@ -126,7 +135,7 @@ def _gone_with(row: DumpRow, config: Config, down: Collection[str]) -> str | Non
     return None
 
 
-def _dump(row: DumpRow, gone: str | None, clash: str | None) -> Dump:
+def _dump(row: DumpRow, gone: str | None, clash: str | None, dropped: Container[str | None]) -> Dump:
     hindrance = row.reason or _HINDRANCE_OF_STATE.get(row.state)
     note = row.detail
     if gone is not None and hindrance is None:
@@ -143,35 +152,36 @@ def _dump(row: DumpRow, gone: str | None, clash: str | None) -> Dump:
         hindrance=None if row.state in (*_LET_OUT, DumpState.CONFIRMED) else hindrance,
         note=note,
         outstanding=row.state in _LET_OUT,
-        offsite=row.state is DumpState.CONFIRMED,
+        offsite=row.state is DumpState.CONFIRMED and row.vm not in dropped,
     )
 
 
 def _vms(
     config: Config,
-    known: dict[str, VmRow],
-    rows: Iterable[DumpRow],
+    known: Iterable[VmRow],
     outstanding: Iterable[LinkRow],
     replaced: Container[str | None],
+    dropped: Container[str],
 ) -> Iterable[Vm]:
     since_day = {link.vm: link.day for link in outstanding if link.vm is not None}
-    set_targets = {one.name: one.target for one in config.backup_sets}
-    for vm in known.values():
-        target = set_targets.get(vm.backup_set or "")
+    for vm in known:
         yield Vm(
             vm=vm.name,
             backup_set=vm.backup_set,
             first_seen=vm.first_seen,
             bytes=vm.last_dump_bytes,
-            offsite_time=vm.offsite_time,
+            offsite_time=None if vm.name in dropped else vm.offsite_time,
             period=vm.period,
-            target=config.staleness.target if target is None else target,
+            target=config.target_of(vm.name, vm.backup_set),
             outstanding_since_day=since_day.get(vm.name),
             on_hold=vm.on_hold,
             backing_off_until=vm.backing_off_until,
             replaces_while_syncing=vm.name in replaced,
             forced=vm.forced,
         )
+
+
+def _nameless_vms(rows: Iterable[DumpRow]) -> Iterable[Vm]:
     for name in sorted({_nameless(row) for row in rows if row.vm is None}):
         yield Vm(vm=name, backup_set=None, first_seen=0.0, bytes=0)
 

@@ -101,7 +101,9 @@ class Granting:
                 }
             )
         ids = ledger.grant(connection, rows, now)
-        dumps.change_many(connection, [dump.id for dump, *_ in drafts], state=DumpState.GRANTED, reason=None)
+        # One that the storage has dropped had its end, and lives again.
+        granted = {"state": DumpState.GRANTED, "reason": None, "ended_at": None}
+        dumps.change_many(connection, [dump.id for dump, *_ in drafts], **granted)
         return [self._draft(link_id, *draft) for link_id, draft in zip(ids, drafts, strict=True)]
 
     def _draft(self, link_id: int, dump: dumps.DumpRow, name: str, replaces: int | None, identity: Identity) -> Grant:

@@ -167,6 +167,7 @@ class _Pass:
                 dumps, size = waiting.get(one.reason, (0, 0))
                 waiting[one.reason] = (dumps + 1, size + one.dump.bytes)
         tallies.set_waiting(connection, waiting)
+        vms.set_dropped(connection, known.dropped)
         vms.set_targets(connection, targets(known.vms, facts.rules_of(self._config, plan.day, self._now.wall)))
 
     def _finish(

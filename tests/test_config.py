@@ -94,11 +94,12 @@ def test_every_key_arrives_in_its_place(written: Written) -> None:
         ),
         day=DaySettings(DayEnd.AT, 0.0, 600.0, datetime.time(22, 30), zoneinfo.ZoneInfo("Europe/Berlin")),
         pass_at=datetime.time(6, 5),
-        staleness=Staleness(target=604_800.0, max_dump_age=1_209_600.0),
-        offsite=Offsite(Storage.MIRROR, Evidence.PRESUMED),
+        staleness=Staleness(target=604_800.0, max_dump_age=1_209_600.0, min_gain=43_200.0),
+        offsite=Offsite(Storage.MIRROR, Evidence.PRESUMED, retention=2_592_000.0),
         remove_markers=False,
         backup_sets=(BackupSet("weekly", 734_400.0, ("vm1", "vm2")), BackupSet("on demand", None, ())),
         exporters=Exporters(listen=("::1", 9877), textfile=here / "tidegate.prom"),
+        vm_targets={"db1.prod": 86_400.0},
     )
 
 
@@ -219,6 +220,7 @@ def test_every_example_in_a_comment_works(written: Written) -> None:
     """Somebody will uncomment exactly that."""
     config = shipped(written, (EXAMPLE, ""))
     assert config.backup_sets == (BackupSet("weekly", 691_200.0, ("vm1", "vm2")),)
+    assert config.vm_targets == {"vm7": 172_800.0}
     assert config.limit.weekdays == (*[10_000_000_000] * 5, 50_000_000_000, 0)
     assert config.exporters.textfile == Path("/var/lib/prometheus/node-exporter/tidegate.prom")
 

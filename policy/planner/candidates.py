@@ -78,8 +78,8 @@ class Sieve:
         return answers
 
     def _standing(self, vm: Vm) -> Standing:
-        age = offsite_age(vm, self.now)
-        return Standing(vm, target_of(vm, self.set_days), age, turn_age(vm, self.now) if age is None else age)
+        age, target = offsite_age(vm, self.now), target_of(vm, self.set_days, self.rules.retention)
+        return Standing(vm, target, age, turn_age(vm, self.now) if age is None else age)
 
     def _of_itself(self, dump: Dump, standing: Standing, newer: Dump | None) -> Refusal | None:
         """Why ``dump`` is not the newest that can leave, or None if it is.
@@ -102,12 +102,18 @@ class Sieve:
         if offsite_time is not None and dump.dump_time <= offsite_time:
             detail = sentences.no_gain(offsite_time - dump.dump_time)
             return Refusal(dump, standing, Reason.NO_GAIN, detail)
+        if offsite_time is not None and not self._gains_enough(dump.dump_time - offsite_time, standing.vm):
+            detail = sentences.little_gain(dump.dump_time - offsite_time, self.rules.min_gain)
+            return Refusal(dump, standing, Reason.NO_GAIN, detail)
         if newer is not None:
             return Refusal(dump, standing, Reason.SUPERSEDED, sentences.superseded(newer.path))
         if dump.bytes > self.whole_day and self._holds_heavy(standing.vm):
             detail = sentences.oversize(dump.bytes, self.whole_day, dump.vm)
             return Refusal(dump, standing, Reason.OVERSIZE, detail)
         return None
+
+    def _gains_enough(self, gain: float, vm: Vm) -> bool:
+        return gain >= self.rules.min_gain or vm.forced is not None
 
     def _holds_heavy(self, vm: Vm) -> bool:
         return self.rules.oversize is Oversize.HOLD and vm.forced is not Force.OVER_LIMIT

@@ -55,6 +55,11 @@ def no_gain(older_by: float) -> str:
     return f"{_span(older_by)} older than the off-site copy" if older_by else "as old as the off-site copy"
 
 
+def little_gain(gain: float, least: float) -> str:
+    """Of a dump that is hardly newer than what the storage has."""
+    return f"{_span(gain)} newer than the off-site copy, short of the min_gain of {_span(least)}"
+
+
 def oversize(size: int, whole_day: int, vm: str) -> str:
     """Of a dump heavier than a whole day, with what the admin may do."""
     return (

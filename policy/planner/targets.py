@@ -17,6 +17,10 @@ DAY = 86_400.0
 FAIR_TURNS = 3
 
 
+#: From the pass that lets a copy out until the storage has it: the rest of the day, and the sync that may be missed.
+TAKEN_OVER = 2 * DAY
+
+
 class Density(NamedTuple):
     """How much of the limit the targets need.
 
@@ -48,22 +52,22 @@ def _heaviest(rules: Rules) -> float:
     return rules.largest_day if rules.oversize is Oversize.HOLD else inf
 
 
-def target_of(vm: Vm, set_days: int) -> float:
+def target_of(vm: Vm, set_days: int, retention: float | None = None) -> float:
     """The off-site age in seconds that ``vm`` is meant to stay under: the configured one, else the implied.
 
-    ``set_days`` is ``full_set_days`` of all VMs. A configured 0 counts as one second, so that the share of
-    the target that an age has used is always defined.
+    ``set_days`` is ``full_set_days`` of all VMs. Where the storage drops copies after ``retention`` seconds the next
+    one must be there before. A configured 0 counts as one second, so that the share of the target that an age has
+    used is always defined.
     """
-    if vm.target is not None:
-        return max(1.0, vm.target)
-    return FAIR_TURNS * max(period_of(vm), set_days * DAY)
+    target = FAIR_TURNS * max(period_of(vm), set_days * DAY) if vm.target is None else max(1.0, vm.target)
+    return target if retention is None else min(target, max(retention - TAKEN_OVER, retention / 2))
 
 
 def targets(vms: Iterable[Vm], rules: Rules) -> dict[str, float]:
     """The target of every VM in seconds, by its name."""
     known = tuple(vms)
     set_days = full_set_days(known, rules)
-    return {vm.vm: target_of(vm, set_days) for vm in known}
+    return {vm.vm: target_of(vm, set_days, rules.retention) for vm in known}
 
 
 def density(vms: Iterable[Vm], rules: Rules) -> Density:
@@ -74,7 +78,7 @@ def density(vms: Iterable[Vm], rules: Rules) -> Density:
     known = tuple(vms)
     heaviest = _heaviest(rules)
     set_days = full_set_days(known, rules)
-    a_day = sum(vm.bytes * DAY / target_of(vm, set_days) for vm in known if vm.bytes <= heaviest)
+    a_day = sum(vm.bytes * DAY / target_of(vm, set_days, rules.retention) for vm in known if vm.bytes <= heaviest)
     return Density(a_day / max(1, rules.mean_day) if a_day else 0.0, -int(-a_day // 1) + rules.reserve)
 
 

@@ -68,6 +68,8 @@ def test_what_an_older_version_has_recorded_stays(tmp_path: Path, version: int, 
         "vm3": (False, False),
     }
     assert known["vm3"].last_dump_bytes == 5000
+    confirmed = {link.confirmed_at for link in links}
+    assert known["vm2"].offsite_at in confirmed
     assert [row.forced for row in known.values()] == [None] * 3
     assert day is not None
     assert (day.number, day.limit_bytes, outstanding) == (4, 1000, [])

@@ -5,7 +5,7 @@ from typing import Any
 
 from policy.passes import PassResult
 from policy.planner.future import Future, Start, VmFuture
-from policy.planner.records import Day, Decision
+from policy.planner.records import Day, Decision, Vm
 from policy.planner.targets import freshness, targets
 from tidegate.names import printable
 from tidegate.state.dumps import DumpRow
@@ -68,19 +68,20 @@ def status(result: PassResult, newest: dict[str, DumpRow], rules: Any, now: floa
         if row is not None:  # a marker too bad to name a VM stands in the plan, and is no VM
             target = target_of[vm.vm]
             verdict = {"verdict": freshness(vm, target, now), "target_seconds": target}
-            shown.append({**_vm(row, now), **verdict, "newest_dump": _dump(newest.get(vm.vm), reasons)})
+            shown.append({**_vm(row, vm, now), **verdict, "newest_dump": _dump(newest.get(vm.vm), reasons)})
     return {"format": FORMAT, "day": day(result.day), "vms": shown}
 
 
-def _vm(row: VmRow, now: float) -> dict[str, Any]:
+def _vm(row: VmRow, vm: Vm, now: float) -> dict[str, Any]:
+    """``vm`` has no off-site time once the storage has dropped the copy; ``row`` still has."""
     return {
         "vm": row.name,
         "backup_set": row.backup_set,
         "last_dump_failed": row.last_dump_failed,
         "forced": row.forced,
-        "offsite_time": None if row.offsite_time is None else format_time(row.offsite_time),
-        "offsite_by": row.offsite_by,
-        "offsite_age_seconds": None if row.offsite_time is None else now - row.offsite_time,
+        "offsite_time": None if vm.offsite_time is None else format_time(vm.offsite_time),
+        "offsite_by": None if vm.offsite_time is None else row.offsite_by,
+        "offsite_age_seconds": None if vm.offsite_time is None else now - vm.offsite_time,
     }
 
 

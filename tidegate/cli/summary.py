@@ -25,7 +25,7 @@ def line(state: State, now: float) -> str:
 
 
 def _freshness(row: VmRow, now: float) -> Freshness:
-    if row.offsite_time is None:
+    if row.offsite_time is None or row.is_dropped:
         return Freshness.NEVER
     stale = row.target is not None and now - row.offsite_time > row.target
     return Freshness.STALE if stale else Freshness.FRESH

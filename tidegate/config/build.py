@@ -35,11 +35,12 @@ def config(document: tables.Document, file: Path) -> Config:
         limit=_limit(document.limit),
         day=DaySettings(day.ends, day.at_least, day.quiet, day.at, day.timezone or host_zone()),
         pass_at=document.pass_.at,
-        staleness=Staleness(document.staleness.target, document.staleness.max_dump_age),
-        offsite=Offsite(document.offsite.storage, document.offsite.confirm),
+        staleness=_staleness(document.staleness),
+        offsite=Offsite(document.offsite.storage, document.offsite.confirm, document.offsite.retention),
         remove_markers=document.markers.remove,
         backup_sets=tuple(BackupSet(name, each.target, each.vms) for name, each in document.backup_sets.items()),
         exporters=_exporters(document.exporters, base),
+        vm_targets={name: each.target for name, each in document.vms.items() if each.target is not None},
     )
 
 
@@ -63,6 +64,10 @@ def _limit(limit: tables.LimitTable) -> Limit:
     differs = bool(limit.weekdays.model_fields_set)
     weekdays = tuple(limit.weekdays.or_else(limit.daily).values()) if differs else ()
     return Limit(limit.daily, limit.reserve, limit.oversize, weekdays)
+
+
+def _staleness(staleness: tables.StalenessTable) -> Staleness:
+    return Staleness(staleness.target, staleness.max_dump_age, staleness.min_gain or 0.0)
 
 
 def _exporters(exporters: tables.ExportersTable, base: Path) -> Exporters:

@@ -6,7 +6,8 @@ Sizes are bytes, spans are seconds, paths are absolute.
 import datetime
 import re
 import zoneinfo
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tidegate.terms import DayEnd, Evidence, Oversize, Storage, WatchMode
@@ -53,18 +54,20 @@ class DaySettings:
 
 @dataclass(frozen=True, slots=True)
 class Staleness:
-    """``target`` None: three fair turns. ``max_dump_age`` None: no dump is too old."""
+    """``target`` None: three fair turns. ``max_dump_age`` None: no dump is too old. ``min_gain`` 0: any gain does."""
 
     target: float | None
     max_dump_age: float | None
+    min_gain: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Offsite:
-    """What is known of the storage and what counts as proof that it has a dump."""
+    """What is known of the storage and what counts as proof that it has a dump. ``retention`` None: it keeps all."""
 
     storage: Storage
     confirm: Evidence
+    retention: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ class Exporters:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """One whole configuration. ``pass_at`` None: the watcher runs no daily pass."""
+    """One whole configuration. ``pass_at`` None: the watcher runs no daily pass. ``vm_targets``: VM -> its own one."""
 
     file: Path
     state: Path
@@ -99,6 +102,7 @@ class Config:
     remove_markers: bool
     backup_sets: tuple[BackupSet, ...]
     exporters: Exporters
+    vm_targets: Mapping[str, float] = field(default_factory=dict)
 
     def watch(self, name: str) -> WatchFolder:
         """The watch folder of this name. Raises KeyError."""
@@ -106,6 +110,11 @@ class Config:
             if watch.name == name:
                 return watch
         raise KeyError(name)
+
+    def target_of(self, vm: str, backup_set: str | None) -> float | None:
+        """The off-site age in seconds that ``vm`` is meant to stay under: its own, else its set's, else that of all."""
+        of_set = next((one.target for one in self.backup_sets if one.name == backup_set), None)
+        return next((one for one in (self.vm_targets.get(vm), of_set) if one is not None), self.staleness.target)
 
     def backup_set_of(self, vm: str) -> BackupSet | None:
         """The first backup set that lists ``vm``."""

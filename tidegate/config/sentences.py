@@ -11,6 +11,8 @@ from tidegate.config.errors import Place, Problem
 from tidegate.config.values import did_you_mean
 from tidegate.names import printable
 
+#: Sections that hold sections with names of the admin's.
+_OF_NAMES = {names[:1] for names in tables.SECTIONS if names[1:] == ("*",)}
 #: What pydantic calls a section that is something else.
 _NO_SECTION = frozenset({"model_type", "dict_type"})
 
@@ -36,7 +38,7 @@ def label(place: Place, document: Mapping[str, Any]) -> str:
 
 def _is_section(place: Place, document: Mapping[str, Any]) -> bool:
     if _pattern(place) in tables.SECTIONS or place[-1] in _keys(place[:-1]):
-        return _pattern(place) in {*tables.SECTIONS, ("backup_sets",)}
+        return _pattern(place) in {*tables.SECTIONS, *_OF_NAMES}
     value: Any = document
     for part in place:
         value = value[part]
@@ -56,7 +58,7 @@ def _place(detail: ErrorDetails) -> Place:
 def _pattern(place: Place) -> tuple[str, ...]:
     """The key of ``place`` in SECTIONS, if it is there."""
     names = tuple(part for part in place if isinstance(part, str))
-    return ("backup_sets", "*") if len(names) == 2 and names[0] == "backup_sets" else names
+    return (names[0], "*") if len(names) == 2 and (names[0],) in _OF_NAMES else names
 
 
 def _sentence(place: Place, detail: ErrorDetails) -> str:
@@ -105,5 +107,5 @@ def _unknown(place: Place, *, is_section: bool) -> str:
 def _called(place: Place) -> str:
     """A known place, as it is called in a sentence about another one of its section."""
     names = tuple(part for part in place if isinstance(part, str))
-    is_section = names in {*tables.SECTIONS, ("backup_sets",)}
+    is_section = names in {*tables.SECTIONS, *_OF_NAMES}
     return _bracketed(names) if is_section else f"`{names[-1]}`"

@@ -121,6 +121,7 @@ class StalenessTable(Table):
 
     target: _SpanOrUnset = None
     max_dump_age: _SpanOrUnset = None
+    min_gain: _SpanOrUnset = None
 
 
 class OffsiteTable(Table):
@@ -133,6 +134,7 @@ class OffsiteTable(Table):
     confirm: Annotated[Evidence, PlainValidator(values.one_of(Evidence.READ, Evidence.REPORT, Evidence.PRESUMED))] = (
         Evidence.READ
     )
+    retention: _SpanOrUnset = None
 
 
 class MarkersTable(Table):
@@ -146,6 +148,12 @@ class BackupSetTable(Table):
 
     target: _SpanOrUnset = None
     vms: Annotated[tuple[str, ...], PlainValidator(values.names)] = ()
+
+
+class VmTable(Table):
+    """One ``[vms.NAME]``."""
+
+    target: _SpanOrUnset = None
 
 
 class HttpTable(Table):
@@ -186,6 +194,7 @@ class Document(Table):
     offsite: OffsiteTable
     markers: MarkersTable = MarkersTable()
     backup_sets: dict[Annotated[str, PlainValidator(values.name)], BackupSetTable] = {}
+    vms: dict[Annotated[str, PlainValidator(values.name)], VmTable] = {}
     exporters: ExportersTable = ExportersTable()
 
 
@@ -202,6 +211,7 @@ SECTIONS: dict[tuple[str, ...], type[Table]] = {
     ("offsite",): OffsiteTable,
     ("markers",): MarkersTable,
     ("backup_sets", "*"): BackupSetTable,
+    ("vms", "*"): VmTable,
     ("exporters",): ExportersTable,
     ("exporters", "http"): HttpTable,
     ("exporters", "textfile"): TextfileTable,

@@ -20,19 +20,25 @@ def _know_footings(connection: Connection) -> None:
         connection.exec_driver_sql(f"ALTER TABLE watch_status ADD COLUMN {column}")
 
 
-def _know_force_and_debt(connection: Connection) -> None:
+def _know_more_rules(connection: Connection) -> None:
     for table, column in (
         ("vm", "forced TEXT"),
+        ("vm", "offsite_at FLOAT"),
+        ("vm", "is_dropped BOOLEAN NOT NULL DEFAULT '0'"),
         ("link", "forced TEXT"),
         ("link", "debt_bytes INTEGER NOT NULL DEFAULT '0'"),
         ("day", "debt_bytes INTEGER NOT NULL DEFAULT '0'"),
     ):
         connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {column}")
     connection.exec_driver_sql("CREATE INDEX link_in_debt ON link (id) WHERE debt_bytes > 0")
+    connection.exec_driver_sql(
+        "UPDATE vm SET offsite_at = coalesce("
+        "(SELECT max(confirmed_at) FROM link WHERE link.dump_id = vm.offsite_dump_id), offsite_time)"
+    )
 
 
 #: Version that a step starts from -> the step.
-STEPS: Mapping[int, Callable[[Connection], None]] = {1: _know_footings, 2: _know_force_and_debt}
+STEPS: Mapping[int, Callable[[Connection], None]] = {1: _know_footings, 2: _know_more_rules}
 
 
 def version_of(connection: Connection) -> int:

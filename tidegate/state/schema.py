@@ -80,6 +80,8 @@ vm = Table(
     Column("retired_at", Float),
     Column("target", Float),  # seconds of off-site age to stay under, as the last pass worked it out
     Column("forced", Word(Force)),  # the admin's word: its next dump comes first
+    Column("offsite_at", Float),  # when the storage was found to have that dump
+    Column("is_dropped", Boolean, nullable=False, server_default="0"),  # by the storage since, as the last pass saw it
 )
 
 dump = Table(

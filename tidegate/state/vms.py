@@ -37,6 +37,14 @@ class VmRow:
     retired_at: float | None = None
     target: float | None = None
     forced: Force | None = None
+    offsite_at: float | None = None
+    is_dropped: bool = False
+
+    def is_kept(self, retention: float | None, now: float) -> bool:
+        """Whether the storage still has its copy: it drops each ``retention`` seconds after it came; None: never."""
+        if self.offsite_time is None:
+            return False
+        return retention is None or self.offsite_at is None or now < self.offsite_at + retention
 
 
 _COLUMNS = [vm.c[name] for name in VmRow.__dataclass_fields__]
@@ -89,6 +97,12 @@ def set_targets(connection: Connection, targets: Mapping[str, float]) -> None:
         given = paired(targets)
         statement = update(vm).where(vm.c.name == given.c.key, vm.c.target.is_distinct_from(given.c.value))
         connection.execute(statement.values(target=given.c.value))
+
+
+def set_dropped(connection: Connection, names: Collection[str]) -> None:
+    """Records that the storage has dropped the copies of these VMs, and of no others."""
+    is_dropped = vm.c.name.in_(listed(names))
+    connection.execute(update(vm).where(vm.c.is_dropped != is_dropped).values(is_dropped=is_dropped))
 
 
 def end_force(connection: Connection, link_ids: Collection[int]) -> None:
