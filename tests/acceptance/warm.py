@@ -40,6 +40,7 @@ LOADED = (
     "tidegate.cli.main",
     "tidegate.cli.passes",
     "tidegate.cli.service",
+    "tidegate.cli.explain",
     "tidegate.cli.status",
     "tidegate.cli.syncs",
     "tidegate.cli.watches",

@@ -13,6 +13,7 @@ from tidegate.errors import UsageError
 from tidegate.units import format_date, format_size, format_span
 
 if TYPE_CHECKING:
+    from policy.passes import PassResult
     from policy.planner.future import Future, Start, VmFuture
 
 _SECONDS_OF_DAY = 86_400
@@ -52,9 +53,10 @@ def forecast(
     The decision of each pass is made ahead, with each VM dumped as often and as large as it was until now.
     """
     from policy.planner.future import run_forward
+    from tidegate.clock import SystemClock
 
     config = session.config()
-    start = _start(session)
+    start = beginning(preview(session, config), SystemClock().now().wall)
     for name in (*without, *(vm for vm, _ in goals if vm is not None)):
         if name not in {vm.vm for vm in start.vms}:
             raise UsageError(f"forecast: no VM named {name!r} is known; `tidegate status` lists them")
@@ -70,13 +72,10 @@ def forecast(
     _print_summary("With the change: " if changed is not start else "", changed, future, zone)
 
 
-def _start(session: Session) -> "Start":
+def beginning(result: "PassResult", now: float) -> "Start":
+    """What a forecast starts from, as a preview found it."""
     from policy.planner.future import Start
-    from tidegate.clock import SystemClock
 
-    config = session.config()
-    result = preview(session, config)
-    now = SystemClock().now().wall
     vms = [vm for vm in result.facts.vms if vm.vm in result.facts.known]  # the rest are markers that name none
     dumps = [dump for dump in result.facts.dumps if dump.vm in result.facts.known]
     return Start(tuple(vms), tuple(dumps), result.plan.day, result.rules, now)

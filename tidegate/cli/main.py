@@ -20,7 +20,7 @@ COMMANDS = {
     "pass": ("passes:run_pass", "One policy pass: decide what may leave today, and let it out."),
     "plan": ("passes:plan", "What a pass would do now; writes nothing."),
     "status": ("status:status", "What is where: the day, and every VM's off-site copy."),
-    "explain": ("status:explain", "Why a VM's dumps left, or did not."),
+    "explain": ("explain:explain", "Why a VM's dumps left, or did not."),
     "forecast": ("forecast:forecast", "What will leave on the coming days, and how old each copy gets."),
     "sync-started": ("syncs:sync_started", "Tell that the storage begins to pull."),
     "synced": ("syncs:synced", "Report what the storage has; ends the day."),

@@ -1,0 +1,66 @@
+"""``tidegate explain``: a plain answer to "why did vm7 not leave today?"."""
+
+import re
+
+import pytest
+
+from tests.acceptance.given_time import AtGivenTime
+from tests.clock import DAY, GivenClock
+from tests.host import Host
+from tidegate.errors import UsageError
+from tidegate.units import format_date, format_time
+
+
+@pytest.fixture(scope="module")
+def admin(tmp_path_factory: pytest.TempPathFactory) -> AtGivenTime:
+    """vm7 and three others that weigh 6,000 bytes, at 10,000 a day: one of them leaves each day. Nobody changes it."""
+    host = Host(
+        tmp_path_factory.mktemp("host"),
+        day={"at_least": "0s", "timezone": "UTC"},
+        offsite={"confirm": "report"},
+    )
+    clock = GivenClock()
+    admin = AtGivenTime(host, clock)
+    for day in range(8):
+        for vm in ("vm2", "vm7", "vm8", "vm9"):
+            host.dump(f"{vm}-{day}", 6000, vm=vm, started=format_time(clock.wall - 60))
+        if day < 7:
+            admin.run("pass")
+            admin.run("synced", "--all")
+            clock.advance(DAY)
+    return admin
+
+
+def test_who_waits_hears_its_turn_who_leaves_instead_and_its_date(admin: AtGivenTime) -> None:
+    waiting = [one for one in admin.json("plan")["decisions"] if one["reason"] == "no_allowance"]
+    vm = waiting[-1]["vm"]
+    (leaves,) = [one["vm"] for one in admin.json("plan")["decisions"] if one["reason"] == "granted"]
+    said = admin.run("explain", vm)
+    assert f"{vm}-7 (6 kB, of " in said
+    assert "is held (no_allowance): 6 kB do not fit into the 4 kB left today: 2 kB are missing" in said
+    assert re.search(r"its fair turn at 10 kB a day is every [2-4]d;", said)
+    assert f"{leaves} makes more of today's limit" in said
+    assert re.search(r"it last left \d+d", said)
+    days = {format_date(admin.clock.wall + day * DAY) for day in range(1, 8)}
+    assert re.search(r"Expected to leave on (\w+ \d+ \w+)\.", said)[1] in days  # type: ignore[index]
+    assert "price" not in said
+
+
+def test_the_date_is_that_of_the_forecast(admin: AtGivenTime) -> None:
+    told = {one["vm"]: one["days_out"] for one in admin.json("forecast", "--days", "10")["vms"]}
+    for vm, days in told.items():
+        expected = admin.json("explain", vm)["expected"]
+        assert expected == (None if days[0] == 0 else format_time(admin.clock.wall + days[0] * DAY))
+
+
+def test_who_leaves_hears_why(admin: AtGivenTime) -> None:
+    (leaves,) = [one["vm"] for one in admin.json("plan")["decisions"] if one["reason"] == "granted"]
+    said = admin.run("explain", leaves)
+    assert "would leave with the next pass: off-site copy is" in said
+    assert "it belongs to the dumps that make the most of today's limit" in said
+    assert "Expected" not in said
+
+
+def test_a_vm_that_nobody_knows_is_said(admin: AtGivenTime) -> None:
+    with pytest.raises(UsageError, match="no VM named 'vm1' is known; `tidegate status` lists them"):
+        admin.run("explain", "vm1")

@@ -1,0 +1,124 @@
+"""``tidegate explain``."""
+
+import datetime
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from tidegate.cli import shapes, show
+from tidegate.cli.context import Session, json_option, pass_session, print_json
+from tidegate.cli.forecast import beginning
+from tidegate.cli.passes import preview
+from tidegate.errors import UsageError
+from tidegate.names import printable
+from tidegate.terms import Reason, Verdict
+from tidegate.units import format_date, format_size, format_span, format_time
+
+if TYPE_CHECKING:
+    from policy.passes import PassResult
+    from policy.planner.records import Decision
+    from tidegate.state.ledger import LinkRow
+    from tidegate.state.vms import VmRow
+
+_HISTORY = 10
+#: How many days are looked at for the one on which a dump leaves.
+_HORIZON = 90
+_SECONDS_OF_DAY = 86_400
+#: What waits for nothing but its turn.
+_WAITING = frozenset({Reason.NO_ALLOWANCE, Reason.OUTSTANDING, Reason.BACKING_OFF, Reason.OVERSIZE})
+
+
+@click.command()
+@click.argument("vm")
+@json_option
+@pass_session
+def explain(session: Session, *, vm: str, as_json: bool) -> None:
+    """Why the dumps of VM left, or did not, when the next will, and what became of its copies."""
+    from tidegate.clock import SystemClock
+    from tidegate.state import ledger
+
+    config = session.config()
+    result = preview(session, config)
+    decisions = [one for one in result.plan.decisions if one.dump.vm == vm]
+    if vm not in result.facts.known and not decisions:
+        raise UsageError(f"explain: no VM named {vm!r} is known; `tidegate status` lists them")
+    with session.scratch(config).read() as connection:
+        history = ledger.of_vm(connection, vm, _HISTORY)
+    now = SystemClock().now().wall
+    reasons = _reasons(result, vm)
+    expected = _expected(result, vm, now, decisions)
+    if as_json:
+        print_json(
+            {
+                "format": shapes.FORMAT,
+                "vm": vm,
+                "day": shapes.day(result.day),
+                "decisions": [shapes.decision(one) for one in decisions],
+                "reasons": reasons,
+                "expected": None if expected is None else format_time(expected),
+                "links": shapes.links(history),
+            }
+        )
+        return
+    zone = config.day.timezone
+    for line in _copy(result.facts.known.get(vm), vm, now, zone):
+        click.echo(line)
+    if history:
+        reasons.append(f"it last left {format_span(now - history[0].granted.wall)} ago")
+    for one in decisions:
+        click.echo(_sentence(one, reasons if one.rank is not None else [], zone))
+    if expected is not None:
+        click.echo(f"Expected to leave on {format_date(expected, zone)}.")
+    click.echo(show.account(shapes.day(result.day)))
+    if history:
+        click.echo("Let out before:")
+        headings = ("day", "granted", "name", "size", "state", "confirmed", "by")
+        show.table(headings, (_link_row(row, zone) for row in history), right=(0, 3))
+
+
+def _reasons(result: "PassResult", vm: str) -> list[str]:
+    from policy.planner import reasoning
+
+    known = next((one for one in result.facts.vms if one.vm == vm), None)
+    return [] if known is None else list(reasoning.reasons(known, result.plan, result.rules))
+
+
+def _expected(result: "PassResult", vm: str, now: float, decisions: "Sequence[Decision]") -> float | None:
+    """On which coming day, as a time on it, a dump leaves; None where that is now, or cannot be said."""
+    from policy.planner.future import first_day_out
+
+    if vm not in result.facts.known or not any(one.reason in _WAITING for one in decisions):
+        return None
+    day = first_day_out(beginning(result, now), vm, _HORIZON)
+    return now + day * _SECONDS_OF_DAY if day else None
+
+
+def _copy(known: "VmRow | None", vm: str, now: float, zone: datetime.tzinfo) -> Iterator[str]:
+    """What is off-site."""
+    if known is None or known.offsite_time is None:
+        yield f"{vm} has no copy off-site that Tidegate knows of."
+    else:
+        when, age = format_time(known.offsite_time, zone), format_span(now - known.offsite_time)
+        yield f"{vm}'s newest copy off-site is of {when}, {age} old (by: {known.offsite_by})."
+    if known is not None and known.last_dump_failed:
+        yield "Its last dump failed."
+
+
+def _sentence(one: "Decision", reasons: Sequence[str], zone: datetime.tzinfo) -> str:
+    """One dump and why it leaves or stays."""
+    when = format_time(one.dump.dump_time, zone)
+    verb = "would leave with the next pass" if one.verdict is Verdict.GRANTED else f"is held ({one.reason})"
+    return f"{one.dump.path} ({format_size(one.dump.bytes)}, of {when}) {verb}: {'; '.join([one.detail, *reasons])}."
+
+
+def _link_row(row: "LinkRow", zone: datetime.tzinfo) -> tuple[str, ...]:
+    return (
+        str(row.day),
+        format_time(row.granted.wall, zone),
+        printable(row.export_name),
+        format_size(row.bytes),
+        row.state,
+        "" if row.confirmed_at is None else format_time(row.confirmed_at, zone),
+        row.confirmed_by or "",
+    )
