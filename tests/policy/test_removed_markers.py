@@ -51,3 +51,19 @@ def test_a_marker_that_nobody_writes_is_removed(tmp_path: Path) -> None:
         endings._remove(folder, "vm1", marker)
     assert list(tmp_path.iterdir()) == []
     os.close(folder)
+
+
+def test_a_marker_that_is_emptied_to_be_written_is_kept_where_no_lease_is_to_be_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`command > vm1.done` gives the marker a new time when it is opened, however long the command then takes."""
+    folder = os.open(tmp_path, os.O_RDONLY)
+    (tmp_path / "vm1.done").touch()
+    os.utime(tmp_path / "vm1.done", (1, 1))
+    marker = look(folder, "vm1", MarkerKind.DONE)
+    assert marker is not None
+    monkeypatch.setattr(endings, "_is_being_written", lambda *_: False)
+    with (tmp_path / "vm1.done").open("wb"):
+        endings._remove(folder, "vm1", marker)
+    assert [path.name for path in tmp_path.iterdir()] == ["vm1.done"]
+    os.close(folder)
