@@ -76,5 +76,7 @@ def is_held(path: Path) -> bool:
 
 def _stamp(descriptor: int) -> None:
     command = " ".join(["tidegate", __version__, *(word for word in sys.argv[1:4] if not word.startswith("-"))])
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"process {os.getpid()} ({command})\n".encode(errors="replace"), 0)
+    stamp = f"process {os.getpid()} ({command})\n".encode(errors="replace")
+    if os.pread(descriptor, len(stamp) + 1, 0) != stamp:  # on a busy disk it takes as long as an fsync
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, stamp, 0)

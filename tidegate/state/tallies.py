@@ -10,6 +10,12 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from tidegate.state.schema import counter, policy_pass, waiting_tally, watch_status
 from tidegate.terms import Reason
 
+_NEW = upsert(counter)
+#: Made once: for a single marker the making of statements took longer than SQLite.
+_GROWN = _NEW.on_conflict_do_update(
+    index_elements=["name", "label"], set_={"value": counter.c.value + _NEW.excluded.value}
+)
+
 
 def count(connection: Connection, name: str, amount: int = 1, label: str = "") -> None:
     """Adds to a counter."""
@@ -21,11 +27,7 @@ def count_many(connection: Connection, name: str, amounts: Mapping[str, int]) ->
     rows = [{"name": name, "label": label, "value": amount} for label, amount in amounts.items() if amount]
     if not rows:
         return
-    statement = upsert(counter)
-    grown = statement.on_conflict_do_update(
-        index_elements=["name", "label"], set_={"value": counter.c.value + statement.excluded.value}
-    )
-    connection.execute(grown, rows)
+    connection.execute(_GROWN, rows)
 
 
 def counters(connection: Connection) -> Mapping[str, Mapping[str, int]]:

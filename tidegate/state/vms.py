@@ -11,15 +11,13 @@ from tidegate.state.listed import listed, paired
 from tidegate.state.schema import dump, link, vm
 from tidegate.terms import Evidence, Force
 
-#: Two dumps closer than this are one turn made twice, not a shorter period.
-_SAME_TURN_SECONDS = 3600.0
-#: How much the newest gap between two dumps counts in the learned period.
-_NEWEST_GAP_WEIGHT = 0.3
-
 
 @dataclass(frozen=True, slots=True)
 class VmRow:
-    """One row of the table ``vm``. ``target`` None: no pass has looked at this VM yet."""
+    """One row of the table ``vm``. ``target`` None: no pass has looked at this VM yet.
+
+    ``dump_times`` are those of its latest dumps (``tidegate.learning``): a text, since only who learns reads them.
+    """
 
     name: str
     backup_set: str | None
@@ -39,6 +37,7 @@ class VmRow:
     forced: Force | None = None
     offsite_at: float | None = None
     is_dropped: bool = False
+    dump_times: str = ""
 
     def is_kept(self, retention: float | None, now: float) -> bool:
         """Whether the storage still has its copy: it drops each ``retention`` seconds after it came; None: never."""
@@ -48,6 +47,11 @@ class VmRow:
 
 
 _COLUMNS = [vm.c[name] for name in VmRow.__dataclass_fields__]
+_NEW = insert(vm)
+#: Made once: for a single marker the making of statements took longer than SQLite.
+_SAVED = _NEW.on_conflict_do_update(
+    index_elements=["name"], set_={name: _NEW.excluded[name] for name in VmRow.__dataclass_fields__ if name != "name"}
+)
 
 
 def all_vms(connection: Connection) -> dict[str, VmRow]:
@@ -81,9 +85,7 @@ def save(connection: Connection, rows: Iterable[VmRow]) -> None:
     values = [{name: getattr(row, name) for name in VmRow.__dataclass_fields__} for row in rows]
     if not values:
         return
-    statement = insert(vm)
-    taken = {name: statement.excluded[name] for name in VmRow.__dataclass_fields__ if name != "name"}
-    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=taken), values)
+    connection.execute(_SAVED, values)
 
 
 def change(connection: Connection, name: str, **values: Any) -> None:
@@ -114,13 +116,3 @@ def end_force(connection: Connection, link_ids: Collection[int]) -> None:
 def new(name: str, backup_set: str | None, now: float) -> VmRow:
     """A VM that is met for the first time."""
     return VmRow(name, backup_set, now)
-
-
-def learned_period(row: VmRow, dump_time: float) -> float | None:
-    """The period after a dump of ``dump_time``: the gaps smoothed, one turn made twice counted once."""
-    if row.last_dump_time is None:
-        return row.period
-    gap = dump_time - row.last_dump_time
-    if gap < _SAME_TURN_SECONDS:
-        return row.period
-    return gap if row.period is None else (1 - _NEWEST_GAP_WEIGHT) * row.period + _NEWEST_GAP_WEIGHT * gap
