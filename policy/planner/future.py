@@ -18,6 +18,8 @@ from tidegate.terms import Reason
 MISSED_DUMPS = 3
 
 _SHORTEST_PERIOD = 60.0
+#: A limit is found when it is at most so many times one that is too small.
+_FOUND = 1.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,10 @@ class Future:
         """The first day from which on every VM stays within its target."""
         each = [one.within_from for one in self.vms]
         return None if None in each else max((day for day in each if day is not None), default=0)
+
+    def keeps_targets(self, since: int) -> bool:
+        """Whether every VM is within its target on every day from ``since`` on."""
+        return all(age is not None and age <= one.target for one in self.vms for age in one.ages[since:])
 
     @property
     def used(self) -> float:
@@ -125,6 +131,26 @@ def first_day_out(start: Start, vm: str, horizon: int) -> int | None:
         if world.days_out[vm]:
             return number
     return None
+
+
+def needed_limit(start: Start, days: int) -> int | None:
+    """The least daily limit, to two hundredths, that keeps all targets once the first half of ``days`` is over.
+
+    None where no limit does: a VM is not dumped often enough for its target. An unset target is what it is now.
+    """
+
+    def is_enough(limit: int) -> bool:
+        return run_forward(fixed.with_limit(limit), days).keeps_targets(days // 2)
+
+    goals = targets(start.vms, start.rules)
+    fixed = replace(start, vms=tuple(replace(vm, target=goals[vm.vm]) for vm in start.vms))
+    least, most = start.rules.reserve + 1, start.rules.reserve + 1 + sum(vm.bytes for vm in start.vms)
+    if not is_enough(most):
+        return None
+    while most > least * _FOUND:
+        middle = math.isqrt(least * most)
+        least, most = (least, middle) if is_enough(middle) else (middle, most)
+    return most
 
 
 class _World:

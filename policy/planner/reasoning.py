@@ -34,11 +34,11 @@ def reasons(vm: Vm, plan: Plan, rules: Rules) -> Iterator[str]:
 
 
 def _fair_turn(vm: Vm, price: float, rules: Rules) -> str:
-    often = fair_turn(vm, price)
+    often, step = fair_turn(vm, price), step_of(vm)
     day = format_size(rules.mean_day + rules.reserve)
-    if often <= step_of(vm):
+    if often <= step:
         return f"its fair turn at {day} a day comes with each of its dumps"
-    return f"its fair turn at {day} a day is every {format_span(often)}"
+    return f"its fair turn at {day} a day is every {format_span(often)}, with one of {round(often / step)} dumps"
 
 
 def _taken(plan: Plan) -> Iterator[str]:

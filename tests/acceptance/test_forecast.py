@@ -41,8 +41,8 @@ def test_the_table_and_what_a_target_needs(admin: AtGivenTime) -> None:
     assert "vm5" in told
     assert "today" in told
     assert "As it is: all stay within their targets for these 10 days" in told
-    assert "With the change: the targets need 30 kB a day; 10 kB are allowed (300%)" in told
-    assert "With the change: not within their targets after 10 days: vm0, vm1, vm2, vm3, vm4 and 1 more" in told
+    assert "With the change: the targets need 30 kB a day at least; 10 kB are allowed (300%)" in told
+    assert "With the change: not within their targets after 10 days: vm0, vm1, vm2, vm3, vm4 and 1 more;" in told
 
 
 def test_another_limit_and_one_vm_less(admin: AtGivenTime) -> None:
@@ -53,6 +53,13 @@ def test_another_limit_and_one_vm_less(admin: AtGivenTime) -> None:
     fewer = admin.json("forecast", "--days", "5", "--without", "vm0", "--target", "vm1=36h")
     assert {one["vm"]: one["target_seconds"] for one in fewer["vms"]}["vm1"] == 1.5 * DAY
     assert "vm0" not in {one["vm"] for one in fewer["vms"]}
+
+
+def test_the_limit_that_would_keep_the_targets_is_found(admin: AtGivenTime) -> None:
+    """Six times 5,000 bytes a day: to the two hundredths that it is looked for."""
+    found = admin.json("forecast", "--needed", "--target", "25h")["needed_limit_bytes"]
+    assert 30_000 <= found <= 30_600
+    assert "no limit keeps all targets" in admin.run("forecast", "--needed", "--target", "20h")
 
 
 def test_nothing_is_written(admin: AtGivenTime) -> None:

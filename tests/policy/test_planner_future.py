@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.planner.future import Start, first_day_out, next_dump, run_forward
+from policy.planner.future import Start, first_day_out, needed_limit, next_dump, run_forward
 from policy.planner.plan import decide
 from policy.planner.records import Allowance, Day, Rules, Vm
 from tests.policy.planner_facts import DAY, GB, HOUR, LIMIT, NOW, a_day, a_dump, a_vm
@@ -133,6 +133,17 @@ def test_a_held_vm_waits_and_its_age_grows() -> None:
     (one,) = run_forward(start, 3).vms
     assert one.days_out == ()
     assert one.ages == (3 * DAY, 4 * DAY, 5 * DAY)
+
+
+@pytest.mark.parametrize(("target", "limit"), [(1.1 * DAY, 20 * GB), (2.1 * DAY, 10 * GB), (5.1 * DAY, 4 * GB)])
+def test_the_limit_that_keeps_the_targets_is_found(target: float, limit: int) -> None:
+    found = needed_limit(a_start(20).with_target(target), 30)
+    assert found is not None
+    assert limit <= found <= limit * 1.021
+
+
+def test_no_limit_keeps_a_target_below_the_period() -> None:
+    assert needed_limit(a_start(3, period=7 * DAY).with_target(5 * DAY), 30) is None
 
 
 _VMS = st.lists(

@@ -36,7 +36,9 @@ def test_what_leaves_with_room_for_all_has_a_turn_with_each_dump() -> None:
 def test_what_waits_names_those_that_make_more_of_the_day() -> None:
     vm = a_vm("vm1", bytes=6 * GB, offsite_time=NOW - 1.5 * DAY, period=DAY, target=60 * DAY)
     line = told(vm, [heavy(1), heavy(2)], size=6 * GB)
-    assert line == "its fair turn at 10 GB a day is every 2d; heavy1 and heavy2 make more of today's limit"
+    assert line == (
+        "its fair turn at 10 GB a day is every 2d, with one of 2 dumps; heavy1 and heavy2 make more of today's limit"
+    )
 
 
 def test_what_waits_for_a_deadline_names_it() -> None:

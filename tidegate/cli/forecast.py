@@ -37,6 +37,7 @@ class Goal(click.ParamType[tuple[str | None, float]]):
 @click.option("--limit", type=Size(), help="As if [limit] daily were this, every day of the week.")
 @click.option("--target", "goals", type=Goal(), multiple=True, help="As if this were the target of all VMs or of one.")
 @click.option("--without", metavar="VM", multiple=True, help="As if this VM were not there.")
+@click.option("--needed", is_flag=True, help="Find the limit that would keep all targets; takes a dozen forecasts.")
 @json_option
 @pass_session
 def forecast(
@@ -46,13 +47,14 @@ def forecast(
     limit: int | None,
     goals: Sequence[tuple[str | None, float]],
     without: Sequence[str],
+    needed: bool,
     as_json: bool,
 ) -> None:
     """What will leave on the coming days, how old each copy gets, and what another limit or target would change.
 
     The decision of each pass is made ahead, with each VM dumped as often and as large as it was until now.
     """
-    from policy.planner.future import run_forward
+    from policy.planner.future import needed_limit, run_forward
     from tidegate.clock import SystemClock
 
     config = session.config()
@@ -62,14 +64,23 @@ def forecast(
             raise UsageError(f"forecast: no VM named {name!r} is known; `tidegate status` lists them")
     changed = _changed(start, limit, goals, without)
     future = run_forward(changed, days)
+    limit = needed_limit(changed, days) if needed else None
     if as_json:
-        print_json(shapes.forecast(changed, future))
+        print_json({**shapes.forecast(changed, future), **({"needed_limit_bytes": limit} if needed else {})})
         return
     zone = config.day.timezone
     _print_table(changed, future, zone)
     if changed is not start:
         _print_summary("As it is: ", start, run_forward(start, days), zone)
     _print_summary("With the change: " if changed is not start else "", changed, future, zone)
+    if needed:
+        click.echo(_needed(limit))
+
+
+def _needed(limit: int | None) -> str:
+    if limit is None:
+        return "no limit keeps all targets: a VM is not dumped often enough for its own"
+    return f"{format_size(limit)} a day would keep all targets"
 
 
 def beginning(result: "PassResult", now: float) -> "Start":
@@ -113,7 +124,7 @@ def _row(one: "VmFuture", now: float, zone: datetime.tzinfo) -> tuple[str, ...]:
         "never" if first is None else format_span(first),
         "never" if oldest is None else format_span(oldest),
         "not yet" if one.within_from is None else "yes" if one.within_from == 0 else _date(now, one.within_from, zone),
-        ", ".join(days) + (f" and {more} times more" if more else "") if days else "not in these days",
+        ", ".join(days) + (f" and {more} more" if more > 0 else "") if days else "not in these days",
     )
 
 
@@ -126,7 +137,7 @@ def _summary(start: "Start", future: "Future", zone: datetime.tzinfo) -> Iterato
     days = len(future.days)
     allowed = start.rules.mean_day + start.rules.reserve
     needs = f"the targets need {format_size(future.density.needed)} a day"
-    yield f"{needs}; {format_size(allowed)} are allowed ({future.density.value:.0%})"
+    yield f"{needs} at least; {format_size(allowed)} are allowed ({future.density.value:.0%})"
     ages = [(one.oldest, one.vm.vm) for one in future.vms if one.oldest is not None]
     if ages:
         oldest, vm = max(ages)
@@ -134,7 +145,7 @@ def _summary(start: "Start", future: "Future", zone: datetime.tzinfo) -> Iterato
     yield f"{future.used:.0%} of what {days} days allow is used; {format_size(future.days[-1].waiting)} wait at the end"
     late = [one.vm.vm for one in future.vms if one.within_from is None]
     if late:
-        yield f"not within their targets after {days} days: {_names(late)}"
+        yield f"not within their targets after {days} days: {_names(late)}; --needed finds the limit that keeps them"
     elif future.within_from:
         since = format_date(start.now + future.within_from * _SECONDS_OF_DAY, zone)
         yield f"all are within their targets from {since} on"
