@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from tidegate import learning
 from tidegate.state import vms
 from tidegate.state.vms import VmRow
 from tidegate.terms import Reason
@@ -17,14 +18,23 @@ def told(row: VmRow | None, seen: Observation, dump_time: float | None, now: flo
     changes: dict[str, Any] = _result(row, seen)
     if row.retired_at is not None and seen.told_at > row.retired_at:
         changes["retired_at"] = None  # it is dumped again
-    if dump_time is not None and _is_newest(row, dump_time):
-        changes |= {
-            "backup_set": seen.backup_set,
-            "period": vms.learned_period(row, dump_time),
-            "last_dump_time": dump_time,
-            "last_dump_bytes": seen.bytes,
-        }
+    if dump_time is not None:
+        changes |= _dumped(row, seen, dump_time)
     return replace(row, **changes) if changes else row  # once: of a hundred thousand markers it is much of the time
+
+
+def _dumped(row: VmRow, seen: Observation, dump_time: float) -> dict[str, Any]:
+    """Any dump is a part of its history, and the newest is what it is now."""
+    times = learning.remembered(row.dump_times, dump_time)
+    learned = {} if times == row.dump_times else {"dump_times": times, "period": learning.period(times)}
+    if not _is_newest(row, dump_time):
+        return learned
+    return {
+        **learned,
+        "backup_set": seen.backup_set,
+        "last_dump_time": dump_time,
+        "last_dump_bytes": seen.bytes,
+    }
 
 
 def _result(row: VmRow, seen: Observation) -> dict[str, Any]:

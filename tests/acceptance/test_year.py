@@ -14,6 +14,7 @@ from policy.planner.records import Allowance, Day, Dump, Rules, Vm
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import DAY, HOUR, GivenClock
 from tests.watcher.following import PATIENCE, Site, until
+from tidegate import learning
 from tidegate.config.load import load
 from tidegate.state import ledger, vms
 from tidegate.state.vms import VmRow
@@ -73,7 +74,8 @@ class Alone:
         self.made += 1
         self.waiting[vm] = Dump(self.made, vm, path, size, dump_time)
         row = self.rows.get(vm) or vms.new(vm, None, now)
-        self.rows[vm] = replace(row, period=vms.learned_period(row, dump_time), last_dump_time=dump_time)
+        times = learning.remembered(row.dump_times, dump_time)
+        self.rows[vm] = replace(row, dump_times=times, period=learning.period(times), last_dump_time=dump_time)
         known = self.vms.get(vm) or Vm(vm, None, now, 0)
         self.vms[vm] = replace(known, bytes=size, period=self.rows[vm].period)
 

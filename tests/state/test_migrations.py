@@ -68,6 +68,7 @@ def test_what_an_older_version_has_recorded_stays(tmp_path: Path, version: int, 
         "vm3": (False, False),
     }
     assert known["vm3"].last_dump_bytes == 5000
+    assert len(known["vm1"].dump_times.split()) == 4
     confirmed = {link.confirmed_at for link in links}
     assert known["vm2"].offsite_at in confirmed
     assert [row.forced for row in known.values()] == [None] * 3

@@ -68,6 +68,7 @@ vm = Table(
     Column("backup_set", Text),
     Column("first_seen", Float, nullable=False),
     Column("period", Float),  # learned seconds between dumps
+    Column("dump_times", Text, nullable=False, server_default=""),  # of which it was learned
     Column("last_dump_time", Float),  # of its newest finished dump
     Column("last_dump_bytes", Integer, nullable=False, server_default="0"),
     Column("last_result_at", Float),  # when its last dump finished or failed
