@@ -2,7 +2,7 @@
 
 import datetime
 from collections import defaultdict
-from collections.abc import Collection, Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -13,7 +13,6 @@ from tidegate.markers.vm_name import export_name, stem
 from tidegate.names import printable
 from tidegate.state import dumps, ledger, vms
 from tidegate.state.dumps import DumpRow
-from tidegate.state.ledger import LinkRow
 from tidegate.state.vms import VmRow
 from tidegate.terms import DumpState, Evidence, Reason, Storage
 
@@ -52,8 +51,9 @@ def gather(connection: Connection, config: Config, *, now: float, down: Collecti
     rows += _ended_newest(connection, known, rows)
     clashing = _clashing_names(rows)
     replaced = _would_be_replaced(connection, config, now)
+    since_day = ledger.outstanding_since(connection)
     return Facts(
-        vms=(*_vms(config, known.values(), ledger.outstanding(connection), replaced, dropped), *_nameless_vms(rows)),
+        vms=(*_vms(config, known.values(), since_day, replaced, dropped), *_nameless_vms(rows)),
         dumps=tuple(_dump(row, _gone_with(row, config, down), clashing.get(row.id), dropped) for row in rows),
         rows={row.id: row for row in rows},
         known=known,
@@ -123,7 +123,7 @@ def _would_be_replaced(connection: Connection, config: Config, now: float) -> fr
     """VMs whose standing link a running sync may be reading while a newer one would take its place."""
     if config.offsite.storage is not Storage.MIRROR or not is_syncing(connection, config, now):
         return frozenset()
-    return frozenset(link.vm for link in ledger.in_tree(connection) if link.ended_at is not None)
+    return frozenset(link.vm for link in ledger.kept(connection))
 
 
 def _gone_with(row: DumpRow, config: Config, down: Collection[str]) -> str | None:
@@ -159,11 +159,10 @@ def _dump(row: DumpRow, gone: str | None, clash: str | None, dropped: Container[
 def _vms(
     config: Config,
     known: Iterable[VmRow],
-    outstanding: Iterable[LinkRow],
+    since_day: Mapping[str, int],
     replaced: Container[str | None],
     dropped: Container[str],
 ) -> Iterable[Vm]:
-    since_day = {link.vm: link.day for link in outstanding if link.vm is not None}
     for vm in known:
         yield Vm(
             vm=vm.name,

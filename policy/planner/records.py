@@ -5,6 +5,7 @@ Plain frozen records. Sizes are bytes; times are seconds since the epoch; spans 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import cycle, repeat
 
 from tidegate.terms import Choice, Force, Oversize, Reason, Verdict
@@ -155,7 +156,7 @@ class Decision:
     choice: Choice | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, so that what is asked of thousands of decisions is worked out once
 class Plan:
     """An ordered plan: what is granted first, in the order of turns; then what is held.
 
@@ -166,7 +167,7 @@ class Plan:
     decisions: tuple[Decision, ...]
     price: float = 0.0
 
-    @property
+    @cached_property
     def granted(self) -> tuple[Decision, ...]:
         """The decisions that let a dump out."""
         return tuple(decision for decision in self.decisions if decision.verdict is Verdict.GRANTED)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Integer, Select, and_, cast, func, insert, literal_column, or_, select, update
@@ -121,6 +122,12 @@ def debt(connection: Connection, *, before: int) -> int:
 def outstanding(connection: Connection) -> list[LinkRow]:
     """Links not yet confirmed, of whatever day, in the order of granting."""
     return _in_order(connection, _SELECTED.where(link.c.ended_at.is_(None)))
+
+
+def outstanding_since(connection: Connection) -> dict[str, int]:
+    """VM -> the day of its newest link that is not yet confirmed."""
+    query = select(link.c.vm, link.c.day, link.c.id).where(link.c.ended_at.is_(None), link.c.vm.is_not(None))
+    return {vm: number for vm, number, _ in sorted(connection.execute(query).all(), key=itemgetter(2))}
 
 
 def outstanding_out_of_tree(connection: Connection) -> list[LinkRow]:
