@@ -86,6 +86,8 @@ class Rings:
             taken = list(islice(self._names, limit))
             for path in taken:
                 del self._names[path]
+            if not self._names:
+                self._names.clear()  # an empty dict goes on holding what a burst made it grow to
             return taken
 
     def take_folders(self) -> list[str]:

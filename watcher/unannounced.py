@@ -44,6 +44,8 @@ class Unannounced:
         late = [path for path, due in self._waiting.items() if due <= now]
         for path in late:
             del self._waiting[path]
+        if not self._waiting:
+            self._waiting.clear()  # an empty dict goes on holding what it had grown to
         taken, self._counted = self._counted + len(late), 0
         return taken
 
