@@ -9,6 +9,7 @@ from sqlalchemy import (
     Integer,
     Select,
     and_,
+    bindparam,
     delete,
     func,
     insert,
@@ -64,16 +65,23 @@ _RANKED = select(
 _NEWEST = select(*_COLUMNS).join(_RANKED, dump.c.id == _RANKED.c.id).where(_RANKED.c.rank == 1)
 
 
-def _rows(connection: Connection, query: Select[Any]) -> list[DumpRow]:
-    return list(map(DumpRow._make, connection.execute(query).all()))
+#: Made once: it is asked for every marker.
+_BY_PATHS = (
+    select(*_COLUMNS)
+    .where(dump.c.watch == bindparam("in_watch"), dump.c.path.in_(bindparam("paths", expanding=True)))
+    .order_by(dump.c.id)
+)
+
+
+def _rows(connection: Connection, query: Select[Any], **given: Any) -> list[DumpRow]:
+    return list(map(DumpRow._make, connection.execute(query, given).all()))
 
 
 def by_paths(connection: Connection, watch: str, paths: Sequence[str]) -> list[DumpRow]:
     """All rows of these paths, oldest first."""
     found: list[DumpRow] = []
     for batch in _batches(paths):
-        query = select(*_COLUMNS).where(dump.c.watch == watch, dump.c.path.in_(batch)).order_by(dump.c.id)
-        found.extend(_rows(connection, query))
+        found.extend(_rows(connection, _BY_PATHS, in_watch=watch, paths=batch))
     return found
 
 

@@ -5,12 +5,34 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Column, Connection, Dialect, Select, Table, TableValuedAlias, func, insert, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    Dialect,
+    Select,
+    String,
+    Table,
+    TableValuedAlias,
+    bindparam,
+    func,
+    insert,
+    select,
+)
 
 
 def listed(values: Iterable[int] | Iterable[str]) -> Select[Any]:
     """These values as a subquery, to stand behind ``IN``."""
-    return select(func.json_each(json.dumps(list(values))).table_valued("value").c.value)
+    return select(func.json_each(as_list(values)).table_valued("value").c.value)
+
+
+def given_list(name: str) -> Select[Any]:
+    """As ``listed``, for a statement that is made once: what is given under this name is ``as_list`` of the values."""
+    return select(func.json_each(bindparam(name, type_=String)).table_valued("value").c.value)
+
+
+def as_list(values: Iterable[int] | Iterable[str]) -> str:
+    """For ``given_list``."""
+    return json.dumps(list(values))
 
 
 def paired(values: Mapping[Any, float]) -> TableValuedAlias:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, delete, exists, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from tidegate.state.listed import listed, paired
+from tidegate.state.listed import as_list, given_list, listed, paired
 from tidegate.state.schema import dump, link, vm
 from tidegate.terms import Evidence, Force
 
@@ -47,8 +47,9 @@ class VmRow:
 
 
 _COLUMNS = [vm.c[name] for name in VmRow.__dataclass_fields__]
+#: These are made once: for a single marker the making of statements took longer than SQLite.
+_BY_NAMES = select(*_COLUMNS).where(vm.c.name.in_(given_list("names"))).order_by(vm.c.name)
 _NEW = insert(vm)
-#: Made once: for a single marker the making of statements took longer than SQLite.
 _SAVED = _NEW.on_conflict_do_update(
     index_elements=["name"], set_={name: _NEW.excluded[name] for name in VmRow.__dataclass_fields__ if name != "name"}
 )
@@ -66,7 +67,7 @@ def one(connection: Connection, name: str) -> VmRow | None:
 
 def by_names(connection: Connection, names: Collection[str]) -> dict[str, VmRow]:
     """VMs by name, retired ones too."""
-    return _rows(connection, select(*_COLUMNS).where(vm.c.name.in_(listed(names))).order_by(vm.c.name))
+    return _rows(connection, _BY_NAMES, names=as_list(names))
 
 
 def forget_unused(connection: Connection, names: Collection[str]) -> None:
@@ -76,8 +77,8 @@ def forget_unused(connection: Connection, names: Collection[str]) -> None:
     connection.execute(delete(vm).where(vm.c.name.in_(listed(names)), unused))
 
 
-def _rows(connection: Connection, query: Select[Any]) -> dict[str, VmRow]:
-    return {row[0]: VmRow(*row) for row in connection.execute(query).all()}
+def _rows(connection: Connection, query: Select[Any], **given: Any) -> dict[str, VmRow]:
+    return {row[0]: VmRow(*row) for row in connection.execute(query, given).all()}
 
 
 def save(connection: Connection, rows: Iterable[VmRow]) -> None:
