@@ -1,57 +1,235 @@
-"""On which coming day a dump that does not fit today would leave, if nothing new comes between."""
+"""The same planner run forward: which VM leaves on which coming day, and how old its off-site copy gets.
 
-from collections.abc import Iterable
+What is not known yet is taken as it was learned: each VM is dumped once a period, at the size that it has now; a day
+is over after 24 hours, and its sync brings everything that was let out. Times and ages are seconds, sizes bytes;
+days are counted from today, which is 0.
+"""
 
-#: How many coming days are looked at. Beyond a year the dumps of that day are not those of today.
-HORIZON = 400
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from policy.planner.plan import decide
+from policy.planner.records import Allowance, Day, Dump, Plan, Rules, Vm
+from policy.planner.targets import DAY, Density, density, offsite_age, period_of, targets
+from tidegate.terms import Reason
+
+#: A VM that has missed more of its dumps than this is expected to have no more.
+MISSED_DUMPS = 3
+
+_SHORTEST_PERIOD = 60.0
+#: A limit is found when it is at most so many times one that is too small.
+_FOUND = 1.02
 
 
-def coming_days(sizes: Iterable[int], whole_day: int, horizon: int = HORIZON) -> list[int | None]:
-    """For each of the ``sizes``, in the order of turns, the coming day that holds it; 1 is the next.
+@dataclass(frozen=True, slots=True)
+class VmForecast:
+    """What comes for one VM.
 
-    None where no day of the ``horizon`` does. A coming day gives ``whole_day`` bytes, with all links
-    confirmed by then. Giving turns day by day and skipping what does not fit puts each dump into the first
-    day that has room for it: one walk tells the same.
+    ``days_out`` are the days on which a dump of it leaves. ``ages`` has its off-site age on each day, before that
+    day's sync; None as long as it was never off-site. ``target`` is the age that it is meant to stay under.
     """
-    room = _Room(whole_day, horizon)
-    return [room.take(size) for size in sizes]
+
+    vm: Vm
+    target: float
+    days_out: tuple[int, ...]
+    ages: tuple[float | None, ...]
+
+    @property
+    def oldest(self) -> float | None:
+        """The greatest age of all days; None where a day finds it without a copy."""
+        return None if None in self.ages else max((age for age in self.ages if age is not None), default=None)
+
+    @property
+    def within_from(self) -> int | None:
+        """The first day from which on it stays within its target; None where the last day finds it outside."""
+        good = len(self.ages)
+        while good and (age := self.ages[good - 1]) is not None and age <= self.target:
+            good -= 1
+        return None if good == len(self.ages) else good
 
 
-class _Room:
-    """The bytes free on each coming day, as a binary tree whose nodes hold the most of the days below them.
+@dataclass(frozen=True, slots=True)
+class DayForecast:
+    """One coming day: the most bytes it may let out, what it lets out, and how much waits for want of room."""
 
-    The first day with room is found in 9 steps instead of by a walk over 400 days: a backlog of 10,000 dumps
-    is forecast in every pass.
+    allowance: int
+    granted: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What comes for all VMs, by name, and for each day."""
+
+    vms: tuple[VmForecast, ...]
+    days: tuple[DayForecast, ...]
+    density: Density
+
+    @property
+    def within_from(self) -> int | None:
+        """The first day from which on every VM stays within its target."""
+        each = [one.within_from for one in self.vms]
+        return None if None in each else max((day for day in each if day is not None), default=0)
+
+    def keeps_targets(self, since: int) -> bool:
+        """Whether every VM is within its target on every day from ``since`` on."""
+        return all(age is not None and age <= one.target for one in self.vms for age in one.ages[since:])
+
+    @property
+    def used(self) -> float:
+        """The share of the days' allowances that is let out."""
+        return sum(day.granted for day in self.days) / max(1, sum(day.allowance for day in self.days))
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a forecast starts from: the arguments of ``decide``."""
+
+    vms: tuple[Vm, ...]
+    dumps: tuple[Dump, ...]
+    day: Day
+    rules: Rules
+    now: float
+
+    def with_limit(self, daily: int) -> "Start":
+        """As if each coming day, whatever its weekday, had this limit; today keeps its own."""
+        return replace(self, rules=replace(self.rules, daily=daily, coming=()))
+
+    def with_target(self, target: float, vm: str | None = None) -> "Start":
+        """As if the target of all VMs, or of this one, were ``target`` seconds."""
+        return replace(
+            self, vms=tuple(replace(one, target=target) if vm in (None, one.vm) else one for one in self.vms)
+        )
+
+    def without(self, vm: str) -> "Start":
+        """As if this VM were not there."""
+        return replace(
+            self,
+            vms=tuple(one for one in self.vms if one.vm != vm),
+            dumps=tuple(one for one in self.dumps if one.vm != vm),
+        )
+
+
+def run_forward(start: Start, days: int) -> Forecast:
+    """Decides ``days`` days in a row as ``decide`` would, today first."""
+    world = _World(start)
+    told = [world.live(number, start.now + number * DAY) for number in range(days)]
+    goals = targets(world.vms.values(), start.rules)
+    futures = (
+        VmForecast(vm, goals[name], tuple(world.days_out[name]), tuple(world.ages[name]))
+        for name, vm in sorted(world.vms.items())
+    )
+    return Forecast(tuple(futures), tuple(told), density(world.vms.values(), start.rules))
+
+
+def first_day_out(start: Start, vm: str, horizon: int) -> int | None:
+    """The first day on which a dump of ``vm`` leaves, today being 0; None where none of ``horizon`` days is."""
+    world = _World(start)
+    for number in range(horizon):
+        world.live(number, start.now + number * DAY)
+        if world.days_out[vm]:
+            return number
+    return None
+
+
+def needed_limit(start: Start, days: int) -> int | None:
+    """The least daily limit, to two hundredths, that keeps all targets once the first half of ``days`` is over.
+
+    None where no limit does: a VM is not dumped often enough for its target. An unset target is what it is now.
     """
 
-    def __init__(self, whole_day: int, days: int) -> None:
-        self._leaves = 1 << max(0, days - 1).bit_length()
-        free = [whole_day] * days + [-1] * (self._leaves - days)
-        self._most = [-1] * self._leaves + free
-        for node in range(self._leaves - 1, 0, -1):
-            self._most[node] = max(self._most[2 * node], self._most[2 * node + 1])
+    def is_enough(limit: int) -> bool:
+        return run_forward(fixed.with_limit(limit), days).keeps_targets(days // 2)
 
-    def take(self, size: int) -> int | None:
-        """Takes ``size`` bytes of the first day that has them; its number, from 1."""
-        most, leaves = self._most, self._leaves
-        if size > most[1]:
-            return None
-        node = 1
-        while node < leaves:
-            node *= 2
-            if size > most[node]:
-                node += 1
-        day = node - leaves + 1
-        most[node] -= size
-        self._lower(node // 2)
-        return day
+    goals = targets(start.vms, start.rules)
+    fixed = replace(start, vms=tuple(replace(vm, target=goals[vm.vm]) for vm in start.vms))
+    least, most = start.rules.reserve + 1, start.rules.reserve + 1 + sum(vm.bytes for vm in start.vms)
+    if not is_enough(most):
+        return None
+    while most > least * _FOUND:
+        middle = math.isqrt(least * most)
+        least, most = (least, middle) if is_enough(middle) else (middle, most)
+    return most
 
-    def _lower(self, node: int) -> None:
-        """Tells the nodes from ``node`` up that less is free, as far as that changes anything."""
-        most = self._most
-        while node:
-            highest = max(most[2 * node], most[2 * node + 1])
-            if most[node] == highest:
-                return
-            most[node] = highest
-            node //= 2
+
+class _World:
+    """VMs and their dumps as one day leaves them to the next."""
+
+    def __init__(self, start: Start) -> None:
+        self.vms = {vm.vm: vm for vm in start.vms}
+        self.days_out: dict[str, list[int]] = {name: [] for name in self.vms}
+        self.ages: dict[str, list[float | None]] = {name: [] for name in self.vms}
+        self._day = start.day
+        self._rules = start.rules
+        self._debt = 0
+        self._dumps: dict[str, list[Dump]] = {name: [] for name in self.vms}
+        for dump in start.dumps:
+            self._dumps[dump.vm].append(dump)
+        self._due = {name: next_dump(vm, self._dumps[name], start.now) for name, vm in self.vms.items()}
+        self._last_id = max((dump.dump_id for own in self._dumps.values() for dump in own), default=0)
+
+    def live(self, number: int, now: float) -> DayForecast:
+        """One day: its dumps, its decision, its sync."""
+        if number:
+            self._wake(now)
+        dumps = (dump for own in self._dumps.values() for dump in own)
+        plan = decide(self.vms.values(), dumps, self._day, self._rules, now)
+        for name, vm in self.vms.items():
+            self.ages[name].append(offsite_age(vm, now))
+        for decision in plan.granted:
+            self.days_out[decision.dump.vm].append(number)
+        waiting = sum(one.dump.bytes for one in plan.decisions if one.reason is Reason.NO_ALLOWANCE)
+        told = DayForecast(self._day.allowance.left, plan.granted_bytes, waiting)
+        self._sync(plan)
+        account = self._day.allowance
+        self._debt = max(0, account.debt + account.used + account.outstanding + plan.granted_bytes - account.whole)
+        return told
+
+    def _wake(self, now: float) -> None:
+        """The next day, with the dumps that were made until ``now``."""
+        coming, reserve = self._rules.coming, self._rules.reserve
+        whole = coming[0] if coming else self._rules.whole
+        allowance = Allowance(whole + reserve, reserve, debt=self._debt)
+        self._day = Day(self._day.number + 1, self._day.opened + DAY, allowance)
+        self._rules = replace(self._rules, coming=coming[1:] + coming[:1])
+        for name, due in self._due.items():
+            if due <= now:
+                self._dump(self.vms[name], now)
+
+    def _dump(self, vm: Vm, now: float) -> None:
+        """Its newest dump until ``now``: those between were superseded before anybody looked."""
+        period = _period(vm)
+        made = now - (now - self._due[vm.vm]) % period
+        self._due[vm.vm] = made + period
+        self._last_id += 1
+        self._dumps[vm.vm] = [Dump(self._last_id, vm.vm, vm.vm, vm.bytes, made)]
+
+    def _sync(self, plan: Plan) -> None:
+        """The storage has everything that was let out."""
+        for dump in self._let_out(plan):
+            vm = self.vms[dump.vm]
+            self.vms[dump.vm] = replace(
+                vm,
+                offsite_time=max(dump.dump_time, vm.offsite_time or dump.dump_time),
+                outstanding_since_day=None,
+                replaces_while_syncing=False,
+                forced=None,
+            )
+            self._dumps[dump.vm] = [one for one in self._dumps[dump.vm] if one.dump_time > dump.dump_time]
+
+    def _let_out(self, plan: Plan) -> Iterator[Dump]:
+        yield from (decision.dump for decision in plan.granted)
+        yield from [one for own in self._dumps.values() for one in own if one.outstanding]
+
+
+def next_dump(vm: Vm, dumps: Iterable[Dump], now: float) -> float:
+    """When ``vm`` is dumped next, by its period; infinity where it was missed so often that its job may be gone."""
+    period = _period(vm)
+    last = max((dump.dump_time for dump in dumps), default=vm.offsite_time or vm.first_seen)
+    missed = max(0.0, now - last) // period
+    return math.inf if missed > MISSED_DUMPS else last + (missed + 1) * period
+
+
+def _period(vm: Vm) -> float:
+    return max(_SHORTEST_PERIOD, period_of(vm))

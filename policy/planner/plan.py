@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from policy.planner import sentences, spread
 from policy.planner.candidates import Candidate, Refusal, Sieve
-from policy.planner.forecast import coming_days
 from policy.planner.order import Chosen, Line, in_turn
 from policy.planner.precedence import forced_first, may_exceed
 from policy.planner.price import fair_price
 from policy.planner.records import Day, Decision, Dump, Plan, Rules, Vm
+from policy.planner.room import first_days
 from policy.planner.targets import full_set_days
 from tidegate.terms import Choice, Reason, Verdict
 
@@ -123,7 +123,8 @@ def _granted(turn: _Turn, rules: Rules, now: float) -> Decision:
 
 
 def _without_room(waiting: Sequence[_Turn], day: Day, rules: Rules) -> Iterator[Decision]:
-    ahead = coming_days([turn.candidate.dump.bytes for turn in waiting], rules.whole)
+    sizes = [turn.candidate.dump.bytes for turn in waiting]
+    ahead = first_days(sizes, rules.coming_days(day.allowance.owed)) if sizes else []
     for ((dump, (vm, target, age, _), _), rank, left, _), days in zip(waiting, ahead, strict=True):
         detail = sentences.no_allowance(dump.bytes, left)
         leaves = None if days is None else day.number + days

@@ -86,7 +86,7 @@ def _reasons(result: "PassResult", vm: str) -> list[str]:
 
 def _expected(result: "PassResult", vm: str, now: float, decisions: "Sequence[Decision]") -> float | None:
     """On which coming day, as a time on it, a dump leaves; None where that is now, or cannot be said."""
-    from policy.planner.future import first_day_out
+    from policy.planner.forecast import first_day_out
 
     if vm not in result.facts.known or not any(one.reason in _WAITING for one in decisions):
         return None

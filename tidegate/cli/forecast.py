@@ -14,7 +14,7 @@ from tidegate.units import format_date, format_size, format_span
 
 if TYPE_CHECKING:
     from policy.passes import PassResult
-    from policy.planner.future import Future, Start, VmFuture
+    from policy.planner.forecast import Forecast, Start, VmForecast
 
 _SECONDS_OF_DAY = 86_400
 _SHOWN_DAYS_OUT = 3
@@ -54,7 +54,7 @@ def forecast(
 
     The decision of each pass is made ahead, with each VM dumped as often and as large as it was until now.
     """
-    from policy.planner.future import needed_limit, run_forward
+    from policy.planner.forecast import needed_limit, run_forward
     from tidegate.clock import SystemClock
 
     config = session.config()
@@ -85,7 +85,7 @@ def _needed(limit: int | None) -> str:
 
 def beginning(result: "PassResult", now: float) -> "Start":
     """What a forecast starts from, as a preview found it."""
-    from policy.planner.future import Start
+    from policy.planner.forecast import Start
 
     vms = [vm for vm in result.facts.vms if vm.vm in result.facts.known]  # the rest are markers that name none
     dumps = [dump for dump in result.facts.dumps if dump.vm in result.facts.known]
@@ -104,14 +104,14 @@ def _changed(
     return start
 
 
-def _print_table(start: "Start", future: "Future", zone: datetime.tzinfo) -> None:
+def _print_table(start: "Start", future: "Forecast", zone: datetime.tzinfo) -> None:
     headings = ("vm", "set", "size", "every", "target", "age now", "oldest", "within target", "leaves")
     rows = [_row(one, start.now, zone) for one in future.vms]
     if rows:
         show.table(headings, rows, right=(2, 3, 4, 5, 6))
 
 
-def _row(one: "VmFuture", now: float, zone: datetime.tzinfo) -> tuple[str, ...]:
+def _row(one: "VmForecast", now: float, zone: datetime.tzinfo) -> tuple[str, ...]:
     first, oldest = one.ages[0], one.oldest
     days = [_date(now, day, zone) for day in one.days_out[:_SHOWN_DAYS_OUT]]
     more = len(one.days_out) - len(days)
@@ -128,12 +128,12 @@ def _row(one: "VmFuture", now: float, zone: datetime.tzinfo) -> tuple[str, ...]:
     )
 
 
-def _print_summary(heading: str, start: "Start", future: "Future", zone: datetime.tzinfo) -> None:
+def _print_summary(heading: str, start: "Start", future: "Forecast", zone: datetime.tzinfo) -> None:
     for line in _summary(start, future, zone):
         click.echo(f"{heading}{line}")
 
 
-def _summary(start: "Start", future: "Future", zone: datetime.tzinfo) -> Iterator[str]:
+def _summary(start: "Start", future: "Forecast", zone: datetime.tzinfo) -> Iterator[str]:
     days = len(future.days)
     allowed = start.rules.mean_day + start.rules.reserve
     needs = f"the targets need {format_size(future.density.needed)} a day"

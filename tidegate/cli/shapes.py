@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from policy.passes import PassResult
-from policy.planner.future import Future, Start, VmFuture
+from policy.planner.forecast import Forecast, Start, VmForecast
 from policy.planner.records import Day, Decision, Vm
 from policy.planner.targets import freshness, targets
 from tidegate.names import printable
@@ -114,7 +114,7 @@ def links(rows: Iterable[LinkRow]) -> list[dict[str, Any]]:
     ]
 
 
-def forecast(start: Start, future: Future) -> dict[str, Any]:
+def forecast(start: Start, future: Forecast) -> dict[str, Any]:
     """``forecast --json``. Days are counted from today, which is 0."""
     return {
         "format": FORMAT,
@@ -127,11 +127,11 @@ def forecast(start: Start, future: Future) -> dict[str, Any]:
             {"allowance_bytes": one.allowance, "granted_bytes": one.granted, "waiting_bytes": one.waiting}
             for one in future.days
         ],
-        "vms": [_vm_future(one) for one in future.vms],
+        "vms": [_vm_forecast(one) for one in future.vms],
     }
 
 
-def _vm_future(one: VmFuture) -> dict[str, Any]:
+def _vm_forecast(one: VmForecast) -> dict[str, Any]:
     return {
         "vm": one.vm.vm,
         "backup_set": one.vm.backup_set,
