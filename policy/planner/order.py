@@ -8,7 +8,7 @@ fitted, whatever is thought of here.
 3. Fits: the others by value per byte.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from policy.planner.candidates import Candidate
@@ -17,6 +17,7 @@ from policy.planner.packing import Item, best_set
 from policy.planner.price import step_of
 from policy.planner.records import Rules, Vm
 from policy.planner.targets import DAY, density
+from policy.planner.tomorrow import best_of_two_days
 from policy.planner.value import Offer, value
 from tidegate.terms import Choice
 
@@ -85,13 +86,27 @@ def _by_worth(
     candidates: Sequence[Candidate], places: Sequence[int], line: Line, room: int, *, in_need: bool
 ) -> tuple[list[int], list[int]]:
     """Of ``places`` those of the best set for ``room`` bytes, and the others; both by value per byte."""
-    offers = [_offer(candidates[place], line.now, in_need=in_need) for place in places]
-    items = [(Item(value(offer, line.price), offer.size), place) for offer, place in zip(offers, places, strict=True)]
-    items.sort(key=lambda pair: -pair[0].value / pair[0].size)
-    packable = [pair for pair in items if pair[0].value > 0 and pair[0].size <= room]
-    worth = [packable[index][1] for index in best_set([item for item, _ in packable], room)]
+    offers = [(_offer(candidates[place], line.now, in_need=in_need), place) for place in places]
+    valued = [(value(offer, line.price), offer, place) for offer, place in offers]
+    valued.sort(key=lambda one: -one[0] / one[1].size)
+    packable = [one for one in valued if one[0] > 0 and one[1].size <= room]
+    best = best_set([Item(worth, offer.size) for worth, offer, _ in packable], room)
+    if not in_need:
+        rooms = room, next(line.rules.coming_days())
+        present = [offer for _, offer, _ in packable]
+        best = best_of_two_days(present, best, _expected(candidates, line), rooms, line.price)
+    worth = [packable[index][2] for index in best]
     taken = set(worth)
-    return worth, [place for _, place in items if place not in taken]
+    return worth, [place for _, _, place in valued if place not in taken]
+
+
+def _expected(candidates: Sequence[Candidate], line: Line) -> Iterable[Offer]:
+    """What VMs that have no candidate now will have tomorrow, as far as their periods tell."""
+    present = {candidate.dump.vm for candidate in candidates}
+    for vm in line.vms:
+        step = step_of(vm)
+        if vm.vm not in present and vm.offsite_time is not None and line.now + DAY - vm.offsite_time >= step:
+            yield Offer(max(1, vm.bytes), step, step, step)
 
 
 def _offer(candidate: Candidate, now: float, *, in_need: bool) -> Offer:
