@@ -117,9 +117,10 @@ def _dump_time(row: DumpRow, seen: Observation) -> float:
 
 def _hindered(watch: str, rows: Sequence[DumpRow], seen: Observation, now: float) -> Merge:
     merged = Merge()
-    known = next((row for row in rows if row.state in _SETTLED and row.signature == seen.signature), None)
-    if known is not None:  # this marker has had its say; what is let out is looked at by the pass
-        merged.change(known, marker_standing=True)
+    known = _spoken_of(rows, seen)
+    if known is not None and known.state in _SETTLED:  # it has had its say; what is let out is looked at by the pass
+        for row in rows:
+            merged.change(row, marker_standing=row is known)
         return merged
     waiting = [row for row in rows if _is_waiting(row)]
     row = waiting[-1] if waiting else next((row for row in rows if not row.fingerprint), None)
@@ -134,6 +135,12 @@ def _hindered(watch: str, rows: Sequence[DumpRow], seen: Observation, now: float
     if is_news and seen.reason is not None:
         merged.result = _RESULTS.get(seen.reason, MarkerResult.HINDERED)
     return merged
+
+
+def _spoken_of(rows: Sequence[DumpRow], seen: Observation) -> DumpRow | None:
+    """The row that has this very marker, else the latest that had it: a dump may come to a name that is marked."""
+    said = [row for row in rows if row.signature == seen.signature]
+    return next((row for row in said if row.marker_standing), said[-1] if said else None)
 
 
 def _hinder(merged: Merge, row: DumpRow, seen: Observation, now: float) -> bool:

@@ -102,6 +102,21 @@ def test_a_dump_that_comes_back_to_its_name_waits_again(place: Place) -> None:
     assert place.states("vm1") == [(PENDING, True), (SUPERSEDED, False)]
 
 
+def test_a_marker_speaks_of_the_dump_that_came_to_its_name(place: Place) -> None:
+    """Without a word anew: what becomes of that dump is its own, and not that of the one that was sent."""
+    place.dump("older", b"another dump")
+    place.done("vm1", b"a dump")
+    place.scan()
+    place.decide("vm1", CONFIRMED)
+    (place.dumps / "older").replace(place.dumps / "vm1")
+    place.record(["vm1"])
+    assert place.states("vm1") == [(CONFIRMED, False), (PENDING, True)]
+    later = place.look("vm1").told_at + 3600
+    os.utime(place.dumps / "vm1", (later, later))
+    place.record(["vm1"])
+    assert place.states("vm1") == [(CONFIRMED, False), (CHANGED, True)]
+
+
 # --- hindered
 
 
