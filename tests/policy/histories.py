@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from policy import admin, adoption, passes, syncs
 from policy.passes import PassResult
@@ -19,7 +19,7 @@ from tests.host import Host
 from tidegate.config.load import load
 from tidegate.state import dumps, vms
 from tidegate.state.door import State
-from tidegate.terms import DayEnd, Evidence, Storage
+from tidegate.terms import DayEnd, Evidence, Force, Storage
 from watcher.scan import scan_and_record
 
 DAILY = 100
@@ -54,12 +54,13 @@ class World:
     confirm: Evidence
     storage: Storage
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="tidegate-", dir=_MEMORY)))
+    more: dict[str, dict[str, Any]] = field(default_factory=dict)  # of the configuration
 
     def __post_init__(self) -> None:
         self.clock = GivenClock()
         day = {"ends": self.ends, "timezone": "UTC"}
         offsite = {"storage": self.storage, "confirm": self.confirm}
-        self.host = Host(self.folder / "host", daily=DAILY, day=day, offsite=offsite)
+        self.host = Host(self.folder / "host", daily=DAILY, day=day, offsite=offsite, **self.more)
         self.config = load(self.host.file, surroundings=False)
         self.state = State(self.config.state)
         self.had: set[Stamp] = set()
@@ -128,6 +129,8 @@ class World:
             admin.hold(self.config, self.state, self.clock, vm, wait=0)
         elif what == "release":
             admin.release(self.state, vm)
+        elif what in list(Force):
+            admin.force(self.state, vm, Force(what))
         else:
             adoption.adopt(self.config, self.state, self.clock, sent=False, wait=0)
 
