@@ -2,7 +2,6 @@
 
 import datetime
 import logging
-from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
@@ -12,7 +11,7 @@ from policy.planner.records import Allowance
 from tidegate.clock import Instant
 from tidegate.config.model import Config
 from tidegate.state import ledger
-from tidegate.state.ledger import DayRow, LinkRow
+from tidegate.state.ledger import DayRow
 from tidegate.terms import DayEnd, Evidence
 
 log = logging.getLogger("tidegate.policy")
@@ -50,7 +49,7 @@ def account(connection: Connection, config: Config, day: DayRow, now: Instant) -
         limit=day.limit_bytes,
         reserve=day.reserve_bytes,
         outstanding=ledger.outstanding_total(connection).bytes,
-        used=_used(ledger.ended_and_recent(connection, day.number, now, rules.COUNTS_FOR), config.day.ends, day, now),
+        used=_used(connection, config.day.ends, day, now),
         debt=ledger.debt(connection, before=day.number),
         owed=ledger.debt(connection, before=day.number + 1),
     )
@@ -64,7 +63,11 @@ def tell(connection: Connection, config: Config, now: Instant) -> None:
     ledger.change_day(connection, day.number, used_bytes=counted.used + counted.debt, debt_bytes=debt)
 
 
-def _used(links: Iterable[LinkRow], ends: DayEnd, day: DayRow, now: Instant) -> int:
+def _used(connection: Connection, ends: DayEnd, day: DayRow, now: Instant) -> int:
+    if ends is DayEnd.SYNC:  # what was let out on earlier days does not count, and the ledger grows for years
+        links = ledger.ended_of_day(connection, day.number)
+    else:
+        links = ledger.ended_and_recent(connection, day.number, now, rules.COUNTS_FOR)
     return sum(
         link.bytes
         for link in links

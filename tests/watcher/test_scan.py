@@ -1,17 +1,18 @@
 """Scans: where is looked, what counts as removed, and what a folder that is not there means."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.users import as_nobody, open_the_way
 from tests.watcher.place import Place, open_files
+from tidegate.identity import Identity, identify
 from tidegate.state import tallies
 from tidegate.state.door import ScratchState
 from tidegate.state.tallies import WatchStatus
 from tidegate.terms import DumpState
+from watcher import observe
 from watcher.scan import scan_and_record
 
 
@@ -196,14 +197,19 @@ def test_a_scan_of_what_is_known_reads_no_marker_and_no_dump(place: Place, monke
     assert not [path for path in opened if "vm" in os.path.basename(os.fspath(path))]  # type: ignore[call-overload]
 
 
-def test_markers_that_are_known_cost_far_less_than_a_look_at_each(place: Place) -> None:
-    """In CPU time; the figures for 100,000 are in docs/BENCHMARKS.md."""
-    for number in range(3000):
-        (place.dumps / f"vm{number}").write_bytes(b"x")
-        (place.dumps / f"vm{number}.done").touch()
-    costs = []
-    for _ in range(2):
-        begun = time.process_time()
-        place.scan()
-        costs.append(time.process_time() - begun)
-    assert costs[1] < costs[0] / 3
+def test_dumps_whose_markers_are_known_are_not_looked_at_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What that saves for 100,000 is in docs/BENCHMARKS.md."""
+    looked_at: list[str] = []
+
+    def identify_and_note(folder: int, name: str, owners: frozenset[int]) -> Identity:
+        looked_at.append(name)
+        return identify(folder, name, owners)
+
+    monkeypatch.setattr(observe, "identify", identify_and_note)
+    for number in range(30):
+        place.done(f"vm{number}")
+    place.scan()
+    assert len(looked_at) == 30
+    place.done("new")
+    place.scan()
+    assert looked_at[30:] == ["new"]

@@ -78,6 +78,9 @@ def _in_order(connection: Connection, query: Select[Any]) -> list[LinkRow]:
 # --- days
 
 
+_ENDED = and_(link.c.ended_at.is_not(None), link.c.state != LinkState.VOID)
+
+
 def open_day(connection: Connection) -> DayRow | None:
     """The open day; None before the first one."""
     row = connection.execute(select(day).where(day.c.closed_at.is_(None))).mappings().first()
@@ -173,8 +176,13 @@ def of_day(connection: Connection, number: int) -> list[LinkRow]:
     return _links(connection, _SELECTED.where(link.c.day == number).order_by(link.c.id))
 
 
+def ended_of_day(connection: Connection, day: int) -> list[LinkRow]:
+    """Links that were let out on this day or later and are no longer outstanding."""
+    return _links(connection, _SELECTED.where(_ENDED, link.c.day >= day))
+
+
 def ended_and_recent(connection: Connection, day: int, now: Instant, seconds: float) -> list[LinkRow]:
-    """Links that were let out and are no longer outstanding: those of this day, and those granted so lately.
+    """Those of ``ended_of_day``, and those granted so lately, of whatever day. Reads the whole ledger.
 
     Lately is what ``Instant.elapsed_since`` says: by the wall clock or by the uptime of this boot.
     """
@@ -182,8 +190,7 @@ def ended_and_recent(connection: Connection, day: int, now: Instant, seconds: fl
         link.c.granted_at > now.wall - seconds,
         and_(link.c.granted_boot == now.boot_id, link.c.granted_uptime > now.uptime - seconds),
     )
-    ended = and_(link.c.ended_at.is_not(None), link.c.state != LinkState.VOID)
-    return _links(connection, _SELECTED.where(ended, or_(link.c.day >= day, lately)))
+    return _links(connection, _SELECTED.where(_ENDED, or_(link.c.day >= day, lately)))
 
 
 @dataclass(frozen=True, slots=True)
