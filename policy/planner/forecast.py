@@ -182,15 +182,14 @@ class _World:
         waiting = sum(one.dump.bytes for one in plan.decisions if one.reason is Reason.NO_ALLOWANCE)
         told = DayForecast(self._day.allowance.left, plan.granted_bytes, waiting)
         self._sync(plan)
-        account = self._day.allowance
-        self._debt = max(0, account.debt + account.used + account.outstanding + plan.granted_bytes - account.whole)
+        self._debt = self._day.allowance.owed + sum(one.debt for one in plan.granted)
         return told
 
     def _wake(self, now: float) -> None:
         """The next day, with the dumps that were made until ``now``."""
         coming, reserve = self._rules.coming, self._rules.reserve
         whole = coming[0] if coming else self._rules.whole
-        allowance = Allowance(whole + reserve, reserve, debt=self._debt)
+        allowance = Allowance(whole + reserve, reserve, debt=self._debt, owed=max(0, self._debt - whole))
         self._day = Day(self._day.number + 1, self._day.opened + DAY, allowance)
         self._rules = replace(self._rules, coming=coming[1:] + coming[:1])
         for name, due in self._due.items():

@@ -32,8 +32,8 @@ class Chosen(NamedTuple):
 class Line(NamedTuple):
     """What the order of turns depends on besides the candidates.
 
-    ``room`` is what is left of today, ``coming`` what the coming days may let out, in bytes; ``price`` is what
-    ``price.fair_price`` says of ``vms``, all VMs that are not retired.
+    ``room`` is what is left of today and ``owed`` what the coming days pay before they let anything out, in bytes;
+    ``price`` is what ``price.fair_price`` says of ``vms``, all VMs that are not retired.
     """
 
     vms: Sequence[Vm]
@@ -41,63 +41,75 @@ class Line(NamedTuple):
     now: float
     room: int
     price: float
+    owed: int = 0
 
 
 def in_turn(candidates: Sequence[Candidate], line: Line) -> list[Chosen]:
-    """``candidates`` in the order of their turns (DESIGN 6.1), in whatever order they come."""
-    ordered = sorted(candidates, key=_size_and_name)
-    urgent, in_need = _urgent(ordered, line)
+    """``candidates`` in the order of their turns (DESIGN 6.1), in whatever order they come. A VM has one at most."""
+    urgent, in_need = _urgent(candidates, line)
     room = line.room
-    out: list[int] = []
-    for place in urgent:
-        if ordered[place].dump.bytes <= room:
-            room -= ordered[place].dump.bytes
-            out.append(place)
-    taken, passed = set(out), set(urgent)
-    missed = [place for place in urgent if place not in taken]
-    others = [place for place in range(len(ordered)) if place not in passed]
-    worth, rest = _by_worth(ordered, others, line, room, in_need=in_need)
+    out: list[Candidate] = []
+    missed: list[Candidate] = []
+    for candidate in urgent:
+        fits = candidate.dump.bytes <= room
+        (out if fits else missed).append(candidate)
+        room -= candidate.dump.bytes if fits else 0
+    passed = {candidate.dump.vm for candidate in urgent}
+    others = [one for one in candidates if one.dump.vm not in passed] if passed else candidates
+    worth, rest = _by_worth(others, line, room, in_need=in_need)
     return [
-        *[Chosen(ordered[place], Choice.DEADLINE) for place in out],
-        *[Chosen(ordered[place], Choice.WORTH) for place in worth],
-        *[Chosen(ordered[place], Choice.FITS) for place in (*missed, *rest)],
+        *[Chosen(candidate, Choice.DEADLINE) for candidate in out],
+        *[Chosen(candidate, Choice.WORTH) for candidate in worth],
+        *[Chosen(candidate, Choice.FITS) for candidate in (*missed, *rest)],
     ]
 
 
-def _size_and_name(candidate: Candidate) -> tuple[int, str]:
-    """Equal ones have their turns in this order; a VM has one candidate at most."""
-    return candidate.dump.bytes, candidate.dump.vm
-
-
-def _urgent(candidates: Sequence[Candidate], line: Line) -> tuple[list[int], bool]:
-    """The places of those that must leave today; none, and True, where the targets cannot all be met."""
+def _urgent(candidates: Sequence[Candidate], line: Line) -> tuple[list[Candidate], bool]:
+    """Those that must leave today, the first due first; none, and True, where the targets cannot all be met."""
     deadlines = []
-    for place, (dump, (_, target, _, age), _) in enumerate(candidates):
-        days = days_left(age, target)
-        if days <= HORIZON:
-            deadlines.append(Deadline(days, -age / target, dump.bytes, place))
+    for place, (dump, (vm, target, _, age), _) in enumerate(candidates):
+        if target - age < HORIZON * DAY:
+            deadlines.append(Deadline(days_left(age, target), -age / target, dump.bytes, vm.vm, place))
     late = sum([one.size for one in deadlines if one.days == 0])
     if deadlines and (late > line.rules.mean_day or density(line.vms, line.rules).value > DENSE):
         return [], True
-    return must_leave(deadlines, line.rules.coming_days()), False
+    return [candidates[one.place] for one in must_leave(deadlines, line.rules.coming_days())], False
+
+
+class _Valued(NamedTuple):
+    """A candidate by its value per byte; of equal ones the smaller is first, then by name."""
+
+    thin: float
+    size: int
+    name: str
+    value: float
+    offer: Offer
+    candidate: Candidate
 
 
 def _by_worth(
-    candidates: Sequence[Candidate], places: Sequence[int], line: Line, room: int, *, in_need: bool
-) -> tuple[list[int], list[int]]:
-    """Of ``places`` those of the best set for ``room`` bytes, and the others; both by value per byte."""
-    offers = [(_offer(candidates[place], line.now, in_need=in_need), place) for place in places]
-    valued = [(value(offer, line.price), offer, place) for offer, place in offers]
-    valued.sort(key=lambda one: -one[0] / one[1].size)
-    packable = [one for one in valued if one[0] > 0 and one[1].size <= room]
-    best = best_set([Item(worth, offer.size) for worth, offer, _ in packable], room)
+    candidates: Sequence[Candidate], line: Line, room: int, *, in_need: bool
+) -> tuple[list[Candidate], list[Candidate]]:
+    """Those of the best set for ``room`` bytes, and the others; both by value per byte."""
+    valued = sorted([_valued(candidate, line, in_need=in_need) for candidate in candidates])
+    packable = [one for one in valued if one.value > 0 and one.size <= room]
+    best = best_set([Item(one.value, one.size) for one in packable], room)
     if not in_need:
         rooms = room, next(line.rules.coming_days())
-        present = [offer for _, offer, _ in packable]
+        present = [one.offer for one in packable]
         best = best_of_two_days(present, best, _expected(candidates, line), rooms, line.price)
-    worth = [packable[index][2] for index in best]
-    taken = set(worth)
-    return worth, [place for _, _, place in valued if place not in taken]
+    worth = [packable[index] for index in best]
+    taken = {one.name for one in worth}
+    return [one.candidate for one in worth], [one.candidate for one in valued if one.name not in taken]
+
+
+def _valued(candidate: Candidate, line: Line, *, in_need: bool) -> _Valued:
+    dump, (vm, target, _, age), _ = candidate
+    size, step, made = max(1, dump.bytes), step_of(vm), max(0.0, line.now - dump.dump_time)
+    due = min(step, max(DAY, step - made))
+    offer = Offer(size, max(1.0, age - made), step, due, weight(age, target) if in_need else 1.0)
+    worth = value(offer, line.price)
+    return _Valued(-worth / size, size, vm.vm, worth, offer, candidate)
 
 
 def _expected(candidates: Sequence[Candidate], line: Line) -> Iterable[Offer]:
@@ -107,10 +119,3 @@ def _expected(candidates: Sequence[Candidate], line: Line) -> Iterable[Offer]:
         step = step_of(vm)
         if vm.vm not in present and vm.offsite_time is not None and line.now + DAY - vm.offsite_time >= step:
             yield Offer(max(1, vm.bytes), step, step, step)
-
-
-def _offer(candidate: Candidate, now: float, *, in_need: bool) -> Offer:
-    dump, (vm, target, _, age), _ = candidate
-    step, made = step_of(vm), max(0.0, now - dump.dump_time)
-    due = min(step, max(DAY, step - made))
-    return Offer(max(1, dump.bytes), max(1.0, age - made), step, due, weight(age, target) if in_need else 1.0)

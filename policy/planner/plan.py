@@ -37,12 +37,12 @@ def decide(vms: Iterable[Vm], dumps: Iterable[Dump], day: Day, rules: Rules, now
     heavy, others = spread.by_weight(candidates, whole_day)
     forced, others = forced_first(others)
     alone = None if forced else spread.leaves_alone(heavy, others, day.allowance)
-    ahead = forced if alone is None else [alone]
-    room = max(0, day.allowance.left - sum([one.dump.bytes for one in ahead]))
+    ahead = [Chosen(one, None) for one in (forced if alone is None else [alone])]
+    first, _ = _give_turns(ahead, day.allowance.left, alone)
+    room = max(0, day.allowance.left - sum([turn.candidate.dump.bytes for turn in first]))
     price = fair_price(known.values(), rules)
-    chosen = in_turn(others, Line(tuple(known.values()), rules, now, room, price))
-    line = [*[Chosen(one, None) for one in ahead], *chosen]
-    granted, waiting = _give_turns(line, day.allowance.left, alone)
+    chosen = in_turn(others, Line(tuple(known.values()), rules, now, room, price, day.allowance.owed))
+    granted, waiting = _give_turns([*ahead, *chosen], day.allowance.left, alone)
     return Plan(
         day,
         (

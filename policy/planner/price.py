@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from math import ceil, sqrt
 
 from policy.planner.records import Rules, Vm
-from policy.planner.targets import DAY, period_of
+from policy.planner.targets import DAY, heaviest, period_of
 
 
 def step_of(vm: Vm) -> float:
@@ -19,14 +19,14 @@ def step_of(vm: Vm) -> float:
 
 
 def fair_price(vms: Iterable[Vm], rules: Rules) -> float:
-    """The price in s² a byte at which the turns of all ``vms`` together take what a day lets out.
+    """The price in s² a byte at which the turns of all ``vms`` together take what an average day lets out.
 
-    0 where every dump can leave. A VM that no day can let out whole takes none of it.
+    0 where every dump can leave. A VM too heavy to leave takes none of it.
     """
-    whole = rules.whole
+    most = heaviest(rules)
     # Half of step²/size is the price from which a VM's turn is longer than its step.
-    loads = sorted([(step * step / vm.bytes, vm.bytes, step) for vm, step in _steps(vms) if 0 < vm.bytes <= whole])
-    room = whole / DAY - sum([size / step for _, size, step in loads])
+    loads = sorted([(step * step / vm.bytes, vm.bytes, step) for vm, step in _steps(vms) if 0 < vm.bytes <= most])
+    room = rules.mean_day / DAY - sum([size / step for _, size, step in loads])
     price = stretched = 0.0
     for square, size, step in loads:
         if room > 0 and price <= square / 2:

@@ -42,12 +42,12 @@ def full_set_days(vms: Iterable[Vm], rules: Rules) -> int:
 
     A VM heavier than the largest of the days takes none of it, unless such dumps leave too.
     """
-    heaviest = _heaviest(rules)
-    total = sum([vm.bytes for vm in vms if vm.bytes <= heaviest])
+    most = heaviest(rules)
+    total = sum([vm.bytes for vm in vms if vm.bytes <= most])
     return max(1, -(-total // max(1, rules.mean_day))) if total else 1
 
 
-def _heaviest(rules: Rules) -> float:
+def heaviest(rules: Rules) -> float:
     """The most bytes that can ever leave at once."""
     return rules.largest_day if rules.oversize is Oversize.HOLD else inf
 
@@ -76,9 +76,9 @@ def density(vms: Iterable[Vm], rules: Rules) -> Density:
     A VM too heavy to leave is left out: no target of it can be kept, and it has an alert of its own.
     """
     known = tuple(vms)
-    heaviest = _heaviest(rules)
+    most = heaviest(rules)
     set_days = full_set_days(known, rules)
-    a_day = sum(vm.bytes * DAY / target_of(vm, set_days, rules.retention) for vm in known if vm.bytes <= heaviest)
+    a_day = sum(vm.bytes * DAY / target_of(vm, set_days, rules.retention) for vm in known if vm.bytes <= most)
     return Density(a_day / max(1, rules.mean_day) if a_day else 0.0, -int(-a_day // 1) + rules.reserve)
 
 
