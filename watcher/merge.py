@@ -119,8 +119,8 @@ def _hindered(watch: str, rows: Sequence[DumpRow], seen: Observation, now: float
     merged = Merge()
     known = _spoken_of(rows, seen)
     if known is not None and known.state in _SETTLED:  # it has had its say; what is let out is looked at by the pass
-        for row in rows:
-            merged.change(row, marker_standing=row is known)
+        for other in rows:
+            merged.change(other, marker_standing=other is known)
         return merged
     waiting = [row for row in rows if _is_waiting(row)]
     row = waiting[-1] if waiting else next((row for row in rows if not row.fingerprint), None)

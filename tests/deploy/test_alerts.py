@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -183,11 +184,11 @@ def test_alerts_ask_for_metrics_that_there_are() -> None:
 
 def rows() -> list[dict[str, str]]:
     """Of the table of what can go wrong: heading -> cell."""
-    lines = [line for line in TABLE.read_text().splitlines() if line.startswith("| ")]
-    heading = next(line for line in lines if "the alert" in line)
-    names = [cell.strip() for cell in heading.strip("|").split("|")]
-    table = lines[lines.index(heading) + 1 :]
-    return [dict(zip(names, [cell.strip() for cell in line.strip("|").split("|")], strict=True)) for line in table]
+    lines = TABLE.read_text().splitlines()
+    begin = next(number for number, line in enumerate(lines) if "| the alert |" in line)
+    table = takewhile(lambda line: line.startswith("|"), lines[begin:])
+    names, _, *cells = ([cell.strip() for cell in line.strip("|").split("|")] for line in table)
+    return [dict(zip(names, row, strict=True)) for row in cells]
 
 
 def test_the_paper_names_the_metrics_and_alerts_that_there_are() -> None:
