@@ -29,14 +29,16 @@ LATEST = 20.0
 
 
 class Deadline(NamedTuple):
-    """One dump that must leave in ``days`` at the latest; its ``place`` tells it apart, and in its order of equals.
+    """One dump that must leave in ``days`` at the latest; ``place`` tells where the caller has it.
 
-    ``slack`` is 1 less the part of its target that the age of its copy is: the latest is the least.
+    ``left`` is the less, the more of its target the age of its copy is. Of equal ones the smaller is first, then by
+    name.
     """
 
     days: int
-    slack: float
+    left: float
     size: int
+    name: str
     place: int
 
 
@@ -48,8 +50,8 @@ def days_left(age: float, target: float) -> int:
     return int((target - age) / DAY) + 1 if age <= target else 0
 
 
-def must_leave(deadlines: Iterable[Deadline], coming: Iterable[int]) -> list[int]:
-    """The places of the dumps that cannot be left to the coming days, of so many bytes each; the first due first.
+def must_leave(deadlines: Iterable[Deadline], coming: Iterable[int]) -> list[Deadline]:
+    """The dumps that cannot be left to the coming days, of so many bytes each; the first due first.
 
     What is due until a day and is more than the days until then carry is too much; the first of the line, up to the
     most that is too much, leave today.
@@ -62,7 +64,7 @@ def must_leave(deadlines: Iterable[Deadline], coming: Iterable[int]) -> list[int
             day, carried = day + 1, carried + next(rooms)
         due += one.size
         too_much = max(too_much, due - carried)
-    return [one.place for one, before in zip(line, _before(line), strict=True) if before < too_much]
+    return [one for one, before in zip(line, _before(line), strict=True) if before < too_much]
 
 
 def _before(line: Sequence[Deadline]) -> Iterable[int]:

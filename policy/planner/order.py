@@ -73,7 +73,7 @@ def _urgent(candidates: Sequence[Candidate], line: Line) -> tuple[list[Candidate
     late = sum([one.size for one in deadlines if one.days == 0])
     if deadlines and (late > line.rules.mean_day or density(line.vms, line.rules).value > DENSE):
         return [], True
-    return [candidates[one.place] for one in must_leave(deadlines, line.rules.coming_days())], False
+    return [candidates[one.place] for one in must_leave(deadlines, line.rules.coming_days(line.owed))], False
 
 
 class _Valued(NamedTuple):
@@ -95,7 +95,7 @@ def _by_worth(
     packable = [one for one in valued if one.value > 0 and one.size <= room]
     best = best_set([Item(one.value, one.size) for one in packable], room)
     if not in_need:
-        rooms = room, next(line.rules.coming_days())
+        rooms = room, next(line.rules.coming_days(line.owed))
         present = [one.offer for one in packable]
         best = best_of_two_days(present, best, _expected(candidates, line), rooms, line.price)
     worth = [packable[index] for index in best]
