@@ -124,6 +124,7 @@ def test_a_force_is_spent_when_its_dump_has_left(at: AtGivenTime) -> None:
     at.run("pass")
     at.run("force", "vm3")
     assert forced(at) == ["vm3"]
+    assert "Its next dump is forced (within-limit)" in at.run("explain", "vm3")
     next_day(at)
     assert reasons(at.json("pass"))["vm3-2026-11-01"] == "granted"
     assert forced(at) == []

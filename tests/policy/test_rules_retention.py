@@ -79,6 +79,7 @@ def test_a_copy_counts_as_gone_after_its_time_and_the_dump_leaves_again(tmp_path
         None,
         None,
     )
+    assert "it counts as gone" in at.run("explain", "vm1")
     assert reasons(at.json("pass")) == {"vm1": "granted"}
     assert offsite_series(at) == []
     next_day(at)

@@ -18,6 +18,7 @@ from tidegate.units import format_date, format_size, format_span, format_time
 if TYPE_CHECKING:
     from policy.passes import PassResult
     from policy.planner.records import Decision
+    from tidegate.config.model import Config
     from tidegate.state.ledger import LinkRow
     from tidegate.state.vms import VmRow
 
@@ -62,7 +63,7 @@ def explain(session: Session, *, vm: str, as_json: bool) -> None:
         )
         return
     zone = config.day.timezone
-    for line in _copy(result.facts.known.get(vm), vm, now, zone):
+    for line in _copy(result.facts.known.get(vm), vm, now, config):
         click.echo(line)
     if history:
         reasons.append(f"it last left {format_span(now - history[0].granted.wall)} ago")
@@ -94,13 +95,17 @@ def _expected(result: "PassResult", vm: str, now: float, decisions: "Sequence[De
     return now + day * _SECONDS_OF_DAY if day else None
 
 
-def _copy(known: "VmRow | None", vm: str, now: float, zone: datetime.tzinfo) -> Iterator[str]:
-    """What is off-site."""
+def _copy(known: "VmRow | None", vm: str, now: float, config: "Config") -> Iterator[str]:
+    """What is off-site, and what was said of the VM."""
     if known is None or known.offsite_time is None:
         yield f"{vm} has no copy off-site that Tidegate knows of."
     else:
-        when, age = format_time(known.offsite_time, zone), format_span(now - known.offsite_time)
+        when, age = format_time(known.offsite_time, config.day.timezone), format_span(now - known.offsite_time)
         yield f"{vm}'s newest copy off-site is of {when}, {age} old (by: {known.offsite_by})."
+        if not known.is_kept(config.offsite.retention, now):
+            yield "The storage has kept it for its retention: it counts as gone."
+    if known is not None and known.forced is not None:
+        yield f"Its next dump is forced ({known.forced}); tidegate force {vm} --cancel takes that back."
     if known is not None and known.last_dump_failed:
         yield "Its last dump failed."
 
