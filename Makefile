@@ -7,10 +7,10 @@ IDLE ?= 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run test lint format bench soak year lock install clean ruff mypy import-linter pytest needs-python needs-demo needs-test
+.PHONY: help demo run test lint format bench bench-policy soak year lock install clean ruff mypy import-linter pytest needs-python needs-demo needs-test
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: needs-demo .venv/built ## Ten days in a minute: real dumps, a real rsync, one limit
 	.venv/bin/python tests/demo/demo.py
@@ -27,6 +27,9 @@ format: .venv/built ## Lay the code out and mend what ruff can mend
 
 bench: needs-demo .venv/built ## Measure, and write docs/BENCHMARKS.md anew; at rest for IDLE=1 minutes
 	.venv/bin/python -m tests.bench --idle $(IDLE)
+
+bench-policy: needs-test .venv/built ## Simulate the policy beside others and a proven bound, and write docs/POLICY.md
+	.venv/bin/python -m tests.simulation.bench
 
 soak: needs-demo .venv/built ## Disturb the watcher for MINUTES=30 and account for every marker
 	.venv/bin/python -m tests.soak --minutes $(MINUTES) --write
