@@ -49,6 +49,7 @@ def _result(row: VmRow, seen: Observation) -> dict[str, Any]:
         "backup_set": seen.backup_set or row.backup_set,
         "last_result_at": seen.told_at,
         "last_dump_failed": failed,
+        "failures": row.failures + 1 if failed else 0,
     }
 
 

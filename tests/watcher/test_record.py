@@ -331,6 +331,22 @@ def test_the_last_result_of_a_vm_is_the_latest_in_time_however_late_it_is_seen(p
     assert (vm.last_dump_failed, vm.last_result_at, vm.last_dump_time) == (True, 1795230000.0, 1795143600.0)
 
 
+def test_failures_are_counted_until_a_dump_finishes(place: Place) -> None:
+    """Each once, however often it is seen; one of before the last result says nothing."""
+    counted = []
+    for day, kind in (("20", "failed"), ("21", "failed"), ("21", "failed"), ("19", "failed"), ("22", "done")):
+        text = f'{{"finished": "2026-11-{day}T03:00:00Z"}}'
+        if kind == "done":
+            place.done(f"vm1-2026-11-{day}.img", text=text)
+        else:
+            place.mark(f"vm1-2026-11-{day}.img", kind, text)
+        place.scan()
+        vm = place.vm("vm1")
+        assert vm is not None
+        counted.append(vm.failures)
+    assert counted == [1, 2, 2, 2, 0]
+
+
 def test_a_retired_vm_that_is_dumped_again_is_back(place: Place) -> None:
     """Its old markers, seen once more, do not bring it back."""
     place.done("vm1")

@@ -107,7 +107,7 @@ def _copy(known: "VmRow | None", vm: str, now: float, config: "Config") -> Itera
     if known is not None and known.forced is not None:
         yield f"Its next dump is forced ({known.forced}); tidegate force {vm} --cancel takes that back."
     if known is not None and known.last_dump_failed:
-        yield "Its last dump failed."
+        yield "Its last dump failed." if known.failures < 2 else f"Its last {known.failures} dumps failed."
 
 
 def _sentence(one: "Decision", reasons: Sequence[str], zone: datetime.tzinfo) -> str:

@@ -23,6 +23,7 @@ def _know_footings(connection: Connection) -> None:
 def _know_more_rules(connection: Connection) -> None:
     for table, column in (
         ("vm", "dump_times TEXT NOT NULL DEFAULT ''"),
+        ("vm", "failures INTEGER NOT NULL DEFAULT '0'"),
         ("vm", "forced TEXT"),
         ("vm", "offsite_at FLOAT"),
         ("vm", "is_dropped BOOLEAN NOT NULL DEFAULT '0'"),
@@ -36,6 +37,7 @@ def _know_more_rules(connection: Connection) -> None:
         "SELECT CAST(dump_time AS INTEGER) AS time FROM dump WHERE dump.vm = vm.name AND dump.fingerprint != '' "
         "ORDER BY dump_time DESC LIMIT 12))"
     )
+    connection.exec_driver_sql("UPDATE vm SET failures = last_dump_failed")
     connection.exec_driver_sql("CREATE INDEX link_in_debt ON link (id) WHERE debt_bytes > 0")
     connection.exec_driver_sql(
         "UPDATE vm SET offsite_at = coalesce("

@@ -73,6 +73,7 @@ vm = Table(
     Column("last_dump_bytes", Integer, nullable=False, server_default="0"),
     Column("last_result_at", Float),  # when its last dump finished or failed
     Column("last_dump_failed", Boolean, nullable=False, server_default="0"),
+    Column("failures", Integer, nullable=False, server_default="0"),  # since its last finished dump
     Column("offsite_time", Float),  # dump time of its newest confirmed dump
     Column("offsite_by", Word(Evidence)),
     Column("offsite_dump_id", Integer),  # NULL when the copy was not let out by us (mark-sent)

@@ -16,6 +16,7 @@ from tidegate.terms import Evidence, Force
 class VmRow:
     """One row of the table ``vm``. ``target`` None: no pass has looked at this VM yet.
 
+    ``failures`` are the dumps that failed since the last one that finished.
     ``dump_times`` are those of its latest dumps (``tidegate.learning``): a text, since only who learns reads them.
     """
 
@@ -38,6 +39,7 @@ class VmRow:
     offsite_at: float | None = None
     is_dropped: bool = False
     dump_times: str = ""
+    failures: int = 0
 
     def is_kept(self, retention: float | None, now: float) -> bool:
         """Whether the storage still has its copy: it drops each ``retention`` seconds after it came; None: never."""
