@@ -15,7 +15,7 @@ FIGURES = PAGE.parent / "policy" / "figures.json"
 
 OURS = "Tidegate"
 FIRST_THAT_FITS = "by name, stop at the first that does not fit"
-TROUBLED = ("user", "few", "weekly at once", "targets")
+TROUBLED = ("user", "few", "daily heavy")
 
 
 def geometric(ratios: Iterable[float]) -> float:
