@@ -86,7 +86,7 @@ def disturbed(kind: Kind, seed: int) -> Figures:
 def draw(folder: Path) -> None:
     """The pictures, of a workload like the user's own."""
     workload = next(kind for kind in FEASIBLE if kind.name == "user").make(HOLD_OUT[0])
-    shown = (pages.OURS, "gain² by size", "oldest copy first, skip", "smallest first", pages.FIRST_THAT_FITS)
+    shown = (pages.OURS, "gain² by size", "oldest copy first, skip", "earliest deadline first", pages.FIRST_THAT_FITS)
     pages.draw(folder, workload, {name: run(workload, POLICIES[name]) for name in shown})
 
 

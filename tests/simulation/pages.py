@@ -53,7 +53,8 @@ def write(figures: Mapping[str, Any]) -> None:
 def draw(folder: Path, workload: Workload, results: Mapping[str, Result]) -> None:
     """Mean age and bytes over time, each a week's mean."""
     folder.mkdir(exist_ok=True)
-    ages = {name: _weeks(one.ages) for name, one in results.items()}
+    # Behind the first that does not fit ages grow without end: nothing else could be seen beside them.
+    ages = {name: _weeks(one.ages) for name, one in results.items() if name != FIRST_THAT_FITS}
     used = {name: _weeks([size / GB for size in one.bytes_out]) for name, one in results.items()}
     used["the limit"] = [workload.limit / GB] * workload.days
     (folder / "age.svg").write_text(chart("Mean off-site age of all VMs", "days", ages))
