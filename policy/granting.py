@@ -62,16 +62,22 @@ class Granting:
             self._trees[watch] = ExportTree(self._config.watch(watch).export)
         return self._trees[watch]
 
-    def check(self, connection: Connection, known: Facts, decisions: Sequence[Decision]) -> dict[int, LinkFailure]:
-        """A last look before anything is granted. Returns what cannot be taken after all, and records it."""
+    def check(self, known: Facts, decisions: Sequence[Decision]) -> set[int]:
+        """A last look before anything is granted. Returns the ids of what cannot be taken after all, and records why.
+
+        No transaction stands open while the disks are asked.
+        """
         rows = [known.rows[one.dump.dump_id] for one in decisions]
-        self._identities.update((row.id, dumps.identity_of(connection, row)) for row in rows)
+        with self._state.read() as connection:
+            self._identities.update((row.id, dumps.identity_of(connection, row)) for row in rows)
         looks = [(self._config.watch(row.watch).path, row.path, self._identities[row.id]) for row in rows]
         found = zip(rows, check_all(looks), strict=True)
         failures = {row.id: failure for row, failure in found if failure is not None}
-        for dump_id, failure in failures.items():
-            _hinder(connection, dump_id, failure)
-        return failures
+        if failures:
+            with self._state.write() as connection:
+                for dump_id in dumps.still_so(connection, [known.rows[one] for one in failures]):
+                    _hinder(connection, dump_id, failures[dump_id])
+        return set(failures)
 
     def grant(
         self, connection: Connection, known: Facts, decisions: Sequence[Decision], day: int, now: Instant

@@ -1,8 +1,8 @@
 """One pass of the policy, from the look at the export trees to the links.
 
 Order: look at the trees and believe them; close the day if it is over; decide; take the allowance; link; record;
-take out of the trees what has had its use; remove the markers of dumps that have their end. Whatever instant it is
-killed at, the next pass begins with the look and goes on.
+take out of the trees what has had its use; remove the markers of dumps that have their end; tell in the trees what
+stands there. Whatever instant it is killed at, the next pass begins with the look and goes on.
 """
 
 import logging
@@ -15,14 +15,14 @@ from sqlalchemy import Connection
 from policy import days, endings, facts, trees
 from policy.away import away, held_to_be_away
 from policy.facts import Facts
-from policy.granting import Failed, Granting
+from policy.granting import Failed, Grant, Granting
 from policy.planner.plan import decide
 from policy.planner.records import Day, Decision, Plan, Rules
 from policy.planner.targets import targets
 from tidegate import trace
 from tidegate.clock import Clock, Instant
 from tidegate.config.model import Config
-from tidegate.state import ledger, tallies, vms
+from tidegate.state import dumps, ledger, tallies, vms
 from tidegate.state.door import ScratchState, State
 from tidegate.terms import LinkState, Reason, Verdict
 from tidegate.units import format_size
@@ -96,11 +96,7 @@ class _Pass:
         done: list[Decision] = []
         failed: list[Failed] = []
         while True:
-            with self._state.write() as connection:
-                plan, known = self._decide(connection)
-                grants = self._granting.grant(connection, known, plan.granted, plan.day.number, self._now)
-                _tell_forced(connection, plan)
-                self._show(connection, plan, known)
+            plan, known, grants = self._grant()
             trace.point("granted")
             failures = self._granting.link(grants, clock) if grants else []
             failed += failures
@@ -109,10 +105,27 @@ class _Pass:
             if not failures:
                 return _joined(plan, done) if failed else plan, failed, known
 
+    def _grant(self) -> tuple[Plan, Facts, list[Grant]]:
+        """Decides without a lock, then takes the allowance in one short transaction.
+
+        Nobody else moves links meanwhile; but the watcher goes on recording. Where it had news of a granted dump, the
+        decision is made again.
+        """
+        while True:
+            plan, known = self._decide()
+            wanted = [known.rows[one.dump.dump_id] for one in plan.granted]
+            with self._state.write() as connection:
+                if len(dumps.still_so(connection, wanted)) < len(wanted):
+                    continue
+                grants = self._granting.grant(connection, known, plan.granted, plan.day.number, self._now)
+                _tell_forced(connection, plan)
+                self._show(connection, plan, known)
+            return plan, known, grants
+
     def preview(self, *, ignore_trees: bool) -> PassResult:
         self._settle_trees(ignore_strangers=ignore_trees, act=False)
+        plan, known = self._decide()
         with self._state.write() as connection:
-            plan, known = self._decide(connection)
             self._granting.grant(connection, known, plan.granted, plan.day.number, self._now)
             rules = facts.rules_of(self._config, plan.day, self._now.wall)
             return PassResult(self._account(connection), plan, rules, (), tuple(sorted(self._down)), known)
@@ -141,19 +154,21 @@ class _Pass:
         if act:
             withdraw_and_record(self._config, self._state, [seen.link for seen in rewritten], self._now)
 
-    def _decide(self, connection: Connection) -> tuple[Plan, Facts]:
+    def _decide(self) -> tuple[Plan, Facts]:
         """Decides, looks at what was granted, and decides again without what cannot be taken after all."""
         checked: set[int] = set()
-        day = self._account(connection)
+        with self._state.write() as connection:
+            day = self._account(connection)
         rules = facts.rules_of(self._config, day, self._now.wall)
         while True:
-            known = facts.gather(connection, self._config, now=self._now.wall, down=self._down)
+            with self._state.read() as connection:
+                known = facts.gather(connection, self._config, now=self._now.wall, down=self._down)
             plan = decide(known.vms, known.dumps, day, rules, self._now.wall)
             unchecked = [one for one in plan.granted if one.dump.dump_id not in checked]
-            failures = self._granting.check(connection, known, unchecked)
-            checked.update(one.dump.dump_id for one in unchecked)
-            if not failures:
+            failing = self._granting.check(known, unchecked)
+            if not failing:
                 return plan, known
+            checked.update({one.dump.dump_id for one in unchecked} - failing)
 
     def _account(self, connection: Connection) -> Day:
         row = days.current(connection, self._config, self._now)

@@ -91,6 +91,13 @@ def by_ids(connection: Connection, ids: Collection[int]) -> dict[int, DumpRow]:
     return {row.id: row for row in _rows(connection, query)}
 
 
+def still_so(connection: Connection, rows: Iterable[DumpRow]) -> set[int]:
+    """The ids of those of ``rows`` that are in the state, for the reason and of the fingerprint that they tell."""
+    told = {row.id: (row.state, row.reason, row.fingerprint) for row in rows}
+    query = select(dump.c.id, dump.c.state, dump.c.reason, dump.c.fingerprint).where(dump.c.id.in_(listed(told)))
+    return {found for found, *now in connection.execute(query).all() if tuple(now) == told[found]}
+
+
 def without_end(connection: Connection) -> list[DumpRow]:
     """Every dump that still needs a decision, in the order of recording.
 
