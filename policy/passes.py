@@ -12,7 +12,7 @@ from itertools import count
 
 from sqlalchemy import Connection
 
-from policy import days, endings, facts, trees
+from policy import days, endings, facts, manifest, trees
 from policy.away import away, held_to_be_away
 from policy.facts import Facts
 from policy.granting import Failed, Grant, Granting
@@ -88,6 +88,7 @@ class _Pass:
             day = self._account(connection)
             self._finish(connection, plan, failed, clock.now().wall)
         endings.remove_markers(self._config, self._state)
+        manifest.write(self._config, self._state, self._now, down=self._down)
         rules = facts.rules_of(self._config, plan.day, self._now.wall)
         return PassResult(day, plan, rules, tuple(failed), tuple(sorted(self._down)), known)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from policy import confirmation, days, facts, passes, trees
+from policy import confirmation, days, facts, manifest, passes, trees
 from tidegate.clock import Clock, Instant
 from tidegate.config.model import Config
 from tidegate.errors import UsageError
@@ -47,12 +47,14 @@ def announce(
     """A sync begins: from now to its report nothing is replaced or removed. Returns the links that are sealed."""
     with state.pass_lock(wait=wait):
         now = clock.now()
-        settle(config, state, now)
+        down = settle(config, state, now)
         with state.write() as connection:
             day = days.current(connection, config, now)
             links = [one for one in ledger.outstanding(connection) if one.in_tree and watch in (None, one.watch)]
             sync_id = ledger.add_sync(connection, watch=watch, sealed_at=now.wall, started_at=now.wall, day=day.number)
             ledger.seal(connection, sync_id, [link.id for link in links])
+        sealing = {one.name for one in config.watches if watch in (None, one.name)}
+        manifest.write(config, state, now, down=down, sealing=sealing)
         return links
 
 
@@ -65,21 +67,26 @@ def report(
     """
     with state.pass_lock(wait=wait):
         now = clock.now()
-        settle(config, state, now)
+        down = settle(config, state, now)
         with state.write() as connection:
             outcome = _record(connection, config, said, watch, now)
         passes.take_out(config, state, now)
+        manifest.write(config, state, now, down=down)
         return outcome
 
 
-def settle(config: Config, state: State, now: Instant) -> None:
-    """Believes the trees first: a link that no longer stands as it was made must be neither sealed nor confirmed."""
+def settle(config: Config, state: State, now: Instant) -> frozenset[str]:
+    """Believes the trees first: a link that no longer stands as it was made must be neither sealed nor confirmed.
+
+    Returns the names of the watch folders that are away.
+    """
     with state.read() as connection:
         look = trees.look(connection, config)
     with state.write() as connection:
         day = days.current(connection, config, now)
         rewritten = trees.settle(connection, day.number, look, now)
     passes.withdraw_and_record(config, state, [seen.link for seen in rewritten], now)
+    return look.down
 
 
 def _record(connection: Connection, config: Config, said: Report, watch: str | None, now: Instant) -> Outcome:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from policy.links import papers
 from policy.links.check import Dump, check_all
 from policy.links.folders import discard
 from policy.links.publish import Batch
@@ -15,9 +16,6 @@ from policy.links.standing import Standing, presence, standing, standing_unchang
 from policy.links.withdraw import withdraw
 from tidegate.errors import FaultError
 from tidegate.identity import Identity
-
-#: What Tidegate itself keeps in the tree: the manifest and its company.
-_OWN = ".tidegate"
 
 
 class ExportTree:
@@ -144,6 +142,29 @@ class ExportTree:
         with self._roots.open_tree() as tree:
             return {} if tree is None else dict(_entries(tree))
 
+    def put_papers(self, contents: Mapping[str, bytes | None]) -> bool:
+        """Writes files of Tidegate's own into the tree's `.tidegate`, in this order; None removes one.
+
+        False when all stood so already, or when there is no tree. Each appears whole, and survives a power cut.
+        """
+        with self._roots.open_tree() as tree:
+            if tree is None:
+                return False
+        with self._roots.open_both() as (tree, staging):
+            _sweep(staging)
+            try:
+                return papers.put(tree, staging, contents)
+            except OSError as error:
+                raise FaultError(f"{self._roots.tree / papers.FOLDER}: {explain(error)}") from None
+
+    def paper(self, name: str) -> bytes | None:
+        """What a file in the tree's `.tidegate` holds; None where there is none."""
+        with self._roots.open_tree() as tree:
+            try:
+                return None if tree is None else papers.read(tree, _component(name))
+            except OSError as error:
+                raise FaultError(f"{self._roots.tree / papers.FOLDER}: {explain(error)}") from None
+
     def sweep(self) -> int:
         """Removes what a crash left in the staging folder; how many entries that were."""
         with self._roots.open_staging() as staging:
@@ -164,7 +185,7 @@ def _component(name: str) -> str:
 def _entries(tree: int) -> Iterator[tuple[str, Standing | None]]:
     device = os.fstat(tree).st_dev
     for name in os.listdir(tree):
-        if name != _OWN:
+        if name != papers.FOLDER:
             try:
                 yield name, standing(tree, name, device)
             except FileNotFoundError:

@@ -22,6 +22,8 @@ Inodes = Mapping[str, int]
 
 LIMIT = 6000
 OVERSIZE = "huge"
+#: Tidegate's own folder in the export tree: nothing of it is charged.
+OWN = ".tidegate"
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,8 @@ class Story:
     def standing(self) -> dict[str, Inodes]:
         """What stands visibly in the export tree."""
         tree = self.host.tree
-        return {path.name: _inodes(path) for path in sorted(tree.iterdir())} if tree.exists() else {}
+        entries = sorted(tree.iterdir()) if tree.exists() else []
+        return {path.name: _inodes(path) for path in entries if path.name != OWN}
 
     def stands_whole(self) -> None:
         """Each entry is one dump with all its members, hard-linked, and the ledger knew of it before it stood."""
@@ -185,7 +188,9 @@ class Story:
         return sum(
             path.stat().st_size
             for path in self.host.tree.rglob("*")
-            if path.is_file() and not _is_copy(self.storage / path.relative_to(self.host.tree), path)
+            if path.is_file()
+            and OWN not in path.parts
+            and not _is_copy(self.storage / path.relative_to(self.host.tree), path)
         )
 
     def unconfirmed(self) -> int:
@@ -227,7 +232,9 @@ class Story:
     def all_is_off_site(self) -> None:
         """The storage is the newest dump of each VM, byte for byte, and nothing half-done is left on the host."""
         has = {
-            str(path.relative_to(self.storage)): path.read_bytes() for path in self.storage.rglob("*") if path.is_file()
+            str(path.relative_to(self.storage)): path.read_bytes()
+            for path in self.storage.rglob("*")
+            if path.is_file() and OWN not in path.parts
         }
         assert has == {
             f"{dump.export_name}/{inner}".rstrip("/"): content

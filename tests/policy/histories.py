@@ -158,7 +158,7 @@ class World:
         """Every file in the export tree, in the order in which rsync goes through it."""
         found = []
         for path in sorted(self.host.tree.rglob("*")) if self.host.tree.is_dir() else []:
-            if path.is_file():
+            if path.is_file() and ".tidegate" not in path.parts:
                 status = path.stat()
                 name = str(path.relative_to(self.host.tree))
                 found.append(Stamp(name, status.st_ino, status.st_size, status.st_mtime_ns))

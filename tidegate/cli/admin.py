@@ -197,7 +197,7 @@ def _listed(session: Session, file: Path) -> dict[str, float]:
         match = _LISTED.fullmatch(line.strip())
         if match is None:
             raise UsageError(f"mark-sent: {file}:{number}: this is no line of `rsync --list-only`")
-        if match[2] == ".":
+        if match[2].partition("/")[0] in (".", ".tidegate"):
             continue
         local = datetime.datetime.strptime(match[1], "%Y/%m/%d %H:%M:%S").replace(tzinfo=config.day.timezone)
         when = local.timestamp()

@@ -99,10 +99,10 @@ def _time(text: str) -> float:
 
 
 def _names(file: Path) -> frozenset[str]:
-    """Top-level names of the export tree: of ``vm1/disk.img`` the ``vm1``."""
+    """Top-level names of the export tree: of ``vm1/disk.img`` the ``vm1``. The manifest's folder is no dump."""
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"synced: --arrived: {file} cannot be read: {error}") from None
     lines = (line.strip().removeprefix("./") for line in text.splitlines())
-    return frozenset(line.partition("/")[0] for line in lines if line)
+    return frozenset(line.partition("/")[0] for line in lines if line) - {".tidegate"}

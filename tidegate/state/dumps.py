@@ -227,6 +227,23 @@ def identity_of(connection: Connection, row: DumpRow) -> Identity:
     return Identity(True, tuple(sorted(members, key=lambda one: one.name)))
 
 
+def identities_of(connection: Connection, rows: Collection[DumpRow]) -> dict[int, Identity]:
+    """``identity_of`` for many rows, by their ids."""
+    members: dict[int, list[Member]] = {row.id: [] for row in rows if row.is_folder}
+    query = select(member.c.dump_id, member.c.name, member.c.inode, member.c.size, member.c.mtime_ns)
+    query = query.where(member.c.dump_id.in_(listed(members)))
+    for dump_id, name, inode, size, mtime_ns in connection.execute(query):
+        members[dump_id].append(Member(name, inode % (1 << 64), size, mtime_ns))
+    found = {dump_id: Identity(True, tuple(sorted(files))) for dump_id, files in members.items()}
+    return found | {row.id: file_identity(row.fingerprint) for row in rows if not row.is_folder}
+
+
+def bodies(connection: Connection, ids: Collection[int]) -> dict[int, str]:
+    """What the markers of these dumps said, as JSON; of those whose markers said anything."""
+    query = select(dump.c.id, dump.c.body).where(dump.c.id.in_(listed(ids)), dump.c.body.is_not(None))
+    return dict(map(tuple, connection.execute(query)))
+
+
 def _signed(inode: int) -> int:
     """As SQLite can hold it: some filesystems use all of the 64 bits."""
     return inode - (1 << 64) if inode >= 1 << 63 else inode

@@ -1,0 +1,212 @@
+"""What stands in an export tree, told in the tree itself: what one needs when this host is dead (DESIGN 7).
+
+::
+
+    .rsync/.tidegate/manifest.json   each link: its VM, dump time, files, and what is known of its arrival
+    .rsync/.tidegate/SHA256SUMS      for `sha256sum -c` in the tree: the files whose sum a marker told
+    .rsync/.tidegate/FILES           every file, a line each, as it is named on the disk
+    .rsync/.tidegate/state.json.gz   the whole state (``tidegate.state.export``)
+    .rsync/.tidegate/state.before.json.gz  what another state file told here before: was that one lost?
+
+None of it is rewritten while it tells the same: rsync would send it again. The first three stay as they were sealed
+until the sync that they were sealed for is reported.
+"""
+
+import json
+import logging
+import os
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from policy import facts
+from policy.links import ExportTree
+from tidegate.clock import Instant
+from tidegate.config.model import Config, WatchFolder
+from tidegate.errors import FaultError
+from tidegate.state import dumps, ledger
+from tidegate.state.door import State
+from tidegate.state.dumps import DumpRow
+from tidegate.state.export import Export, Header, NotAnExport, export, read_header
+from tidegate.state.ledger import LinkRow
+from tidegate.terms import LinkState
+from tidegate.units import format_time
+
+log = logging.getLogger("tidegate.policy")
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+SUMS = "SHA256SUMS"
+FILES = "FILES"
+STATE = "state.json.gz"
+BEFORE = "state.before.json.gz"
+
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """One file of a link. ``path`` leads to it from the tree; ``sha256`` None: no marker told it."""
+
+    path: str
+    name: str
+    size: int
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """A link that stands, its dump and its files. A foreign file has no dump, and a foreign folder no known files."""
+
+    row: LinkRow
+    dump: DumpRow | None
+    files: Sequence[_File]
+
+
+def write(config: Config, state: State, now: Instant, *, down: Collection[str], sealing: Collection[str] = ()) -> None:
+    """Writes the papers of all trees but those of the watch folders that are ``down``. For the holder of the pass lock.
+
+    Of a tree that a sync may be reading by its seal only the state is told anew, unless it was sealed just now: it is
+    among ``sealing``. What cannot be written is logged and stops nobody.
+    """
+    with state.read() as connection:
+        exported = export(connection, now.wall)
+        sealed = _sealed(connection, config, now.wall) - set(sealing)
+        told = {one.name: _papers(connection, one, now.wall) for one in config.watches if one.name not in down}
+    for watch in config.watches:
+        if watch.name in told:
+            try:
+                _put(ExportTree(watch.export), {} if watch.name in sealed else told[watch.name], exported)
+            except FaultError as error:
+                log.warning("%s: the manifest cannot be written: %s", watch.export, error)
+
+
+def _sealed(connection: Connection, config: Config, now: float) -> frozenset[str]:
+    """The watch folders whose trees a sync may be reading that was sealed and is not reported."""
+    seals = ledger.open_seals(connection, now - facts.SEAL_LASTS_SECONDS)
+    covered = {seal.watch for seal in seals}
+    return frozenset(watch.name for watch in config.watches if None in covered or watch.name in covered)
+
+
+def _put(tree: ExportTree, papers: dict[str, bytes], exported: Export) -> None:
+    contents: dict[str, bytes | None] = {}
+    if MANIFEST in papers and _tells_the_same(tree.paper(MANIFEST), papers[MANIFEST]):
+        del papers[MANIFEST]
+    before = tree.paper(STATE)
+    header = _header(before)
+    aside = _header(tree.paper(BEFORE))
+    if header is not None and header.links and header.begun != exported.header.begun:
+        log.warning("%s tells of another state file: if that was lost, `tidegate state rebuild --replace`", STATE)
+        if aside is None or aside.links < header.links:
+            contents[BEFORE] = before
+    elif aside is not None and aside.begun == exported.header.begun:  # it was brought back
+        contents[BEFORE] = None
+    if header is None or header.digest != exported.header.digest:
+        contents[STATE] = exported.pack()
+    tree.put_papers(contents | papers)
+
+
+def _header(packed: bytes | None) -> Header | None:
+    try:
+        return None if packed is None else read_header(packed)
+    except NotAnExport:
+        return None
+
+
+def _tells_the_same(standing: bytes | None, new: bytes) -> bool:
+    """But for when it was written."""
+    if standing is None:
+        return False
+    try:
+        told, telling = json.loads(standing), json.loads(new)
+        return bool({**told, "written": None} == {**telling, "written": None})
+    except (ValueError, TypeError):
+        return False
+
+
+def _papers(connection: Connection, watch: WatchFolder, now: float) -> dict[str, bytes]:
+    """The manifest last: when it stands, its company does."""
+    links = _links(connection, watch)
+    host = os.uname().nodename
+    shape = {
+        "format": FORMAT,
+        "host": host,
+        "watch": watch.name,
+        "written": format_time(now),
+        "links": [_shape(one) for one in links],
+    }
+    return {
+        SUMS: b"".join(_sum_line(file) for file in _whole(links) if file.sha256 is not None),
+        FILES: b"".join(os.fsencode(file.path) + b"\n" for one in links for file in one.files),
+        MANIFEST: json.dumps(shape, indent=1).encode("ascii") + b"\n",
+    }
+
+
+def _whole(links: Sequence[_Link]) -> Iterator[_File]:
+    """The files of links that still are what was let out: a rewritten one is about to go."""
+    for one in links:
+        if one.row.state is not LinkState.CHANGED:
+            yield from one.files
+
+
+def _links(connection: Connection, watch: WatchFolder) -> list[_Link]:
+    rows = sorted(ledger.in_tree(connection, watch.name), key=lambda row: row.export_name)
+    known = dumps.by_ids(connection, [row.dump_id for row in rows if row.dump_id is not None])
+    identities = dumps.identities_of(connection, known.values())
+    bodies = dumps.bodies(connection, [row.id for row in known.values() if row.is_folder])
+    found = []
+    for row in rows:
+        dump = known.get(row.dump_id or 0)
+        if dump is None:
+            found.append(_Link(row, None, _files_of_foreign(row)))
+            continue
+        sums = _sums(bodies.get(dump.id)) if dump.is_folder else {"": dump.sha256}
+        files = [
+            _File("/".join(filter(None, (row.export_name, one.name))), one.name, one.size, sums.get(one.name))
+            for one in identities[dump.id].members
+        ]
+        found.append(_Link(row, dump, files))
+    return found
+
+
+def _files_of_foreign(row: LinkRow) -> Sequence[_File]:
+    is_file = row.fingerprint.count(":") == 2
+    return [_File(row.export_name, "", row.bytes, None)] if is_file else []
+
+
+def _sums(body: str | None) -> dict[str, str | None]:
+    """File of a folder dump -> the sum that its marker told."""
+    told = json.loads(body).get("files") if body else None
+    files = told.items() if isinstance(told, dict) else ()
+    sums = {name: one.get("sha256") for name, one in files if isinstance(one, dict)}
+    return {name: one for name, one in sums.items() if isinstance(one, str) and _SHA256.fullmatch(one)}
+
+
+def _shape(one: _Link) -> dict[str, Any]:
+    row, dump = one.row, one.dump
+    shape = {
+        "export_name": row.export_name,
+        "vm": row.vm,
+        "backup_set": None if dump is None else dump.backup_set,
+        "dump": None if dump is None else dump.path,
+        "dump_time": None if dump is None else format_time(dump.dump_time),
+        "size": row.bytes,
+        "fingerprint": row.fingerprint,
+        "state": row.state,
+        "evidence": row.confirmed_by,
+        "confirmed": None if row.confirmed_at is None else format_time(row.confirmed_at),
+    }
+    if dump is not None and dump.is_folder:
+        return {**shape, "files": [{"name": file.name, "size": file.size, "sha256": file.sha256} for file in one.files]}
+    return {**shape, "sha256": one.files[0].sha256 if one.files else None}
+
+
+def _sum_line(file: _File) -> bytes:
+    """As `sha256sum` writes it: a name with a line break or a backslash is escaped and its line says so."""
+    path = os.fsencode(file.path)
+    escaped = path.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\r", b"\\r")
+    mark = b"\\" if escaped != path else b""
+    return mark + (file.sha256 or "").lower().encode() + b"  " + escaped + b"\n"
