@@ -7,7 +7,7 @@ stands there. Whatever instant it is killed at, the next pass begins with the lo
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 
 from sqlalchemy import Connection
@@ -217,7 +217,7 @@ def _joined(last: Plan, done: Sequence[Decision]) -> Plan:
     out = {one.dump.dump_id for one in done}
     turns = count(1)
     together = (*done, *(one for one in last.decisions if one.dump.dump_id not in out))
-    numbered = (one if one.rank is None else replace(one, rank=next(turns)) for one in together)
+    numbered = (one if one.rank is None else one._replace(rank=next(turns)) for one in together)
     return Plan(last.day, tuple(numbered))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import cycle, repeat
+from typing import NamedTuple
 
 from tidegate.terms import Choice, Force, Oversize, Reason, Verdict
 
@@ -131,9 +132,8 @@ class Rules:
             debt = max(0, debt - whole)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What is decided for one dump, and why.
+class Decision(NamedTuple):
+    """What is decided for one dump, and why. A tuple, since there is one for each of a hundred thousand.
 
     ``rank`` is its place in the order of turns (1 is first), None where it takes no part.
     ``forecast_day`` is the number of the day it is expected to leave on, None where that cannot be said.
