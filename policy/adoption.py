@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
@@ -32,6 +32,20 @@ class Adopted:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is known of a link besides its files: ``evidence`` and ``confirmed`` (when) if the storage has it."""
+
+    vm: str
+    dump_time: float
+    evidence: Evidence | None
+    confirmed: float
+
+
+#: Watch folder, name in its tree, fingerprint -> what is told of that link.
+Tales = Mapping[tuple[str, str, str], Told]
+
+
 def adopt(config: Config, state: State, clock: Clock, *, sent: bool, wait: float) -> list[Adopted]:
     """Makes every entry of the export trees that no row of the ledger explains an outstanding link of its VM.
 
@@ -46,8 +60,7 @@ def adopt(config: Config, state: State, clock: Clock, *, sent: bool, wait: float
             trees.settle(connection, day.number, look, now)
             foreign = [link for link in ledger.in_tree(connection) if link.dump_id is None]
             foreign = [link for link in foreign if link.watch not in look.down]
-            inodes = {name: _inodes(config.watch(name)) for name in {link.watch for link in foreign}}
-            adopted = [_adopt(connection, config, link, inodes[link.watch], now) for link in foreign]
+            adopted = take_over(connection, config, foreign, now)
             if sent:
                 names = {one.name for one in adopted if one.vm is not None}
                 links = [one for one in ledger.outstanding(connection) if one.export_name in names]
@@ -56,25 +69,40 @@ def adopt(config: Config, state: State, clock: Clock, *, sent: bool, wait: float
         return adopted
 
 
-def _adopt(connection: Connection, config: Config, link: LinkRow, inodes: Mapping[int, str], now: Instant) -> Adopted:
+def take_over(
+    connection: Connection, config: Config, foreign: Sequence[LinkRow], now: Instant, tales: Tales | None = None
+) -> list[Adopted]:
+    """Makes links of dumps of these foreign files, with VM and dump time as they are told, else as their names say."""
+    inodes = {name: _inodes(config.watch(name)) for name in {link.watch for link in foreign}}
+    told = [(tales or {}).get((link.watch, link.export_name, link.fingerprint)) for link in foreign]
+    return [
+        _adopt(connection, config, link, inodes[link.watch], now=now, told=one)
+        for link, one in zip(foreign, told, strict=True)
+    ]
+
+
+def _adopt(
+    connection: Connection, config: Config, link: LinkRow, inodes: Mapping[int, str], *, now: Instant, told: Told | None
+) -> Adopted:
     watch = config.watch(link.watch)
     identity = ExportTree(watch.export).entries().get(link.export_name)
     if identity is None:
         return Adopted(printable(link.export_name), None, link.bytes, None, "it cannot be looked at")
     path = _path_in(inodes, identity) or f"{watch.export.name}/{link.export_name}"
     try:
-        vm = vm_of(path, watch.vm_pattern)
+        vm = vm_of(path, watch.vm_pattern) if told is None else told.vm
     except BadMarker as error:
         return Adopted(printable(link.export_name), None, link.bytes, None, str(error))
-    _know(connection, config, vm, identity, now)
+    when = _dump_time(identity) if told is None else told.dump_time
+    _know(connection, config, vm, identity, when=when, now=now)
     dump_id = _recorded(connection, link, path) or _record(connection, link, identity, path, now)
     waits = link.state is LinkState.LINKED
     state = {"state": DumpState.LINKED, "ended_at": None} if waits else {"state": DumpState.CONFIRMED}
-    dumps.change(connection, dump_id, vm=vm, **state)
+    dumps.change(connection, dump_id, vm=vm, dump_time=when, **state)
     ledger.change_link(connection, link.id, dump_id=dump_id, vm=vm)
     if link.confirmed_by is not None:  # it left, and was confirmed, before it was known whose it is
         confirmation.freshen(connection, [dump_id], link.confirmed_by, now.wall)
-    return Adopted(printable(link.export_name), vm, identity.bytes, _dump_time(identity))
+    return Adopted(printable(link.export_name), vm, identity.bytes, when)
 
 
 def _dump_time(identity: Identity) -> float:
@@ -82,11 +110,10 @@ def _dump_time(identity: Identity) -> float:
     return identity.newest_mtime_ns / 1e9
 
 
-def _know(connection: Connection, config: Config, vm: str, identity: Identity, now: Instant) -> None:
+def _know(connection: Connection, config: Config, vm: str, identity: Identity, *, when: float, now: Instant) -> None:
     """The VM is known from now on, with this dump as its newest if it is."""
     backup_set = config.backup_set_of(vm)
     row = vms.one(connection, vm) or vms.new(vm, backup_set.name if backup_set else None, now.wall)
-    when = _dump_time(identity)
     if row.last_dump_time is None or row.last_dump_time < when:
         row = replace(row, last_dump_time=when, last_dump_bytes=identity.bytes, last_result_at=when)
     vms.save(connection, [replace(row, retired_at=None)])

@@ -12,7 +12,7 @@ Readers take no lock: they see the last committed transaction.
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from tidegate.state.schema import SCHEMA_VERSION
 #: How long a transaction waits for another one. Transactions take milliseconds; a minute means trouble.
 WRITE_WAIT_SECONDS = 60.0
 #: Longer than `is_watched` looks, so that a command beside it never keeps a watcher from starting.
-_WATCH_WAIT_SECONDS = 1.0
+WATCH_WAIT_SECONDS = 1.0
 
 
 class State:
@@ -37,7 +37,7 @@ class State:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        _make_folder(path.parent)
+        make_folder(path.parent)
         make_for_the_folders_owner(path)
         self._engine = _engine(str(path))
         with self.read() as connection:
@@ -80,7 +80,7 @@ class State:
 
     def watch_lock(self) -> AbstractContextManager[None]:
         """Makes its holder the only watcher. Raises BusyError when another one runs."""
-        return lock.hold(_watch_lock(self.path), wait=_WATCH_WAIT_SECONDS, what="the watch")
+        return lock.hold(_watch_lock(self.path), wait=WATCH_WAIT_SECONDS, what="the watch")
 
     def is_watched(self) -> bool:
         """True while a watcher runs."""
@@ -106,7 +106,9 @@ class State:
         try:
             yield
         except DatabaseError as error:
-            raise FaultError(f"{self.path}: the state file cannot be used: {error.orig}") from error
+            raise _fault(self.path, error.orig) from error
+        except sqlite3.DatabaseError as error:  # at the first word to a file that is no database
+            raise _fault(self.path, error) from error
 
 
 class ScratchState(State):
@@ -122,11 +124,17 @@ class ScratchState(State):
                 try:
                     source.backup(memory)
                 except sqlite3.DatabaseError as error:
-                    raise FaultError(f"{path}: the state file cannot be read: {error}") from error
+                    raise _fault(path, error) from error
                 finally:
                     source.close()
             refuse_newer(connection, path)
             migrate(connection, None)
+
+    def copy_to(self, path: Path) -> None:
+        """Writes all of it, durably, into the empty or missing file ``path``. Raises FaultError."""
+        with self._faults(), self._engine.connect() as connection, closing(sqlite3.connect(path)) as target:
+            memory: Any = connection.connection.dbapi_connection
+            memory.backup(target)
 
     @contextmanager
     def _no_lock(self) -> Iterator[None]:
@@ -174,7 +182,17 @@ def _engine(path: str | None) -> Engine:
     return engine
 
 
-def _make_folder(folder: Path) -> None:
+def _fault(path: Path, error: BaseException | None) -> FaultError:
+    """What SQLite says; of a file that is damaged also what to do."""
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return FaultError(f"{path}: the state file cannot be used: {error}")
+    return FaultError(
+        f"{path}: the state file is damaged: {error}; `tidegate state rebuild --replace` makes it anew from what the "
+        "export trees and the markers tell, and keeps this one beside it"
+    )
+
+
+def make_folder(folder: Path) -> None:
     """Makes the folder itself but not its parents: a mistyped path must not become a second state."""
     try:
         folder.mkdir(exist_ok=True)

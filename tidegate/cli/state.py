@@ -1,0 +1,130 @@
+"""``tidegate state export`` and ``rebuild``: what one needs when the state file or the host is lost."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tidegate.cli import shapes
+from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option
+from tidegate.errors import UsageError
+
+if TYPE_CHECKING:
+    from policy.rebuild import Found
+    from tidegate.config.model import Config
+    from tidegate.state.door import State
+
+
+@click.group()
+def state() -> None:
+    """Look after the state file: take a copy away, and make it anew when it was lost."""
+
+
+@state.command()
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, allow_dash=True),
+    default="-",
+    help="Where to; - is stdout, the default. A file is written aside and renamed.",
+)
+@pass_session
+def export(session: Session, *, output: Path) -> None:
+    """Write all that the state file holds as lines of JSON, packed with gzip: `state rebuild --from` reads it."""
+    from tidegate.clock import SystemClock
+    from tidegate.state import export as exports
+
+    config = session.config()
+    if not config.state.exists():
+        raise UsageError(f"state export: there is no state file {config.state}")
+    with session.scratch(config).read() as connection:
+        packed = exports.export(connection, SystemClock().now().wall).pack()
+    if str(output) == "-":
+        sys.stdout.buffer.write(packed)
+        return
+    aside = output.with_name(f"{output.name}.new")
+    try:
+        aside.write_bytes(packed)
+        aside.replace(output)
+    except OSError as error:
+        raise UsageError(f"state export: {output} cannot be written: {error.strerror}") from None
+
+
+@state.command()
+@click.option(
+    "--from",
+    "source",
+    metavar="FILE",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="An export of the state; - is stdin. Default: the one in an export tree's .tidegate that knows most.",
+)
+@click.option("--replace", is_flag=True, help="Though there is a state file: it is kept beside the new one.")
+@wait_option
+@json_option
+@pass_session
+def rebuild(session: Session, *, source: Path | None, replace: bool, wait: float, as_json: bool) -> None:
+    """Make the state file anew, from an export, the markers and the export trees.
+
+    What comes back is told, and what cannot be known, line by line. Nothing is moved in the trees. Where something may
+    have left that nothing tells any more, the rest of the day's limit counts as let out.
+    """
+    from policy import rebuild as rebuilding
+    from tidegate.clock import SystemClock
+    from tidegate.state import remaking
+    from tidegate.state.export import NotAnExport
+
+    config = session.config()
+    with remaking.alone(config.state, wait=wait):
+        if not replace:
+            remaking.refuse_content(config.state)
+        found = _best(config) if source is None else _read(source)
+        draft = remaking.draft_of(config.state)
+        clock = SystemClock()
+        try:
+            result = rebuilding.rebuild(config, draft, clock, found, lambda: _scan(config, draft))
+        except NotAnExport as error:
+            place = "-" if found is None else found.place
+            raise UsageError(f"state rebuild: {place}: {error}; nothing was done") from None
+        kept = remaking.put_in_place(draft, config.state, wait=wait)
+    if as_json:
+        shape = {"format": shapes.FORMAT, "source": None if found is None else found.place}
+        print_json({**shape, "kept": None if kept is None else str(kept), **_lines(result.known, result.unknown)})
+        return
+    for line in result.known:
+        click.echo(line)
+    for line in result.unknown:
+        click.echo(f"not known: {line}")
+    click.echo(f"{config.state} is made anew" + ("" if kept is None else f"; the old one is {kept}"))
+
+
+def _lines(known: Sequence[str], unknown: Sequence[str]) -> dict[str, list[str]]:
+    return {"known": list(known), "unknown": list(unknown)}
+
+
+def _best(config: "Config") -> "Found | None":
+    from policy.rebuild import find_exports
+
+    return next(iter(find_exports(config)), None)
+
+
+def _read(file: Path) -> "Found":
+    from policy.rebuild import Found
+    from tidegate.state.export import NotAnExport, read_header
+
+    try:
+        packed = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        return Found(str(file), packed, read_header(packed))
+    except OSError as error:
+        raise UsageError(f"state rebuild: --from: {file} cannot be read: {error.strerror}") from None
+    except NotAnExport as error:
+        raise UsageError(f"state rebuild: --from: {file}: {error}") from None
+
+
+def _scan(config: "Config", draft: "State") -> list[str]:
+    """Records the markers. Returns a sentence for each watch folder that could not be looked at."""
+    from tidegate.clock import SystemClock
+    from watcher.scan import scan_and_record
+
+    scanned = scan_and_record(config, draft, SystemClock())
+    return [f"the watch folder {one.watch} is down: {one.detail}" for one in scanned if not one.up]
