@@ -91,6 +91,16 @@ def _sealed(connection: Connection, config: Config, now: float) -> frozenset[str
     return frozenset(watch.name for watch in config.watches if None in covered or watch.name in covered)
 
 
+def is_sealed(connection: Connection, config: Config, watch: WatchFolder, now: float) -> bool:
+    """Whether the manifest of this tree tells what was sealed, and not what stands by now."""
+    return watch.name in _sealed(connection, config, now)
+
+
+def has_state(tree: ExportTree) -> bool:
+    """Whether an export of the state stands in this tree. Raises FaultError for a folder of others."""
+    return _header(tree.paper(STATE)) is not None
+
+
 def _put(tree: ExportTree, papers: dict[str, bytes], exported: Export) -> None:
     contents: dict[str, bytes | None] = {}
     if MANIFEST in papers and _tells_the_same(tree.paper(MANIFEST), papers[MANIFEST]):

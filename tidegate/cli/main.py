@@ -30,7 +30,8 @@ COMMANDS = {
     "retire": ("admin:retire", "End a VM's life in Tidegate."),
     "adopt": ("admin:adopt", "Take over what an earlier script linked into the export tree."),
     "mark-sent": ("admin:mark_sent", "Record copies that the storage has already."),
-    "state": ("state:state", "Look after the state file: export it, make it anew when it was lost."),
+    "locate": ("locate:locate", "Where a VM's copies are: dump folder, export tree, storage."),
+    "state": ("state:state", "Look after the state file: verify, export, make it anew when it was lost."),
     "export-metrics": ("exports:export_metrics", "Write the metrics as a textfile."),
 }
 

@@ -1,4 +1,4 @@
-"""``tidegate state export`` and ``rebuild``: what one needs when the state file or the host is lost."""
+"""``tidegate state export``, ``rebuild`` and ``verify``: what one needs when the state file or the host is lost."""
 
 import sys
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import click
 
 from tidegate.cli import shapes
 from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option
-from tidegate.errors import UsageError
+from tidegate.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from policy.rebuild import Found
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def state() -> None:
-    """Look after the state file: take a copy away, and make it anew when it was lost."""
+    """Look after the state file: see whether it is well, take a copy away, and make it anew when it was lost."""
 
 
 @state.command()
@@ -128,3 +128,33 @@ def _scan(config: "Config", draft: "State") -> list[str]:
 
     scanned = scan_and_record(config, draft, SystemClock())
     return [f"the watch folder {one.watch} is down: {one.detail}" for one in scanned if not one.up]
+
+
+@state.command()
+@wait_option
+@json_option
+@pass_session
+def verify(session: Session, *, wait: float, as_json: bool) -> None:
+    """Set the state against markers, dump folders, export trees and manifests. Ends with 1 if anything differs.
+
+    Writes nothing. Each difference is a line: where, what it means, and what to do about it.
+    """
+    from policy import verify as verifying
+    from tidegate.clock import SystemClock
+    from tidegate.state import remaking
+
+    config = session.config()
+    if not config.state.exists():
+        raise UsageError(f"state verify: there is no state file {config.state}; if it was lost: tidegate state rebuild")
+    with remaking.no_pass(config.state, wait=wait):
+        copy = session.scratch(config)
+        found = verifying.verify(config, copy, SystemClock(), lambda: _scan(config, copy))
+    if as_json:
+        print_json({"format": shapes.FORMAT, "differences": [one._asdict() for one in found]})
+    else:
+        for one in found:
+            click.echo(f"{one.where}: {one.means}; {one.say}")
+        if not found:
+            click.echo("the state, the markers, the export trees and the manifests tell the same")
+    if found:
+        click.get_current_context().exit(ExitCode.PARTLY)

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 from tidegate.errors import BusyError, FaultError, UsageError
@@ -23,18 +23,23 @@ def alone(path: Path, *, wait: float) -> Iterator[None]:
         raise BusyError(f"state rebuild: the service ({running.told}) runs on {path}; stop it first, nothing was done")
     make_folder(path.parent)
     with (
-        lock.hold(path.with_name(f"{path.name}.pass.lock"), wait=wait, what="the pass lock"),
+        no_pass(path, wait=wait),
         lock.hold(path.with_name(f"{path.name}.watch.lock"), wait=WATCH_WAIT_SECONDS, what="the watch"),
     ):
         yield
+
+
+def no_pass(path: Path, *, wait: float) -> AbstractContextManager[None]:
+    """Nobody passes or moves links at the state file ``path``, which need not be there. Raises BusyError."""
+    return lock.hold(path.with_name(f"{path.name}.pass.lock"), wait=wait, what="the pass lock")
 
 
 def refuse_content(path: Path) -> None:
     """Raises UsageError when there is a state file in which something stands, or which cannot be read."""
     if _has_content(path):
         raise UsageError(
-            f"state rebuild: there is a state file, {path}, that is not empty; --replace makes a new one and keeps "
-            "this one beside it"
+            f"state rebuild: there is a state file, {path}, that is not empty; `tidegate state verify` says whether it "
+            "is well, and --replace makes a new one and keeps this one beside it"
         )
 
 
