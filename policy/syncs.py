@@ -92,8 +92,11 @@ def settle(config: Config, state: State, now: Instant) -> frozenset[str]:
 def _record(connection: Connection, config: Config, said: Report, watch: str | None, now: Instant) -> Outcome:
     day = days.current(connection, config, now)
     standing = [one for one in ledger.outstanding(connection) if watch in (None, one.watch)]
-    seals = ledger.open_seals(connection, now.wall - facts.SEAL_LASTS_SECONDS)
-    covers = _covers(connection, said, [one for one in seals if one.watch in (None, watch)])
+    announced = ledger.seals(connection, now.wall - facts.SEAL_LASTS_SECONDS)
+    seals = [one for one in announced if one.reported_at is None]
+    # A list that is told once more speaks of the sync that it was told for.
+    meant = seals or (announced if said.arrived is not None else [])
+    covers = _covers(connection, said, [one for one in meant if one.watch in (None, watch)])
     if _is_old(connection, said, watch, now):
         return Outcome((), tuple(standing), day.number, day_ended=False)
     confirmed = [link for link in standing if link.in_tree and covers(link)]

@@ -72,6 +72,23 @@ def test_a_list_speaks_of_what_the_sync_found_and_not_of_what_has_the_name_since
     assert sum(one.size for one in world.unseen()) <= DAILY
 
 
+def test_a_list_that_is_told_twice_speaks_of_its_own_sync_both_times(world: World) -> None:
+    """The dump was rewritten after it was pulled, and let out anew under its name: the storage has not had that."""
+    world.dump("vm1", 40, dated=False, folder=False)
+    world.run_pass()
+    sync = world.start_sync(announced=True)
+    world.pull(sync.found)
+    told = world.list_of(sync)
+    world.report(told)
+    world.clock.advance(DAY)
+    world.rewrite(world.host.dumps / "vm1")
+    world.mark("vm1")
+    world.run_pass()
+    world.clock.jump_wall(-HOUR)
+    world.report(told)
+    assert world.fresh_without_a_copy() == []
+
+
 def test_a_report_that_comes_late_does_not_unseal_the_sync_that_runs_meanwhile(world: World) -> None:
     """The second sync reads the link of the first dump: nothing replaces it until that sync is reported."""
     world.dump("vm1", 40, dated=False, folder=False)

@@ -279,11 +279,15 @@ def change_sync(connection: Connection, sync_id: int, **values: Any) -> None:
     connection.execute(update(sync).where(sync.c.id == sync_id).values(**values))
 
 
-def open_seals(connection: Connection, since: float) -> list[SyncRow]:
-    """Syncs that were announced after ``since`` and not reported, newest first."""
-    query = select(*_SYNC).where(sync.c.reported_at.is_(None), sync.c.sealed_at >= since)
-    rows = connection.execute(query.order_by(sync.c.id.desc())).mappings()
+def seals(connection: Connection, since: float) -> list[SyncRow]:
+    """Syncs that were announced after ``since``, newest first."""
+    rows = connection.execute(select(*_SYNC).where(sync.c.sealed_at >= since).order_by(sync.c.id.desc())).mappings()
     return [SyncRow(**row) for row in rows]
+
+
+def open_seals(connection: Connection, since: float) -> list[SyncRow]:
+    """Those of ``seals`` that are not reported."""
+    return [seal for seal in seals(connection, since) if seal.reported_at is None]
 
 
 def reports(connection: Connection, since_day: int = 0) -> list[SyncRow]:
