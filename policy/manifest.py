@@ -8,6 +8,7 @@
     .rsync/.tidegate/state.json.gz   the whole state (``tidegate.state.export``)
     .rsync/.tidegate/state.before.json.gz  what another state file told here before: was that one lost?
 
+The folder comes with the first sync that is sealed (`tidegate sync-started`); whoever never seals one makes it himself.
 None of it is rewritten while it tells the same: rsync would send it again. The first three stay as they were sealed
 until the sync that they were sealed for is reported.
 """
@@ -69,19 +70,24 @@ class _Link:
 def write(config: Config, state: State, now: Instant, *, down: Collection[str], sealing: Collection[str] = ()) -> None:
     """Writes the papers of all trees but those of the watch folders that are ``down``. For the holder of the pass lock.
 
-    Of a tree that a sync may be reading by its seal only the state is told anew, unless it was sealed just now: it is
-    among ``sealing``. What cannot be written is logged and stops nobody.
+    A tree gets its first ones when a sync is sealed; from then on they are kept true. Of a tree that a sync may be
+    reading by its seal only the state is told anew, unless it was sealed just now: it is among ``sealing``. What
+    cannot be written is logged and stops nobody.
     """
+    trees = {one.name: ExportTree(one.export) for one in config.watches if one.name not in down}
+    wanted = [one for one in config.watches if one.name in trees]
+    wanted = [one for one in wanted if one.name in sealing or trees[one.name].has_papers()]
+    if not wanted:
+        return
     with state.read() as connection:
         exported = export(connection, now.wall)
         sealed = _sealed(connection, config, now.wall) - set(sealing)
-        told = {one.name: _papers(connection, one, now.wall) for one in config.watches if one.name not in down}
-    for watch in config.watches:
-        if watch.name in told:
-            try:
-                _put(ExportTree(watch.export), {} if watch.name in sealed else told[watch.name], exported)
-            except FaultError as error:
-                log.warning("%s: the manifest cannot be written: %s", watch.export, error)
+        told = {one.name: {} if one.name in sealed else _papers(connection, one, now.wall) for one in wanted}
+    for watch in wanted:
+        try:
+            _put(trees[watch.name], told[watch.name], exported)
+        except FaultError as error:
+            log.warning("%s: the manifest cannot be written: %s", watch.export, error)
 
 
 def _sealed(connection: Connection, config: Config, now: float) -> frozenset[str]:

@@ -119,7 +119,7 @@ def _of_papers(connection: Connection, config: Config, watch: WatchFolder, now: 
     place = f"{watch.export}/.tidegate"
     try:
         tree = ExportTree(watch.export)
-        if not tree.stands():
+        if not tree.stands() or not tree.has_papers():
             return
         if not manifest.has_state(tree):
             yield Difference(

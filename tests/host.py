@@ -103,6 +103,13 @@ class Host:
         return shape
 
 
+def host_with_papers(folder: Path, **how: Any) -> Host:
+    """A host of which a sync was sealed before: its export tree tells of itself."""
+    host = Host(folder, **how)
+    (host.tree / ".tidegate").mkdir(parents=True)
+    return host
+
+
 def reasons(shape: Mapping[str, Any]) -> dict[str, str]:
     """Dump -> reason, of ``pass --json`` or ``plan --json``."""
     return {one["dump"]: one["reason"] for one in shape["decisions"]}

@@ -36,6 +36,15 @@ def put(tree: int, staging: int, papers: Mapping[str, bytes | None]) -> bool:
     return bool(changed)
 
 
+def stand(tree: int) -> bool:
+    """Whether anything has the folder's name."""
+    try:
+        os.stat(FOLDER, dir_fd=tree, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def read(tree: int, name: str) -> bytes | None:
     """What a paper holds, None where there is none. Raises OSError, FaultError for a folder of others."""
     try:

@@ -157,6 +157,11 @@ class ExportTree:
             except OSError as error:
                 raise FaultError(f"{self._roots.tree / papers.FOLDER}: {explain(error)}") from None
 
+    def has_papers(self) -> bool:
+        """Whether anything is called `.tidegate` in the tree."""
+        with self._roots.open_tree() as tree:
+            return tree is not None and papers.stand(tree)
+
     def paper(self, name: str) -> bytes | None:
         """What a file in the tree's `.tidegate` holds; None where there is none."""
         with self._roots.open_tree() as tree:

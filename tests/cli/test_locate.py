@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tests.host import Host
+from tests.host import Host, host_with_papers
 
 REPORT: dict[str, Any] = {"offsite": {"confirm": "report"}, "day": {"at_least": "0s"}}
 
@@ -15,7 +15,7 @@ def places(host: Host, vm: str) -> list[tuple[str, bool | None, str | None]]:
 
 
 def test_a_copy_is_told_where_it_is_from_its_marker_to_the_storage(tmp_path: Path) -> None:
-    host = Host(tmp_path / "host", **REPORT)
+    host = host_with_papers(tmp_path / "host", **REPORT)
     host.dump("vm1", {"disk0": 10, "disk1": 20})
     host.run("pass")
     assert places(host, "vm1") == [("dumps", True, None), ("export", True, None)]
@@ -25,7 +25,7 @@ def test_a_copy_is_told_where_it_is_from_its_marker_to_the_storage(tmp_path: Pat
 
 
 def test_what_is_gone_is_not_told_and_what_was_written_over_is_said(tmp_path: Path) -> None:
-    host = Host(tmp_path / "host", **REPORT)
+    host = host_with_papers(tmp_path / "host", **REPORT)
     for name in ("vm1", "vm2"):
         host.dump(name, 100)
     host.run("pass")
@@ -37,12 +37,12 @@ def test_what_is_gone_is_not_told_and_what_was_written_over_is_said(tmp_path: Pa
 
 
 def test_a_copy_that_was_marked_as_sent_is_at_the_storage_alone(tmp_path: Path) -> None:
-    host = Host(tmp_path / "host", **REPORT)
+    host = host_with_papers(tmp_path / "host", **REPORT)
     host.run("mark-sent", "vm1", "--time", "2026-01-02T03:04:05Z")
     [copy] = host.json("locate", "vm1")["copies"]
     assert (copy["place"], copy["dump_time"], copy["evidence"]) == ("storage", "2026-01-02T03:04:05Z", "mark-sent")
 
 
 def test_an_unknown_vm_is_refused(tmp_path: Path) -> None:
-    host = Host(tmp_path / "host")
+    host = host_with_papers(tmp_path / "host")
     assert "no VM named 'vm7' is known" in host.run("locate", "vm7", code=2).stderr

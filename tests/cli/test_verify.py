@@ -1,21 +1,20 @@
 """``tidegate state verify``: every difference between what is recorded and what stands."""
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.host import Host
+from tests.host import Host, host_with_papers
 
 REPORT: dict[str, Any] = {"offsite": {"confirm": "report"}, "day": {"at_least": "0s"}}
 
 
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
-    host = Host(tmp_path / "host", **REPORT)
+    host = host_with_papers(tmp_path / "host", **REPORT)
     host.dump("vm1", 100)
     host.dump("vm2", {"a": 10, "b": 20})
     host.dump("vm3", 20_000)
@@ -57,7 +56,6 @@ def test_after_a_pass_all_tells_the_same_and_nothing_is_written(host: Host) -> N
             "no export",
             id="export",
         ),
-        pytest.param(lambda host: shutil.rmtree(host.tree / ".tidegate"), "state.json.gz", "no export", id="folder"),
     ],
 )
 def test_each_difference_is_a_line_and_the_next_pass_settles_it(
@@ -78,4 +76,4 @@ def test_a_dump_that_waits_and_is_gone_is_told_before_its_turn(host: Host) -> No
 
 
 def test_without_a_state_file_the_command_that_makes_one_is_named(tmp_path: Path) -> None:
-    assert "tidegate state rebuild" in Host(tmp_path / "host").run("state", "verify", code=2).stderr
+    assert "tidegate state rebuild" in host_with_papers(tmp_path / "host").run("state", "verify", code=2).stderr

@@ -11,7 +11,7 @@ import pytest
 
 from policy import passes, syncs
 from tests.clock import DAY, GivenClock
-from tests.host import Host
+from tests.host import Host, host_with_papers
 from tidegate import trace
 from tidegate.state.door import ScratchState, State
 from tidegate.state.export import restore
@@ -36,8 +36,22 @@ def sum_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def test_the_first_sealed_sync_brings_the_papers_and_no_pass_before_it(tmp_path: Path) -> None:
+    host = Host(tmp_path / "host", **REPORT)
+    host.dump("vm1", 100)
+    host.run("pass")
+    assert [path.name for path in host.tree.iterdir()] == ["vm1"]
+    assert host.json("state", "verify")["differences"] == []
+    host.run("sync-started")
+    assert sorted(path.name for path in (host.tree / ".tidegate").iterdir()) == PAPERS
+    host.run("synced")
+    host.dump("vm2", 100)
+    host.run("pass")
+    assert manifest(host).keys() == {"vm1", "vm2"}
+
+
 def test_after_a_pass_the_tree_tells_each_link_and_its_files(tmp_path: Path) -> None:
-    host = Host(tmp_path / "host")
+    host = host_with_papers(tmp_path / "host")
     host.dump("vm1.img", 100)
     host.dump("vm2", {"disk0": 10, "inner/disk1": 20})
     host.run("pass")
@@ -57,7 +71,7 @@ def test_after_a_pass_the_tree_tells_each_link_and_its_files(tmp_path: Path) -> 
 
 def test_sha256sum_finds_every_file_whose_sum_a_marker_told_and_no_other(tmp_path: Path) -> None:
     """A name with a line break or a backslash too; a sum that is none is left out."""
-    host = Host(tmp_path / "host")
+    host = host_with_papers(tmp_path / "host")
     for name in ("vm1", "vm2", "vm3"):
         host.dump(name, 100, marked=False)
     host.mark("vm1", sha256=sum_of(host.dumps / "vm1").upper())
@@ -78,7 +92,7 @@ def test_sha256sum_finds_every_file_whose_sum_a_marker_told_and_no_other(tmp_pat
 
 
 def test_names_that_are_no_text_are_escaped_in_json_and_raw_in_the_list(tmp_path: Path) -> None:
-    host = Host(tmp_path / "host")
+    host = host_with_papers(tmp_path / "host")
     host.dump("vm1", {"disk": 10, os.fsdecode(b"\xff"): 20})
     host.run("pass")
     assert (host.tree / ".tidegate" / "FILES").read_bytes() == b"vm1/disk\nvm1/\xff\n"
@@ -88,7 +102,7 @@ def test_names_that_are_no_text_are_escaped_in_json_and_raw_in_the_list(tmp_path
 
 def test_what_tells_the_same_is_not_written_anew(tmp_path: Path) -> None:
     """rsync would send it again."""
-    host = Host(tmp_path / "host", **REPORT)
+    host = host_with_papers(tmp_path / "host", **REPORT)
     host.dump("vm1", 100)
     host.run("pass")
     before = stamps(host)
@@ -102,7 +116,7 @@ def test_what_tells_the_same_is_not_written_anew(tmp_path: Path) -> None:
 
 def test_from_seal_to_report_the_tree_tells_what_was_sealed(tmp_path: Path) -> None:
     """The storage pulls by it; only the state goes on being told."""
-    host = Host(tmp_path / "host", **REPORT)
+    host = host_with_papers(tmp_path / "host", **REPORT)
     host.dump("vm1", 100)
     host.run("pass")
     (host.tree / ".tidegate" / "manifest.json").unlink()
@@ -140,7 +154,7 @@ def test_a_folder_that_somebody_else_put_there_is_not_written_into(tmp_path: Pat
 
 
 def test_a_link_or_a_pipe_under_the_name_of_a_paper_is_replaced_and_not_followed(tmp_path: Path) -> None:
-    host = Host(tmp_path / "host")
+    host = host_with_papers(tmp_path / "host")
     host.dump("vm1", 100)
     host.run("pass")
     secret = tmp_path / "secret"
@@ -160,7 +174,7 @@ def test_what_a_killed_pass_left_half_told_is_told_by_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: int
 ) -> None:
     """Killed beside each paper, before and after it is in its place: each of them is whole, and the next pass mends."""
-    host = Host(tmp_path / "host")
+    host = host_with_papers(tmp_path / "host")
     config, state, clock = host.config(), State(host.config().state), GivenClock()
     host.dump("vm1", 100)
     scan_and_record(config, state, clock)
@@ -184,7 +198,7 @@ def test_what_a_killed_pass_left_half_told_is_told_by_the_next(
 def test_a_state_that_was_lost_and_begun_anew_does_not_overwrite_what_the_tree_tells_of_the_one_before(
     tmp_path: Path,
 ) -> None:
-    host = Host(tmp_path / "host", **REPORT)
+    host = host_with_papers(tmp_path / "host", **REPORT)
     for name in ("vm1", "vm2"):
         host.dump(name, 100)
     host.run("pass")
@@ -200,7 +214,7 @@ def test_a_state_that_was_lost_and_begun_anew_does_not_overwrite_what_the_tree_t
 
 def test_a_tree_tells_the_whole_state(tmp_path: Path) -> None:
     """What it tells fills an empty state with the same rows."""
-    host = Host(tmp_path / "host", **REPORT)
+    host = host_with_papers(tmp_path / "host", **REPORT)
     config, state, clock = host.config(), State(host.config().state), GivenClock()
     host.dump("vm1", 100)
     host.dump("vm2", {"a": 10, "b": 20})
@@ -218,7 +232,7 @@ def test_a_tree_tells_the_whole_state(tmp_path: Path) -> None:
 
 
 def test_the_manifest_that_a_storage_lists_or_reports_is_taken_for_no_dump(tmp_path: Path) -> None:
-    host = Host(tmp_path / "host", **REPORT)
+    host = host_with_papers(tmp_path / "host", **REPORT)
     host.dump("vm1", 100)
     host.run("pass")
     host.run("sync-started")

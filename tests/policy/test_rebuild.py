@@ -16,7 +16,7 @@ from policy import passes
 from policy.rebuild import Found, rebuild
 from policy.syncs import Report
 from tests.clock import DAY, HOUR
-from tests.host import Host
+from tests.host import Host, host_with_papers
 from tests.policy.histories import World
 from tidegate.cli import shapes
 from tidegate.errors import UsageError
@@ -34,7 +34,7 @@ VMS = ["vm1", "vm2", "vm3"]
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
     """Four VMs, three of them off-site, one on hold, one link outstanding, one dump a folder."""
-    host = Host(tmp_path / "host", **REPORT)
+    host = host_with_papers(tmp_path / "host", **REPORT)
     for name in ("vm1", "vm2"):
         host.dump(name, 1000)
     host.dump("vm3", {"disk0": 100, os.fsdecode(b"disk\xff"): 200})
@@ -203,7 +203,7 @@ class Losses(RuleBasedStateMachine):
     )
     def begin(self, ends: DayEnd, storage: Storage, confirm: str) -> None:
         self.world = World(ends, Evidence(confirm), storage)
-        self.world.host.tree.mkdir()
+        (self.world.host.tree / ".tidegate").mkdir(parents=True)
         self.world.run_pass()
         self.old = [self.take_away()]
 
