@@ -49,7 +49,8 @@ def measure(scratch: Path) -> Section:
     return Section(
         "What the service takes",
         f"One service: {RATE} markers a second for {SECONDS} s, then {BURST:,} at once, then {_SETTLE_SECONDS:.0f} s "
-        "of rest. Processor time as the kernel accounts for it, of all threads; memory is what it holds resident.",
+        "of rest. Processor time as the kernel accounts for it, of all threads; memory is what it holds resident. "
+        "What stays after the burst is what the allocator keeps of the scan that the overflow brings.",
         "",
         (
             Line(f"processor at {RATE} a second", [(paced.cpu - begun.cpu) / SECONDS], percent),
