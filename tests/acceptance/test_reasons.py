@@ -17,7 +17,6 @@ DAY_KEYS = {
     "reserve_bytes": int,
     "used_bytes": int,
     "outstanding_bytes": int,
-    "debt_bytes": int,
     "allowance_bytes": int,
 }
 DECISION_KEYS = {

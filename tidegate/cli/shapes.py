@@ -18,17 +18,18 @@ FORMAT = 1
 
 
 def day(one: Day) -> dict[str, Any]:
-    """The account of one day."""
+    """The account of one day; ``debt_bytes`` only where an oversize dump has left one."""
     account = one.allowance
+    debt = max(account.debt, account.owed)
     return {
         "number": one.number,
         "opened": format_time(one.opened),
         "limit_bytes": account.limit,
         "reserve_bytes": account.reserve,
         "used_bytes": account.used + account.debt,
-        "debt_bytes": max(account.debt, account.owed),
         "outstanding_bytes": account.outstanding,
         "allowance_bytes": account.left,
+        **({"debt_bytes": debt} if debt else {}),
     }
 
 

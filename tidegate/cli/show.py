@@ -68,7 +68,7 @@ def account(day: Mapping[str, Any]) -> str:
     """The day in one line, from its JSON shape."""
     size = {key.removesuffix("_bytes"): format_size(value) for key, value in day.items() if key.endswith("_bytes")}
     reserve = f", {size['reserve']} in reserve" if day["reserve_bytes"] else ""
-    debt = f", {size['debt']} in debt" if day["debt_bytes"] else ""
+    debt = f", {size['debt']} in debt" if "debt_bytes" in day else ""
     return (
         f"day {day['number']}: {size['allowance']} of {size['limit']} may still leave "
         f"({size['outstanding']} let out and not confirmed, {size['used']} used{debt}{reserve})"
