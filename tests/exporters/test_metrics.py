@@ -185,7 +185,7 @@ def test_an_unreadable_state_is_told_and_hides_nothing_else(filled: State, confi
 def test_an_unreadable_state_leaves_no_textfile_to_write(filled: State, config: Config) -> None:
     """The file of before stays, and its age says so."""
     broken(filled)
-    with pytest.raises(FaultError, match="cannot be used"):
+    with pytest.raises(FaultError, match="the state file is damaged"):
         text.render(filled, config)
 
 
