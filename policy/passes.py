@@ -109,14 +109,13 @@ class _Pass:
     def _grant(self) -> tuple[Plan, Facts, list[Grant]]:
         """Decides without a lock, then takes the allowance in one short transaction.
 
-        Nobody else moves links meanwhile; but the watcher goes on recording. Where it had news of a granted dump, the
-        decision is made again.
+        Nobody else moves links meanwhile; but the watcher goes on recording, and the admin may take a force back. Where
+        there is news of what was granted, the decision is made again.
         """
         while True:
             plan, known = self._decide()
-            wanted = [known.rows[one.dump.dump_id] for one in plan.granted]
             with self._state.write() as connection:
-                if len(dumps.still_so(connection, wanted)) < len(wanted):
+                if not _is_still_so(connection, plan, known):
                     continue
                 grants = self._granting.grant(connection, known, plan.granted, plan.day.number, self._now)
                 _tell_forced(connection, plan)
@@ -203,6 +202,16 @@ class _Pass:
             held=len(plan.decisions) - len(plan.granted),
             failures=len(failed),
         )
+
+
+def _is_still_so(connection: Connection, plan: Plan, known: Facts) -> bool:
+    """Whether the granted dumps, and what the admin has said of their VMs, are what was decided about."""
+    rows = [known.rows[one.dump.dump_id] for one in plan.granted]
+    forced = {row.vm: known.known[row.vm].forced for row in rows if row.vm is not None and known.known[row.vm].forced}
+    now = vms.by_names(connection, forced)
+    return len(dumps.still_so(connection, rows)) == len(rows) and all(
+        now[name].forced is how for name, how in forced.items()
+    )
 
 
 def _tell_forced(connection: Connection, plan: Plan) -> None:

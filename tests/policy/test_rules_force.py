@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policy.granting import Granting
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import HOUR, GivenClock
 from tests.host import Host, reasons
@@ -212,3 +214,25 @@ def test_a_pass_killed_while_it_lets_a_forced_dump_out_spends_the_force_once(
     assert forced(at) == ["vm1"]
     assert at.json("pass")["day"]["outstanding_bytes"] == 5000
     assert forced(at) == []
+
+
+def test_a_force_that_is_taken_back_while_a_pass_decides_does_not_exceed_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The admin was told that it is taken back: the decision that went by it is made again."""
+    at = AtGivenTime(Host(tmp_path, daily=10_000), GivenClock())
+    at.host.dump("vm1", 20_000)
+    at.run("pass")
+    at.run("force", "vm1", "--over-limit")
+    check = Granting.check
+    looks: list[int] = []
+
+    def check_and_cancel(granting: Granting, *arguments: Any) -> set[int]:
+        if not looks:
+            looks.append(1)
+            at.run("force", "vm1", "--cancel")
+        return check(granting, *arguments)
+
+    monkeypatch.setattr(Granting, "check", check_and_cancel)
+    assert reasons(at.json("pass")) == {"vm1": "oversize"}
+    assert at.host.exported() == {}
