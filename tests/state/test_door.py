@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
+from tests.mounts import Mount, mount
 from tidegate.clock import Instant
 from tidegate.errors import BusyError, ExitCode, FaultError
 from tidegate.state import dumps, ledger, lock, tallies
 from tidegate.state.door import ScratchState, State
 from tidegate.state.migrations import migrate, version_of
 from tidegate.state.schema import SCHEMA_VERSION
+
+__all__ = ["mount"]
 
 NOW = Instant(1_000_000.0, "boot", 10.0)
 
@@ -228,3 +231,14 @@ def test_a_path_with_signs_that_mean_something_in_a_url_is_a_path_like_any(tmp_p
         tallies.count(connection, "passes")
     assert count_of(ScratchState(state.path), "passes") == 1
     assert (tmp_path / "a?b#c%20" / "state.db").exists()
+
+
+def test_a_disk_without_room_for_a_state_is_called_full(mount: Mount) -> None:
+    """SQLite speaks of an I/O error, or of a transaction that it has rolled back itself."""
+    disk = mount("tmpfs", "size=400k")
+    (disk / "filler").write_bytes(bytes(390 * 1024))
+    with pytest.raises(FaultError, match="its disk is full"), State(disk / "state.db").write():
+        pass
+    (disk / "filler").unlink()
+    with State(disk / "state.db").write():
+        pass

@@ -10,6 +10,7 @@
 Readers take no lock: they see the last committed transaction.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
@@ -72,7 +73,8 @@ class State:
             try:
                 yield connection
             finally:
-                connection.exec_driver_sql("ROLLBACK")
+                with suppress(DatabaseError):  # what SQLite has rolled back by itself must not hide why
+                    connection.exec_driver_sql("ROLLBACK")
 
     def pass_lock(self, *, wait: float) -> AbstractContextManager[None]:
         """Makes its holder the only one that moves links. Raises BusyError after ``wait`` seconds."""
@@ -148,6 +150,10 @@ class ScratchState(State):
         return self._no_lock()
 
 
+#: With less than this left not even an empty state can be made.
+_FULL_BYTES = 64 * 1024
+
+
 @dataclass(frozen=True, slots=True)
 class RunningWatcher:
     """A watcher that runs: how it is told to people, and its version, None where it did not say."""
@@ -185,7 +191,7 @@ def _engine(path: str | None) -> Engine:
 def _fault(path: Path, error: BaseException | None) -> FaultError:
     """What SQLite says; of a file that is damaged also what to do."""
     if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return FaultError(f"{path}: the state file cannot be used: {error}")
+        return FaultError(f"{path}: the state file cannot be used: {error}{_of_its_disk(path)}")
     return FaultError(
         f"{path}: the state file is damaged: {error}; `tidegate state rebuild --replace` makes it anew from what the "
         "export trees and the markers tell, and keeps this one beside it"
@@ -198,3 +204,12 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise FaultError(f"{folder}: the state's folder cannot be made: {error.strerror}") from error
+
+
+def _of_its_disk(path: Path) -> str:
+    """SQLite calls a full disk by many names."""
+    try:
+        status = os.statvfs(path.parent)
+    except OSError:
+        return ""
+    return "; its disk is full" if status.f_bavail * status.f_frsize < _FULL_BYTES else ""
