@@ -1,6 +1,7 @@
 """``tidegate explain``: a plain answer to "why did vm7 not leave today?"."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -64,3 +65,12 @@ def test_who_leaves_hears_why(admin: AtGivenTime) -> None:
 def test_a_vm_that_nobody_knows_is_said(admin: AtGivenTime) -> None:
     with pytest.raises(UsageError, match="no VM named 'vm1' is known; `tidegate status` lists them"):
         admin.run("explain", "vm1")
+
+
+def test_what_is_let_out_already_is_not_expected_to_leave(tmp_path: Path) -> None:
+    admin = AtGivenTime(Host(tmp_path), GivenClock())
+    admin.host.dump("vm1", 100)
+    admin.run("pass")
+    said = admin.run("explain", "vm1")
+    assert "let out on day 1, not yet confirmed" in said
+    assert "Expected" not in said

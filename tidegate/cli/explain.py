@@ -89,7 +89,9 @@ def _expected(result: "PassResult", vm: str, now: float, decisions: "Sequence[De
     """On which coming day, as a time on it, a dump leaves; None where that is now, or cannot be said."""
     from policy.planner.forecast import first_day_out
 
-    if vm not in result.facts.known or not any(one.reason in _WAITING for one in decisions):
+    if vm not in result.facts.known or not any(
+        one.reason in _WAITING and not one.dump.outstanding for one in decisions
+    ):
         return None
     day = first_day_out(beginning(result, now), vm, _HORIZON)
     return now + day * _SECONDS_OF_DAY if day else None

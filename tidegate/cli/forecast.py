@@ -136,8 +136,9 @@ def _print_summary(heading: str, start: "Start", future: "Forecast", zone: datet
 def _summary(start: "Start", future: "Forecast", zone: datetime.tzinfo) -> Iterator[str]:
     days = len(future.days)
     allowed = start.rules.mean_day + start.rules.reserve
+    average = " on average" if start.rules.coming else ""
     needs = f"the targets need {format_size(future.density.needed)} a day"
-    yield f"{needs} at least; {format_size(allowed)} are allowed ({future.density.value:.0%})"
+    yield f"{needs} at least; {format_size(allowed)} are allowed{average} ({future.density.value:.0%})"
     ages = [(one.oldest, one.vm.vm) for one in future.vms if one.oldest is not None]
     if ages:
         oldest, vm = max(ages)
