@@ -11,13 +11,13 @@ from policy.links.build import build_folder, link, settle_folder
 from policy.links.check import failure
 from policy.links.folders import discard
 from policy.links.records import LinkFailure, LinkRequest, Presence, Published
-from policy.links.renames import exchange, rename_new
 from policy.links.sentences import explain
 from policy.links.source import Grip, opened_dump, opened_parent, part
 from policy.links.standing import presence, standing_unchanged
 from tidegate import trace
 from tidegate.identity import Hindered, allowed_owners
 from tidegate.names import is_clean, printable
+from tidegate.renames import exchange, rename_new
 from tidegate.terms import Reason
 
 #: The disk serves together the fsyncs that wait together: 1,000 folders took 0.2 s so, and 3 s one by one.

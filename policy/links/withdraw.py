@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 from policy.links.folders import discard
 from policy.links.records import LinkFailure
-from policy.links.renames import rename_new
 from policy.links.sentences import explain
 from policy.links.standing import is_made_of, standing
 from tidegate import trace
 from tidegate.identity import Identity
+from tidegate.renames import rename_new
 from tidegate.terms import Reason
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from policy.links import LinkFailure, Presence, Published, renames
+from policy.links import LinkFailure, Presence, Published
 from policy.links.sentences import explain
 from tests.links.house import Content, House, cannot, needs_root
 from tests.mounts import Mount, mount
 from tests.users import NOBODY, as_nobody, open_the_way
+from tidegate import renames
 from tidegate.errors import FaultError
 from tidegate.terms import Reason
 
