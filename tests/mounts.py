@@ -1,10 +1,11 @@
-"""Real mounts for tests: another filesystem, one that shows no reads, a bind mount.
+"""Real mounts for tests: disks with the filesystems that dumps lie on, one that shows no reads, a bind mount.
 
 A test module that needs them imports the fixture ``mount`` and names it in its ``__all__``.
 """
 
 import contextlib
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -15,10 +16,20 @@ import pytest
 
 #: A tmpfs that everybody may write to: another filesystem without root.
 _SHARED_MEMORY = Path("/dev/shm")
+#: How a disk is made, small and soon full, by its filesystem: bytes, and the words before the file.
+_DISKS = {
+    "ext4": (24 << 20, ("mkfs.ext4", "-q", "-m", "0", "-N", "256")),
+    "xfs": (300 << 20, ("mkfs.xfs", "-q", "-m", "reflink=1")),
+    "btrfs": (64 << 20, ("mkfs.btrfs", "-q", "--mixed")),
+}
+FILESYSTEMS = tuple(_DISKS)
 
 
 class Mount(Protocol):
-    """Mounts ``kind`` (``"tmpfs"``, or ``"bind"`` with a ``source``) on a fresh folder and returns it."""
+    """Mounts ``kind`` on a fresh folder and returns it.
+
+    ``"tmpfs"``, ``"bind"`` with a ``source``, or one of FILESYSTEMS: a disk in a file of its own.
+    """
 
     def __call__(self, kind: str, options: str = "", *, source: Path | None = None) -> Path: ...
 
@@ -32,7 +43,10 @@ def mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mount]:
         if kind == "tmpfs" and not options and os.geteuid() != 0 and _SHARED_MEMORY.is_dir():
             return Path(borrowed.enter_context(tempfile.TemporaryDirectory(dir=_SHARED_MEMORY)))
         point = tmp_path_factory.mktemp(kind)
-        how = ["--bind", str(source)] if kind == "bind" else ["-t", kind, kind]
+        if kind in _DISKS:
+            how = ["-o", "loop", _disk(kind, tmp_path_factory.mktemp("disk") / "image")]
+        else:
+            how = ["--bind", str(source)] if kind == "bind" else ["-t", kind, kind]
         _run("mount", *how, str(point))
         mounted.append(point)
         if options:  # in a second step, since a bind mount takes its options only then
@@ -45,9 +59,19 @@ def mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mount]:
         subprocess.run(["umount", "--lazy", point], check=True)
 
 
+def _disk(kind: str, image: Path) -> str:
+    size, words = _DISKS[kind]
+    with image.open("wb") as file:
+        file.truncate(size)
+    _run(*words, str(image))
+    return str(image)
+
+
 def _run(*command: str) -> None:
     if os.geteuid() != 0:
         cannot("a mount needs root")
+    if shutil.which(command[0]) is None:
+        cannot(f"{command[0]} is missing")
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         cannot(f"{' '.join(command)}: {result.stderr.strip()}")

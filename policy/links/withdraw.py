@@ -21,12 +21,16 @@ def withdraw(tree: int, staging: int, links: Mapping[str, Identity]) -> dict[str
     outcomes: dict[str, bool | LinkFailure] = {}
     for number, (name, identity) in enumerate(links.items()):
         try:
-            outcomes[name] = _move_out(tree, staging, name, f"withdrawn-{number}", identity)
+            outcomes[name] = _move_out(tree, staging, name, _aside(number), identity)
         except OSError as error:
             outcomes[name] = LinkFailure(Reason.LINK_ERROR, explain(error), proven_absent=False)
     if True in outcomes.values():
         _settle(tree, staging, outcomes)
     return outcomes
+
+
+def _aside(number: int) -> str:
+    return f"withdrawn-{number}"
 
 
 def _move_out(tree: int, staging: int, name: str, aside: str, identity: Identity) -> bool:
@@ -58,8 +62,10 @@ def _settle(tree: int, staging: int, outcomes: dict[str, bool | LinkFailure]) ->
     try:
         os.fsync(tree)
         trace.point("after fsync")
-        for name in os.listdir(staging):
-            discard(staging, name)
+        for number, outcome in enumerate(outcomes.values()):
+            if outcome is True:
+                # By its name: a descriptor that listed the folder before is not told on btrfs what came since.
+                discard(staging, _aside(number))
     except OSError as error:
         for name, outcome in outcomes.items():
             if outcome is True:
