@@ -140,6 +140,26 @@ CONFIRMED_BYTES = Family(
     "tidegate_confirmed_bytes_total",
     "Size of the dumps that the storage is held to have, by the same evidence.",
 )
+WIRE_SENT = Family(
+    "tidegate_wire_sent_bytes_total",
+    "Bytes that crossed the line to the storage, as rsync told. Far below tidegate_granted_bytes_total: rsync finds"
+    " most of them there already. Stays 0 while no sync tells it (`tidegate synced --stats`, deploy/rsyncd).",
+)
+WIRE_RECEIVED = Family(
+    "tidegate_wire_received_bytes_total",
+    "Bytes that crossed the line from the storage, as rsync told: its checksums of what it has already.",
+)
+WIRE_BEYOND_CHARGE = Family(
+    "tidegate_wire_beyond_charge_bytes_total",
+    "Bytes that crossed the line to the storage beyond all that was let out for the day. More than rsync's own words:"
+    " kept links were fetched again, an interrupted transfer began anew, or a second puller fetches too;"
+    " `tidegate history` shows the day.",
+)
+LINKS_SENT_AGAIN = Family(
+    "tidegate_links_sent_again_total",
+    "Kept links that crossed the line though the storage had them. Any growth: it does not mirror the export tree; say"
+    ' [offsite] storage = "collect".',
+)
 LINK_FAILURES = Family(
     "tidegate_link_failures_total",
     "Dumps that were granted and could not be linked. Any growth: the log and `tidegate plan` name the file and why.",

@@ -3,10 +3,12 @@
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from policy import confirmation, days, facts, manifest, passes, trees
+from policy import confirmation, days, facts, manifest, passes, trees, wire
+from policy.transfers import Transfer
 from tidegate.clock import Clock, Instant
 from tidegate.config.model import Config
 from tidegate.errors import UsageError
@@ -23,11 +25,20 @@ class Report:
     """What the storage says it has: one of these, a list also with its time, or none (what stood at the seal).
 
     ``started``: what stood at this time, in seconds since the epoch. ``arrived``: these names of the export trees.
+    ``transfer``: what crossed the line, where rsync's own words of it are at hand.
     """
 
     started: float | None = None
     arrived: frozenset[str] | None = None
     everything: bool = False
+    transfer: Transfer | None = None
+
+
+class Seal(NamedTuple):
+    """A sync that was announced, and the links that it speaks of."""
+
+    sync_id: int
+    links: Collection[LinkRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +53,25 @@ class Outcome:
 
 
 def announce(
-    config: Config, state: State, clock: Clock, *, wait: float, watch: str | None = None
-) -> Collection[LinkRow]:
-    """A sync begins: from now to its report nothing is replaced or removed. Returns the links that are sealed."""
+    config: Config, state: State, clock: Clock, *, wait: float, watch: str | None = None, process: int | None = None
+) -> Seal:
+    """A sync begins: from now to its report nothing is replaced or removed.
+
+    ``process`` is the one of a daemon that serves it, by which its end is told.
+    """
     with state.pass_lock(wait=wait):
         now = clock.now()
         down = settle(config, state, now)
         with state.write() as connection:
             day = days.current(connection, config, now)
             links = [one for one in ledger.outstanding(connection) if one.in_tree and watch in (None, one.watch)]
-            sync_id = ledger.add_sync(connection, watch=watch, sealed_at=now.wall, started_at=now.wall, day=day.number)
+            sync_id = ledger.add_sync(
+                connection, watch=watch, sealed_at=now.wall, started_at=now.wall, day=day.number, process=process
+            )
             ledger.seal(connection, sync_id, [link.id for link in links])
         sealing = {one.name for one in config.watches if watch in (None, one.name)}
         manifest.write(config, state, now, down=down, sealing=sealing)
-        return links
+        return Seal(sync_id, links)
 
 
 def report(
@@ -99,14 +115,15 @@ def _record(connection: Connection, config: Config, said: Report, watch: str | N
     covers = _covers(connection, said, [one for one in meant if one.watch in (None, watch)])
     if _is_old(connection, said, watch, now):
         return Outcome((), tuple(standing), day.number, day_ended=False)
+    own = [one.id for one in seals if one.watch == watch and _is_of(said, one)]
+    own = own or [ledger.add_sync(connection, watch=watch, started_at=said.started, day=day.number)]
+    if said.transfer is not None:
+        wire.record(connection, own[0], said.transfer)
     confirmed = [link for link in standing if link.in_tree and covers(link)]
     confirmation.confirm(connection, confirmed, Evidence.REPORT, now.wall)
-    told = {"reported_at": now.wall, "evidence": Evidence.REPORT, "confirmed": len(confirmed), "day": day.number}
-    own = [one for one in seals if one.watch == watch and _is_of(said, one)]
-    for seal in own:
-        ledger.change_sync(connection, seal.id, **told)
-    if not own:
-        ledger.add_sync(connection, watch=watch, started_at=said.started, **told)
+    for sync_id in own:
+        told = {"reported_at": now.wall, "evidence": Evidence.REPORT, "day": day.number}
+        ledger.change_sync(connection, sync_id, **told, confirmed=len(confirmed) if sync_id == own[0] else 0)
     after = days.current(connection, config, now)
     done = {link.id for link in confirmed}
     unknown = (said.arrived or frozenset()) - {link.export_name for link in ledger.in_tree(connection)}

@@ -1,14 +1,20 @@
 """``tidegate sync-started`` and ``tidegate synced``: the brackets of a sync pass."""
 
+import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tidegate.cli import shapes
 from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option, watch_names
 from tidegate.errors import UsageError
+from tidegate.names import printable
 from tidegate.units import format_size, parse_time
+
+if TYPE_CHECKING:
+    from policy.transfers import Transfer
 
 watch_option = click.option("--watch", metavar="NAME", help="Only the export tree of this watch folder; default: all.")
 
@@ -28,7 +34,7 @@ def sync_started(session: Session, *, watch: str | None, wait: float, as_json: b
 
     config = session.config()
     state = session.state(config)
-    sealed = syncs.announce(config, state, SystemClock(), wait=wait, watch=watch_names(config, watch))
+    sealed = syncs.announce(config, state, SystemClock(), wait=wait, watch=watch_names(config, watch)).links
     if as_json:
         print_json({"format": shapes.FORMAT, "sealed": shapes.links(sealed)})
     else:
@@ -43,6 +49,18 @@ def sync_started(session: Session, *, watch: str | None, wait: float, as_json: b
     type=click.Path(path_type=Path, allow_dash=True),
     help="A list of what arrived, one name of the export tree a line; - is stdin. With --started: by a sync of then.",
 )
+@click.option(
+    "--stats",
+    metavar="FILE",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="What rsync said with --stats --no-h: how much crossed the line; - is stdin.",
+)
+@click.option(
+    "--log",
+    metavar="FILE",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="rsync's log with the format '%o %i %b %l %n': the same, also by VM, of the last transfer in it; - is stdin.",
+)
 @click.option("--all", "everything", is_flag=True, help="Everything that stands in the export trees now has arrived.")
 @watch_option
 @wait_option
@@ -53,6 +71,8 @@ def synced(
     *,
     started: str | None,
     arrived: Path | None,
+    stats: Path | None,
+    log: Path | None,
     everything: bool,
     watch: str | None,
     wait: float,
@@ -67,9 +87,12 @@ def synced(
 
     if everything and (started is not None or arrived is not None):
         raise UsageError("synced: --all says everything; leave --started and --arrived out")
+    if [arrived, stats, log].count(Path("-")) > 1:
+        raise UsageError("synced: stdin can be only one of --arrived, --stats and --log")
     config = session.config()
     names = None if arrived is None else _names(arrived)
-    said = syncs.Report(None if started is None else _time(started), names, everything)
+    when = None if started is None else _time(started)
+    said = syncs.Report(when, names, everything, _transfer(stats, log))
     state = session.state(config)
     outcome = syncs.report(config, state, SystemClock(), said, wait=wait, watch=watch_names(config, watch))
     if as_json:
@@ -80,7 +103,7 @@ def synced(
                 "day_ended": outcome.day_ended,
                 "confirmed": shapes.links(outcome.confirmed),
                 "outstanding": shapes.links(outcome.left_outstanding),
-                "unknown": list(outcome.unknown),
+                "unknown": [printable(name) for name in outcome.unknown],
             }
         )
         return
@@ -100,9 +123,28 @@ def _time(text: str) -> float:
 
 def _names(file: Path) -> frozenset[str]:
     """Top-level names of the export tree: of ``vm1/disk.img`` the ``vm1``. The manifest's folder is no dump."""
-    try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"synced: --arrived: {file} cannot be read: {error}") from None
-    lines = (line.strip().removeprefix("./") for line in text.splitlines())
+    lines = (line.strip().removeprefix("./") for line in _text("--arrived", file).split("\n"))
     return frozenset(line.partition("/")[0] for line in lines if line) - {".tidegate"}
+
+
+def _transfer(stats: Path | None, log: Path | None) -> "Transfer | None":
+    from policy import transfers
+
+    given = {option: file for option, file in (("--stats", stats), ("--log", log)) if file is not None}
+    if not given:
+        return None
+    texts = [_text(option, file) for option, file in given.items()]
+    try:
+        return transfers.read("\n".join(texts))
+    except transfers.NotTold as error:
+        files = " and ".join(f"{option} {file}" for option, file in given.items())
+        raise UsageError(f"synced: {files} tells of no transfer: {error}") from None
+
+
+def _text(option: str, file: Path) -> str:
+    """What the file holds; in a log of rsync's stand names that need not be UTF-8."""
+    try:
+        given = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"synced: {option} {file} cannot be read: {error.strerror}") from None
+    return os.fsdecode(given)

@@ -254,7 +254,11 @@ def set_linked(connection: Connection, ctimes: Iterable[tuple[int, int]], now: f
 
 @dataclass(frozen=True, slots=True)
 class SyncRow:
-    """One row of the table ``sync``. ``watch`` None: all export trees."""
+    """One row of the table ``sync``. ``watch`` None: all export trees.
+
+    ``sent_bytes`` crossed the line to the storage, ``received_bytes`` came from it; None: nobody told. No link was
+    charged for ``beyond_bytes`` of them.
+    """
 
     id: int
     watch: str | None
@@ -264,6 +268,9 @@ class SyncRow:
     day: int | None
     evidence: str
     confirmed: int
+    sent_bytes: int | None
+    received_bytes: int | None
+    beyond_bytes: int
 
 
 _SYNC = [sync.c[name] for name in SyncRow.__dataclass_fields__]
@@ -277,6 +284,16 @@ def add_sync(connection: Connection, **values: Any) -> int:
 def change_sync(connection: Connection, sync_id: int, **values: Any) -> None:
     """Updates one sync."""
     connection.execute(update(sync).where(sync.c.id == sync_id).values(**values))
+
+
+def one_sync(connection: Connection, sync_id: int) -> SyncRow:
+    """The sync of this id."""
+    return SyncRow(**connection.execute(select(*_SYNC).where(sync.c.id == sync_id)).mappings().one())
+
+
+def sync_of_process(connection: Connection, process: int) -> int | None:
+    """The id of the newest sync that this process of a daemon serves or served."""
+    return connection.execute(select(func.max(sync.c.id)).where(sync.c.process == process)).scalar_one_or_none()
 
 
 def seals(connection: Connection, since: float) -> list[SyncRow]:
@@ -307,3 +324,9 @@ def sealed_links(connection: Connection, sync_id: int) -> frozenset[int]:
     """The links that stood when this sync was announced."""
     query = select(sealed_link.c.link_id).where(sealed_link.c.sync_id == sync_id)
     return frozenset(connection.execute(query).scalars())
+
+
+def links_of_sync(connection: Connection, sync_id: int) -> list[LinkRow]:
+    """The links that stood when this sync was announced, as they are now, in the order of granting."""
+    sealed = select(sealed_link.c.link_id).where(sealed_link.c.sync_id == sync_id)
+    return _in_order(connection, _SELECTED.where(link.c.id.in_(sealed)))

@@ -45,8 +45,24 @@ def _know_more_rules(connection: Connection) -> None:
     )
 
 
+def _know_what_crossed(connection: Connection) -> None:
+    for column in (
+        "sent_bytes INTEGER",
+        "received_bytes INTEGER",
+        "beyond_bytes INTEGER NOT NULL DEFAULT '0'",
+        "process INTEGER",
+    ):
+        connection.exec_driver_sql(f"ALTER TABLE sync ADD COLUMN {column}")
+    connection.exec_driver_sql(
+        "CREATE TABLE crossing (sync_id INTEGER NOT NULL, link_id INTEGER NOT NULL, bytes INTEGER NOT NULL, "
+        "PRIMARY KEY (sync_id, link_id), FOREIGN KEY(sync_id) REFERENCES sync (id) ON DELETE CASCADE, "
+        "FOREIGN KEY(link_id) REFERENCES link (id)) WITHOUT ROWID"
+    )
+    connection.exec_driver_sql("CREATE INDEX crossing_of_link ON crossing (link_id)")
+
+
 #: Version that a step starts from -> the step.
-STEPS: Mapping[int, Callable[[Connection], None]] = {1: _know_footings, 2: _know_more_rules}
+STEPS: Mapping[int, Callable[[Connection], None]] = {1: _know_footings, 2: _know_more_rules, 3: _know_what_crossed}
 
 
 def version_of(connection: Connection) -> int:

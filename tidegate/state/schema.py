@@ -1,4 +1,4 @@
-"""The tables of the state file, version 3. Times are seconds since the epoch, sizes are bytes.
+"""The tables of the state file, version 4. Times are seconds since the epoch, sizes are bytes.
 
 ``dump`` and ``vm`` are written by the recorder, ``day``, ``link``, ``sync`` by the policy; all of them are read by
 everybody. A file name is kept as its bytes: a disk holds names that are no text.
@@ -26,7 +26,7 @@ from sqlalchemy.types import UserDefinedType
 
 from tidegate.terms import DumpState, Evidence, Force, LinkState, Reason
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 metadata = MetaData()
 
 
@@ -188,6 +188,10 @@ sync = Table(
     Column("day", Integer),
     Column("evidence", Text, nullable=False, server_default=""),
     Column("confirmed", Integer, nullable=False, server_default="0"),
+    Column("sent_bytes", Integer),  # what crossed the line to the storage; NULL: nobody told
+    Column("received_bytes", Integer),  # and from it
+    Column("beyond_bytes", Integer, nullable=False, server_default="0"),  # of it, what no link was charged for
+    Column("process", Integer),  # of the daemon that served it
 )
 
 sealed_link = Table(
@@ -195,6 +199,17 @@ sealed_link = Table(
     metadata,
     Column("sync_id", ForeignKey("sync.id", ondelete="CASCADE"), primary_key=True),
     Column("link_id", ForeignKey("link.id"), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+#: Bytes that crossed the line for one link in one sync, where a log tells.
+crossing = Table(
+    "crossing",
+    metadata,
+    Column("sync_id", ForeignKey("sync.id", ondelete="CASCADE"), primary_key=True),
+    Column("link_id", ForeignKey("link.id"), primary_key=True),
+    Column("bytes", Integer, nullable=False),
+    Index("crossing_of_link", "link_id"),
     sqlite_with_rowid=False,
 )
 

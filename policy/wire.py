@@ -1,0 +1,91 @@
+"""What really crossed the line, kept beside what was charged for it. It is recorded, and never given back.
+
+More than was charged has its usual causes, and the log and an alert name them: kept links that were fetched again, a
+transfer that was interrupted and began anew, a second puller.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection
+
+from policy.transfers import Transfer
+from tidegate.names import printable
+from tidegate.state import crossings, ledger, tallies
+from tidegate.state.ledger import LinkRow, SyncRow
+from tidegate.terms import Evidence, LinkState
+from tidegate.units import format_size
+
+log = logging.getLogger("tidegate.policy")
+
+#: rsync's own words and Tidegate's papers cross the line too, and nothing is charged for them: a part of the day, and
+#: what a sync takes that finds nothing to do.
+_TOLERATED = 0.02
+_TOLERATED_BYTES = 1_000_000
+_SHOWN_NAMES = 5
+
+
+def record(connection: Connection, sync_id: int, transfer: Transfer) -> None:
+    """Records what crossed the line in a sync. Told twice of one, the larger figures hold.
+
+    To be called before the sync's links are confirmed: what has been confirmed until then was sent again.
+    """
+    before = ledger.one_sync(connection, sync_id)
+    sent = max(transfer.sent, before.sent_bytes or 0)
+    received = max(transfer.received or 0, before.received_bytes or 0)
+    is_told = transfer.received is not None or before.received_bytes is not None
+    ledger.change_sync(connection, sync_id, sent_bytes=sent, received_bytes=received if is_told else None)
+    tallies.count(connection, "wire_sent_bytes", sent - (before.sent_bytes or 0))
+    tallies.count(connection, "wire_received_bytes", received - (before.received_bytes or 0))
+    _record_links(connection, before, transfer.files)
+    _record_beyond(connection, before)
+
+
+def _record_links(connection: Connection, sync: SyncRow, files: Mapping[str, int]) -> None:
+    links = {link.export_name: link for link in ledger.in_tree(connection, sync.watch)}
+    links |= {link.export_name: link for link in ledger.links_of_sync(connection, sync.id)}
+    crossed = [links[name] for name in files if name in links]
+    crossings.add(connection, sync.id, {link.id: files[link.export_name] for link in crossed})
+    again = [link for link in crossed if _had_it_before(link, sync)]
+    if again:
+        tallies.count(connection, "links_sent_again", len(again))
+        log.warning(
+            'sent again though the storage had it: %s; is it no mirror, then say [offsite] storage = "collect"',
+            _names(again),
+        )
+
+
+def _had_it_before(link: LinkRow, sync: SyncRow) -> bool:
+    """Not by a read: that may have been this sync's own, where nothing tells when it began."""
+    if link.state is not LinkState.CONFIRMED or link.confirmed_at is None:
+        return False
+    if sync.started_at is None:
+        return link.confirmed_by is not Evidence.READ
+    return link.confirmed_at < sync.started_at
+
+
+def _names(links: Sequence[LinkRow]) -> str:
+    names = [printable(link.export_name) for link in links]
+    more = len(names) - _SHOWN_NAMES
+    return ", ".join(names[:_SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _record_beyond(connection: Connection, sync: SyncRow) -> None:
+    """Counted for the whole day: what one sync has left the next one may carry."""
+    if sync.day is None:
+        return
+    sent, known = crossings.sent_on(connection, sync.day)
+    charged = crossings.charged_for(connection, sync.day)
+    new = sent - charged - known
+    if new <= 0:
+        return
+    ledger.change_sync(connection, sync.id, beyond_bytes=sync.beyond_bytes + new)
+    tallies.count(connection, "wire_beyond_charge_bytes", new)
+    if sent - charged > _TOLERATED_BYTES + _TOLERATED * max(charged, crossings.limit_of(connection, sync.day)):
+        log.warning(
+            "%s crossed the line on day %d for %s that were let out: look for links that were fetched again, for an "
+            "interrupted transfer that began anew (--partial-dir), and for a second puller",
+            format_size(sent),
+            sync.day,
+            format_size(charged),
+        )

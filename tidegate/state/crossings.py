@@ -1,0 +1,49 @@
+"""What crossed the line: bytes of each sync and, where a log tells, of each link in it."""
+
+from collections.abc import Iterable, Mapping
+
+from sqlalchemy import Connection, func, or_, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from tidegate.state.listed import listed
+from tidegate.state.schema import crossing, day, link, sync
+from tidegate.terms import LinkState
+
+
+def add(connection: Connection, sync_id: int, amounts: Mapping[int, int]) -> None:
+    """Records bytes that crossed for links in one sync: link id -> bytes. Of what is told twice the larger figure."""
+    rows = [{"sync_id": sync_id, "link_id": link_id, "bytes": size} for link_id, size in amounts.items()]
+    if rows:
+        new = upsert(crossing)
+        larger = func.max(crossing.c.bytes, new.excluded.bytes)
+        statement = new.on_conflict_do_update(index_elements=["sync_id", "link_id"], set_={"bytes": larger})
+        connection.execute(statement, rows)
+
+
+def of_links(connection: Connection, link_ids: Iterable[int]) -> dict[int, int]:
+    """Link id -> bytes that crossed the line for it in all syncs; a link of which nothing is told is missing."""
+    query = select(crossing.c.link_id, func.sum(crossing.c.bytes)).where(crossing.c.link_id.in_(listed(link_ids)))
+    rows = connection.execute(query.group_by(crossing.c.link_id)).all()
+    return {link_id: int(size) for link_id, size in rows}
+
+
+def sent_on(connection: Connection, number: int) -> tuple[int, int]:
+    """Bytes that crossed the line to the storage in the syncs of one day, and those that no link was charged for."""
+    total = select(func.coalesce(func.sum(sync.c.sent_bytes), 0), func.coalesce(func.sum(sync.c.beyond_bytes), 0))
+    sent, beyond = connection.execute(total.where(sync.c.day == number)).one()
+    return sent, beyond
+
+
+def charged_for(connection: Connection, number: int) -> int:
+    """Bytes of the links that were outstanding at some time of one day: what its syncs may have had to carry."""
+    opened = select(day.c.opened_at).where(day.c.number == number).scalar_subquery()
+    outstanding = or_(
+        link.c.ended_at.is_(None), link.c.ended_at > opened
+    )  # what ends a day ends its links at that moment
+    total = select(func.coalesce(func.sum(link.c.bytes), 0)).where(link.c.state != LinkState.VOID)
+    return int(connection.execute(total.where(link.c.day <= number, outstanding)).scalar_one())
+
+
+def limit_of(connection: Connection, number: int) -> int:
+    """The limit in bytes of one day; 0 of a day that was never opened."""
+    return int(connection.execute(select(day.c.limit_bytes).where(day.c.number == number)).scalar() or 0)
