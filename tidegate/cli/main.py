@@ -22,6 +22,7 @@ COMMANDS = {
     "status": ("status:status", "What is where: the day, and every VM's off-site copy."),
     "explain": ("explain:explain", "Why a VM's dumps left, or did not."),
     "forecast": ("forecast:forecast", "What will leave on the coming days, and how old each copy gets."),
+    "history": ("history:history", "What was let out and confirmed, and what really crossed the line."),
     "sync-started": ("syncs:sync_started", "Tell that the storage begins to pull."),
     "synced": ("syncs:synced", "Report what the storage has; ends the day."),
     "hold": ("admin:hold", "Keep a VM's dumps here until it is released."),
