@@ -167,7 +167,8 @@ LINK_FAILURES = Family(
 LINKS_TAKEN_BACK = Family(
     "tidegate_links_taken_back_total",
     "Links that went before their time. changed: a dump was rewritten in place after it was let out; dump"
-    " to a new name each time. missing: somebody else removed the link from the export tree; find out who.",
+    " to a new name each time. running: a marker said that it was being dumped again."
+    " missing: somebody else removed the link from the export tree; find out who.",
     ("reason",),
 )
 FOREIGN_FILES = Family(

@@ -19,7 +19,7 @@ from tidegate.terms import MarkerResult, Reason
 
 #: Words that are exported as 0 before they ever occur, so that their first occurrence is seen as growth.
 _HELD = tuple(reason for reason in Reason if reason is not Reason.GRANTED)
-_TAKEN_BACK = (Reason.CHANGED, Reason.MISSING)
+_TAKEN_BACK = (Reason.CHANGED, Reason.RUNNING, Reason.MISSING)
 
 _Counters = Mapping[str, Mapping[str, int]]
 

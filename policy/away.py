@@ -4,7 +4,7 @@ What is known of them stays as it is, and nothing of them leaves: an absent fold
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -23,11 +23,13 @@ _T = TypeVar("_T")
 _ANSWER_SECONDS = 10.0
 
 
-def away(connection: Connection, config: Config) -> frozenset[str]:
-    """The names of the watch folders that are away now."""
+def away(connection: Connection, config: Config, asked: Collection[str] | None = None) -> frozenset[str]:
+    """The names of the watch folders that are away now; of those ``asked`` for, None for all."""
     statuses = tallies.watch_statuses(connection)
     found = set()
     for watch in config.watches:
+        if asked is not None and watch.name not in asked:
+            continue
         status = statuses.get(watch.name)
         if not _is_there(connection, watch, None if status is None else status.footing):
             found.add(watch.name)

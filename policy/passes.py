@@ -150,9 +150,11 @@ class _Pass:
             look.strangers.clear()
         with self._state.write() as connection:
             day = days.current(connection, self._config, self._now)
-            rewritten = trees.settle(connection, day.number, look, self._now)
+            gone = trees.settle(connection, day.number, look, self._now)
+            if not facts.is_syncing(connection, self._config, self._now.wall):
+                gone += trees.revoke_running(connection, self._now.wall)
         if act:
-            withdraw_and_record(self._config, self._state, [seen.link for seen in rewritten], self._now)
+            withdraw_and_record(self._config, self._state, gone, self._now)
 
     def _decide(self) -> tuple[Plan, Facts]:
         """Decides, looks at what was granted, and decides again without what cannot be taken after all."""
@@ -242,10 +244,10 @@ def take_out(config: Config, state: State, now: Instant) -> None:
         days.tell(connection, config, now)
 
 
-def withdraw_and_record(config: Config, state: State, links: Sequence[ledger.LinkRow], now: Instant) -> None:
-    """Removes links whose reason to go is recorded already, then records that they are gone."""
+def withdraw_and_record(config: Config, state: State, links: Sequence[ledger.LinkRow], now: Instant) -> int:
+    """Removes links whose reason to go is recorded already, then records that they are gone; how many."""
     if not links:
-        return
+        return 0
     with state.read() as connection:
         gone = trees.withdraw(connection, config, links)
     trace.point("withdrawn")
@@ -254,3 +256,4 @@ def withdraw_and_record(config: Config, state: State, links: Sequence[ledger.Lin
         # Confirmed ones stopped to be outstanding when they were confirmed; their time stays.
         ended = [link.id for link in gone if link.state is not LinkState.CONFIRMED]
         ledger.change_links(connection, ended, ended_at=now.wall)
+    return len(gone)

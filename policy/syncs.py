@@ -101,7 +101,7 @@ def settle(config: Config, state: State, now: Instant) -> frozenset[str]:
     with state.write() as connection:
         day = days.current(connection, config, now)
         rewritten = trees.settle(connection, day.number, look, now)
-    passes.withdraw_and_record(config, state, [seen.link for seen in rewritten], now)
+    passes.withdraw_and_record(config, state, rewritten, now)
     return look.down
 
 

@@ -113,14 +113,14 @@ def _see_others(
         yield Seen(link, presence, ctime_ns=tree.linked_ctime(link.export_name, recorded) if stands else None)
 
 
-def settle(connection: Connection, day: int, result: Look, now: Instant) -> list[Seen]:
+def settle(connection: Connection, day: int, result: Look, now: Instant) -> list[LinkRow]:
     """Records what was seen on the open ``day``. Returns the rewritten links: they must be taken out of their tree."""
     by_presence: dict[Presence, list[Seen]] = {presence: [] for presence in Presence}
     for seen in result.seen:
         by_presence[seen.presence].append(seen)
     for seen in by_presence[Presence.ABSENT] + by_presence[Presence.OTHER]:
         _is_gone(connection, seen.link, now.wall)
-    rewritten = [seen for seen in by_presence[Presence.CHANGED] if _is_rewritten(connection, seen.link)]
+    rewritten = record_rewritten(connection, by_presence[Presence.CHANGED])
     _stand_again(connection, by_presence[Presence.STANDS], now.wall)
     for stranger in result.strangers:
         _charge_stranger(connection, day, stranger, now)
@@ -152,8 +152,49 @@ def _pend_again(connection: Connection, link: LinkRow) -> None:
         dumps.change(connection, link.dump_id, state=DumpState.PENDING, reason=None, detail="", ended_at=None)
 
 
-def _is_rewritten(connection: Connection, link: LinkRow) -> bool:
-    """Records that a link's files were rewritten, before it is removed. False when that is recorded already."""
+def look_at(connection: Connection, watch: WatchFolder, links: Sequence[LinkRow]) -> list[Seen]:
+    """Those of these links of one watch folder that were rewritten after they were let out. Changes nothing."""
+    rows = dumps.by_ids(connection, {link.dump_id for link in links if link.dump_id is not None})
+    identities = dumps.identities_of(connection, rows.values())
+    ours = [link for link in links if link.dump_id in identities]
+    standing = {link.export_name: identities[link.dump_id] for link in ours if link.dump_id is not None}
+    presences = ExportTree(watch.export).look_all(standing)
+    changed = [link for link in ours if presences[link.export_name] is Presence.CHANGED]
+    return [Seen(link, Presence.CHANGED) for link in changed]
+
+
+def record_rewritten(connection: Connection, rewritten: Sequence[Seen]) -> list[LinkRow]:
+    """Records that the files of these links were rewritten, before they are removed."""
+    for seen in rewritten:
+        _is_rewritten(connection, seen.link)
+    return [seen.link for seen in rewritten]
+
+
+def being_dumped_again(connection: Connection) -> list[LinkRow]:
+    """Outstanding links whose dumps' markers say since that they are being written now."""
+    running = {(row.watch, row.path) for row in dumps.without_end_because(connection, Reason.RUNNING)}
+    if not running:
+        return []
+    links = [link for link in ledger.outstanding(connection) if link.state is LinkState.LINKED]
+    rows = dumps.by_ids(connection, {link.dump_id for link in links if link.dump_id is not None})
+    again = {row.id for row in rows.values() if (row.watch, row.path) in running}
+    return [link for link in links if link.dump_id in again]
+
+
+def revoke_running(connection: Connection, now: float) -> list[LinkRow]:
+    """Records that these are taken back, before they are removed. Should it come to nothing, the dump waits again."""
+    links = being_dumped_again(connection)
+    for link in links:
+        log.warning("%s: its dump is being written again; its link is taken back", printable(link.export_name))
+    ledger.change_links(connection, [link.id for link in links], state=LinkState.REVOKED)
+    ids = [link.dump_id for link in links if link.dump_id is not None]
+    told = {"state": DumpState.REVOKED, "reason": None, "detail": "its name is being dumped again"}
+    dumps.change_many(connection, ids, ended_at=now, **told)
+    tallies.count(connection, "links_taken_back", len(links), label=Reason.RUNNING)
+    return links
+
+
+def _is_rewritten(connection: Connection, link: LinkRow) -> None:
     log.warning("%s: the dump was rewritten after it was let out; its link is taken back", printable(link.export_name))
     if link.ended_at is None:
         ledger.change_link(connection, link.id, state=LinkState.CHANGED, in_tree=True)
@@ -162,7 +203,6 @@ def _is_rewritten(connection: Connection, link: LinkRow) -> bool:
             dumps.change(connection, link.dump_id, state=DumpState.CHANGED, reason=Reason.CHANGED, detail=detail)
     if link.state is not LinkState.CHANGED:
         tallies.count(connection, "links_taken_back", label=Reason.CHANGED)
-    return True
 
 
 def _stand_again(connection: Connection, standing: Sequence[Seen], now: float) -> None:

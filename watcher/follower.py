@@ -3,14 +3,14 @@
 import logging
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tidegate.clock import Clock
 from tidegate.config.model import Config, WatchFolder
 from tidegate.errors import BusyError, FaultError
 from tidegate.state import tallies
 from tidegate.state.door import State
-from tidegate.terms import WatchMode
+from tidegate.terms import MarkerResult, WatchMode
 from watcher.early import Early
 from watcher.ears import Ears
 from watcher.recorder import BATCH, batches
@@ -31,6 +31,8 @@ _DEAF_SECONDS = 60.0
 class Follower:
     """One watch folder. ``condition`` is told when it has something to do; ``stop`` says that the service ends.
 
+    ``on_running`` is called when a marker was recorded that says that a dump is being written now.
+
     Not safe for threads: one calls ``turn``, ``drain`` and ``close``. Any may call ``want_scan``.
     """
 
@@ -43,8 +45,10 @@ class Follower:
         *,
         condition: threading.Condition,
         stop: Callable[[], bool],
+        on_running: Callable[[], None] = lambda: None,
     ) -> None:
         self._watch = watch
+        self._on_running = on_running
         self._state = state
         self._clock = clock
         self._rings = Rings(condition)
@@ -130,6 +134,7 @@ class Follower:
         self._scanner.ground.look_around()
         was_up, is_complete = self._is_up, not self._rings.take_forgotten()
         scanned = self._scanner.scan(arm=self._ears.arm, listening=self._ears.are_open)
+        self._tell_running(scanned.results)
         self._is_up = scanned.up
         self._early.add(scanned.early, self._uptime())
         if was_up and is_complete and self._watch.mode is WatchMode.EVENTS:
@@ -153,6 +158,7 @@ class Follower:
             for folder in folders:
                 self._rings.folder(folder)
             raise
+        self._tell_running(scanned.results)
         self._early.add(scanned.early, self._uptime())
         if not scanned.up:
             self._rings.scan()
@@ -175,11 +181,16 @@ class Follower:
         except (BusyError, FaultError):
             self._rings.put_back(paths)
             raise
+        self._tell_running(recorded.results)
         self._early.add(recorded.early, self._uptime())
         if not recorded.is_open:
             self._rings.scan()
         elif recorded.left_out:
             self._scan_within(self._deaf_seconds)
+
+    def _tell_running(self, results: Mapping[MarkerResult, int]) -> None:
+        if results.get(MarkerResult.RUNNING):
+            self._on_running()
 
     # --- figures
 

@@ -13,6 +13,7 @@ from tidegate.state.door import State
 from watcher.daily import DailyPass
 from watcher.folder_loop import FolderLoop
 from watcher.follower import Follower
+from watcher.guard import Guard, TakeBack
 
 #: So soon a change of the wall clock, the time of the daily pass and a dead folder are noticed, in seconds.
 _LONGEST_WAIT_SECONDS = 10.0
@@ -26,13 +27,16 @@ _SILENT_SECONDS = 120.0
 _TELL_SECONDS = 1.0
 #: What was seen is recorded within this when the service ends. Below systemd's 90 s.
 _END_SECONDS = 20.0
+#: One that waits for a pass is left behind.
+_GUARD_SECONDS = 1.0
 
 
 class Watcher:
     """Follows the watch folders of one configuration until it is stopped.
 
-    ``run_pass`` runs one pass, in a thread of its own. Everything that was marked stands on the disk until it is
-    recorded, so a watcher that is killed loses nothing: the next one scans.
+    ``run_pass`` runs one pass, in a thread of its own. ``take_back`` is called by threads of their own when what is
+    let out is written into; None: nobody looks at the export trees. Everything that was marked stands on the disk until
+    it is recorded, so a watcher that is killed loses nothing: the next one scans.
 
     ``on_turn`` is called by the loop itself each time it has turned, every 10 s at the longest: who hears it knows
     that the loop is alive. What it raises ends ``run``. ``on_ready`` is called once, before that, when every folder
@@ -48,6 +52,7 @@ class Watcher:
         run_pass: Callable[[], None] | None = None,
         on_ready: Callable[[], None] | None = None,
         on_turn: Callable[[], None] | None = None,
+        take_back: TakeBack | None = None,
         log: logging.Logger | None = None,
     ) -> None:
         self._config = config
@@ -59,7 +64,9 @@ class Watcher:
         self._condition = threading.Condition()
         self._stopping = False
         self._daily = DailyPass(config, state, clock, run_pass)
-        self._loops = [_loop(config, watch, state, clock) for watch in config.watches]
+        self._guards = [] if take_back is None else [Guard(watch, clock, take_back) for watch in config.watches]
+        rings = {guard.watch: guard.ring for guard in self._guards}
+        self._loops = [_loop(config, watch, state, clock, rings.get(watch.name, _nobody)) for watch in config.watches]
         self._silent: set[str] = set()
         self._ready_by = 0.0
 
@@ -76,8 +83,8 @@ class Watcher:
         self._log.info("watching %s", ", ".join(str(watch.path) for watch in self._config.watches))
         self._ready_by = self._clock.now().uptime + _READY_SECONDS
         try:
-            for loop in self._loops:
-                loop.start()
+            for thread in (*self._loops, *self._guards):
+                thread.start()
             while not self._stopping:
                 self._look_at_loops()
                 self._daily.turn()
@@ -123,13 +130,18 @@ class Watcher:
 
     def _end_loops(self) -> None:
         started = [loop for loop in self._loops if loop.ident is not None]
+        guards = [guard for guard in self._guards if guard.ident is not None]
         for loop in started:
             loop.end()
+        for guard in guards:
+            guard.end()
         patience = self._clock.now().uptime + _END_SECONDS
         for loop in started:
             loop.join(max(0.0, patience - self._clock.now().uptime))
             if loop.is_alive():
                 self._log.warning("%s: does not answer; what it saw is left to the next start", loop.watch)
+        for guard in guards:  # the next start looks at everything, whatever it is doing now
+            guard.join(_GUARD_SECONDS)
 
     def _tell(self) -> None:
         if self._on_ready is not None and not self._stopping and self._is_ready():
@@ -148,7 +160,11 @@ class Watcher:
                 self._condition.wait(longest)
 
 
-def _loop(config: Config, watch: WatchFolder, state: State, clock: Clock) -> FolderLoop:
+def _nobody() -> None:
+    """Nobody looks at the export tree."""
+
+
+def _loop(config: Config, watch: WatchFolder, state: State, clock: Clock, on_running: Callable[[], None]) -> FolderLoop:
     condition, ending = threading.Condition(), threading.Event()
-    follower = Follower(config, watch, state, clock, condition=condition, stop=ending.is_set)
+    follower = Follower(config, watch, state, clock, condition=condition, stop=ending.is_set, on_running=on_running)
     return FolderLoop(watch.name, follower, condition=condition, ending=ending, clock=clock)

@@ -19,6 +19,7 @@ from tidegate.clock import Clock
 from tidegate.config.model import Config
 from tidegate.errors import FaultError, NewerStateError, TidegateError, UsageError
 from tidegate.state.door import State
+from watcher.guard import TakeBack
 from watcher.service import Watcher
 
 log = logging.getLogger("tidegate.watch")
@@ -34,16 +35,24 @@ Address = tuple[str, int]
 class Service:
     """Runs until ``stop``. ``load`` gives the configuration anew or raises; ``run_pass`` runs one pass.
 
+    What ``take_back`` gives takes links back for the guards of the next watcher (``watcher.guard``).
+
     ``stop`` and ``reload`` may be called by any thread, but not by a signal handler.
     """
 
     def __init__(
-        self, load: Callable[[], Config], clock: Clock, notifier: Notifier, run_pass: Callable[[Path], None]
+        self,
+        load: Callable[[], Config],
+        clock: Clock,
+        notifier: Notifier,
+        run_pass: Callable[[Path], None],
+        take_back: Callable[[Config, State, Clock], TakeBack],
     ) -> None:
         self._load = load
         self._clock = clock
         self._notifier = notifier
         self._run_pass = run_pass
+        self._take_back = take_back
         self._config = load()
         self._loading = text.Loading(successful=True, at=clock.now().wall)
         self._state = State(self._config.state)
@@ -101,6 +110,7 @@ class Service:
                 run_pass=lambda: self._run_pass(self._config.file),
                 on_ready=self._ready,
                 on_turn=self._turned,
+                take_back=self._take_back(self._config, self._state, self._clock),
             )
             return self._watcher
 

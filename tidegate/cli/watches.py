@@ -7,14 +7,24 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tidegate.cli.context import Session, pass_session
 
+if TYPE_CHECKING:
+    from tidegate.clock import Clock
+    from tidegate.config.model import Config
+    from tidegate.state.door import State
+    from watcher.guard import TakeBack
+
 log = logging.getLogger("tidegate.watch")
+
+#: So long a link that is to be taken back waits for a pass that runs, before that is told and tried again.
+_PASS_SECONDS = 30.0
 
 
 @click.command()
@@ -32,7 +42,9 @@ def watch(session: Session) -> None:
     gc.enable()
     session.log_everything()
     clock = SystemClock()
-    service = Service(lambda: session.config(surroundings=True, waits=True), clock, Notifier(clock), run_pass)
+    service = Service(
+        lambda: session.config(surroundings=True, waits=True), clock, Notifier(clock), run_pass, take_back
+    )
     _on(signal.SIGHUP, service.reload)
     _on(signal.SIGTERM, service.stop)
     _on(signal.SIGINT, service.stop)
@@ -56,6 +68,17 @@ def _on(number: signal.Signals, act: Callable[[], None]) -> None:
 
     signal.signal(number, lambda _number, _frame: told.put(None))
     threading.Thread(target=answer, name=number.name, daemon=True).start()
+
+
+def take_back(config: "Config", state: "State", clock: "Clock") -> "TakeBack":
+    """What takes back links whose dumps are written into. In this process: to start another one takes too long."""
+
+    def act(watch: str, names: Collection[str] | None) -> None:
+        from policy import takeback
+
+        takeback.take_back(config, state, clock, watch, names, wait=_PASS_SECONDS)
+
+    return act
 
 
 def run_pass(file: Path) -> None:

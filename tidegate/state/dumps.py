@@ -112,6 +112,11 @@ def has_some_in(connection: Connection, states: Collection[DumpState]) -> bool:
     return connection.execute(query.limit(1)).first() is not None
 
 
+def without_end_because(connection: Connection, reason: Reason) -> list[DumpRow]:
+    """Dumps without an end that cannot leave for this reason."""
+    return _rows(connection, select(*_COLUMNS).where(dump.c.ended_at.is_(None), dump.c.reason == reason))
+
+
 def of_vm(connection: Connection, vm: str, limit: int) -> list[DumpRow]:
     """The newest dumps of one VM, newest first."""
     query = select(*_COLUMNS).where(dump.c.vm == vm).order_by(dump.c.dump_time.desc(), dump.c.id.desc())

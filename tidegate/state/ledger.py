@@ -61,6 +61,8 @@ class LinkRow(NamedTuple):
         return Instant(self.granted_at, self.granted_boot, self.granted_uptime)
 
 
+#: More than these are picked out here: SQLite takes so many parameters in one statement on every build we meet.
+_MOST_NAMES = 500
 _SELECTED = select(*(link.c[name] for name in LinkRow._fields))
 #: Bare, as the index has it: of a Boolean column SQLAlchemy makes ``= 1``, and SQLite does not see the two as one.
 _IN_TREE = literal_column("link.in_tree", Integer)
@@ -147,6 +149,16 @@ def in_tree(connection: Connection, watch: str | None = None) -> list[LinkRow]:
     """Links held to stand in the export trees, confirmed ones too."""
     query = _SELECTED.where(_IN_TREE)
     return _in_order(connection, query if watch is None else query.where(link.c.watch == watch))
+
+
+def under_names(connection: Connection, watch: str, names: Collection[str] | None) -> list[LinkRow]:
+    """Links that stand, or are just being made, in one export tree under these names; None for all."""
+    here = [link.c.watch == watch]
+    if names is not None and len(names) <= _MOST_NAMES:
+        here.append(link.c.export_name.in_(names))
+    standing = _links(connection, _SELECTED.where(_IN_TREE, *here))
+    coming = _links(connection, _SELECTED.where(link.c.ended_at.is_(None), ~link.c.in_tree, *here))
+    return [one for one in standing + coming if names is None or one.export_name in names]
 
 
 def has_some_in_tree(connection: Connection, watch: str) -> bool:
