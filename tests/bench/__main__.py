@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.bench import arriving, beside, footprint, lost, machine, marking, passing, recording, scanning
+from tests.bench import arriving, beside, footprint, growing, lost, machine, marking, passing, recording, scanning
 from tests.bench.paired import ROOT
 from tests.bench.report import Section, page
 
@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[Path], Section]] = {
     "burst": arriving.measure_burst,
     "beside": beside.measure,
     "footprint": footprint.measure,
+    "growth": growing.measure,
     "idle": footprint.measure_idle,
 }
 

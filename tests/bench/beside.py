@@ -19,7 +19,7 @@ def measure(scratch: Path) -> Section:
     host = BenchHost(scratch / "host")
     names = host.dump(LET_OUT + MEANWHILE)
     host.mark(names[:LET_OUT])
-    with watched(host) as state:
+    with watched(host) as (state, _, _):
         alone = touched(host, state, names[LET_OUT : LET_OUT + 5 * RATE])
         begun = time.perf_counter()
         with subprocess.Popen(host.command("pass"), cwd=ROOT, stdout=subprocess.DEVNULL) as process:

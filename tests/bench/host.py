@@ -19,7 +19,9 @@ path = "state.db"
 [[watch]]
 path = "dumps"
 [limit]
-daily = "100 GB"
+daily = "{daily} B"
+[day]
+at_least = "0s"
 [offsite]
 storage = "mirror"
 confirm = "report"
@@ -35,11 +37,15 @@ class BenchHost:
         self.dumps = folder / "dumps"
         self.file = folder / "config.toml"
         self.dumps.mkdir(parents=True)
-        self.file.write_text(_CONFIG)
+        self.limit(100 * 10**9)
 
-    def dump(self, count: int) -> list[str]:
+    def limit(self, daily: int) -> None:
+        """The bytes of each day, 100 GB unless told."""
+        self.file.write_text(_CONFIG.format(daily=daily))
+
+    def dump(self, count: int, suffix: str = "") -> list[str]:
         """Makes so many dumps of 1 to 4096 bytes, each a file; no markers. Returns their names."""
-        names = [f"vm{number:06}" for number in range(count)]
+        names = [f"vm{number:06}{suffix}" for number in range(count)]
         with _opened(self.dumps) as folder:
             for number, name in enumerate(names):
                 file = os.open(name, os.O_WRONLY | os.O_CREAT, 0o644, dir_fd=folder)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.bench.host import BenchHost
 from tests.bench.paired import ROOT, rounds
@@ -59,15 +60,24 @@ def percentile(figures: Sequence[float], which: int) -> float:
     return statistics.quantiles(figures, n=100)[which - 1]
 
 
+class Watched(NamedTuple):
+    """A watcher that listens and has scanned, so many seconds after its start; and a reader of its state."""
+
+    state: sqlite3.Connection
+    pid: int
+    seconds: float
+
+
 @contextmanager
-def watched(host: BenchHost) -> Iterator[sqlite3.Connection]:
-    """A reader of the state of a watcher that has scanned and listens."""
+def watched(host: BenchHost) -> Iterator[Watched]:
+    """As long as the block runs."""
     log = (host.folder / "watch.log").open("wb")
     with log, closing(_reader(host)) as state:
+        begun = time.perf_counter()
         watcher = subprocess.Popen(host.command("watch"), cwd=ROOT, stdout=log, stderr=log)
         try:
             _await(lambda: state.execute("SELECT count(*) FROM watch_status WHERE last_scan_at > 0").fetchone() == (1,))
-            yield state
+            yield Watched(state, watcher.pid, time.perf_counter() - begun)
         finally:
             watcher.terminate()
             watcher.wait()
@@ -84,7 +94,7 @@ def _paced(folder: Path) -> list[float]:
     """Seconds from each touch to its row."""
     host = BenchHost(folder)
     names = host.dump(PACED)
-    with watched(host) as state:
+    with watched(host) as (state, _, _):
         took = touched(host, state, names)
     host.remove()
     return took
@@ -117,7 +127,7 @@ def _burst(folder: Path) -> float:
     """Markers recorded a second."""
     host = BenchHost(folder)
     names = host.dump(BURST)
-    with watched(host) as state:
+    with watched(host) as (state, _, _):
         begun = time.perf_counter()
         host.mark(names)
         _await(lambda: state.execute("SELECT count(*) FROM dump").fetchone() == (BURST,))
