@@ -47,7 +47,7 @@ class Session:
         return State(config.state)
 
     def scratch(self, config: "Config") -> "ScratchState":
-        """A copy of the state in memory, to try things on."""
+        """A copy of the state, to try things on."""
         from tidegate.state.door import ScratchState
 
         return ScratchState(config.state)

@@ -40,12 +40,13 @@ def explain(session: Session, *, vm: str, as_json: bool) -> None:
     from tidegate.state import ledger
 
     config = session.config()
-    result = preview(session, config)
+    scratch = session.scratch(config)
+    with scratch.read() as connection:
+        history = ledger.of_vm(connection, vm, _HISTORY)
+    result = preview(config, scratch)
     decisions = [one for one in result.plan.decisions if one.dump.vm == vm]
     if vm not in result.facts.known and not decisions:
         raise UsageError(f"explain: no VM named {vm!r} is known; `tidegate status` lists them")
-    with session.scratch(config).read() as connection:
-        history = ledger.of_vm(connection, vm, _HISTORY)
     now = SystemClock().now().wall
     reasons = _reasons(result, vm)
     expected = _expected(result, vm, now, decisions)

@@ -58,7 +58,7 @@ def forecast(
     from tidegate.clock import SystemClock
 
     config = session.config()
-    start = beginning(preview(session, config), SystemClock().now().wall)
+    start = beginning(preview(config, session.scratch(config)), SystemClock().now().wall)
     for name in (*without, *(vm for vm, _ in goals if vm is not None)):
         if name not in {vm.vm for vm in start.vms}:
             raise UsageError(f"forecast: no VM named {name!r} is known; `tidegate status` lists them")

@@ -15,6 +15,7 @@ from tidegate.units import format_size
 if TYPE_CHECKING:
     from policy.passes import PassResult
     from tidegate.config.model import Config
+    from tidegate.state.door import ScratchState
 
 
 @click.command("pass")
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 def run_pass(session: Session, *, dry_run: bool, strict: bool, wait: float, as_json: bool) -> None:
     """One policy pass: scan, decide what may leave today, and let it out. Needs no running service."""
     config = session.config()
-    result = preview(session, config) if dry_run else _run(session, config, wait)
+    result = preview(config, session.scratch(config)) if dry_run else _run(session, config, wait)
     _print(result, as_json=as_json, would=dry_run)
     dump_failed = any(one.reason is Reason.DUMP_FAILED for one in result.plan.decisions)
     if result.failed or (strict and dump_failed):
@@ -44,7 +45,7 @@ def run_pass(session: Session, *, dry_run: bool, strict: bool, wait: float, as_j
 def plan(session: Session, *, compare: Path | None, as_json: bool) -> None:
     """What a pass would let out now, and why it would hold the rest. Scans, and writes nothing."""
     config = session.config()
-    result = preview(session, config, ignore_trees=compare is not None)
+    result = preview(config, session.scratch(config), ignore_trees=compare is not None)
     if compare is None:
         _print(result, as_json=as_json, would=True)
         return
@@ -53,13 +54,12 @@ def plan(session: Session, *, compare: Path | None, as_json: bool) -> None:
     _compare(result, compare)
 
 
-def preview(session: Session, config: "Config", *, ignore_trees: bool = False) -> "PassResult":
-    """Scans into a copy of the state in memory and decides there."""
+def preview(config: "Config", scratch: "ScratchState", *, ignore_trees: bool = False) -> "PassResult":
+    """Scans into a copy of the state and decides there."""
     from policy import passes
     from tidegate.clock import SystemClock
     from watcher.scan import scan_and_record
 
-    scratch = session.scratch(config)
     clock = SystemClock()
     scan_and_record(config, scratch, clock)
     return passes.preview(config, scratch, clock, ignore_trees=ignore_trees)

@@ -31,6 +31,8 @@ from tidegate.state.schema import SCHEMA_VERSION
 WRITE_WAIT_SECONDS = 60.0
 #: Longer than `is_watched` looks, so that a command beside it never keeps a watcher from starting.
 WATCH_WAIT_SECONDS = 1.0
+#: What a copy holds in memory: the books of some ten thousand VMs.
+SCRATCH_BYTES = 64 * 1024 * 1024
 
 
 class State:
@@ -114,17 +116,20 @@ class State:
 
 
 class ScratchState(State):
-    """A copy of a state file in memory: whatever is tried on it, nothing is written."""
+    """A copy of a state file of which only this process knows: whatever is tried on it, nothing is written to it.
+
+    It is in memory as far as ``SCRATCH_BYTES`` go; the rest is in a file of SQLite's own that has no name.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._engine = _engine(None)
         with self._faults(), self._engine.connect() as connection:
-            memory: Any = connection.connection.dbapi_connection
+            copy: Any = connection.connection.dbapi_connection
             if path.exists():
                 source = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
                 try:
-                    source.backup(memory)
+                    source.backup(copy)
                 except sqlite3.DatabaseError as error:
                     raise _fault(path, error) from error
                 finally:
@@ -135,8 +140,8 @@ class ScratchState(State):
     def copy_to(self, path: Path) -> None:
         """Writes all of it, durably, into the empty or missing file ``path``. Raises FaultError."""
         with self._faults(), self._engine.connect() as connection, closing(sqlite3.connect(path)) as target:
-            memory: Any = connection.connection.dbapi_connection
-            memory.backup(target)
+            copy: Any = connection.connection.dbapi_connection
+            copy.backup(target)
 
     @contextmanager
     def _no_lock(self) -> Iterator[None]:
@@ -174,7 +179,7 @@ def _watch_lock(path: Path) -> Path:
 
 def _engine(path: str | None) -> Engine:
     if path is None:
-        engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+        engine = create_engine("sqlite://", poolclass=StaticPool, creator=_unnamed)
     else:
         # Not as text: a path may hold what means something in a URL.
         engine = create_engine(URL.create("sqlite", database=path), connect_args={"timeout": 10})
@@ -186,6 +191,13 @@ def _engine(path: str | None) -> Engine:
             connection.execute(f"PRAGMA {pragma}").close()
 
     return engine
+
+
+def _unnamed() -> sqlite3.Connection:
+    """A database that goes with its connection."""
+    connection = sqlite3.connect("", check_same_thread=False)
+    connection.execute(f"PRAGMA cache_size = -{SCRATCH_BYTES // 1024}")
+    return connection
 
 
 def _fault(path: Path, error: BaseException | None) -> FaultError:
