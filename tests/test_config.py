@@ -6,12 +6,14 @@ import subprocess
 import sys
 import zoneinfo
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.users import as_nobody, open_the_way
 from tidegate.config import load as loading
+from tidegate.config.dumping import SHA256, SIZE, DumpRule, SetDumping
 from tidegate.config.errors import ConfigError
 from tidegate.config.load import find, load
 from tidegate.config.model import (
@@ -26,10 +28,12 @@ from tidegate.config.model import (
 )
 from tidegate.config.timezone import host_zone, utc
 from tidegate.errors import UsageError
-from tidegate.terms import DayEnd, Evidence, Oversize, Storage, WatchMode
+from tidegate.terms import AdapterName, DayEnd, Evidence, Oversize, Storage, WatchMode
 
 ROOT = Path(__file__).resolve().parent.parent
 VALID = Path(__file__).parent / "data" / "config" / "valid"
+
+DAY = 86_400.0
 
 Written = Callable[[str], Path]
 
@@ -71,6 +75,21 @@ def test_every_key_arrives_in_its_place(written: Written) -> None:
     """Bytes, seconds, absolute paths and words; nothing is left as text to be read again."""
     file = written((VALID / "every-key.toml").read_text())
     here = file.parent
+    of_set = DumpRule(
+        adapter=AdapterName.COMMAND,
+        command=("dump-vm", "--all"),
+        stdout=True,
+        suffix=".img.zst",
+        pre=("freeze",),
+        post=("thaw", "now"),
+        timeout=7_200.0,
+        retries=1,
+        margin=20_000_000_000,
+        checksum=True,
+        verify=(SIZE, SHA256, ("zstd", "-t")),
+        keep=3,
+    )
+    own = replace(of_set, timeout=21_600.0, checksum=False, verify=(), keep=1)
     assert load(file) == Config(
         file=file,
         state=Path("/var/lib/tidegate/state.db"),
@@ -97,8 +116,12 @@ def test_every_key_arrives_in_its_place(written: Written) -> None:
         staleness=Staleness(target=604_800.0, max_dump_age=1_209_600.0, min_gain=43_200.0),
         offsite=Offsite(Storage.MIRROR, Evidence.PRESUMED, retention=2_592_000.0),
         remove_markers=False,
-        backup_sets=(BackupSet("weekly", 734_400.0, ("vm1", "vm2")), BackupSet("on demand", None, ())),
+        backup_sets=(
+            BackupSet("weekly", 734_400.0, ("vm1", "vm2"), SetDumping("nightly", "", 2, {"vm1": of_set, "vm2": own})),
+            BackupSet("on demand", None, ()),
+        ),
         exporters=Exporters(listen=("::1", 9877), textfile=here / "tidegate.prom"),
+        dump_logs=here / "logs",
         vm_targets={"db1.prod": 86_400.0},
     )
 
@@ -130,6 +153,7 @@ def test_what_is_left_out_has_its_documented_default(written: Written) -> None:
         remove_markers=True,
         backup_sets=(),
         exporters=Exporters(listen=None, textfile=None),
+        dump_logs=here / "state.db.dump-logs",
     )
 
 
@@ -219,7 +243,11 @@ def test_a_commented_value_is_the_default(written: Written) -> None:
 def test_every_example_in_a_comment_works(written: Written) -> None:
     """Somebody will uncomment exactly that."""
     config = shipped(written, (EXAMPLE, ""))
-    assert config.backup_sets == (BackupSet("weekly", 691_200.0, ("vm1", "vm2")),)
+    [weekly] = config.backup_sets
+    assert (weekly.target, weekly.vms) == (691_200.0, ("vm1", "vm2", "vm7"))
+    assert weekly.dumping is not None
+    assert {vm: rule.timeout for vm, rule in weekly.dumping.rules.items()} == {"vm1": DAY, "vm2": DAY, "vm7": 2 * DAY}
+    assert weekly.dumping.rules["vm1"].verify == (SHA256, ("zstd", "-t"))
     assert config.vm_targets == {"vm7": 172_800.0}
     assert config.limit.weekdays == (*[10_000_000_000] * 5, 50_000_000_000, 0)
     assert config.exporters.textfile == Path("/var/lib/prometheus/node-exporter/tidegate.prom")

@@ -119,6 +119,7 @@ def test_what_is_installed_is_what_was_tested() -> None:
     ("module", "line", "contract"),
     [
         ("watcher/__init__.py", "import policy", "rooms"),
+        ("dumps/place.py", "import watcher", "rooms"),
         ("tidegate/units.py", "import exporters", "entrance"),
         ("policy/__init__.py", "import tidegate.cli", "command-line"),
         ("policy/planner/records.py", "import time", "planner-world"),

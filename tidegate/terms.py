@@ -141,3 +141,17 @@ class Force(StrEnum):
 
     WITHIN_LIMIT = "within-limit"
     OVER_LIMIT = "over-limit"
+
+
+class AdapterName(StrEnum):
+    """What makes the dumps of a VM."""
+
+    COMMAND = "command"  # any command of the admin's
+
+
+class DumpResult(StrEnum):
+    """What became of one VM in a run of its backup set."""
+
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"  # the run was stopped before its turn

@@ -88,7 +88,19 @@ def format_time(seconds: float, zone: datetime.tzinfo = datetime.UTC) -> str:
     return datetime.datetime.fromtimestamp(seconds, zone).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+def format_exact_time(seconds: float) -> str:
+    """RFC 3339 in UTC, to the millisecond: what tells two dumps of one second apart."""
+    return (
+        datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )
+
+
 def format_date(seconds: float, zone: datetime.tzinfo = datetime.UTC) -> str:
     """The date for people, in English whatever the locale: ``"Thursday 26 November"``."""
     date = datetime.datetime.fromtimestamp(seconds, zone)
     return f"{_WEEKDAYS[date.weekday()]} {date.day} {_MONTHS[date.month - 1]}"
+
+
+def format_stamp(seconds: float) -> str:
+    """The time for a file name, in UTC to the second: ``"20261122T030000Z"``."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y%m%dT%H%M%SZ")

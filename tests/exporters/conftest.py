@@ -40,6 +40,7 @@ def config(tmp_path: Path) -> model.Config:
         remove_markers=True,
         backup_sets=(),
         exporters=model.Exporters(("127.0.0.1", 0), None),
+        dump_logs=tmp_path / "dump-logs",
     )
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def run_pass(session: Session, *, dry_run: bool, strict: bool, wait: float, as_json: bool) -> None:
     """One policy pass: scan, decide what may leave today, and let it out. Needs no running service."""
     config = session.config()
-    result = preview(config, session.scratch(config)) if dry_run else _run(session, config, wait)
+    result = preview(config, session.scratch(config)) if dry_run else let_out(session, config, wait=wait)
     _print(result, as_json=as_json, would=dry_run)
     dump_failed = any(one.reason is Reason.DUMP_FAILED for one in result.plan.decisions)
     if result.failed or (strict and dump_failed):
@@ -65,7 +65,8 @@ def preview(config: "Config", scratch: "ScratchState", *, ignore_trees: bool = F
     return passes.preview(config, scratch, clock, ignore_trees=ignore_trees)
 
 
-def _run(session: Session, config: "Config", wait: float) -> "PassResult":
+def let_out(session: Session, config: "Config", *, wait: float) -> "PassResult":
+    """A whole pass: scans, decides, links, and writes the textfile."""
     from policy import passes
     from tidegate.clock import SystemClock
     from watcher.scan import scan_and_record
@@ -85,7 +86,12 @@ def _run(session: Session, config: "Config", wait: float) -> "PassResult":
 def _print(result: "PassResult", *, as_json: bool, would: bool) -> None:
     if as_json:
         print_json(shapes.plan(result))
-        return
+    else:
+        show_result(result, would=would)
+
+
+def show_result(result: "PassResult", *, would: bool = False) -> None:
+    """For people. ``would``: nothing was let out."""
     rows = []
     total = 0
     for one in result.plan.decisions:

@@ -1,9 +1,10 @@
 """From tables to the frozen configuration: paths made absolute, defaults that depend on other keys."""
 
 import os.path
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tidegate.config import tables
+from tidegate.config import dump_build, tables
 from tidegate.config.model import (
     BackupSet,
     Config,
@@ -28,18 +29,21 @@ def config(document: tables.Document, file: Path) -> Config:
     """The configuration of a document without errors. ``file`` is absolute."""
     base = file.parent
     day = document.day
+    state = base / document.state.path
+    watches = tuple(watch_folder(watch, base, document.offsite.storage) for watch in document.watch)
     return Config(
         file=file,
-        state=base / document.state.path,
-        watches=tuple(watch_folder(watch, base, document.offsite.storage) for watch in document.watch),
+        state=state,
+        watches=watches,
         limit=_limit(document.limit),
         day=DaySettings(day.ends, day.at_least, day.quiet, day.at, day.timezone or host_zone()),
         pass_at=document.pass_.at,
         staleness=_staleness(document.staleness),
         offsite=Offsite(document.offsite.storage, document.offsite.confirm, document.offsite.retention),
         remove_markers=document.markers.remove,
-        backup_sets=tuple(BackupSet(name, each.target, each.vms) for name, each in document.backup_sets.items()),
+        backup_sets=tuple(_backup_sets(document, watches, base)),
         exporters=_exporters(document.exporters, base),
+        dump_logs=base / (document.dumps.logs or state.with_name(f"{state.name}.dump-logs")),
         vm_targets={name: each.target for name, each in document.vms.items() if each.target is not None},
     )
 
@@ -58,6 +62,12 @@ def watch_folder(watch: tables.WatchTable, base: Path, storage: Storage) -> Watc
         mode=watch.mode,
         scan_interval=_SCAN_INTERVALS[watch.mode] if watch.scan_interval is None else watch.scan_interval,
     )
+
+
+def _backup_sets(document: tables.Document, watches: Sequence[WatchFolder], base: Path) -> Iterator[BackupSet]:
+    for name, each in document.backup_sets.items():
+        dumping = dump_build.dumping(each, document.vms, watches, base) if each.dumps else None
+        yield BackupSet(name, each.target, each.vms, dumping)
 
 
 def _limit(limit: tables.LimitTable) -> Limit:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tidegate.config import build, tables
+from tidegate.config.dump_checks import dump_problems
 from tidegate.config.errors import Place, Problem
 from tidegate.config.model import WatchFolder
 from tidegate.config.surroundings import Watches, folder_problems, read_problems
@@ -24,7 +25,7 @@ _CONFIRM: Place = ("offsite", "confirm")
 def between_keys(document: dict[str, Any], base: Path, *, surroundings: bool) -> list[Problem]:
     """Everything that can be said of the document beyond its single keys."""
     watches = _good_watches(document, base)
-    problems = [*_names(watches), *_presumed(document)]
+    problems = [*_names(watches), *_presumed(document), *dump_problems(document, watches, base)]
     if surroundings:
         faults = list(folder_problems(watches))
         problems += faults

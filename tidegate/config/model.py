@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tidegate.config.dumping import SetDumping
 from tidegate.terms import DayEnd, Evidence, Oversize, Storage, WatchMode
 
 
@@ -72,11 +73,12 @@ class Offsite:
 
 @dataclass(frozen=True, slots=True)
 class BackupSet:
-    """Overrides for a named group of VMs."""
+    """What holds for a named group of VMs. ``dumping`` None: others make their dumps."""
 
     name: str
     target: float | None
     vms: tuple[str, ...]
+    dumping: SetDumping | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,10 @@ class Exporters:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """One whole configuration. ``pass_at`` None: the watcher runs no daily pass. ``vm_targets``: VM -> its own one."""
+    """One whole configuration. ``pass_at`` None: the watcher runs no daily pass. ``vm_targets``: VM -> its own one.
+
+    ``dump_logs``: the folder of what dumps print.
+    """
 
     file: Path
     state: Path
@@ -102,6 +107,7 @@ class Config:
     remove_markers: bool
     backup_sets: tuple[BackupSet, ...]
     exporters: Exporters
+    dump_logs: Path
     vm_targets: Mapping[str, float] = field(default_factory=dict)
 
     def watch(self, name: str) -> WatchFolder:
@@ -113,8 +119,13 @@ class Config:
 
     def target_of(self, vm: str, backup_set: str | None) -> float | None:
         """The off-site age in seconds that ``vm`` is meant to stay under: its own, else its set's, else that of all."""
-        of_set = next((one.target for one in self.backup_sets if one.name == backup_set), None)
-        return next((one for one in (self.vm_targets.get(vm), of_set) if one is not None), self.staleness.target)
+        of_set = self.backup_set(backup_set) if backup_set is not None else None
+        own = (self.vm_targets.get(vm), None if of_set is None else of_set.target)
+        return next((one for one in own if one is not None), self.staleness.target)
+
+    def backup_set(self, name: str) -> BackupSet | None:
+        """The backup set of this name."""
+        return next((one for one in self.backup_sets if one.name == name), None)
 
     def backup_set_of(self, vm: str) -> BackupSet | None:
         """The first backup set that lists ``vm``."""

@@ -42,7 +42,12 @@ def _is_section(place: Place, document: Mapping[str, Any]) -> bool:
     value: Any = document
     for part in place:
         value = value[part]
-    return isinstance(value, dict | list)
+    return _looks_like_a_section(value)
+
+
+def _looks_like_a_section(value: object) -> bool:
+    """What stands in brackets: ``[[…]]`` reads as a list of sections."""
+    return isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
 
 
 def _bracketed(names: tuple[str, ...]) -> str:
@@ -66,7 +71,7 @@ def _sentence(place: Place, detail: ErrorDetails) -> str:
     if kind == "value_error":
         return str(detail["ctx"]["error"])
     if kind == "extra_forbidden":
-        return _unknown(place, is_section=isinstance(detail["input"], dict | list))
+        return _unknown(place, is_section=_looks_like_a_section(detail["input"]))
     if kind in {"missing", "too_short"}:
         return f"missing; {_description(place)}"
     if kind in _NO_SECTION:

@@ -12,9 +12,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationInfo, field_validator
 
-from tidegate.config import values
+from tidegate.config import dump_values, values
+from tidegate.config.dumping import Check
 from tidegate.config.timezone import zone
-from tidegate.terms import DayEnd, Evidence, Oversize, Storage, WatchMode
+from tidegate.terms import AdapterName, DayEnd, Evidence, Oversize, Storage, WatchMode
 from tidegate.units import format_size
 
 _Flag = Annotated[bool, PlainValidator(values.flag)]
@@ -143,17 +144,49 @@ class MarkersTable(Table):
     remove: _Flag = True
 
 
-class BackupSetTable(Table):
+class DumpTable(Table):
+    """How VMs are dumped: for a set, and for a VM that differs from it. None: as the set, or the default, says."""
+
+    target: _SpanOrUnset = None
+    adapter: Annotated[AdapterName | None, PlainValidator(values.one_of(*AdapterName))] = None
+    command: Annotated[tuple[str, ...] | None, PlainValidator(dump_values.command)] = None
+    stdout: Annotated[bool | None, PlainValidator(values.flag)] = None
+    suffix: Annotated[str | None, PlainValidator(dump_values.suffix)] = None
+    pre: Annotated[tuple[str, ...] | None, PlainValidator(dump_values.command_or_none)] = None
+    post: Annotated[tuple[str, ...] | None, PlainValidator(dump_values.command_or_none)] = None
+    timeout: _SpanOrUnset = None
+    retries: Annotated[int | None, PlainValidator(dump_values.retries)] = None
+    margin: _SizeOrUnset = None
+    checksum: Annotated[bool | None, PlainValidator(values.flag)] = None
+    verify: Annotated[tuple[Check, ...] | None, PlainValidator(dump_values.checks)] = None
+    keep: Annotated[int | None, PlainValidator(dump_values.keep)] = None
+
+
+#: The keys that say how a dump is made; the target says when its copy is old.
+DUMP_KEYS = frozenset(DumpTable.model_fields) - {"target"}
+
+
+class BackupSetTable(DumpTable):
     """One ``[backup_sets.NAME]``."""
 
-    target: _SpanOrUnset = None
     vms: Annotated[tuple[str, ...], PlainValidator(values.names)] = ()
+    to: Annotated[str | None, PlainValidator(values.text)] = None
+    parallel: Annotated[int | None, PlainValidator(dump_values.at_once)] = None
+
+    @property
+    def dumps(self) -> bool:
+        """Whether it says anything of how dumps are made."""
+        return bool(self.model_fields_set - {"target", "vms"})
 
 
-class VmTable(Table):
+class VmTable(DumpTable):
     """One ``[vms.NAME]``."""
 
-    target: _SpanOrUnset = None
+
+class DumpsTable(Table):
+    """``[dumps]``."""
+
+    logs: Annotated[Path | None, PlainValidator(values.path)] = None
 
 
 class HttpTable(Table):
@@ -195,6 +228,7 @@ class Document(Table):
     markers: MarkersTable = MarkersTable()
     backup_sets: dict[Annotated[str, PlainValidator(values.name)], BackupSetTable] = {}
     vms: dict[Annotated[str, PlainValidator(values.name)], VmTable] = {}
+    dumps: DumpsTable = DumpsTable()
     exporters: ExportersTable = ExportersTable()
 
 
@@ -212,6 +246,7 @@ SECTIONS: dict[tuple[str, ...], type[Table]] = {
     ("markers",): MarkersTable,
     ("backup_sets", "*"): BackupSetTable,
     ("vms", "*"): VmTable,
+    ("dumps",): DumpsTable,
     ("exporters",): ExportersTable,
     ("exporters", "http"): HttpTable,
     ("exporters", "textfile"): TextfileTable,

@@ -283,14 +283,8 @@ def write(folder: int, dump: str, kind: MarkerKind, body: dict[str, Any]) -> Non
     ``body`` is written as JSON with ``format`` 1. Killed on the way, both markers may stand: the newer one counts.
     Raises OSError.
     """
-    aside = f".tidegate-mark.{os.urandom(8).hex()}"  # what a killed writer left aside is in nobody's way
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=folder)
+    aside = _write_aside(folder, body)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump({"format": FORMAT, **body}, file, ensure_ascii=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
         os.rename(aside, marker_name(dump, kind), src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         os.unlink(aside, dir_fd=folder)
@@ -299,6 +293,47 @@ def write(folder: int, dump: str, kind: MarkerKind, body: dict[str, Any]) -> Non
         if opposite is not kind:
             _unlink_if_there(folder, marker_name(dump, opposite))
     os.fsync(folder)
+
+
+def claim(folder: int, dump: str, body: dict[str, Any]) -> bool:
+    """Writes ``X.running`` for a dump that is yet to be made; False when there is one. Durable when it returns.
+
+    Of two that claim one name at once only one gets it. Raises OSError.
+    """
+    from tidegate.renames import rename_new  # ctypes, which `mark` starts without
+
+    aside = _write_aside(folder, body)
+    try:
+        rename_new(folder, aside, folder, marker_name(dump, MarkerKind.RUNNING))
+    except OSError as error:
+        os.unlink(aside, dir_fd=folder)
+        if isinstance(error, FileExistsError):
+            return False
+        raise
+    os.fsync(folder)
+    return True
+
+
+def remove(folder: int, dump: str, kind: MarkerKind) -> None:
+    """Takes a marker away; there may be none. Durable when it returns. Raises OSError."""
+    _unlink_if_there(folder, marker_name(dump, kind))
+    os.fsync(folder)
+
+
+def _write_aside(folder: int, body: dict[str, Any]) -> str:
+    """The whole body under a name that is in nobody's way, also when its writer is killed."""
+    aside = f".tidegate-mark.{os.urandom(8).hex()}"
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=folder)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump({"format": FORMAT, **body}, file, ensure_ascii=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        os.unlink(aside, dir_fd=folder)
+        raise
+    return aside
 
 
 def _unlink_if_there(folder: int, name: str) -> None:

@@ -1,0 +1,1 @@
+"""Runs the dumps of a backup set and writes their completion markers."""

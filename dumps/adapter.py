@@ -1,0 +1,56 @@
+"""The seam between the runner and what makes a dump: one method, and one that cleans up."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from dumps.commands import Commands
+from tidegate.config.dumping import DumpRule
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One dump to be made.
+
+    ``out`` is the path to write: a file or a folder, which is not there yet, in a folder of its own that is removed
+    with all that is in it if the dump fails. ``commands`` runs commands for it.
+    """
+
+    vm: str
+    backup_set: str
+    rule: DumpRule
+    out: Path
+    commands: Commands
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """What was counted while a dump that is one file was written. ``sha256`` None: only its bytes."""
+
+    bytes: int
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A dump whose run has died: what its marker remembers. Its processes have been ended, its files not yet."""
+
+    vm: str
+    backup_set: str
+    out: Path
+
+
+class Adapter(Protocol):
+    """Makes dumps. One object may serve several threads: whatever belongs to one dump is in its task."""
+
+    def dump(self, task: Task) -> Sum | None:
+        """Writes the dump to ``task.out`` and returns when it is whole; the sum of it where it was made on the way.
+
+        Raises DumpFailed with a sentence, and OSError for a fault of the disk. What it has begun elsewhere, a job of
+        the hypervisor say, it ends before it raises. ``Stopped`` and time-outs come out of ``task.commands``.
+        """
+        ...
+
+    def clean_up(self, left: Left, commands: Commands) -> None:
+        """Ends what a run that was killed has left elsewhere. Called also where there is nothing. Raises DumpFailed."""
+        ...

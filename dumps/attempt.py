@@ -1,0 +1,226 @@
+"""One dump of one VM, from its claim to its marker."""
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from dumps import leftovers
+from dumps.adapter import Sum, Task
+from dumps.adapters import ADAPTERS
+from dumps.commands import Commands
+from dumps.contents import Contents, settle
+from dumps.failure import DumpFailed, sentence_of
+from dumps.journal import open_journal
+from dumps.place import Place
+from dumps.space import Space
+from dumps.stop import Stop
+from dumps.verify import verify
+from tidegate import trace
+from tidegate.clock import Clock
+from tidegate.config.dumping import DumpRule
+from tidegate.markers.format import MAX_BYTES, MarkerKind
+from tidegate.terms import DumpResult
+from tidegate.units import format_exact_time, format_size
+
+log = logging.getLogger("tidegate.dumps")
+
+#: Keys of ``X.running`` besides those that every marker has: what a later run needs to clean up after this one.
+RUN, ADAPTER = "run", "adapter"
+#: ``post`` runs also when everything is to end, so that it may not take for ever.
+POST_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one attempt. Times are seconds since the epoch.
+
+    ``dump`` is the finished dump's path in its watch folder. ``warning``: it is made, and something else went wrong.
+    """
+
+    vm: str
+    result: DumpResult
+    started: float
+    finished: float
+    dump: str | None = None
+    bytes: int = 0
+    error: str = ""
+    warning: str = ""
+    exit_status: int | None = None
+    journal: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """What all dumps of one run share. ``is_known`` tells of a path in the watch folder whether it was ever used."""
+
+    backup_set: str
+    place: Place
+    space: Space
+    journals: Path
+    clock: Clock
+    stop: Stop
+    is_known: Callable[[str], bool]
+
+
+def environment(vm: str, backup_set: str, run: str) -> dict[str, str]:
+    """What every command of a dump finds in its environment."""
+    return {"VM": vm, "BACKUP_SET": backup_set, leftovers.MARK: run}
+
+
+@dataclass(slots=True)
+class Attempt:
+    """Makes one dump. ``last_bytes``: the size of the VM's last one, 0 if unknown."""
+
+    vm: str
+    rule: DumpRule
+    work: Workplace
+    last_bytes: int
+    name: str = ""
+    started: float = 0.0
+    run: str = field(default_factory=lambda: os.urandom(16).hex())
+
+    def make(self) -> Outcome:
+        """Whatever becomes of the dump is in the outcome. Raises OSError where not even its marker can be written."""
+        self.started = self.work.clock.now().wall
+        self.name = self._place.claim(self.vm, self.rule.suffix, self.started, self._claim(), self.work.is_known)
+        trace.point("dump claimed")
+        try:
+            with open_journal(self.work.journals / self.work.backup_set, self.vm, self.name) as journal:
+                return self._make(journal)
+        except OSError as error:
+            return self._failed(error, None)
+        finally:
+            self.work.space.release(self.name)
+
+    def written_bytes(self) -> int:
+        """What it takes on the disk by now. Raises OSError."""
+        return self._place.written_bytes(self.name)
+
+    @property
+    def _place(self) -> Place:
+        return self.work.place
+
+    def _claim(self) -> dict[str, Any]:
+        return {**self._told(), RUN: self.run, ADAPTER: self.rule.adapter}
+
+    def _told(self) -> dict[str, Any]:
+        return {"vm": self.vm, "backup_set": self.work.backup_set, "started": format_exact_time(self.started)}
+
+    # --- making it
+
+    def _make(self, journal: BinaryIO) -> Outcome:
+        commands = self._commands(journal, self.work.stop, self.rule.timeout)
+        commands.note(f"{format_exact_time(self.started)} dumps {self.vm} of {self.work.backup_set} to {self.name}")
+        try:
+            self.work.space.reserve(self.name, self.last_bytes, self.rule.margin)
+            self._place.begin(self.name)
+            made, warning = self._bracketed(commands, journal)
+            trace.point("dump made")
+            contents = settle(
+                self._place.out(self.name), made, checksum=self.rule.checksum, pause=commands.unless_stopped
+            )
+            verify(self.rule.verify, self._place.out(self.name), contents, commands)
+            trace.point("dump verified")
+            return self._done(contents, warning, journal)
+        except (DumpFailed, OSError) as error:
+            outcome = self._failed(error, Path(journal.name))
+            commands.note(f"failed: {outcome.error}")
+            return outcome
+
+    def _commands(self, journal: BinaryIO, stop: Stop, seconds: float) -> Commands:
+        told = environment(self.vm, self.work.backup_set, self.run)
+        return Commands(journal, stop, {**told, "STARTED": format_exact_time(self.started)}, seconds)
+
+    def _bracketed(self, commands: Commands, journal: BinaryIO) -> tuple[Sum | None, str]:
+        """Between ``pre`` and ``post``, which runs whatever came before. Returns what ``post`` had to complain of."""
+        out = self._place.out(self.name)
+        task = Task(self.vm, self.work.backup_set, self.rule, out, commands)
+        try:
+            if self.rule.pre:
+                commands.run(self.rule.pre, OUT=str(out))
+            trace.point("dump begins")
+            made = ADAPTERS[self.rule.adapter].dump(task)
+        except BaseException:
+            self._post(journal, DumpResult.FAILED)
+            raise
+        return made, self._post(journal, DumpResult.DONE)
+
+    def _post(self, journal: BinaryIO, result: DumpResult) -> str:
+        if not self.rule.post:
+            return ""
+        never = Stop()
+        commands = self._commands(journal, never, min(POST_SECONDS, self.rule.timeout))
+        try:
+            commands.run(self.rule.post, OUT=str(self._place.out(self.name)), RESULT=result)
+        except DumpFailed as error:
+            commands.note(f"post: {error.sentence}")
+            return f"post: {error.sentence}"
+        finally:
+            never.close()
+        return ""
+
+    # --- its end
+
+    def _done(self, contents: Contents, warning: str, journal: BinaryIO) -> Outcome:
+        self._place.publish(self.name)
+        trace.point("dump named")
+        finished = self._now()
+        body = {**self._told(), "finished": format_exact_time(finished), **contents.told()}
+        self._place.mark(self.name, MarkerKind.DONE, body if _fits(body) else {**body, "files": None})
+        trace.point("dump marked")
+        with suppress(OSError):  # the next run sees to it
+            self._place.clear(self.name)
+        size = contents.identity.bytes
+        log.info("%s: dumped, %s", self.vm, format_size(size))
+        path = self._place.in_watch(self.name)
+        return Outcome(
+            self.vm,
+            DumpResult.DONE,
+            self.started,
+            finished,
+            dump=path,
+            bytes=size,
+            warning=warning,
+            journal=Path(journal.name),
+        )
+
+    def _failed(self, error: DumpFailed | OSError, journal: Path | None) -> Outcome:
+        """Undoes all of it, which also makes room for the marker. Raises OSError."""
+        sentence = sentence_of(error)
+        status = error.exit_status if isinstance(error, DumpFailed) else None
+        try:
+            leftovers.end_all(self.run)
+        except DumpFailed as still_there:
+            sentence += f"; {still_there.sentence}"
+        self._place.undo(self.name)
+        trace.point("dump undone")
+        finished = self._now()
+        body: dict[str, Any] = {**self._told(), "finished": format_exact_time(finished), "error": sentence}
+        self._place.mark(self.name, MarkerKind.FAILED, body if status is None else {**body, "exit_status": status})
+        log.warning("%s: its dump failed: %s", self.vm, sentence)
+        return Outcome(
+            self.vm,
+            DumpResult.FAILED,
+            self.started,
+            finished,
+            error=sentence,
+            exit_status=status,
+            journal=journal,
+        )
+
+    def _now(self) -> float:
+        """Never before it was started, whatever becomes of the clock."""
+        return max(self.started, self.work.clock.now().wall)
+
+
+def _fits(body: dict[str, Any]) -> bool:
+    """Whether a marker may be so large, and its text so: names of files may be no UTF-8."""
+    try:
+        return len(json.dumps(body, ensure_ascii=False).encode()) < MAX_BYTES - 1024
+    except UnicodeEncodeError:
+        return False

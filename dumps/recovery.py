@@ -1,0 +1,89 @@
+"""What a run that was killed has left: its processes are ended, its files removed, and its dumps told as failed.
+
+Whoever holds the set's lock knows that no other run of the set is alive: each claim of the set is a dead one's.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dumps import leftovers
+from dumps.adapter import Left
+from dumps.adapters import ADAPTERS
+from dumps.attempt import ADAPTER, POST_SECONDS, RUN, environment
+from dumps.commands import Commands
+from dumps.failure import DumpFailed, sentence_of
+from dumps.journal import open_journal
+from dumps.place import Place
+from dumps.stop import Stop
+from tidegate import trace
+from tidegate.clock import Clock
+from tidegate.config.dumping import SetDumping
+from tidegate.markers.format import MarkerBody, MarkerKind
+from tidegate.terms import AdapterName, DumpResult
+from tidegate.units import format_exact_time
+
+log = logging.getLogger("tidegate.dumps")
+
+_SENTENCE = "its run was killed, or the host went down"
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """For the set ``name``, in ``place``."""
+
+    name: str
+    dumping: SetDumping
+    place: Place
+    journals: Path
+    clock: Clock
+    stop: Stop
+
+    def run(self) -> Iterator[tuple[str, str]]:
+        """Undoes what dead runs of the set left. Tells of each dump its name and what was done. Raises OSError."""
+        for dump, claim in list(self.place.claims()):
+            if claim.backup_set == self.name and claim.vm is not None and RUN in claim.extra:
+                yield dump, self._undo(dump, claim.vm, claim)
+        self.place.sweep()
+
+    def _undo(self, dump: str, vm: str, claim: MarkerBody) -> str:
+        if self.place.is_marked(dump, MarkerKind.DONE):  # killed in the last instant: it is whole
+            self.place.release(dump)
+            return "was finished"
+        with open_journal(self.journals / self.name, vm, dump) as journal:
+            marks = environment(vm, self.name, str(claim.extra[RUN]))
+            commands = Commands(journal, self.stop, marks, seconds=POST_SECONDS)
+            commands.note(f"{self._now()} cleans up: {_SENTENCE}")
+            trouble = "; ".join(self._end(dump, vm, claim, commands))
+        self.place.undo(dump)
+        trace.point("dump recovered")
+        sentence = f"{_SENTENCE}; {trouble}" if trouble else _SENTENCE
+        told = {"vm": vm, "backup_set": self.name, "finished": self._now(), "error": sentence}
+        started = {} if claim.started is None else {"started": format_exact_time(claim.started)}
+        self.place.mark(dump, MarkerKind.FAILED, {**started, **told})
+        log.warning("%s: %s", dump, sentence)
+        return f"was undone: {sentence}"
+
+    def _end(self, dump: str, vm: str, claim: MarkerBody, commands: Commands) -> Iterator[str]:
+        """Ends what may still run, and lets ``post`` do its part. Tells what does not work."""
+        out = self.place.out(dump)
+        try:
+            leftovers.end_all(str(claim.extra[RUN]))
+        except DumpFailed as error:
+            yield error.sentence
+        try:
+            ADAPTERS[AdapterName(str(claim.extra.get(ADAPTER)))].clean_up(Left(vm, self.name, out), commands)
+        except (DumpFailed, OSError) as error:
+            yield sentence_of(error)
+        except ValueError:
+            yield f"its adapter {claim.extra.get(ADAPTER)!r} is not known here"
+        rule = self.dumping.rules.get(vm)
+        if rule is not None and rule.post:
+            try:
+                commands.run(rule.post, OUT=str(out), RESULT=DumpResult.FAILED)
+            except DumpFailed as error:
+                yield f"post: {error.sentence}"
+
+    def _now(self) -> str:
+        return format_exact_time(self.clock.now().wall)

@@ -1,0 +1,68 @@
+"""``keep = N``: older dumps of a VM go, once one has succeeded and they are nowhere needed."""
+
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from dumps.place import Place
+from tidegate.identity import Hindered, allowed_owners, identify, open_folder
+from tidegate.state import dumps, ledger
+from tidegate.state.door import State
+from tidegate.state.dumps import DumpRow
+from tidegate.terms import ENDED_STATES
+
+log = logging.getLogger("tidegate.dumps")
+
+#: Seconds that a pass may still need: it must not let out what is being removed.
+_WAIT_SECONDS = 600.0
+_MOST_ROWS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """Of the dumps that the runner has made for the set ``backup_set`` in ``place``, of the watch folder ``watch``."""
+
+    state: State
+    watch: str
+    backup_set: str
+    place: Place
+
+    def rotate(self, vm: str, keep: int, newest: str) -> list[str]:
+        """Removes dumps of ``vm`` until ``keep`` good ones are left; ``newest`` is the one that was just made.
+
+        One that still has to leave, or has left and is not known to have arrived, stays beyond the number.
+        Returns the names that went. Raises BusyError, FaultError and OSError.
+        """
+        with self.state.pass_lock(wait=_WAIT_SECONDS):
+            with self.state.read() as connection:
+                going = list(self._going(connection, vm, keep, newest))
+            for name in going:
+                self.place.remove(name)
+        if going:
+            log.info("%s: removed older dumps: %s", vm, ", ".join(going))
+        return going
+
+    def _going(self, connection: Connection, vm: str, keep: int, newest: str) -> Iterator[str]:
+        outstanding = {link.dump_id for link in ledger.outstanding(connection)}
+        good = [row for row in dumps.of_vm(connection, vm, _MOST_ROWS) if self._is_mine(row) and self._stands(row)]
+        older = [row for row in good if row.path != self.place.in_watch(newest)]
+        for row in older[keep - 1 :]:
+            if row.state in ENDED_STATES and row.id not in outstanding:
+                yield row.path.rpartition("/")[2]
+
+    def _is_mine(self, row: DumpRow) -> bool:
+        pattern = re.escape(self.place.in_watch(row.vm or "")) + r"-\d{8}T\d{6}Z(\.[^/]*)?"
+        is_of_set = (row.watch, row.backup_set) == (self.watch, self.backup_set)
+        return is_of_set and bool(row.fingerprint) and re.fullmatch(pattern, row.path) is not None
+
+    def _stands(self, row: DumpRow) -> bool:
+        """Whether what is there is what was recorded: else it is no good dump, and none of ours to remove."""
+        with open_folder(self.place.path) as folder:
+            try:
+                found = identify(folder, row.path.rpartition("/")[2], allowed_owners(folder))
+            except Hindered:
+                return False
+            return found.fingerprint == row.fingerprint

@@ -1,0 +1,187 @@
+"""Runs the dumps of one backup set: some at once, all of them whatever becomes of one, the failed ones again."""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+
+from dumps.attempt import Attempt, Outcome, Workplace
+from dumps.failure import sentence_of
+from dumps.place import Place
+from dumps.recovery import Recovery
+from dumps.rotation import Rotation
+from dumps.space import Space
+from dumps.stop import Stop
+from tidegate import footing
+from tidegate.clock import Clock
+from tidegate.config.dumping import SetDumping
+from tidegate.config.model import Config, WatchFolder
+from tidegate.errors import FaultError, TidegateError
+from tidegate.state import dumps, lock, tallies, vms
+from tidegate.state.door import State
+from tidegate.terms import DumpResult
+
+log = logging.getLogger("tidegate.dumps")
+
+#: How often whoever shows it is told how far the dumps are.
+_TURN_SECONDS = 0.5
+_NOT_STARTED = "the run was stopped before its turn"
+
+
+@dataclass(slots=True)
+class Turn:
+    """One VM's turn: how often it was begun, and what is being made of it just now."""
+
+    vm: str
+    last_bytes: int
+    attempts: int = 0
+    attempt: Attempt | None = None
+
+    def written_bytes(self) -> int:
+        """What is made of it by now. Raises OSError."""
+        return 0 if self.attempt is None or not self.attempt.name else self.attempt.written_bytes()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What became of a run. ``outcomes``: in the order of the set, each VM's last attempt, and how many it took.
+
+    ``undone``: (dump, what was done) of those that earlier runs had left. ``removed``: names that ``keep`` let go.
+    """
+
+    started: float
+    finished: float
+    outcomes: tuple[tuple[Outcome, int], ...]
+    undone: tuple[tuple[str, str], ...]
+    removed: tuple[str, ...]
+
+    @property
+    def is_well(self) -> bool:
+        """Whether every VM was dumped and nothing else went wrong."""
+        return all(one.result is DumpResult.DONE and not one.warning for one, _ in self.outcomes)
+
+
+@dataclass(slots=True)
+class Runner:
+    """For one run of the set ``name``. ``show`` is called twice a second with the turns that are under way."""
+
+    config: Config
+    name: str
+    dumping: SetDumping
+    state: State
+    clock: Clock
+    stop: Stop
+    show: Callable[[Mapping[str, Turn]], None] = lambda _: None
+    _under_way: dict[str, Turn] = field(default_factory=dict)
+    _removed: list[str] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def run(self, *, wait: float) -> Run:
+        """Dumps all of them. Raises BusyError when another run of the set goes on, and FaultError."""
+        path = self.state.path.with_name(f"{self.state.path.name}.dump.{self.name}.lock")
+        with lock.hold(path, wait=wait, what=f"the backup set {self.name!r}"):
+            started = self.clock.now().wall
+            with self._place() as place:
+                undone = tuple(self._recover(place))
+                outcomes = self._dump_all(place)
+            ordered = tuple(outcomes[vm] for vm in self.dumping.rules)
+            return Run(started, self.clock.now().wall, ordered, undone, tuple(self._removed))
+
+    # --- before
+
+    @contextmanager
+    def _place(self) -> Iterator[Place]:
+        watch = self.config.watch(self.dumping.watch)
+        self._see_that_it_is_there(watch)
+        with closing(Place(watch.path, self.dumping.folder)) as place:
+            yield place
+
+    def _see_that_it_is_there(self, watch: WatchFolder) -> None:
+        """A disk that is not mounted leaves its mount point, and the dumps would fill another disk."""
+        with self.state.read() as connection:
+            known = tallies.watch_statuses(connection).get(watch.name)
+        try:
+            stands = footing.footing_at(watch.path)
+        except OSError as error:
+            raise FaultError(f"{watch.path}: no dumps can be made there: {error.strerror}") from error
+        if known is not None and known.footing is not None and footing.is_elsewhere(known.footing, stands):
+            raise FaultError(
+                f"{watch.path}: another filesystem stands in its place: is its disk mounted? "
+                f"If it stays here, say `tidegate adopt --moved {watch.name}`"
+            )
+
+    def _recover(self, place: Place) -> Iterator[tuple[str, str]]:
+        try:
+            recovery = Recovery(self.name, self.dumping, place, self.config.dump_logs, self.clock, self.stop)
+            yield from recovery.run()
+        except OSError as error:
+            raise FaultError(f"what an earlier run left cannot be cleaned up: {sentence_of(error)}") from error
+
+    # --- all of them
+
+    def _dump_all(self, place: Place) -> dict[str, tuple[Outcome, int]]:
+        work = Workplace(self.name, place, Space(place), self.config.dump_logs, self.clock, self.stop, self._is_known)
+        waiting = deque(self._turns())
+        outcomes: dict[str, tuple[Outcome, int]] = {}
+        running: dict[Future[Outcome], Turn] = {}
+        with ThreadPoolExecutor(self.dumping.parallel, thread_name_prefix="dump") as pool:
+            while waiting or running:
+                while waiting and len(running) < self.dumping.parallel:
+                    turn = waiting.popleft()
+                    running[pool.submit(self._dump, turn, work)] = turn
+                ended, _ = wait(running, timeout=_TURN_SECONDS, return_when=FIRST_COMPLETED)
+                self.show(self._under_way)
+                for future in ended:
+                    turn = running.pop(future)
+                    outcomes[turn.vm] = future.result(), turn.attempts
+                    if self._is_tried_again(turn, future.result()):
+                        waiting.append(turn)  # after all the others: what hindered it may be over by then
+        return outcomes
+
+    def _turns(self) -> Iterator[Turn]:
+        with self.state.read() as connection:
+            known = vms.by_names(connection, set(self.dumping.rules))
+        for vm in self.dumping.rules:
+            yield Turn(vm, known[vm].last_dump_bytes if vm in known else 0)
+
+    def _is_tried_again(self, turn: Turn, outcome: Outcome) -> bool:
+        again = turn.attempts <= self.dumping.rules[turn.vm].retries
+        return outcome.result is DumpResult.FAILED and again and not self.stop.is_asked
+
+    def _dump(self, turn: Turn, work: Workplace) -> Outcome:
+        """Never raises for what one VM alone is to blame for."""
+        now = self.clock.now().wall
+        if self.stop.is_asked:
+            return Outcome(turn.vm, DumpResult.SKIPPED, now, now, error=_NOT_STARTED)
+        turn.attempts += 1
+        turn.attempt = Attempt(turn.vm, self.dumping.rules[turn.vm], work, turn.last_bytes)
+        self._under_way[turn.vm] = turn
+        try:
+            outcome = turn.attempt.make()
+            return self._rotated(outcome, turn.attempt, work.place)
+        except (TidegateError, OSError) as error:
+            log.warning("%s: its dump failed, and no marker can be written: %s", turn.vm, sentence_of(error))
+            return Outcome(turn.vm, DumpResult.FAILED, now, self.clock.now().wall, error=sentence_of(error))
+        finally:
+            self._under_way.pop(turn.vm, None)
+
+    def _rotated(self, outcome: Outcome, attempt: Attempt, place: Place) -> Outcome:
+        """A dump is made all the same where older ones cannot be removed."""
+        keep = attempt.rule.keep
+        if outcome.result is not DumpResult.DONE or keep is None:
+            return outcome
+        try:
+            rotation = Rotation(self.state, self.dumping.watch, self.name, place)
+            removed = rotation.rotate(outcome.vm, keep, attempt.name)
+        except (TidegateError, OSError) as error:
+            return replace(outcome, warning=f"{outcome.warning}; keep: {sentence_of(error)}".removeprefix("; "))
+        with self._lock:
+            self._removed += removed
+        return outcome
+
+    def _is_known(self, path: str) -> bool:
+        with self.state.read() as connection:
+            return bool(dumps.by_paths(connection, self.dumping.watch, [path]))

@@ -1,0 +1,162 @@
+"""``tidegate dump``."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tidegate.cli import show
+from tidegate.cli.context import Session, Span, json_option, pass_session, print_json
+from tidegate.cli.logs import complain
+from tidegate.errors import ExitCode, TidegateError, UsageError
+from tidegate.terms import DumpResult
+from tidegate.units import format_exact_time, format_size, format_span
+
+if TYPE_CHECKING:
+    from dumps.attempt import Outcome
+    from dumps.runner import Run
+    from dumps.stop import Stop
+    from policy.passes import PassResult
+    from tidegate.config.dumping import SetDumping
+    from tidegate.config.model import Config
+
+FORMAT = 1
+
+
+@click.command()
+@click.argument("backup_set")
+@click.option("--then-pass", is_flag=True, help="Run a pass when the dumps are made, whatever became of them.")
+@click.option(
+    "--wait", type=Span(), default="0s", show_default=True, help="How long to wait for another run of the set."
+)
+@json_option
+@pass_session
+def dump(session: Session, *, backup_set: str, then_pass: bool, wait: float, as_json: bool) -> None:
+    """Dump the VMs of BACKUP_SET, all of them whatever becomes of one, and write their completion markers.
+
+    Ends with 1 if any dump failed. What a run that was killed has left is cleaned up first.
+    """
+    config = session.config()
+    dumping = _dumping(config, backup_set)
+    run = _run(session, config, backup_set, dumping, wait=wait)
+    let_out = _pass(session, config) if then_pass else None
+    if as_json:
+        print_json(_shape(backup_set, run, let_out))
+    else:
+        _print(run, let_out)
+    if not run.is_well or (then_pass and (let_out is None or let_out.failed)):
+        click.get_current_context().exit(ExitCode.PARTLY)
+
+
+def _dumping(config: "Config", name: str) -> "SetDumping":
+    from tidegate.config.values import did_you_mean
+
+    found = config.backup_set(name)
+    if found is None:
+        names = [one.name for one in config.backup_sets]
+        right = did_you_mean(name, names, "{!r}") or f"; there are: {', '.join(names) or 'none'}"
+        raise UsageError(f"{config.file}: no [backup_sets.*] is named {name!r}{right}")
+    if found.dumping is None:
+        raise UsageError(f"{config.file}: [backup_sets.{name}] does not say how its VMs are dumped: set `command`")
+    return found.dumping
+
+
+def _run(session: Session, config: "Config", name: str, dumping: "SetDumping", *, wait: float) -> "Run":
+    from dumps.runner import Runner
+    from dumps.stop import Stop
+    from tidegate.cli.dump_progress import progress
+    from tidegate.clock import SystemClock
+
+    with closing(Stop()) as stop, _stopped_by_signals(stop), progress(sys.stderr) as shown:
+        state = session.state(config)
+        session.compare_versions(config)
+        return Runner(config, name, dumping, state, SystemClock(), stop, shown).run(wait=wait)
+
+
+@contextmanager
+def _stopped_by_signals(stop: "Stop") -> Iterator[None]:
+    """The handlers do nothing but wake those who wait: everything else is theirs."""
+    before = {number: signal.signal(number, lambda *_: stop.ask()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _pass(session: Session, config: "Config") -> "PassResult | None":
+    """None where it could not run: the dumps are made all the same."""
+    from tidegate.cli.passes import let_out
+
+    try:
+        return let_out(session, config, wait=600.0)
+    except TidegateError as error:
+        complain(f"the dumps are made, the pass did not run: {error}")
+        return None
+
+
+# --- what is told
+
+
+def _shape(backup_set: str, run: "Run", let_out: "PassResult | None") -> dict[str, Any]:
+    """``dump --json``. ``dump`` is the path in its watch folder; ``exit_status`` is that of the failing command."""
+    from tidegate.cli import shapes
+
+    return {
+        "format": FORMAT,
+        "backup_set": backup_set,
+        "started": format_exact_time(run.started),
+        "finished": format_exact_time(run.finished),
+        "dumps": [_dump_shape(one, attempts) for one, attempts in run.outcomes],
+        "cleaned_up": [{"dump": name, "detail": told} for name, told in run.undone],
+        "removed": list(run.removed),
+        "pass": None if let_out is None else shapes.plan(let_out),
+    }
+
+
+def _dump_shape(one: "Outcome", attempts: int) -> dict[str, Any]:
+    return {
+        "vm": one.vm,
+        "result": one.result,
+        "dump": one.dump,
+        "bytes": one.bytes,
+        "started": format_exact_time(one.started),
+        "seconds": round(one.finished - one.started, 3),
+        "attempts": attempts,
+        "error": one.error or None,
+        "warning": one.warning or None,
+        "exit_status": one.exit_status,
+        "log": None if one.journal is None else str(one.journal),
+    }
+
+
+def _print(run: "Run", let_out: "PassResult | None") -> None:
+    from tidegate.cli import passes
+
+    for name, told in run.undone:
+        click.echo(f"{name} {told}")
+    show.table(("vm", "result", "size", "time", "dump", "why"), [_row(one) for one, _ in run.outcomes], right=(2, 3))
+    count = {result: sum(one.result is result for one, _ in run.outcomes) for result in DumpResult}
+    removed = f", {len(run.removed)} older ones removed" if run.removed else ""
+    skipped = f", {count[DumpResult.SKIPPED]} not begun" if count[DumpResult.SKIPPED] else ""
+    click.echo(f"{count[DumpResult.DONE]} dumped, {count[DumpResult.FAILED]} failed{skipped}{removed}")
+    for one, _ in run.outcomes:
+        if one.result is DumpResult.FAILED and one.journal is not None:
+            click.echo(f"the log of {one.vm}: {one.journal}")
+    if let_out is not None:
+        passes.show_result(let_out)
+
+
+def _row(one: "Outcome") -> tuple[str, ...]:
+    done = one.result is DumpResult.DONE
+    return (
+        one.vm,
+        one.result,
+        format_size(one.bytes) if done else "",
+        format_span(one.finished - one.started),
+        one.dump or "",
+        one.error or one.warning,
+    )

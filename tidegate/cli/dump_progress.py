@@ -1,0 +1,49 @@
+"""How far the dumps are, on a terminal: a bar for each VM under way, against the size of its last dump."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from dumps.runner import Turn
+
+Show = Callable[[Mapping[str, "Turn"]], None]
+
+
+@contextmanager
+def progress(stream: TextIO) -> Iterator[Show]:
+    """What a runner is to call. Where ``stream`` is no terminal, it does nothing."""
+    if not stream.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(file=stream), transient=True) as bars:
+        yield _Bars(bars).show
+
+
+class _Bars:
+    def __init__(self, bars: "Progress") -> None:
+        self._bars = bars
+        self._tasks: dict[tuple[str, int], TaskID] = {}
+
+    def show(self, turns: Mapping[str, "Turn"]) -> None:
+        """Sets each bar to what is written by now, and takes those away that are over."""
+        now = {(turn.vm, turn.attempts): turn for turn in list(turns.values())}
+        for over in self._tasks.keys() - now.keys():
+            self._bars.remove_task(self._tasks.pop(over))
+        for key, turn in now.items():
+            if key not in self._tasks:
+                self._tasks[key] = self._bars.add_task(turn.vm, total=turn.last_bytes or None)
+            with suppress(OSError):
+                self._bars.update(self._tasks[key], completed=turn.written_bytes())
