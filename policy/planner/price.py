@@ -7,15 +7,16 @@ nothing is tuned: a heavy VM has a longer turn than a light one, by the square r
 """
 
 from collections.abc import Iterable
-from math import ceil, sqrt
+from math import ceil, fsum, sqrt
 
 from policy.planner.records import Rules, Vm
-from policy.planner.targets import DAY, heaviest, period_of
+from policy.planner.targets import DAY, heaviest
 
 
 def step_of(vm: Vm) -> float:
     """Seconds between the dumps of ``vm`` that can have a turn: its period, but one a day at most."""
-    return max(DAY, period_of(vm))
+    period = vm.period
+    return DAY if period is None or period < DAY else period
 
 
 def fair_price(vms: Iterable[Vm], rules: Rules) -> float:
@@ -23,17 +24,21 @@ def fair_price(vms: Iterable[Vm], rules: Rules) -> float:
 
     0 where every dump can leave. A VM too heavy to leave takes none of it.
     """
-    most = heaviest(rules)
-    # Half of step²/size is the price from which a VM's turn is longer than its step.
-    loads = sorted([(step * step / vm.bytes, vm.bytes, step) for vm, step in _steps(vms) if 0 < vm.bytes <= most])
-    room = rules.mean_day / DAY - sum([size / step for _, size, step in loads])
-    price = stretched = 0.0
-    for square, size, step in loads:
-        if room > 0 and price <= square / 2:
+    most, free = heaviest(rules), rules.mean_day / DAY
+    longer = [(vm.bytes, step_of(vm)) for vm in vms if 0 < vm.bytes <= most]
+    price = 0.0
+    # Sums without rounding, so that the order of the VMs changes nothing.
+    if fsum([size / step for size, step in longer]) <= free:
+        return price
+    # If everybody's turn were longer than his step the price would be too high. Whose is not even then has each of his
+    # dumps: the others share what is left, at a lower price, at which there may be more of them.
+    while longer and free > 0:
+        price = (fsum([sqrt(size / 2) for size, _ in longer]) / free) ** 2
+        each = [(size, step) for size, step in longer if 2 * price * size <= step * step]
+        if not each:
             break
-        stretched += sqrt(size / 2)
-        room += size / step
-        price = (stretched / room) ** 2 if room > 0 else 0.0
+        free -= fsum([size / step for size, step in each])
+        longer = [(size, step) for size, step in longer if 2 * price * size > step * step]
     return price
 
 
@@ -48,8 +53,4 @@ def turns(cost: float) -> int:
 
     Every n-th at n steps costs n/2 + cost/n a step: least at the smallest n with n · (n + 1) / 2 ≥ cost.
     """
-    return max(1, ceil((sqrt(1 + 8 * cost) - 1) / 2))
-
-
-def _steps(vms: Iterable[Vm]) -> Iterable[tuple[Vm, float]]:
-    return ((vm, step_of(vm)) for vm in vms)
+    return ceil((sqrt(1 + 8 * cost) - 1) / 2) or 1
