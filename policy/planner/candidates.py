@@ -6,15 +6,19 @@ not asked here.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple
 
 from policy.planner import sentences
 from policy.planner.records import Dump, Rules, Vm
+from policy.planner.sentences import Sentence
 from policy.planner.targets import offsite_age, target_of, turn_age
 from tidegate.terms import Force, Oversize, Reason
 
 #: An off-site copy older than this many targets waives ``max_dump_age``: a late copy beats none.
 WAIVED_PAST_TARGETS = 2
+
+_is_outstanding = attrgetter("outstanding")
 
 
 class Standing(NamedTuple):
@@ -43,7 +47,7 @@ class Refusal(NamedTuple):
     dump: Dump
     standing: Standing
     reason: Reason
-    detail: str
+    told: str | Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ class Sieve:
         """
         standing = self._standing(vm)
         ordered = newest_first(dumps)
-        linked = vm.outstanding_since_day is not None or any(dump.outstanding for dump in ordered)
+        linked = vm.outstanding_since_day is not None or any(map(_is_outstanding, ordered))
         answers: list[Candidate | Refusal] = []
         newer: Dump | None = None
         for dump in ordered:
@@ -78,7 +82,8 @@ class Sieve:
         return answers
 
     def _standing(self, vm: Vm) -> Standing:
-        age, target = offsite_age(vm, self.now), target_of(vm, self.set_days, self.rules.retention)
+        target = target_of(vm, self.set_days, self.rules.retention)
+        age = offsite_age(vm, self.now)
         return Standing(vm, target, age, turn_age(vm, self.now) if age is None else age)
 
     def _of_itself(self, dump: Dump, standing: Standing, newer: Dump | None) -> Refusal | None:
@@ -87,36 +92,32 @@ class Sieve:
         What became of the dump itself comes before what a newer one does to it, and that before its size: a
         superseded dump that is too heavy needs nobody's care.
         """
-        return self._of_its_fate(dump, standing) or self._of_its_worth(dump, standing, newer)
+        if dump.offsite or dump.outstanding or dump.hindrance is not None:
+            return self._of_its_fate(dump, standing)
+        return self._of_its_worth(dump, standing, newer)
 
-    def _of_its_fate(self, dump: Dump, standing: Standing) -> Refusal | None:
+    def _of_its_fate(self, dump: Dump, standing: Standing) -> Refusal:
         if dump.offsite:
             return Refusal(dump, standing, Reason.ALREADY_OFFSITE, sentences.ALREADY_OFFSITE)
         let_out = sentences.let_out(standing.vm.outstanding_since_day) if dump.outstanding else ""
         if dump.hindrance is not None:
             return Refusal(dump, standing, dump.hindrance, "; ".join(filter(None, (dump.note, let_out))))
-        return Refusal(dump, standing, Reason.OUTSTANDING, let_out) if let_out else None
+        return Refusal(dump, standing, Reason.OUTSTANDING, let_out)
 
     def _of_its_worth(self, dump: Dump, standing: Standing, newer: Dump | None) -> Refusal | None:
-        offsite_time = standing.vm.offsite_time
-        if offsite_time is not None and dump.dump_time <= offsite_time:
-            detail = sentences.no_gain(offsite_time - dump.dump_time)
-            return Refusal(dump, standing, Reason.NO_GAIN, detail)
-        if offsite_time is not None and not self._gains_enough(dump.dump_time - offsite_time, standing.vm):
-            detail = sentences.little_gain(dump.dump_time - offsite_time, self.rules.min_gain)
-            return Refusal(dump, standing, Reason.NO_GAIN, detail)
+        vm, rules = standing.vm, self.rules
+        if vm.offsite_time is not None:
+            gain = dump.dump_time - vm.offsite_time
+            if gain <= 0:
+                return Refusal(dump, standing, Reason.NO_GAIN, sentences.no_gain(-gain))
+            if gain < rules.min_gain and vm.forced is None:
+                return Refusal(dump, standing, Reason.NO_GAIN, sentences.little_gain(gain, rules.min_gain))
         if newer is not None:
             return Refusal(dump, standing, Reason.SUPERSEDED, sentences.superseded(newer.path))
-        if dump.bytes > self.whole_day and self._holds_heavy(standing.vm):
-            detail = sentences.oversize(dump.bytes, self.whole_day, dump.vm)
-            return Refusal(dump, standing, Reason.OVERSIZE, detail)
+        if dump.bytes > self.whole_day and rules.oversize is Oversize.HOLD and vm.forced is not Force.OVER_LIMIT:
+            told = sentences.oversize(dump.bytes, self.whole_day, dump.vm)
+            return Refusal(dump, standing, Reason.OVERSIZE, told)
         return None
-
-    def _gains_enough(self, gain: float, vm: Vm) -> bool:
-        return gain >= self.rules.min_gain or vm.forced is not None
-
-    def _holds_heavy(self, vm: Vm) -> bool:
-        return self.rules.oversize is Oversize.HOLD and vm.forced is not Force.OVER_LIMIT
 
     def _of_its_vm(self, dump: Dump, standing: Standing, *, linked: bool) -> Candidate | Refusal:
         """The turn of ``dump``, or what its VM makes it wait for: the admin's word first, then its links."""
@@ -124,11 +125,9 @@ class Sieve:
         if vm.on_hold:
             return Refusal(dump, standing, Reason.ON_HOLD, sentences.on_hold(vm.vm))
         if linked:
-            detail = sentences.waits_for_link(vm.outstanding_since_day)
-            return Refusal(dump, standing, Reason.OUTSTANDING, detail)
+            return Refusal(dump, standing, Reason.OUTSTANDING, sentences.waits_for_link(vm.outstanding_since_day))
         if vm.backing_off_until is not None and vm.backing_off_until > self.now and vm.forced is None:
-            detail = sentences.backing_off(vm.backing_off_until - self.now)
-            return Refusal(dump, standing, Reason.BACKING_OFF, detail)
+            return Refusal(dump, standing, Reason.BACKING_OFF, sentences.backing_off(vm.backing_off_until - self.now))
         if vm.replaces_while_syncing:
             return Refusal(dump, standing, Reason.OUTSTANDING, sentences.SYNC_RUNS)
         return self._of_its_age(dump, standing)

@@ -8,7 +8,8 @@ fitted, whatever is thought of here.
 3. Fits: the others by value per byte.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, repeat
 from typing import NamedTuple
 
 from policy.planner.candidates import Candidate
@@ -17,16 +18,12 @@ from policy.planner.packing import Item, best_set
 from policy.planner.price import step_of
 from policy.planner.records import Rules, Vm
 from policy.planner.targets import DAY, density
-from policy.planner.tomorrow import best_of_two_days
+from policy.planner.tomorrow import FEW, best_of_two_days
 from policy.planner.value import Offer, value
 from tidegate.terms import Choice
 
-
-class Chosen(NamedTuple):
-    """A candidate and by which rule it has its turn."""
-
-    candidate: Candidate
-    choice: Choice | None
+#: A candidate and by which rule it has its turn.
+Chosen = tuple[Candidate, Choice | None]
 
 
 class Line(NamedTuple):
@@ -58,9 +55,9 @@ def in_turn(candidates: Sequence[Candidate], line: Line) -> list[Chosen]:
     others = [one for one in candidates if one.dump.vm not in passed] if passed else candidates
     worth, rest = _by_worth(others, line, room, in_need=in_need)
     return [
-        *[Chosen(candidate, Choice.DEADLINE) for candidate in out],
-        *[Chosen(candidate, Choice.WORTH) for candidate in worth],
-        *[Chosen(candidate, Choice.FITS) for candidate in (*missed, *rest)],
+        *zip(out, repeat(Choice.DEADLINE), strict=False),
+        *zip(worth, repeat(Choice.WORTH), strict=False),
+        *zip(chain(missed, rest), repeat(Choice.FITS), strict=False),
     ]
 
 
@@ -76,40 +73,40 @@ def _urgent(candidates: Sequence[Candidate], line: Line) -> tuple[list[Candidate
     return [candidates[one.place] for one in must_leave(deadlines, line.rules.coming_days(line.owed))], False
 
 
-class _Valued(NamedTuple):
-    """A candidate by its value per byte; of equal ones the smaller is first, then by name."""
-
-    thin: float
-    size: int
-    name: str
-    value: float
-    offer: Offer
-    candidate: Candidate
+#: A candidate behind its value per byte (negative: the highest is first), its size, its VM and its value. So it is
+#: sorted; a plain tuple, since there is one for each candidate.
+_Valued = tuple[float, int, str, float, Candidate]
 
 
 def _by_worth(
     candidates: Sequence[Candidate], line: Line, room: int, *, in_need: bool
 ) -> tuple[list[Candidate], list[Candidate]]:
     """Those of the best set for ``room`` bytes, and the others; both by value per byte."""
-    valued = sorted([_valued(candidate, line, in_need=in_need) for candidate in candidates])
-    packable = [one for one in valued if one.value > 0 and one.size <= room]
-    best = best_set([Item(one.value, one.size) for one in packable], room)
-    if not in_need:
+    valued = sorted(_valued(candidates, line, in_need=in_need))
+    packable = [one for one in valued if one[3] > 0 and one[1] <= room]
+    best = best_set([Item(worth, size) for _, size, _, worth, _ in packable], room)
+    if not in_need and len(best) <= FEW:
         rooms = room, next(line.rules.coming_days(line.owed))
-        present = [one.offer for one in packable]
+        present = [Offer(*_offered(one[4], line.now)) for one in packable]
         best = best_of_two_days(present, best, _expected(candidates, line), rooms, line.price)
-    worth = [packable[index] for index in best]
-    taken = {one.name for one in worth}
-    return [one.candidate for one in worth], [one.candidate for one in valued if one.name not in taken]
+    worth = [packable[index][4] for index in best]
+    taken = {candidate.dump.vm for candidate in worth}
+    return worth, [one[4] for one in valued if one[2] not in taken]
 
 
-def _valued(candidate: Candidate, line: Line, *, in_need: bool) -> _Valued:
-    dump, (vm, target, _, age), _ = candidate
-    size, step, made = max(1, dump.bytes), step_of(vm), max(0.0, line.now - dump.dump_time)
-    due = min(step, max(DAY, step - made))
-    offer = Offer(size, max(1.0, age - made), step, due, weight(age, target) if in_need else 1.0)
-    worth = value(offer, line.price)
-    return _Valued(-worth / size, size, vm.vm, worth, offer, candidate)
+def _valued(candidates: Iterable[Candidate], line: Line, *, in_need: bool) -> Iterator[_Valued]:
+    now, price = line.now, line.price
+    for candidate in candidates:
+        offered, (vm, target, _, age) = _offered(candidate, now), candidate.standing
+        worth, size = value(offered, price, weight(age, target) if in_need else 1.0), offered[0]
+        yield -worth / size, size, vm.vm, worth, candidate
+
+
+def _offered(candidate: Candidate, now: float) -> tuple[int, float, float, float]:
+    """Its ``Offer``, of which nothing is nothing."""
+    dump, (vm, _, _, age), _ = candidate
+    step, made = step_of(vm), max(0.0, now - dump.dump_time)
+    return dump.bytes or 1, max(1.0, age - made), step, max(DAY, step - made)
 
 
 def _expected(candidates: Sequence[Candidate], line: Line) -> Iterable[Offer]:

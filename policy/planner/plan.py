@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from policy.planner import sentences, spread
 from policy.planner.candidates import Candidate, Refusal, Sieve
@@ -37,9 +36,9 @@ def decide(vms: Iterable[Vm], dumps: Iterable[Dump], day: Day, rules: Rules, now
     heavy, others = spread.by_weight(candidates, whole_day)
     forced, others = forced_first(others)
     alone = None if forced else spread.leaves_alone(heavy, others, day.allowance)
-    ahead = [Chosen(one, None) for one in (forced if alone is None else [alone])]
+    ahead: list[Chosen] = [(one, None) for one in (forced if alone is None else [alone])]
     first, _ = _give_turns(ahead, day.allowance.left, alone)
-    room = max(0, day.allowance.left - sum([turn.candidate.dump.bytes for turn in first]))
+    room = max(0, day.allowance.left - sum([candidate.dump.bytes for candidate, *_ in first]))
     price = fair_price(known.values(), rules)
     chosen = in_turn(others, Line(tuple(known.values()), rules, now, room, price, day.allowance.owed))
     granted, waiting = _give_turns([*ahead, *chosen], day.allowance.left, alone)
@@ -55,13 +54,8 @@ def decide(vms: Iterable[Vm], dumps: Iterable[Dump], day: Day, rules: Rules, now
     )
 
 
-class _Turn(NamedTuple):
-    """A candidate at its turn, the ``rank``-th, when ``left`` bytes of the day were left."""
-
-    candidate: Candidate
-    rank: int
-    left: int
-    choice: Choice | None
+#: A candidate at its turn: its rank, and the bytes that were left of the day; and by which rule it has it.
+_Turn = tuple[Candidate, int, int, Choice | None]
 
 
 def _sift(sieve: Sieve, vms: Mapping[str, Vm], dumps: Iterable[Dump]) -> tuple[list[Candidate], list[Refusal]]:
@@ -87,50 +81,52 @@ def _by_vm(dumps: Iterable[Dump]) -> dict[str, list[Dump]]:
 
 def _give_turns(ordered: Iterable[Chosen], left: int, alone: Candidate | None) -> tuple[list[_Turn], list[_Turn]]:
     """Those of ``ordered`` that fit into ``left`` bytes or may exceed them, as ``alone`` may; and the others."""
-    granted, waiting = [], []
+    granted: list[_Turn] = []
+    waiting: list[_Turn] = []
     for rank, (candidate, choice) in enumerate(ordered, 1):
-        turn = _Turn(candidate, rank, left, choice)
-        if candidate.dump.bytes <= left or candidate is alone or may_exceed(candidate):
-            left = max(0, left - candidate.dump.bytes)
-            granted.append(turn)
+        size = candidate.dump.bytes
+        if size <= left or candidate is alone or may_exceed(candidate):
+            granted.append((candidate, rank, left, choice))
+            left = left - size if size < left else 0
         else:
-            waiting.append(turn)
+            waiting.append((candidate, rank, left, choice))
     return granted, waiting
 
 
 def _granted(turn: _Turn, rules: Rules, now: float) -> Decision:
-    dump, (vm, target, age, _), late = turn.candidate
-    exceeding = max(0, dump.bytes - turn.left)
-    beyond, debt = (exceeding, 0) if may_exceed(turn.candidate) else (0, exceeding)
-    detail = sentences.grant(age, target) if vm.forced is None else sentences.forced(beyond)
+    candidate, rank, left, choice = turn
+    dump, (vm, target, age, _), late = candidate
+    exceeding = max(0, dump.bytes - left)
+    beyond, debt = (exceeding, 0) if may_exceed(candidate) else (0, exceeding)
+    told = sentences.grant(age, target) if vm.forced is None else sentences.forced(beyond)
     if debt:
-        detail += sentences.alone(dump.bytes, debt)
+        told = f"{told}{sentences.alone(dump.bytes, debt)}"
     if late and rules.max_dump_age is not None:
-        detail += sentences.late_grant(now - dump.dump_time, rules.max_dump_age)
+        told = f"{told}{sentences.late_grant(now - dump.dump_time, rules.max_dump_age)}"
     return Decision(
         dump,
         vm.backup_set,
         Verdict.GRANTED,
         Reason.GRANTED,
-        detail,
+        told,
         target,
         age,
-        turn.rank,
+        rank,
         beyond=beyond,
         debt=debt,
-        choice=turn.choice,
+        choice=choice,
     )
 
 
 def _without_room(waiting: Sequence[_Turn], day: Day, rules: Rules) -> Iterator[Decision]:
-    sizes = [turn.candidate.dump.bytes for turn in waiting]
+    sizes = [candidate.dump.bytes for candidate, *_ in waiting]
     ahead = first_days(sizes, rules.coming_days(day.allowance.owed)) if sizes else []
     for ((dump, (vm, target, age, _), _), rank, left, _), days in zip(waiting, ahead, strict=True):
-        detail = sentences.no_allowance(dump.bytes, left)
+        told = sentences.no_allowance(dump.bytes, left)
         leaves = None if days is None else day.number + days
-        yield Decision(dump, vm.backup_set, Verdict.HELD, Reason.NO_ALLOWANCE, detail, target, age, rank, leaves)
+        yield Decision(dump, vm.backup_set, Verdict.HELD, Reason.NO_ALLOWANCE, told, target, age, rank, leaves)
 
 
 def _refused(refusal: Refusal) -> Decision:
-    dump, (vm, target, age, _), reason, detail = refusal
-    return Decision(dump, vm.backup_set, Verdict.HELD, reason, detail, target, age)
+    dump, (vm, target, age, _), reason, told = refusal
+    return Decision(dump, vm.backup_set, Verdict.HELD, reason, told, target, age)

@@ -1,22 +1,21 @@
 """What comes before any order of turns: the admin's word that a VM's next dump is the first in line."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from policy.planner.candidates import Candidate
 from tidegate.terms import Force
 
 
-def forced_first(candidates: Iterable[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
+def forced_first(candidates: Sequence[Candidate]) -> tuple[list[Candidate], Sequence[Candidate]]:
     """The forced ones of ``candidates`` in the order of their turns, and the others as they came.
 
     Those that may exceed the limit are last of the forced: what they take beyond it is then no more than it must be.
     Of equal ones the smaller is first, then by name.
     """
-    forced: list[Candidate] = []
-    others: list[Candidate] = []
-    for candidate in candidates:
-        (others if candidate.standing.vm.forced is None else forced).append(candidate)
-    return sorted(forced, key=_turn), others
+    forced = [candidate for candidate in candidates if candidate.standing.vm.forced is not None]
+    if not forced:
+        return forced, candidates
+    return sorted(forced, key=_turn), [candidate for candidate in candidates if candidate.standing.vm.forced is None]
 
 
 def may_exceed(candidate: Candidate) -> bool:

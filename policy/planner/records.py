@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import cycle, repeat
 from typing import NamedTuple
 
+from policy.planner.sentences import Sentence
 from tidegate.terms import Choice, Force, Oversize, Reason, Verdict
 
 
@@ -135,6 +136,7 @@ class Rules:
 class Decision(NamedTuple):
     """What is decided for one dump, and why. A tuple, since there is one for each of a hundred thousand.
 
+    ``told`` is why in words, which ``detail`` reads.
     ``rank`` is its place in the order of turns (1 is first), None where it takes no part.
     ``forecast_day`` is the number of the day it is expected to leave on, None where that cannot be said.
     Of a dump that the day has no room for ``beyond`` are the bytes that were forced above the limit, or ``debt`` those
@@ -146,7 +148,7 @@ class Decision(NamedTuple):
     backup_set: str | None
     verdict: Verdict
     reason: Reason
-    detail: str
+    told: str | Sentence
     target: float
     offsite_age: float | None
     rank: int | None = None
@@ -154,6 +156,11 @@ class Decision(NamedTuple):
     beyond: int = 0
     debt: int = 0
     choice: Choice | None = None
+
+    @property
+    def detail(self) -> str:
+        """The sentence with its figures."""
+        return str(self.told)
 
 
 @dataclass(frozen=True)  # without slots, so that what is asked of thousands of decisions is worked out once

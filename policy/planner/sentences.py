@@ -1,6 +1,8 @@
 """The details of decisions: short plain sentences with their figures. Sizes are bytes, spans are seconds."""
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from typing import NamedTuple, ParamSpec
 
 from tidegate.units import format_size, format_span
 
@@ -9,8 +11,31 @@ SYNC_RUNS = "a sync is running and may be reading the link that it would replace
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _format_span = lru_cache(maxsize=1024)(format_span)
+_Figures = ParamSpec("_Figures")
 
 
+class Sentence(NamedTuple):
+    """A sentence that is made when it is read, by ``str``: a pass writes a hundred thousand of which nobody reads any.
+
+    Equal figures make equal sentences.
+    """
+
+    words: Callable[..., str]
+    figures: tuple[object, ...]
+
+    def __str__(self) -> str:
+        return self.words(*self.figures)
+
+
+def _when_read(words: Callable[_Figures, str]) -> Callable[_Figures, Sentence]:
+    @wraps(words)
+    def sentence(*figures: _Figures.args, **_: _Figures.kwargs) -> Sentence:
+        return Sentence(words, figures)
+
+    return sentence
+
+
+@_when_read
 def grant(offsite_age: float | None, target: float) -> str:
     """Why a dump leaves."""
     if offsite_age is None:
@@ -28,6 +53,7 @@ def late_grant(dump_age: float, limit: float) -> str:
     return f"; made {_span(dump_age)} ago, past the max_dump_age of {_span(limit)}: a late copy beats none"
 
 
+@_when_read
 def no_allowance(size: int, left: int) -> str:
     """What a dump lacks at its turn."""
     figures = f"{format_size(size)} do not fit into the {format_size(left)} left today"
@@ -39,22 +65,26 @@ def let_out(day: int | None) -> str:
     return f"let out{_on_day(day)}, not yet confirmed"
 
 
+@_when_read
 def waits_for_link(day: int | None) -> str:
     """Of a newer dump of the VM whose link is outstanding."""
     link = "its VM's link" if day is None else f"the link of day {day}"
     return f"waits until {link} is confirmed"
 
 
+@_when_read
 def superseded(newer: str) -> str:
     """Of an older dump; ``newer`` is the path of the one that takes its place."""
     return f"{newer} is newer"
 
 
+@_when_read
 def no_gain(older_by: float) -> str:
     """Of a dump that is no newer than what the storage has."""
     return f"{_span(older_by)} older than the off-site copy" if older_by else "as old as the off-site copy"
 
 
+@_when_read
 def little_gain(gain: float, least: float) -> str:
     """Of a dump that is hardly newer than what the storage has."""
     return f"{_span(gain)} newer than the off-site copy, short of the min_gain of {_span(least)}"

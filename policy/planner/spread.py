@@ -11,9 +11,10 @@ from itertools import islice
 
 from policy.planner import sentences
 from policy.planner.candidates import Candidate
+from policy.planner.precedence import may_exceed
 from policy.planner.records import Allowance, Day, Decision, Rules
 from policy.planner.targets import DAY
-from tidegate.terms import Force, Reason, Verdict
+from tidegate.terms import Reason, Verdict
 
 #: Of its target: late enough not to take days from the others without need, early enough to find a free day.
 SHARE = 2 / 3
@@ -22,14 +23,12 @@ SHARE = 2 / 3
 HORIZON = 400
 
 
-def by_weight(candidates: Sequence[Candidate], whole_day: int) -> tuple[list[Candidate], list[Candidate]]:
+def by_weight(candidates: Sequence[Candidate], whole_day: int) -> tuple[list[Candidate], Sequence[Candidate]]:
     """Those of ``candidates`` that are heavier than ``whole_day`` bytes and may not exceed it, and the others."""
-    heavy: list[Candidate] = []
-    others: list[Candidate] = []
-    for candidate in candidates:
-        must_wait = candidate.standing.vm.forced is not Force.OVER_LIMIT
-        (heavy if candidate.dump.bytes > whole_day and must_wait else others).append(candidate)
-    return heavy, others
+    heavy = [one for one in candidates if one.dump.bytes > whole_day and not may_exceed(one)]
+    if not heavy:
+        return heavy, candidates
+    return heavy, [one for one in candidates if one.dump.bytes <= whole_day or may_exceed(one)]
 
 
 def leaves_alone(heavy: Sequence[Candidate], others: Sequence[Candidate], allowance: Allowance) -> Candidate | None:

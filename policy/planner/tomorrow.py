@@ -87,7 +87,7 @@ def _worth(choices: Sequence[_Choice], chosen: Iterable[int], sure: Sequence[_Ne
 
 
 def _choice(offer: Offer, price: float) -> _Choice:
-    size, gain, step, due, _ = offer
+    size, gain, step, due = offer
     if due > DAY:
         waits, out = offer._replace(due=max(DAY, due - DAY)), _Next(None, 0.0)
     else:

@@ -19,25 +19,26 @@ class Offer(NamedTuple):
     """What one dump offers: ``size`` bytes, by which its VM's copy gets ``gain`` seconds newer.
 
     ``step`` seconds lie between two dumps of its VM, and the next comes in ``due`` seconds, at least a day.
-    ``weight`` is 1 but in need (``lane.weights``).
     """
 
     size: int
     gain: float
     step: float
     due: float
-    weight: float = 1.0
 
 
-def value(offer: Offer, price: float) -> float:
-    """What letting the dump out today is worth at ``price`` (s² a byte)."""
-    size, gain, step, due, weight = offer
+def value(offer: tuple[int, float, float, float], price: float, weight: float = 1.0) -> float:
+    """What letting the dump of ``offer`` out today is worth at ``price`` (s² a byte).
+
+    Its VM's age counts ``weight`` times.
+    """
+    size, gain, step, due = offer
     cost = price * size / weight
     turn = turns(cost / (step * step)) * step
     # A step of time costs this much age in the long run, the bytes included.
     even = step * (turn / 2 + cost / turn)
-    later = max(1, round((turn - gain) / step))
+    later = round((turn - gain) / step) if turn - gain > step else 1
     waiting = gain * (due + (later - 1) * step) + (later * step) ** 2 / 2 - later * even
-    if due > DAY:
-        waiting = min(waiting, gain * DAY)
+    if due > DAY and gain * DAY < waiting:
+        waiting = gain * DAY
     return weight * (cost + waiting)

@@ -52,7 +52,6 @@ offers_of_a_day = st.lists(
         st.integers(1, 30).map(lambda days: days * DAY),
         st.sampled_from((DAY, WEEK)),
         st.sampled_from((DAY, 3 * DAY)),
-        st.just(1.0),
     ),
     max_size=FEW + 6,
 )
