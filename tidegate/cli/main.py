@@ -26,6 +26,8 @@ COMMANDS = {
     "history": ("history:history", "What was let out and confirmed, and what really crossed the line."),
     "sync-started": ("syncs:sync_started", "Tell that the storage begins to pull."),
     "synced": ("syncs:synced", "Report what the storage has; ends the day."),
+    "pre-xfer": ("hooks:pre_xfer", "Hook of an rsync daemon: seal the pull, or refuse it."),
+    "post-xfer": ("hooks:post_xfer", "Hook of an rsync daemon: record what crossed the line."),
     "hold": ("admin:hold", "Keep a VM's dumps here until it is released."),
     "release": ("admin:release", "End a hold, or a force."),
     "force": ("admin:force", "Put a VM's next dump first in line, within the limit or above it."),

@@ -34,6 +34,15 @@ def sent_on(connection: Connection, number: int) -> tuple[int, int]:
     return sent, beyond
 
 
+def attempts_on(connection: Connection, number: int) -> list[tuple[float, int]]:
+    """When each sync of one day began, and its bytes to the storage, as far as they are told; the oldest first."""
+    query = select(sync.c.started_at, sync.c.sent_bytes).where(sync.c.day == number, sync.c.sent_bytes.is_not(None))
+    return [
+        (at, sent)
+        for at, sent in connection.execute(query.where(sync.c.started_at.is_not(None)).order_by(sync.c.started_at))
+    ]
+
+
 def charged_for(connection: Connection, number: int) -> int:
     """Bytes of the links that were outstanding at some time of one day: what its syncs may have had to carry."""
     opened = select(day.c.opened_at).where(day.c.number == number).scalar_subquery()

@@ -303,9 +303,10 @@ def one_sync(connection: Connection, sync_id: int) -> SyncRow:
     return SyncRow(**connection.execute(select(*_SYNC).where(sync.c.id == sync_id)).mappings().one())
 
 
-def sync_of_process(connection: Connection, process: int) -> int | None:
-    """The id of the newest sync that this process of a daemon serves or served."""
-    return connection.execute(select(func.max(sync.c.id)).where(sync.c.process == process)).scalar_one_or_none()
+def sync_of_process(connection: Connection, process: int, since: float) -> int | None:
+    """The id of the newest sync since then that this process of a daemon serves."""
+    served = and_(sync.c.process == process, sync.c.started_at >= since)
+    return connection.execute(select(func.max(sync.c.id)).where(served)).scalar()
 
 
 def seals(connection: Connection, since: float) -> list[SyncRow]:

@@ -1,0 +1,72 @@
+"""The shipped rsync daemon on a port of its own: the service's user, its capabilities, its unit's filter."""
+
+import shlex
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.exporters.client import wait_for
+from tests.host import ROOT, Host
+from tests.privileges import become
+from tests.service.running import free_port
+
+FOLDER = ROOT / "deploy" / "rsyncd"
+CAPABILITIES = ("fowner", "dac_read_search", "lease")
+
+
+class Daemon(NamedTuple):
+    """A daemon that answers."""
+
+    port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        """Of its module."""
+        return f"rsync://127.0.0.1:{self.port}/vm"
+
+
+def configuration(host: Host, port: int) -> str:
+    """What is shipped, with the paths of this host."""
+    text = (FOLDER / "rsyncd.conf").read_text()
+    program = " ".join(shlex.quote(word) for word in host.command())
+    for shipped, here in (
+        ("port = 873", f"port = {port}\naddress = 127.0.0.1"),
+        ("/opt/tidegate/bin/tidegate --config /etc/tidegate/config.toml", program),
+        ("/var/log/tidegate/rsyncd.log", str(host.folder / "rsyncd" / "log")),
+        ("/run/tidegate-rsyncd/lock", str(host.folder / "rsyncd" / "lock")),
+        ("/srv/dumps/.rsync", str(host.tree)),
+        ("192.0.2.10", "127.0.0.1"),
+    ):
+        assert shipped in text
+        text = text.replace(shipped, here)
+    return text
+
+
+@contextmanager
+def daemon(host: Host, uid: int) -> Iterator[Daemon]:
+    """Runs it until the block ends."""
+    port = free_port()
+    folder = host.folder / "rsyncd"
+    if not folder.exists():
+        folder.mkdir()
+        folder.chmod(0o777)
+    (folder / "conf").write_text(configuration(host, port))
+    command = ["rsync", "--daemon", "--no-detach", f"--config={folder / 'conf'}"]
+    confined = [sys.executable, "-m", "tests.deploy.confined", "tidegate-watch.service"]
+    with subprocess.Popen([*become(*CAPABILITIES, uid=uid), *confined, *command], cwd=ROOT) as process:
+        try:
+            wait_for(lambda: answers(port))
+            yield Daemon(port, folder / "log")
+        finally:
+            process.terminate()
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens."""
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
