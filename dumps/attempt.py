@@ -29,7 +29,7 @@ from tidegate.units import format_exact_time, format_size
 
 log = logging.getLogger("tidegate.dumps")
 
-#: Keys of ``X.running`` besides those that every marker has: what a later run needs to clean up after this one.
+#: Keys of its markers besides those that all have: what a later run needs to clean up after it, and to know it again.
 RUN, ADAPTER = "run", "adapter"
 #: ``post`` runs also when everything is to end, so that it may not take for ever.
 POST_SECONDS = 600.0
@@ -170,7 +170,7 @@ class Attempt:
         self._place.publish(self.name)
         trace.point("dump named")
         finished = self._now()
-        body = {**self._told(), "finished": format_exact_time(finished), **contents.told()}
+        body = {**self._told(), RUN: self.run, "finished": format_exact_time(finished), **contents.told()}
         self._place.mark(self.name, MarkerKind.DONE, body if _fits(body) else {**body, "files": None})
         trace.point("dump marked")
         with suppress(OSError):  # the next run sees to it

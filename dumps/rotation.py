@@ -1,12 +1,13 @@
 """``keep = N``: older dumps of a VM go, once one has succeeded and they are nowhere needed."""
 
+import json
 import logging
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from dumps.attempt import RUN
 from dumps.place import Place
 from tidegate.identity import Hindered, allowed_owners, identify, open_folder
 from tidegate.state import dumps, ledger
@@ -47,16 +48,17 @@ class Rotation:
 
     def _going(self, connection: Connection, vm: str, keep: int, newest: str) -> Iterator[str]:
         outstanding = {link.dump_id for link in ledger.outstanding(connection)}
-        good = [row for row in dumps.of_vm(connection, vm, _MOST_ROWS) if self._is_mine(row) and self._stands(row)]
+        known = [row for row in dumps.of_vm(connection, vm, _MOST_ROWS) if self._is_here(row)]
+        bodies = dumps.bodies(connection, [row.id for row in known])
+        good = [row for row in known if _is_mine(bodies.get(row.id)) and self._stands(row)]
         older = [row for row in good if row.path != self.place.in_watch(newest)]
         for row in older[keep - 1 :]:
             if row.state in ENDED_STATES and row.id not in outstanding:
                 yield row.path.rpartition("/")[2]
 
-    def _is_mine(self, row: DumpRow) -> bool:
-        pattern = re.escape(self.place.in_watch(row.vm or "")) + r"-\d{8}T\d{6}Z(\.[^/]*)?"
+    def _is_here(self, row: DumpRow) -> bool:
         is_of_set = (row.watch, row.backup_set) == (self.watch, self.backup_set)
-        return is_of_set and bool(row.fingerprint) and re.fullmatch(pattern, row.path) is not None
+        return is_of_set and bool(row.fingerprint) and row.path.rpartition("/")[0] == self.place.folder
 
     def _stands(self, row: DumpRow) -> bool:
         """Whether what is there is what was recorded: else it is no good dump, and none of ours to remove."""
@@ -66,3 +68,9 @@ class Rotation:
             except Hindered:
                 return False
             return found.fingerprint == row.fingerprint
+
+
+def _is_mine(body: str | None) -> bool:
+    """Whether the runner has made it: its markers say so."""
+    told = json.loads(body) if body else {}
+    return isinstance(told, dict) and RUN in told

@@ -32,6 +32,7 @@ MOST_VISITS = 4
 PATIENCE = 60
 #: Everything that the commands load.
 LOADED = (
+    "dumps.runner",
     "exporters.http",
     "exporters.text",
     "policy.passes",
@@ -40,6 +41,7 @@ LOADED = (
     "tidegate.cli.main",
     "tidegate.cli.passes",
     "tidegate.cli.service",
+    "tidegate.cli.dump",
     "tidegate.cli.explain",
     "tidegate.cli.status",
     "tidegate.cli.syncs",

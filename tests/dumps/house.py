@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner
 
-from tests.host import Host
+from tests.host import Host, reasons
 from tidegate.cli.main import tidegate
 
 #: 1000 bytes that differ from VM to VM.
@@ -30,14 +31,24 @@ def house(folder: Path, *vms: str, script: str = WRITE, own: Mapping[str, Any] |
     )
 
 
-def dump(host: Host, *words: str, code: int = 0) -> dict[str, Any]:
-    """What ``tidegate dump weekly --json`` prints; in this process, which need not load Python for each run."""
-    ended = CliRunner().invoke(tidegate, ["--config", str(host.file), "dump", "weekly", "--json", *words])
+def tell(host: Host, *words: str, code: int = 0) -> str:
+    """What a command prints; in this process, which need not load Python for each of them."""
+    ended = CliRunner().invoke(tidegate, ["--config", str(host.file), *words])
     if ended.exception is not None and not isinstance(ended.exception, SystemExit):
         raise ended.exception
     assert ended.exit_code == code, ended.output
-    shape: dict[str, Any] = json.loads(ended.stdout)
+    return ended.stdout
+
+
+def dump(host: Host, *words: str, code: int = 0) -> dict[str, Any]:
+    """What ``tidegate dump weekly --json`` prints."""
+    shape: dict[str, Any] = json.loads(tell(host, "dump", "weekly", "--json", *words, code=code))
     return shape
+
+
+def let_out(host: Host) -> dict[str, str]:
+    """Runs a pass: dump -> reason."""
+    return reasons(json.loads(tell(host, "pass", "--json")))
 
 
 def results(shape: Mapping[str, Any]) -> dict[str, str]:
@@ -75,3 +86,19 @@ def is_tidy(host: Host) -> bool:
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def is_alive(pid: int) -> bool:
+    """Not one that has ended and that nobody has asked after."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Returns when it is so; a test that waits for ever is ended by its time-out."""
+    give_up = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < give_up
+        time.sleep(0.01)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dumps import commands
-from tests.dumps.house import dump, house, is_tidy, marker, one, results, sha256, shell, standing
+from tests.dumps.house import dump, house, is_alive, is_tidy, let_out, marker, one, results, sha256, shell, standing
 from tests.host import Host, reasons
 from tests.mounts import Mount, mount
 from tidegate.units import parse_time
@@ -133,7 +133,7 @@ def test_nothing_is_ever_overwritten(tmp_path: Path) -> None:
     host = house(tmp_path / "host")
     first, second = (one(dump(host))["dump"] for _ in range(2))
     assert first != second
-    host.run("pass")
+    let_out(host)
     for path in host.dumps.glob("vm1-*"):
         path.unlink()
     third = one(dump(host))["dump"]
@@ -153,7 +153,7 @@ def test_dumps_go_to_the_folder_that_the_set_names(tmp_path: Path) -> None:
     """In a watch folder, so that they are seen."""
     host = house(tmp_path / "host", to="dumps/weekly/all")
     assert one(dump(host))["dump"].startswith("weekly/all/vm1-")
-    assert list(reasons(host.json("pass")).values()) == ["granted"]
+    assert list(let_out(host).values()) == ["granted"]
 
 
 # --- pre, post, retries, time
@@ -201,7 +201,7 @@ def test_a_failed_dump_is_made_again_after_all_the_others(tmp_path: Path) -> Non
     assert log.read_text().split() == ["vm1", "vm2", "vm1"]
     assert (one(shape)["attempts"], one(shape, "vm2")["attempts"]) == (2, 1)
     assert standing(host) == {"vm1-TIME", "vm1-TIME.done", "vm1-TIME.failed", "vm2-TIME", "vm2-TIME.done"}
-    host.run("pass")
+    let_out(host)
     assert not list(host.dumps.glob("*.failed"))
 
 
@@ -223,14 +223,6 @@ def test_a_dump_that_takes_too_long_is_ended_with_all_that_it_started(
     assert one(shape, "vm2")["result"] == "done"
     assert [pid for pid in pids.read_text().split() if is_alive(int(pid))] == []
     assert is_tidy(host)
-
-
-def is_alive(pid: int) -> bool:
-    """Not one that has ended and that nobody has asked after."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def test_as_many_run_at_once_as_the_set_says(tmp_path: Path) -> None:
@@ -347,7 +339,7 @@ def test_a_pass_of_its_own_lets_them_out_as_well(tmp_path: Path) -> None:
     """The markers are all that the two know of each other."""
     host = house(tmp_path / "host")
     dump(host)
-    host.run("pass")
+    let_out(host)
     assert host.exported() == {"vm1": 1000}
 
 
