@@ -57,7 +57,7 @@ def adopt(config: Config, state: State, clock: Clock, *, sent: bool, wait: float
             look = trees.look(connection, config)
         with state.write() as connection:
             day = days.current(connection, config, now)
-            trees.settle(connection, day.number, look, now)
+            trees.settle(connection, config, day.number, look, now=now)
             foreign = [link for link in ledger.in_tree(connection) if link.dump_id is None]
             foreign = [link for link in foreign if link.watch not in look.down]
             adopted = take_over(connection, config, foreign, now)

@@ -113,8 +113,9 @@ class Granting:
         return [self._draft(link_id, *draft) for link_id, draft in zip(ids, drafts, strict=True)]
 
     def _draft(self, link_id: int, dump: dumps.DumpRow, name: str, replaces: int | None, identity: Identity) -> Grant:
-        source = self._config.watch(dump.watch).path
-        request = LinkRequest(link_id, source, dump.path, name, identity, may_replace=replaces is not None)
+        watch = self._config.watch(dump.watch)
+        may_replace = replaces is not None
+        request = LinkRequest(link_id, watch.path, dump.path, name, identity, may_replace, watch.publish)
         return Grant(link_id, dump.id, dump.vm or "", dump.watch, request, replaces)
 
     def link(self, grants: Sequence[Grant], clock: Clock) -> list[Failed]:
@@ -140,6 +141,7 @@ def _record(
     replaced = [grant.replaces for grant, _ in made if grant.replaces is not None]
     ledger.change_links(connection, replaced, in_tree=False)
     ledger.set_linked(connection, [(grant.link_id, one.ctime_ns) for grant, one in made], now)
+    ledger.set_copied(connection, {grant.link_id: one.copy for grant, one in made if one.copy is not None})
     vms.end_force(connection, [grant.link_id for grant, _ in made])
     dumps.change_many(connection, [grant.dump_id for grant, _ in made], state=DumpState.LINKED)
     tallies.count(connection, "granted_dumps", len(made))

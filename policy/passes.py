@@ -150,7 +150,7 @@ class _Pass:
             look.strangers.clear()
         with self._state.write() as connection:
             day = days.current(connection, self._config, self._now)
-            gone = trees.settle(connection, day.number, look, self._now)
+            gone = trees.settle(connection, self._config, day.number, look, now=self._now)
             if not facts.is_syncing(connection, self._config, self._now.wall):
                 gone += trees.revoke_running(connection, self._now.wall)
         if act:

@@ -74,7 +74,7 @@ def rebuild(
         look = trees.look(connection, config)
     with draft.write() as connection:
         day = days.current(connection, config, now)
-        trees.settle(connection, day.number, look, now)
+        trees.settle(connection, config, day.number, look, now=now)
         result.known += _standing(look)
         if source is None:
             _by_the_manifests(connection, config, look, now, result)

@@ -100,7 +100,7 @@ def settle(config: Config, state: State, now: Instant) -> frozenset[str]:
         look = trees.look(connection, config)
     with state.write() as connection:
         day = days.current(connection, config, now)
-        rewritten = trees.settle(connection, day.number, look, now)
+        rewritten = trees.settle(connection, config, day.number, look, now=now)
     passes.withdraw_and_record(config, state, rewritten, now)
     return look.down
 

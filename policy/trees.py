@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from policy import confirmation
+from policy import confirmation, facts
 from policy.away import away
 from policy.links import ExportTree, LinkFailure, Presence, Standing
 from tidegate.clock import Instant
 from tidegate.config.model import Config, WatchFolder
+from tidegate.identity import Identity
 from tidegate.names import printable
 from tidegate.state import dumps, ledger, tallies, vms
 from tidegate.state.ledger import LinkRow
@@ -18,17 +19,20 @@ from tidegate.terms import DumpState, Evidence, LinkState, Reason, Storage
 
 log = logging.getLogger("tidegate.policy")
 
+_REWRITTEN = "the dump was rewritten after it was let out; its link is taken back"
+_COPY_REWRITTEN = "somebody wrote into the copy in the export tree; it is taken back, and its dump waits again"
 _TAKEN_BACK = (LinkState.CHANGED, LinkState.REVOKED)
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One row of the ledger and what stands under its name."""
+    """One row of the ledger and what stands under its name. ``copy``: a crash kept it from being recorded as that."""
 
     link: LinkRow
     presence: Presence
     read_at: float | None = None
     ctime_ns: int | None = None
+    copy: Identity | None = None
 
     @property
     def is_ours(self) -> bool:
@@ -107,13 +111,17 @@ def _see_others(
         if row is None:  # a foreign file, of which only the fingerprint is known
             yield Seen(link, Presence.ABSENT if entries.get(link.export_name) is None else Presence.OTHER)
             continue
-        recorded = dumps.identity_of(connection, row)
+        recorded = link.identity(dumps.identity_of(connection, row))
+        found = entries.get(link.export_name)
+        if link.state is LinkState.GRANTED and found is not None and found.identity.is_copy_of(recorded):
+            yield Seen(link, Presence.STANDS, ctime_ns=found.ctime_ns, copy=found.identity)
+            continue
         presence = tree.look(link.export_name, recorded)
         stands = presence is Presence.STANDS  # again, by now
         yield Seen(link, presence, ctime_ns=tree.linked_ctime(link.export_name, recorded) if stands else None)
 
 
-def settle(connection: Connection, day: int, result: Look, now: Instant) -> list[LinkRow]:
+def settle(connection: Connection, config: Config, day: int, result: Look, *, now: Instant) -> list[LinkRow]:
     """Records what was seen on the open ``day``. Returns the rewritten links: they must be taken out of their tree."""
     by_presence: dict[Presence, list[Seen]] = {presence: [] for presence in Presence}
     for seen in result.seen:
@@ -123,7 +131,7 @@ def settle(connection: Connection, day: int, result: Look, now: Instant) -> list
     rewritten = record_rewritten(connection, by_presence[Presence.CHANGED])
     _stand_again(connection, by_presence[Presence.STANDS], now.wall)
     for stranger in result.strangers:
-        _charge_stranger(connection, day, stranger, now)
+        _charge_stranger(connection, config, day, stranger, now=now)
     read = [seen for seen in by_presence[Presence.STANDS] if seen.read_at is not None]
     for seen in read:
         ledger.change_link(connection, seen.link.id, read_at=seen.read_at)
@@ -157,7 +165,7 @@ def look_at(connection: Connection, watch: WatchFolder, links: Sequence[LinkRow]
     rows = dumps.by_ids(connection, {link.dump_id for link in links if link.dump_id is not None})
     identities = dumps.identities_of(connection, rows.values())
     ours = [link for link in links if link.dump_id in identities]
-    standing = {link.export_name: identities[link.dump_id] for link in ours if link.dump_id is not None}
+    standing = {link.export_name: link.identity(identities[link.dump_id]) for link in ours if link.dump_id is not None}
     presences = ExportTree(watch.export).look_all(standing)
     changed = [link for link in ours if presences[link.export_name] is Presence.CHANGED]
     return [Seen(link, Presence.CHANGED) for link in changed]
@@ -171,11 +179,12 @@ def record_rewritten(connection: Connection, rewritten: Sequence[Seen]) -> list[
 
 
 def being_dumped_again(connection: Connection) -> list[LinkRow]:
-    """Outstanding links whose dumps' markers say since that they are being written now."""
+    """Outstanding links whose dumps' markers say since that they are being written now; a copy is not reached by it."""
     running = {(row.watch, row.path) for row in dumps.without_end_because(connection, Reason.RUNNING)}
     if not running:
         return []
     links = [link for link in ledger.outstanding(connection) if link.state is LinkState.LINKED]
+    links = [link for link in links if link.copy_inodes is None]
     rows = dumps.by_ids(connection, {link.dump_id for link in links if link.dump_id is not None})
     again = {row.id for row in rows.values() if (row.watch, row.path) in running}
     return [link for link in links if link.dump_id in again]
@@ -195,10 +204,12 @@ def revoke_running(connection: Connection, now: float) -> list[LinkRow]:
 
 
 def _is_rewritten(connection: Connection, link: LinkRow) -> None:
-    log.warning("%s: the dump was rewritten after it was let out; its link is taken back", printable(link.export_name))
+    log.warning("%s: %s", printable(link.export_name), _REWRITTEN if link.copy_inodes is None else _COPY_REWRITTEN)
     if link.ended_at is None:
         ledger.change_link(connection, link.id, state=LinkState.CHANGED, in_tree=True)
-        if link.dump_id is not None:
+        if link.copy_inodes is not None:  # somebody wrote into the tree: the dump is what it was
+            _pend_again(connection, link)
+        elif link.dump_id is not None:
             detail = "rewritten after it was let out; dump to a new name each time"
             dumps.change(connection, link.dump_id, state=DumpState.CHANGED, reason=Reason.CHANGED, detail=detail)
     if link.state is not LinkState.CHANGED:
@@ -208,18 +219,21 @@ def _is_rewritten(connection: Connection, link: LinkRow) -> None:
 def _stand_again(connection: Connection, standing: Sequence[Seen], now: float) -> None:
     found = [seen for seen in standing if seen.link.state is LinkState.GRANTED]
     ledger.set_linked(connection, [(seen.link.id, seen.ctime_ns or 0) for seen in found], now)
+    ledger.set_copied(connection, {seen.link.id: seen.copy for seen in found if seen.copy is not None})
     vms.end_force(connection, [seen.link.id for seen in found])
     dump_ids = [seen.link.dump_id for seen in found if seen.link.dump_id is not None]
     dumps.change_many(connection, dump_ids, state=DumpState.LINKED)
 
 
-def _charge_stranger(connection: Connection, day: int, stranger: Stranger, now: Instant) -> None:
+def _charge_stranger(connection: Connection, config: Config, day: int, stranger: Stranger, *, now: Instant) -> None:
     """A file that is no link of ours: charged once, on the day it is first seen, and told; never deleted.
 
-    Made of the files of a dump that waits, it is adopted as that dump's link.
+    Made of the files of a dump that waits, or a copy of it under its name, it is adopted as that dump's link.
     """
     identity = stranger.standing.identity
     dump = dumps.pending_by_fingerprint(connection, stranger.watch.name, identity.fingerprint)
+    copied = None if dump is not None else _copied_from(connection, config, stranger)
+    dump = dump or copied
     row = {
         "day": day,
         "watch": stranger.watch.name,
@@ -228,6 +242,7 @@ def _charge_stranger(connection: Connection, day: int, stranger: Stranger, now: 
         "export_name": stranger.name,
         "fingerprint": identity.fingerprint,
         "bytes": identity.bytes,
+        **({} if copied is None else ledger.copied(identity)),
     }
     [link_id] = ledger.grant(connection, [row], now)
     ledger.set_linked(connection, [(link_id, stranger.standing.ctime_ns)], now.wall)
@@ -239,6 +254,16 @@ def _charge_stranger(connection: Connection, day: int, stranger: Stranger, now: 
     log.warning("%s: not let out by Tidegate; its %d bytes count as let out", path, identity.bytes)
 
 
+def _copied_from(connection: Connection, config: Config, stranger: Stranger) -> dumps.DumpRow | None:
+    """The dump that waits and that this is a copy of: the state was lost, or a script copies where we link."""
+    identity = stranger.standing.identity
+    for dump in dumps.pending_of_size(connection, stranger.watch.name, identity.bytes):
+        has_its_name = dump.vm is not None and facts.export_name_of(config, dump) == stranger.name
+        if has_its_name and identity.is_copy_of(dumps.identity_of(connection, dump)):
+            return dump
+    return None
+
+
 def withdraw(connection: Connection, config: Config, links: Sequence[LinkRow]) -> list[LinkRow]:
     """Takes links of ours out of their trees and returns those that are gone. Why they go is recorded before."""
     gone = []
@@ -246,7 +271,7 @@ def withdraw(connection: Connection, config: Config, links: Sequence[LinkRow]) -
     for watch in config.watches:
         ours = [link for link in links if link.watch == watch.name and link.dump_id in rows]
         identities = {
-            link.export_name: dumps.identity_of(connection, rows[link.dump_id])
+            link.export_name: link.identity(dumps.identity_of(connection, rows[link.dump_id]))
             for link in ours
             if link.dump_id is not None
         }

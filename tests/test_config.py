@@ -28,7 +28,7 @@ from tidegate.config.model import (
 )
 from tidegate.config.timezone import host_zone, utc
 from tidegate.errors import UsageError
-from tidegate.terms import AdapterName, DayEnd, Evidence, Oversize, Storage, WatchMode
+from tidegate.terms import AdapterName, DayEnd, Evidence, Oversize, Publish, Storage, WatchMode
 
 ROOT = Path(__file__).resolve().parent.parent
 VALID = Path(__file__).parent / "data" / "config" / "valid"
@@ -103,6 +103,7 @@ def test_every_key_arrives_in_its_place(written: Written) -> None:
                 recursive=False,
                 mode=WatchMode.POLL,
                 scan_interval=90.0,
+                publish=Publish.HARDLINK,
             ),
         ),
         limit=Limit(

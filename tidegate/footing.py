@@ -72,4 +72,4 @@ def _a_member(connection: Connection, link: LinkRow) -> Member | None:
     if link.dump_id is None:  # a foreign file; of a foreign folder nothing is known
         return dumps.file_identity(link.fingerprint).members[0] if link.fingerprint.count(":") == 2 else None
     row = dumps.by_ids(connection, [link.dump_id]).get(link.dump_id)
-    return None if row is None else next(iter(dumps.identity_of(connection, row).members), None)
+    return None if row is None else next(iter(link.identity(dumps.identity_of(connection, row)).members), None)

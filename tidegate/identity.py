@@ -9,7 +9,7 @@ Named tuples and no dataclasses, whose module loads so much that ``tidegate mark
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -52,6 +52,20 @@ class Identity(NamedTuple):
     def bytes(self) -> int:
         """Apparent size, summed by name: an upper bound of what one synchronization sends."""
         return sum([member.size for member in self.members])
+
+    @property
+    def inodes(self) -> tuple[int, ...]:
+        """Those of the members, in their order."""
+        return tuple(member.inode for member in self.members)
+
+    def of_inodes(self, inodes: Sequence[int]) -> "Identity":
+        """A copy of this: files of the same names, sizes and times that have these inodes, in the order of members."""
+        pairs = zip(self.members, inodes, strict=True)
+        return Identity(self.is_folder, tuple(member._replace(inode=inode) for member, inode in pairs))
+
+    def is_copy_of(self, other: "Identity") -> bool:
+        """True when it differs in inodes alone: as rsync sees it, the same files."""
+        return self != other and len(self.members) == len(other.members) and self == other.of_inodes(self.inodes)
 
     @property
     def newest_mtime_ns(self) -> int:

@@ -122,6 +122,13 @@ class Storage(StrEnum):
     COLLECT = "collect"
 
 
+class Publish(StrEnum):
+    """What of a dump stands in the export tree: its own inode, or a copy that shares its blocks (xfs, btrfs)."""
+
+    HARDLINK = "hardlink"
+    REFLINK = "reflink"
+
+
 class WatchMode(StrEnum):
     """How a watch folder is followed: kernel events and scans, or scans alone."""
 

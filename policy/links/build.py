@@ -1,9 +1,9 @@
 """Links of a file's descriptor, and folders built of them in staging, where nobody looks before they are whole."""
 
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 
+from policy.links.attributes import copy_attributes
 from policy.links.folders import each_folder, within
 from policy.links.source import Grip, check_same, recorded_folders
 from tidegate import trace
@@ -11,12 +11,16 @@ from tidegate.identity import Hindered, Identity, Member
 from tidegate.names import printable
 from tidegate.terms import Reason
 
+#: ``link``, or what makes copies: a file of ours with this descriptor, to stand in this folder under this name.
+#: Returns the stamp that a later read must pass, see ``Published``.
+Make = Callable[[Grip, int, int, str, Member], int]
+
 
 def link(grip: Grip, held: int, folder: int, name: str, member: Member) -> int:
     """Links the file with the descriptor ``held`` as ``name``, and checks what was made.
 
-    Returns the stamp that a later read must pass, see ``Published``. Raises FileExistsError when the name is
-    taken, Hindered, and OSError with the errno of the link; then the link does not stand.
+    Raises FileExistsError when the name is taken, Hindered, and OSError with the errno of the link; then the link
+    does not stand.
     """
     trace.point("before link")
     try:
@@ -41,10 +45,10 @@ def _verified(folder: int, name: str, member: Member) -> int:
     return max(status.st_ctime_ns, status.st_atime_ns)
 
 
-def build_folder(grip: Grip, dump: int, staging: int, name: str, identity: Identity) -> int:
+def build_folder(grip: Grip, dump: int, staging: int, name: str, identity: Identity, *, make: Make) -> int:
     """Builds the folder dump with the descriptor ``dump`` as ``name``: its folders, empty ones too, and files.
 
-    Returns the newest stamp of its files, as ``link`` does. Raises Hindered and OSError; then a part stands.
+    Returns the newest stamp of its files. Raises Hindered and OSError; then a part stands.
     """
     newest = 0
     os.mkdir(name, 0o700, dir_fd=staging)
@@ -52,34 +56,37 @@ def build_folder(grip: Grip, dump: int, staging: int, name: str, identity: Ident
         with within(staging, (name, *steps)) as copy:
             for each in below:
                 os.mkdir(each, 0o700, dir_fd=copy)
-            newest = max(newest, _link_all(grip, folder, copy, files))
-            _copy_attributes(os.fstat(folder), copy)
+            newest = max(newest, _make_all(grip, folder, copy, files, make))
+            copy_attributes(folder, copy, also=0o700)  # we must be able to remove it again
     return newest
 
 
-def _link_all(grip: Grip, folder: int, copy: int, files: Iterable[tuple[str, Member]]) -> int:
+def _make_all(grip: Grip, folder: int, copy: int, files: Iterable[tuple[str, Member]], make: Make) -> int:
     newest = 0
     for name, member in files:
         held = grip.hold(folder, name, member)
         try:
-            newest = max(newest, link(grip, held, copy, name, member))
+            newest = max(newest, make(grip, held, copy, name, member))
         finally:
             os.close(held)
     return newest
 
 
-def _copy_attributes(status: os.stat_result, copy: int) -> None:
-    """Mode, owner and times as `cp -al` gives them: who may read the dump's folder may read it here, no others.
-
-    Its owner's own bits are kept on, since we must be able to remove the folder again.
-    """
-    os.fchmod(copy, status.st_mode & 0o777 | 0o700)
-    with suppress(PermissionError):  # only root can give folders away; else it stays ours, as with `cp -al`
-        os.fchown(copy, status.st_uid, status.st_gid)
-    os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
-
-
-def settle_folder(staging: int, name: str) -> None:
-    """Makes a built folder lasting, every level of it. Raises OSError."""
-    for folder, _, _ in each_folder(staging, (name,)):
+def settle(staging: int, name: str, *, is_folder: bool, is_copy: bool) -> None:
+    """Makes what was built lasting: a folder at every level, and a copy's files. Raises OSError."""
+    if not is_folder:
+        _fsync(staging, name)
+        return
+    for folder, _, entries in each_folder(staging, (name,)):
+        for entry in entries if is_copy else ():
+            if entry.is_file(follow_symlinks=False):
+                _fsync(folder, entry.name)
         os.fsync(folder)
+
+
+def _fsync(folder: int, name: str) -> None:
+    file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

@@ -5,30 +5,42 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from policy.links.build import build_folder, link, settle_folder
+from policy.links.build import build_folder, link, settle
 from policy.links.check import failure
+from policy.links.copies import Copies
 from policy.links.folders import discard
 from policy.links.records import LinkFailure, LinkRequest, Presence, Published
 from policy.links.sentences import explain
 from policy.links.source import Grip, opened_dump, opened_parent, part
-from policy.links.standing import presence, standing_unchanged
+from policy.links.standing import compare, standing, standing_as
 from tidegate import trace
-from tidegate.identity import Hindered, allowed_owners
+from tidegate.identity import Hindered, Identity, allowed_owners
 from tidegate.names import is_clean, printable
 from tidegate.renames import exchange, rename_new
-from tidegate.terms import Reason
+from tidegate.terms import Publish, Reason
 
 #: The disk serves together the fsyncs that wait together: 1,000 folders took 0.2 s so, and 3 s one by one.
 #: Each holds three descriptors open.
 _FSYNCS_AT_ONCE = 8
 
 
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """What waits in staging to be made lasting and moved. ``copy``: what it is, where it is no link."""
+
+    request: LinkRequest
+    stamp: int
+    copy: Identity | None
+
+
 class Batch:
     """Links being made, with the descriptors of the tree, of an empty staging folder and of our descriptors.
 
-    A file is put in place under its lease. Folders are all built first, then made lasting together, then moved.
+    A file is put in place under its lease. Folders and copies are all built first, then made lasting together, then
+    moved.
     """
 
     def __init__(self, tree: int, staging: int, proc: int) -> None:
@@ -37,7 +49,7 @@ class Batch:
         self._tree = tree
         self._staging = staging
         self._taken = frozenset(os.listdir(tree))
-        self._built: list[tuple[LinkRequest, int]] = []
+        self._built: list[_Built] = []
         self._replaced: list[str] = []
 
     def publish(self, requests: Sequence[LinkRequest]) -> None:
@@ -45,9 +57,9 @@ class Batch:
         for (source, parent), batch in _by_folder(requests).items():
             self._publish_from(source, parent, batch)
         with ThreadPoolExecutor(_FSYNCS_AT_ONCE) as pool:
-            lasting = list(pool.map(self._settle_folder, self._built))
-        for (request, stamp), error in zip(self._built, lasting, strict=True):
-            self._move_folder(request, stamp, error)
+            lasting = list(pool.map(self._settle_built, self._built))
+        for built, error in zip(self._built, lasting, strict=True):
+            self._move_built(built, error)
         self._settle()
 
     def _publish_from(self, source: Path, parent: str, batch: Sequence[LinkRequest]) -> None:
@@ -70,15 +82,17 @@ class Batch:
         name = part(request.path.rpartition("/")[2])
         if request.identity.is_folder:
             self._build_folder(grip, folder, name, request)
+        elif _is_copied(request):
+            self._copy_file(grip, folder, name, request)
         else:
             self._publish_file(grip, folder, name, request)
 
     def _stands_already(self, request: LinkRequest) -> bool:
         """A crash came between the link and its row. It is left as it is, so that a read since then counts."""
-        found = standing_unchanged(self._tree, request.export_name, request.identity)
+        found = standing_as(self._tree, request.export_name, request.identity, copied=_is_copied(request))
         if found is None:
             return False
-        self.outcomes[request.link_id] = Published(found.ctime_ns)
+        self.outcomes[request.link_id] = found.published(request.identity)
         return True
 
     def _publish_file(self, grip: Grip, folder: int, name: str, request: LinkRequest) -> None:
@@ -106,18 +120,32 @@ class Batch:
         return max(stamp, os.fstat(held).st_ctime_ns)  # the move changes the ctime once more
 
     def _build_folder(self, grip: Grip, folder: int, name: str, request: LinkRequest) -> None:
+        copies = Copies() if _is_copied(request) else None
+        make = link if copies is None else copies.make
         with opened_dump(folder, name) as dump:
-            stamp = build_folder(grip, dump, self._staging, str(request.link_id), request.identity)
-        self._built.append((request, stamp))
+            stamp = build_folder(grip, dump, self._staging, str(request.link_id), request.identity, make=make)
+        self._built.append(_Built(request, stamp, None if copies is None else copies.identity(request.identity)))
 
-    def _settle_folder(self, built: tuple[LinkRequest, int]) -> OSError | None:
+    def _copy_file(self, grip: Grip, folder: int, name: str, request: LinkRequest) -> None:
+        member, copies = request.identity.members[0], Copies()
+        held = grip.hold(folder, name, member)
         try:
-            settle_folder(self._staging, str(built[0].link_id))
+            stamp = copies.make(grip, held, self._staging, str(request.link_id), member)
+        finally:
+            os.close(held)
+        self._built.append(_Built(request, stamp, copies.identity(request.identity)))
+
+    def _settle_built(self, built: "_Built") -> OSError | None:
+        request = built.request
+        try:
+            is_folder = request.identity.is_folder
+            settle(self._staging, str(request.link_id), is_folder=is_folder, is_copy=_is_copied(request))
         except OSError as error:
             return error
         return None
 
-    def _move_folder(self, request: LinkRequest, stamp: int, failed: OSError | None) -> None:
+    def _move_built(self, built: "_Built", failed: OSError | None) -> None:
+        request = built.request
         try:
             if failed is not None:
                 raise failed
@@ -125,7 +153,15 @@ class Batch:
         except OSError as error:
             self._fail(request, error)
         else:
-            self.outcomes[request.link_id] = Published(stamp)
+            self.outcomes[request.link_id] = Published(self._stamp_once_moved(built), built.copy)
+
+    def _stamp_once_moved(self, built: "_Built") -> int:
+        """The move changes the ctime of a file once more, and of a folder's files not."""
+        if built.request.identity.is_folder:
+            return built.stamp
+        return max(
+            built.stamp, os.stat(built.request.export_name, dir_fd=self._tree, follow_symlinks=False).st_ctime_ns
+        )
 
     def _move(self, staged: str, request: LinkRequest) -> None:
         trace.point("before rename")
@@ -177,12 +213,16 @@ class Batch:
     def _is_absent(self, request: LinkRequest) -> bool:
         try:
             _refuse_name(request.export_name)
-            found = presence(self._tree, request.export_name, request.identity)
-        except Hindered:
+            found = standing(self._tree, request.export_name)
+        except (Hindered, FileNotFoundError):
             return True
         except OSError as error:
             return error.errno == errno.ENAMETOOLONG
-        return found not in {Presence.STANDS, Presence.CHANGED}
+        if found is None:
+            return True
+        if _is_copied(request) and found.identity.is_copy_of(request.identity):
+            return False
+        return compare(found.identity, request.identity) not in {Presence.STANDS, Presence.CHANGED}
 
 
 def _by_folder(requests: Iterable[LinkRequest]) -> dict[tuple[Path, str], list[LinkRequest]]:
@@ -191,6 +231,10 @@ def _by_folder(requests: Iterable[LinkRequest]) -> dict[tuple[Path, str], list[L
     for request in requests:
         folders.setdefault((request.source, request.path.rpartition("/")[0]), []).append(request)
     return folders
+
+
+def _is_copied(request: LinkRequest) -> bool:
+    return request.publish is Publish.REFLINK
 
 
 def _refuse_name(name: str) -> None:

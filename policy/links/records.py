@@ -5,7 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from tidegate.identity import Identity
-from tidegate.terms import Reason
+from tidegate.terms import Publish, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class LinkRequest:
     ``link_id`` is its row of the ledger; it names the entry in the staging folder. ``path`` leads from the watch
     folder ``source`` to the dump, with ``/`` between its parts. ``export_name`` is one component. What is linked
     is exactly ``identity`` or nothing. ``may_replace`` says that what stands under the name is a link of ours that
-    has ended.
+    has ended. ``publish`` says whether it stands there itself or as a copy.
     """
 
     link_id: int
@@ -24,6 +24,7 @@ class LinkRequest:
     export_name: str
     identity: Identity
     may_replace: bool
+    publish: Publish = Publish.HARDLINK
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,12 @@ class Published:
     """The link stands, and survives a power cut.
 
     A read after ``ctime_ns`` (nanoseconds since the epoch) is a read of the link: it is the newest change time of
-    its files once linked, or their newest access time if that lies later still, in the future.
+    its files once linked, or their newest access time if that lies later still, in the future. ``copy`` is what
+    stands there where that is not the dump itself.
     """
 
     ctime_ns: int
+    copy: Identity | None = None
 
 
 @dataclass(frozen=True, slots=True)

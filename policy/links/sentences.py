@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Mapping
 
 _SENTENCES = {
     errno.EACCES: (
@@ -40,8 +41,26 @@ _SENTENCES = {
     ),
 }
 
+_NO_COPY = (
+    "the filesystem makes no reflinks here; they need dumps and export tree on one xfs (made with reflink=1) or btrfs: "
+    'leave publish = "reflink" out, or move both'
+)
+_COPY_SENTENCES = {
+    errno.EACCES: "permission denied: a reflink reads the dump, and this user may not; a hard link needs no read",
+    **dict.fromkeys((errno.EOPNOTSUPP, errno.ENOTTY, errno.ENOSYS, errno.EINVAL, errno.EXDEV), _NO_COPY),
+}
+
+
+def explain_copy(error: OSError) -> str:
+    """As ``explain``, for a reflink."""
+    return _told(error, _SENTENCES | _COPY_SENTENCES)
+
 
 def explain(error: OSError) -> str:
     """``EXDEV: sentence``. An errno without a sentence of its own gets the system's."""
+    return _told(error, _SENTENCES)
+
+
+def _told(error: OSError, sentences: Mapping[int, str]) -> str:
     number = error.errno or 0
-    return f"{errno.errorcode.get(number, 'EUNKNOWN')}: {_SENTENCES.get(number) or os.strerror(number)}"
+    return f"{errno.errorcode.get(number, 'EUNKNOWN')}: {sentences.get(number) or os.strerror(number)}"

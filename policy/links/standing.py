@@ -5,7 +5,7 @@ import stat
 from dataclasses import dataclass
 
 from policy.links.folders import each_folder
-from policy.links.records import Presence
+from policy.links.records import Presence, Published
 from tidegate.identity import Hindered, Identity, Member
 
 
@@ -20,6 +20,10 @@ class Standing:
     def ctime_ns(self) -> int:
         """The newest change of any file's status: when it was linked, unless something else came after."""
         return max((status.st_ctime_ns for status in self.statuses), default=0)
+
+    def published(self, dump: Identity) -> Published:
+        """As if it had been made just now of ``dump``."""
+        return Published(self.ctime_ns, None if self.identity == dump else self.identity)
 
     def newest_read_since(self, ctime_ns: int) -> float | None:
         """Seconds since the epoch of the newest read, when every file with content was read after ``ctime_ns``."""
@@ -92,10 +96,13 @@ def presence(tree: int, name: str, recorded: Identity) -> Presence:
     return compare(None if found is None else found.identity, recorded)
 
 
-def standing_unchanged(tree: int, name: str, recorded: Identity) -> Standing | None:
-    """What stands as ``name``, if it is exactly what was recorded. Raises OSError."""
+def standing_as(tree: int, name: str, recorded: Identity, *, copied: bool = False) -> Standing | None:
+    """What stands as ``name``, if it is exactly what was recorded, or when ``copied`` a copy of it. Raises OSError."""
     try:
         found = standing(tree, name)
     except FileNotFoundError:
         return None
-    return found if found is not None and found.identity == recorded else None
+    if found is None:
+        return None
+    is_it = found.identity == recorded or (copied and found.identity.is_copy_of(recorded))
+    return found if is_it else None

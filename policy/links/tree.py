@@ -12,7 +12,7 @@ from policy.links.records import LinkFailure, LinkRequest, Presence, Published
 from policy.links.roots import Roots
 from policy.links.sentences import explain
 from policy.links.source import own_descriptors
-from policy.links.standing import Standing, presence, standing, standing_unchanged
+from policy.links.standing import Standing, presence, standing, standing_as
 from policy.links.withdraw import withdraw
 from tidegate.errors import FaultError
 from tidegate.identity import Identity
@@ -27,7 +27,7 @@ class ExportTree:
         ├── vm1                 a dump: one file
         ├── vm2/disk0           a dump: a folder
         ├── .rsync/             the tree; only whole, checked, charged links ever stand here
-        │   ├── vm1             a hard link of the dump
+        │   ├── vm1             a hard link of the dump, or a copy that shares its blocks
         │   ├── vm2/disk0       folders are made anew, their files are hard links
         │   └── .tidegate/      the manifest
         └── .rsync.staging/     beside the tree, since a puller takes all that is in it; ours alone (0700)
@@ -38,7 +38,7 @@ class ExportTree:
 
     1. the caller has committed the intent and the charge → a row ``granted``, the name absent;
     2. the dump is opened, compared with its record and held against writers → the same;
-    3. a folder, and what replaces something, is built in staging of the descriptors' links, and compared again
+    3. a folder, a copy, and what replaces something, is built in staging of the descriptors, and compared again
        → a leftover in staging, which ``sweep`` removes;
     4. one rename makes it visible, whole; a file under a new name is linked in its place at once, since a link is
        atomic and overwrites nothing → the name stands, after a power cut perhaps not: ``look`` tells;
@@ -177,7 +177,7 @@ class ExportTree:
 
     def _standing(self, export_name: str, identity: Identity) -> Standing | None:
         with self._roots.open_tree() as tree:
-            return None if tree is None else standing_unchanged(tree, _component(export_name), identity)
+            return None if tree is None else standing_as(tree, _component(export_name), identity)
 
 
 def _component(name: str) -> str:

@@ -96,7 +96,8 @@ def _in_trees(connection: "Connection", config: "Config", vm: str) -> Iterator[d
         if row is None:
             continue
         watch = watches[link.watch]
-        presence = ExportTree(watch.export).look(link.export_name, dumps.identity_of(connection, row))
+        recorded = link.identity(dumps.identity_of(connection, row))
+        presence = ExportTree(watch.export).look(link.export_name, recorded)
         if presence is not Presence.ABSENT:
             path = printable(str(watch.export / link.export_name))
             yield _copy("export", path, row.dump_time, row.bytes, unchanged=presence is Presence.STANDS)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tidegate.config.dumping import SetDumping
-from tidegate.terms import DayEnd, Evidence, Oversize, Storage, WatchMode
+from tidegate.terms import DayEnd, Evidence, Oversize, Publish, Storage, WatchMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class WatchFolder:
     recursive: bool
     mode: WatchMode
     scan_interval: float
+    publish: Publish = Publish.HARDLINK
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Tries out, on the real folders, what Tidegate lives by: hard links, and the trace that a read leaves.
+"""Tries out, on the real folders, what Tidegate lives by: links or reflinks, and the trace that a read leaves.
 
 What is tried leaves nothing behind, save an empty ``.tidegate-probe-…`` if it is killed in between;
 no scan looks at dot names and the puller does not see it, since it stands beside the export tree.
@@ -12,7 +12,10 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from tidegate.reflinks import reflink
+
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+_NO_REFLINKS = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.ENOSYS, errno.EINVAL, errno.EXDEV})
 _CLOSED = frozenset({errno.EACCES, errno.EROFS})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -30,6 +33,27 @@ def link_fault(dumps: Path, tree: Path) -> str | None:
         _try_link(dumps, beside, tree)
     except OSError as error:
         return _sentence(error, dumps, beside, tree)
+    return None
+
+
+def reflink_fault(dumps: Path, tree: Path) -> str | None:
+    """Why no dump in the folder ``dumps`` can be copied into ``tree`` by sharing its blocks; None if it can.
+
+    As ``link_fault``; where the dumps lie in a folder that is not ours to write, both test files are made beside
+    the tree.
+    """
+    if (fault := _no_tree(tree)) is not None:
+        return fault
+    beside = _nearest(tree.parent)
+    try:
+        _try_reflink(dumps, beside, tree)
+    except OSError as error:
+        if error.errno not in _NO_REFLINKS:
+            return _sentence(error, dumps, beside, tree)
+        return (
+            f"the filesystem of {dumps} and {tree} makes no reflinks ({_reason(error)}): they need one xfs (made with "
+            'reflink=1) or btrfs that holds both; leave publish = "reflink" out, or move them there'
+        )
     return None
 
 
@@ -71,6 +95,22 @@ def _try_link(dumps: Path, beside: Path, tree: Path) -> None:
             _test_link(source, target)
 
 
+def _try_reflink(dumps: Path, beside: Path, tree: Path) -> None:
+    """Raises the OSError that a real copy would meet, or its move into the tree."""
+    with _folder(dumps) as source, _folder(beside) as target:
+        if os.path.lexists(tree):
+            with _folder(tree) as inside:
+                _one_mount(target, inside)
+        origin = source if _writable(source) else target
+        with _probe_file(origin) as name, _probe_file(target) as copy:
+            one, other = (os.open(each, os.O_RDWR, dir_fd=at) for each, at in ((name, origin), (copy, target)))
+            try:
+                reflink(one, other)
+            finally:
+                os.close(one)
+                os.close(other)
+
+
 def _one_mount(one: int, other: int) -> None:
     """Raises EXDEV where two folders are on different mounts; makes nothing in either.
 
@@ -106,7 +146,7 @@ def _sentence(error: OSError, dumps: Path, beside: Path, tree: Path) -> str | No
             "causes: another filesystem, a bind mount (two ReadWritePaths= of one systemd unit are two), "
             "a btrfs subvolume; name a folder on the mount of the dumps"
         )
-    reason = (error.strerror or str(error)).lower()
+    reason = _reason(error)
     # A folder is opened by its whole path; whatever has a bare name is a probe, and beside the tree.
     where = beside / (error.filename if str(error.filename).startswith("/") else "")
     if error.errno in _CLOSED:
@@ -117,6 +157,10 @@ def _sentence(error: OSError, dumps: Path, beside: Path, tree: Path) -> str | No
     if error.errno in _NO_HARD_LINKS:
         return f"the filesystem of {where} makes no hard links ({reason}); keep the dumps on one that does"
     return f"no link can be made in {where}: {reason}"
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
 
 
 def _read_leaves_trace(folder: int, name: str) -> bool:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from tidegate.config.errors import Problem
 from tidegate.config.model import WatchFolder
-from tidegate.config.probes import link_fault, shows_reads
+from tidegate.config.probes import link_fault, reflink_fault, shows_reads
 from tidegate.patience import ask
+from tidegate.terms import Publish
 
 #: Watch folders by their place in the file.
 Watches = Mapping[int, WatchFolder]
@@ -39,6 +40,8 @@ def folder_problems(watches: Watches) -> Iterator[Problem]:
             yield Problem(("watch", index, "path"), fault)
         elif (fault := _tree_fault(watch, others=others, before=before)) is not None:
             yield Problem(("watch", index, "export"), fault)
+        elif watch.publish is Publish.REFLINK and (fault := reflink_fault(watch.path, watch.export)) is not None:
+            yield Problem(("watch", index, "publish"), fault)
 
 
 def read_problems(watches: Iterable[WatchFolder]) -> Iterator[Problem]:
@@ -97,7 +100,7 @@ def _tree_fault(watch: WatchFolder, *, others: list[WatchFolder], before: list[W
         # A watch folder inside another's export tree is told with that tree.
         if _within(tree, other.export) and not _within(tree, watch.path):
             return f"{tree} lies inside another export tree, {other.export}; name a folder outside of it"
-    return link_fault(watch.path, tree)
+    return None if watch.publish is Publish.REFLINK else link_fault(watch.path, tree)
 
 
 def _identity(path: Path) -> _Identity | None:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationInf
 from tidegate.config import dump_values, values
 from tidegate.config.dumping import Check
 from tidegate.config.timezone import zone
-from tidegate.terms import AdapterName, DayEnd, Evidence, Oversize, Storage, WatchMode
+from tidegate.terms import AdapterName, DayEnd, Evidence, Oversize, Publish, Storage, WatchMode
 from tidegate.units import format_size
 
 _Flag = Annotated[bool, PlainValidator(values.flag)]
@@ -49,6 +49,7 @@ class WatchTable(Table):
     recursive: _Flag = True
     mode: Annotated[WatchMode, PlainValidator(values.one_of(*WatchMode))] = WatchMode.EVENTS
     scan_interval: Annotated[float | None, PlainValidator(values.scan_interval)] = None
+    publish: Annotated[Publish, PlainValidator(values.one_of(*Publish))] = Publish.HARDLINK
 
 
 class WeekdaysTable(Table):

@@ -137,6 +137,12 @@ def pending_by_fingerprint(connection: Connection, watch: str, fingerprint: str)
     return rows[0] if rows else None
 
 
+def pending_of_size(connection: Connection, watch: str, size: int) -> list[DumpRow]:
+    """The dumps of one watch folder that wait and weigh this much."""
+    query = select(*_COLUMNS).where(dump.c.watch == watch, dump.c.state == DumpState.PENDING, dump.c.bytes == size)
+    return [row for row in _rows(connection, query) if row.fingerprint]
+
+
 def with_ended_markers(connection: Connection) -> list[DumpRow]:
     """Dumps that have their end while their markers may still stand."""
     return _rows(connection, select(*_COLUMNS).where(_MARKER_STANDING, dump.c.ended_at.is_not(None)))

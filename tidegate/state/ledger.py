@@ -1,13 +1,27 @@
 """The ledger: days, links and syncs. What was let out, on which day, and what became of it."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Integer, Select, and_, cast, func, insert, literal_column, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    cast,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from tidegate.clock import Instant
+from tidegate.identity import Identity
 from tidegate.state.listed import insert_many, listed, paired
 from tidegate.state.schema import day, link, sealed_link, sync
 from tidegate.terms import Evidence, LinkState
@@ -54,11 +68,16 @@ class LinkRow(NamedTuple):
     read_at: float | None
     ended_at: float | None
     in_tree: bool
+    copy_inodes: str | None = None
 
     @property
     def granted(self) -> Instant:
         """When its allowance was taken."""
         return Instant(self.granted_at, self.granted_boot, self.granted_uptime)
+
+    def identity(self, dump: Identity) -> Identity:
+        """What stands in the export tree of this ``dump``: itself, or a copy that shares its blocks."""
+        return dump if self.copy_inodes is None else dump.of_inodes([int(one) for one in self.copy_inodes.split()])
 
 
 #: More than these are picked out here: SQLite takes so many parameters in one statement on every build we meet.
@@ -259,6 +278,25 @@ def set_linked(connection: Connection, ctimes: Iterable[tuple[int, int]], now: f
         statement = update(link).where(link.c.id == cast(given.c.key, Integer))
         stands = {"state": LinkState.LINKED, "in_tree": True}
         connection.execute(statement.values(linked_at=now, linked_ctime_ns=given.c.value, **stands))
+
+
+_SET_COPIED = (
+    update(link)
+    .where(link.c.id == bindparam("row"))
+    .values(fingerprint=bindparam("fingerprint"), copy_inodes=bindparam("copy_inodes"))
+)
+
+
+def set_copied(connection: Connection, copies: Mapping[int, Identity]) -> None:
+    """Records what stands in place of the dump: link id -> the copy."""
+    if copies:
+        rows = [{"row": link_id, **copied(copy)} for link_id, copy in copies.items()]
+        connection.execute(_SET_COPIED, rows)
+
+
+def copied(copy: Identity) -> dict[str, str]:
+    """The columns of a link that is this copy of its dump."""
+    return {"fingerprint": copy.fingerprint, "copy_inodes": " ".join(map(str, copy.inodes))}
 
 
 # --- syncs

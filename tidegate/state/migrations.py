@@ -61,8 +61,17 @@ def _know_what_crossed(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE INDEX crossing_of_link ON crossing (link_id)")
 
 
+def _know_copies(connection: Connection) -> None:
+    connection.exec_driver_sql("ALTER TABLE link ADD COLUMN copy_inodes TEXT")
+
+
 #: Version that a step starts from -> the step.
-STEPS: Mapping[int, Callable[[Connection], None]] = {1: _know_footings, 2: _know_more_rules, 3: _know_what_crossed}
+STEPS: Mapping[int, Callable[[Connection], None]] = {
+    1: _know_footings,
+    2: _know_more_rules,
+    3: _know_what_crossed,
+    4: _know_copies,
+}
 
 
 def version_of(connection: Connection) -> int:
