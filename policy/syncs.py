@@ -25,13 +25,15 @@ class Report:
     """What the storage says it has: one of these, a list also with its time, or none (what stood at the seal).
 
     ``started``: what stood at this time, in seconds since the epoch. ``arrived``: these names of the export trees.
-    ``transfer``: what crossed the line, where rsync's own words of it are at hand.
+    ``transfer``: what crossed the line, where rsync's own words of it are at hand. ``broke_off``: it had not come to
+    its end; what arrived is confirmed, and the day goes on.
     """
 
     started: float | None = None
     arrived: frozenset[str] | None = None
     everything: bool = False
     transfer: Transfer | None = None
+    broke_off: bool = False
 
 
 class Seal(NamedTuple):
@@ -122,7 +124,7 @@ def _record(connection: Connection, config: Config, said: Report, watch: str | N
     confirmed = [link for link in standing if link.in_tree and covers(link)]
     confirmation.confirm(connection, confirmed, Evidence.REPORT, now.wall)
     for sync_id in own:
-        told = {"reported_at": now.wall, "evidence": Evidence.REPORT, "day": day.number}
+        told = {"reported_at": now.wall, "evidence": "" if said.broke_off else Evidence.REPORT, "day": day.number}
         ledger.change_sync(connection, sync_id, **told, confirmed=len(confirmed) if sync_id == own[0] else 0)
     after = days.current(connection, config, now)
     done = {link.id for link in confirmed}

@@ -19,6 +19,7 @@ _RECEIVED = re.compile(r"^Total bytes received: (.+)$", re.MULTILINE)
 #: In a log file each line has its time and process before it, on stdout none has.
 _STAMPED = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[(\d+)\] (.*)")
 _FILE = re.compile(r"(send|recv) [<>.][fdLDS]\S* (\d+) \d+ (.*)")
+_ITEM = re.compile(r"send ([<.])f\S* +(\d+) \d+ (.*)")
 _TOTAL = re.compile(r"sent (\d+) bytes  received (\d+) bytes  total size ")
 _ALLOWED = re.compile(r"rsync allowed access on module (\S+) from ")
 _REQUEST = re.compile(r"rsync on ([^\s/]+)(?:/(.*))? from ")
@@ -51,6 +52,20 @@ def read(text: str) -> Transfer:
     if told.is_empty:
         raise NotTold(f"neither the end of `--stats --no-h` nor lines of a log with the format {LOG_FORMAT!r}")
     return told.transfer()
+
+
+class Item(NamedTuple):
+    """One file as a log names it: sent, or found to be there already. ``path`` leads to it from the tree."""
+
+    is_sent: bool
+    bytes: int
+    path: str
+
+
+def items(text: str) -> list[Item]:
+    """The files that a log tells of which was written here, by who sends; with ``-ii`` those that stood there too."""
+    found = (_ITEM.fullmatch(line.said) for line in map(_line, text.split("\n")))
+    return [Item(one[1] == "<", int(one[2]), _plain(one[3])) for one in found if one is not None]
 
 
 def of_connection(lines: Iterable[str], process: int, module: str) -> Transfer | None:

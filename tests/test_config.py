@@ -266,7 +266,7 @@ def test_the_shipped_configuration_names_every_key() -> None:
         for name, field in table.model_fields.items()
         if not (isinstance(field.annotation, type) and issubclass(field.annotation, Table))
     }
-    assert keys - {"watch", "backup_sets", "http", "textfile"} == named | set(WeekdaysTable.model_fields)
+    assert keys - {"watch", "backup_sets", "http", "textfile", "sync"} == named | set(WeekdaysTable.model_fields)
 
 
 # --- finding and reading the file -------------------------------------------------------------------------

@@ -24,6 +24,7 @@ COMMANDS = {
     "explain": ("explain:explain", "Why a VM's dumps left, or did not."),
     "forecast": ("forecast:forecast", "What will leave on the coming days, and how old each copy gets."),
     "history": ("history:history", "What was let out and confirmed, and what really crossed the line."),
+    "sync": ("sync:sync", "Push the export trees with rsync, stop at the day's bytes, report what arrived."),
     "sync-started": ("syncs:sync_started", "Tell that the storage begins to pull."),
     "synced": ("syncs:synced", "Report what the storage has; ends the day."),
     "pre-xfer": ("hooks:pre_xfer", "Hook of an rsync daemon: seal the pull, or refuse it."),

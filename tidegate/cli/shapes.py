@@ -1,7 +1,7 @@
 """The JSON shapes of DESIGN 9, format 1. Sizes are bytes, spans seconds, times RFC 3339 in UTC."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from policy.passes import PassResult
 from policy.planner.forecast import Forecast, Start, VmForecast
@@ -13,6 +13,9 @@ from tidegate.state.ledger import LinkRow
 from tidegate.state.vms import VmRow
 from tidegate.terms import Verdict
 from tidegate.units import format_time
+
+if TYPE_CHECKING:
+    from policy.push.sync import Beginning, Pushed
 
 FORMAT = 1
 
@@ -143,4 +146,32 @@ def _vm_forecast(one: VmForecast) -> dict[str, Any]:
         "offsite_age_seconds": list(one.ages),
         "oldest_seconds": one.oldest,
         "within_target_from_day": one.within_from,
+    }
+
+
+def to_push(one: "Beginning") -> dict[str, Any]:
+    """One tree of ``sync --dry-run --json``."""
+    return {
+        "watch": one.watch,
+        "destination": one.destination,
+        "day": one.day,
+        "may_send_bytes": one.may_send,
+        "links": links(one.links),
+    }
+
+
+def pushed(one: "Pushed") -> dict[str, Any]:
+    """One tree of ``sync --json``. ``rsync_status`` null: it was not run, ``complaint`` says why."""
+    return {
+        "watch": one.watch,
+        "destination": one.destination,
+        "day": one.day,
+        "day_ended": one.day_ended,
+        "rsync_status": one.status,
+        "complaint": one.complaint,
+        "sent_bytes": one.sent,
+        "received_bytes": one.received,
+        "stopped_at_limit": one.is_used_up,
+        "confirmed": links(one.confirmed),
+        "outstanding": links(one.outstanding),
     }

@@ -4,7 +4,7 @@ import os.path
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tidegate.config import dump_build, tables
+from tidegate.config import dump_build, pushing, tables
 from tidegate.config.model import (
     BackupSet,
     Config,
@@ -12,11 +12,12 @@ from tidegate.config.model import (
     Exporters,
     Limit,
     Offsite,
+    Push,
     Staleness,
     WatchFolder,
 )
 from tidegate.config.timezone import host_zone
-from tidegate.terms import Storage, WatchMode
+from tidegate.terms import Evidence, Storage, WatchMode
 
 _EXPORT = ".rsync"
 #: A mirror wants names that stay, so that rsync can send the difference; a collection wants each dump's own.
@@ -39,12 +40,13 @@ def config(document: tables.Document, file: Path) -> Config:
         day=DaySettings(day.ends, day.at_least, day.quiet, day.at, day.timezone or host_zone()),
         pass_at=document.pass_.at,
         staleness=_staleness(document.staleness),
-        offsite=Offsite(document.offsite.storage, document.offsite.confirm, document.offsite.retention),
+        offsite=_offsite(document.offsite, pushes=document.sync is not None),
         remove_markers=document.markers.remove,
         backup_sets=tuple(_backup_sets(document, watches, base)),
         exporters=_exporters(document.exporters, base),
         dump_logs=base / (document.dumps.logs or state.with_name(f"{state.name}.dump-logs")),
         vm_targets={name: each.target for name, each in document.vms.items() if each.target is not None},
+        push=_push(document.sync, base),
     )
 
 
@@ -79,6 +81,20 @@ def _limit(limit: tables.LimitTable) -> Limit:
 
 def _staleness(staleness: tables.StalenessTable) -> Staleness:
     return Staleness(staleness.target, staleness.max_dump_age, staleness.min_gain or 0.0)
+
+
+def _offsite(offsite: tables.OffsiteTable, *, pushes: bool) -> Offsite:
+    """Who pushes reports by himself."""
+    confirm = offsite.confirm or (Evidence.REPORT if pushes else Evidence.READ)
+    return Offsite(offsite.storage, confirm, offsite.retention)
+
+
+def _push(sync: tables.SyncTable | None, base: Path) -> Push | None:
+    if sync is None:
+        return None
+    written = sync.destination
+    destination = written if pushing.is_of_a_host(written) else str(base / written)
+    return Push(destination, sync.options, sync.ssh, sync.rsync)
 
 
 def _exporters(exporters: tables.ExportersTable, base: Path) -> Exporters:

@@ -25,11 +25,13 @@ _CONFIRM: Place = ("offsite", "confirm")
 def between_keys(document: dict[str, Any], base: Path, *, surroundings: bool) -> list[Problem]:
     """Everything that can be said of the document beyond its single keys."""
     watches = _good_watches(document, base)
-    problems = [*_names(watches), *_presumed(document), *dump_problems(document, watches, base)]
+    problems = [*_names(watches), *_presumed(document), *_pushed(document, watches)]
+    problems += dump_problems(document, watches, base)
     if surroundings:
         faults = list(folder_problems(watches))
         problems += faults
-        if _word(document, "offsite", "confirm", Evidence.READ) == Evidence.READ:
+        default = Evidence.REPORT if "sync" in document else Evidence.READ
+        if _word(document, "offsite", "confirm", default) == Evidence.READ:
             faulty = {fault.place[1] for fault in faults}
             problems += read_problems(watch for index, watch in watches.items() if index not in faulty)
     return problems
@@ -83,6 +85,24 @@ def _presumed(document: dict[str, Any]) -> Iterator[Problem]:
             _CONFIRM,
             '"presumed" with storage = "collect" would drop links that nobody may have fetched; '
             'set storage = "mirror", or confirm = "read" or "report"',
+        )
+
+
+def _pushed(document: dict[str, Any], watches: Watches) -> Iterator[Problem]:
+    """Who pushes knows what arrived; and his own reads are no evidence of anything."""
+    sync = document.get("sync")
+    if not isinstance(sync, dict):
+        return
+    if _word(document, "offsite", "confirm", Evidence.REPORT) != Evidence.REPORT:
+        yield Problem(
+            _CONFIRM, '`tidegate sync` reports by itself what arrived; leave `confirm` out, or set it to "report"'
+        )
+    destination = sync.get("destination")
+    if len(watches) > 1 and isinstance(destination, str) and "{watch}" not in destination:
+        yield Problem(
+            ("sync", "destination"),
+            f"{destination!r} would get the export trees of {len(watches)} watch folders, one over the other; "
+            "write {watch} into it, which stands for the folder's name",
         )
 
 

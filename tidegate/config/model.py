@@ -83,6 +83,23 @@ class BackupSet:
 
 
 @dataclass(frozen=True, slots=True)
+class Push:
+    """Where `tidegate sync` pushes the export trees to: what rsync takes, ``{watch}`` in it a folder's name.
+
+    ``options`` are rsync's beside those that Tidegate sets; ``ssh`` is its remote shell, ``rsync`` the program.
+    """
+
+    destination: str
+    options: tuple[str, ...]
+    ssh: tuple[str, ...]
+    rsync: str
+
+    def destination_of(self, watch: str) -> str:
+        """Where the export tree of this watch folder goes."""
+        return self.destination.replace("{watch}", watch)
+
+
+@dataclass(frozen=True, slots=True)
 class Exporters:
     """Where metrics go. ``listen`` is (host, port) or None; ``textfile`` is written after each pass."""
 
@@ -92,9 +109,9 @@ class Exporters:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """One whole configuration. ``pass_at`` None: the watcher runs no daily pass. ``vm_targets``: VM -> its own one.
+    """One whole configuration. ``vm_targets``: VM -> its own one. ``dump_logs``: the folder of what dumps print.
 
-    ``dump_logs``: the folder of what dumps print.
+    ``pass_at`` None: the watcher runs no daily pass. ``push`` None: the storage pulls.
     """
 
     file: Path
@@ -110,6 +127,7 @@ class Config:
     exporters: Exporters
     dump_logs: Path
     vm_targets: Mapping[str, float] = field(default_factory=dict)
+    push: Push | None = None
 
     def watch(self, name: str) -> WatchFolder:
         """The watch folder of this name. Raises KeyError."""

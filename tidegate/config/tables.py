@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationInfo, field_validator
 
-from tidegate.config import dump_values, values
+from tidegate.config import dump_values, pushing, values
 from tidegate.config.dumping import Check
 from tidegate.config.timezone import zone
 from tidegate.terms import AdapterName, DayEnd, Evidence, Oversize, Publish, Storage, WatchMode
@@ -133,10 +133,21 @@ class OffsiteTable(Table):
         description='say what the storage does: "mirror" (it becomes what the export tree holds) '
         'or "collect" (it keeps every dump that it pulls)'
     )
-    confirm: Annotated[Evidence, PlainValidator(values.one_of(Evidence.READ, Evidence.REPORT, Evidence.PRESUMED))] = (
-        Evidence.READ
-    )
+    confirm: Annotated[
+        Evidence | None, PlainValidator(values.one_of(Evidence.READ, Evidence.REPORT, Evidence.PRESUMED))
+    ] = None
     retention: _SpanOrUnset = None
+
+
+class SyncTable(Table):
+    """``[sync]``."""
+
+    destination: Annotated[str, PlainValidator(pushing.destination)] = Field(
+        description='say where the export tree goes, like destination = "backup@storage:/srv/host1"'
+    )
+    options: Annotated[tuple[str, ...], PlainValidator(pushing.options)] = ("--archive", "--timeout=600")
+    ssh: Annotated[tuple[str, ...], PlainValidator(pushing.command)] = ("ssh", "-o", "BatchMode=yes")
+    rsync: Annotated[str, PlainValidator(values.text)] = "rsync"
 
 
 class MarkersTable(Table):
@@ -226,6 +237,7 @@ class Document(Table):
     pass_: PassTable = Field(PassTable(), alias="pass")
     staleness: StalenessTable = StalenessTable()
     offsite: OffsiteTable
+    sync: SyncTable | None = None
     markers: MarkersTable = MarkersTable()
     backup_sets: dict[Annotated[str, PlainValidator(values.name)], BackupSetTable] = {}
     vms: dict[Annotated[str, PlainValidator(values.name)], VmTable] = {}
@@ -244,6 +256,7 @@ SECTIONS: dict[tuple[str, ...], type[Table]] = {
     ("pass",): PassTable,
     ("staleness",): StalenessTable,
     ("offsite",): OffsiteTable,
+    ("sync",): SyncTable,
     ("markers",): MarkersTable,
     ("backup_sets", "*"): BackupSetTable,
     ("vms", "*"): VmTable,

@@ -6,6 +6,7 @@
     state.db.lock        held for each writing transaction
     state.db.pass.lock   held by a pass from plan to links, and by every command that moves links
     state.db.watch.lock  held by the watcher as long as it runs
+    state.db.sync.lock   held by `tidegate sync` as long as it runs
 
 Readers take no lock: they see the last committed transaction.
 """
@@ -81,6 +82,10 @@ class State:
     def pass_lock(self, *, wait: float) -> AbstractContextManager[None]:
         """Makes its holder the only one that moves links. Raises BusyError after ``wait`` seconds."""
         return lock.hold(self._beside("pass.lock"), wait=wait, what="the pass lock")
+
+    def sync_lock(self, *, wait: float) -> AbstractContextManager[None]:
+        """Makes its holder the only one that pushes. Taken before the pass lock. Raises BusyError after ``wait``."""
+        return lock.hold(self._beside("sync.lock"), wait=wait, what="the sync")
 
     def watch_lock(self) -> AbstractContextManager[None]:
         """Makes its holder the only watcher. Raises BusyError when another one runs."""

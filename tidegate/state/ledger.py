@@ -359,8 +359,8 @@ def open_seals(connection: Connection, since: float) -> list[SyncRow]:
 
 
 def reports(connection: Connection, since_day: int = 0) -> list[SyncRow]:
-    """Reported syncs of this day and later, newest first."""
-    query = select(*_SYNC).where(sync.c.reported_at.is_not(None), sync.c.day >= since_day)
+    """Reported syncs of this day and later, newest first; one that broke off, and ended no day, is none of them."""
+    query = select(*_SYNC).where(sync.c.reported_at.is_not(None), sync.c.evidence != "", sync.c.day >= since_day)
     return [SyncRow(**row) for row in connection.execute(query.order_by(sync.c.id.desc())).mappings()]
 
 

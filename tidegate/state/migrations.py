@@ -65,12 +65,23 @@ def _know_copies(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE link ADD COLUMN copy_inodes TEXT")
 
 
+def _know_pushes(connection: Connection) -> None:
+    for column in (
+        "lent_bytes INTEGER NOT NULL DEFAULT '0'",
+        "started_boot TEXT NOT NULL DEFAULT ''",
+        "started_uptime FLOAT NOT NULL DEFAULT '0'",
+    ):
+        connection.exec_driver_sql(f"ALTER TABLE sync ADD COLUMN {column}")
+    connection.exec_driver_sql("CREATE INDEX sync_by_day ON sync (day)")
+
+
 #: Version that a step starts from -> the step.
 STEPS: Mapping[int, Callable[[Connection], None]] = {
     1: _know_footings,
     2: _know_more_rules,
     3: _know_what_crossed,
     4: _know_copies,
+    5: _know_pushes,
 }
 
 

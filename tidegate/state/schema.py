@@ -26,7 +26,7 @@ from sqlalchemy.types import UserDefinedType
 
 from tidegate.terms import DumpState, Evidence, Force, LinkState, Reason
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 metadata = MetaData()
 
 
@@ -193,6 +193,10 @@ sync = Table(
     Column("received_bytes", Integer),  # and from it
     Column("beyond_bytes", Integer, nullable=False, server_default="0"),  # of it, what no link was charged for
     Column("process", Integer),  # of the daemon that served it
+    Column("lent_bytes", Integer, nullable=False, server_default="0"),  # what a push may have sent: recorded before
+    Column("started_boot", Text, nullable=False, server_default=""),
+    Column("started_uptime", Float, nullable=False, server_default="0"),
+    Index("sync_by_day", "day"),
 )
 
 sealed_link = Table(

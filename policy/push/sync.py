@@ -1,0 +1,282 @@
+"""One push of all export trees: sealed, sent under the meter, compared, reported.
+
+What arrived is what rsync found there: after a run that ended well its own log tells, after any other a comparison
+(a dry run, metered too) asks the storage. What is not named by one of the two has not arrived.
+"""
+
+import logging
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from policy import syncs
+from policy.away import away
+from policy.push import line
+from policy.push.command import Job
+from policy.push.line import Purse
+from policy.push.run import Progress, Ran, run
+from policy.transfers import Item, Transfer
+from tidegate import trace
+from tidegate.clock import Clock
+from tidegate.config.model import Config, Push, WatchFolder
+from tidegate.errors import UsageError
+from tidegate.state import dumps, ledger, pushes
+from tidegate.state.door import State
+from tidegate.state.ledger import DayRow, LinkRow
+from tidegate.terms import DayEnd
+
+log = logging.getLogger("tidegate.policy")
+
+#: Of a sync's bytes one part in so many is kept for the comparison, or what the names need if that is more.
+_FOR_COMPARING = 1000
+_BYTES_A_NAME = 100
+_BYTES_A_LIST = 4096
+
+#: rsync's own statuses: some files could not be sent, some vanished, some were not deleted.
+_PASSED = frozenset({0, 23, 24, 25})
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """A tree that is about to be sent: its links that the storage is not known to have, and the day's bytes left."""
+
+    watch: str
+    destination: str
+    day: int
+    links: Sequence[LinkRow]
+    may_send: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What became of one export tree. ``status`` is rsync's own, None where it was not run: ``complaint`` says why.
+
+    ``is_used_up``: the day's bytes were gone before everything was; the next day goes on.
+    """
+
+    watch: str
+    destination: str
+    day: int
+    status: int | None = None
+    sent: int = 0
+    received: int = 0
+    left: int = 0
+    is_used_up: bool = False
+    confirmed: tuple[LinkRow, ...] = ()
+    outstanding: tuple[LinkRow, ...] = ()
+    day_ended: bool = False
+    complaint: str = ""
+
+    @property
+    def has_passed(self) -> bool:
+        """True when it came to its end, or to the day's."""
+        return self.is_used_up or (self.status in _PASSED)
+
+    @property
+    def is_whole(self) -> bool:
+        """True when all arrived that was to be sent today."""
+        return self.is_used_up or (self.status == 0 and not self.outstanding)
+
+
+class Listener:
+    """Whom a sync tells how it goes. This one does not care."""
+
+    def begins(self, beginning: Beginning) -> None:
+        """A tree is sealed and about to be sent."""
+
+    def goes_on(self, progress: Progress) -> None:
+        """Bytes have crossed, or another file has its turn."""
+
+    def ends(self, pushed: Pushed) -> None:
+        """A tree is through, and reported."""
+
+
+def sync(config: Config, state: State, clock: Clock, listener: Listener, *, wait: float) -> list[Pushed]:
+    """Sends every export tree to its destination, within what is left of the day.
+
+    Raises UsageError without ``[sync]``, BusyError while another one pushes.
+    """
+    configured(config)
+    with state.sync_lock(wait=wait):
+        done = []
+        for watch in config.watches:
+            pushed = _Tree(config, state, clock, watch, wait=wait).send(listener)
+            listener.ends(pushed)
+            done.append(pushed)
+        return done
+
+
+def configured(config: Config) -> Push:
+    """Where to. Raises UsageError when nobody said."""
+    if config.push is None:
+        raise UsageError(
+            f'sync: {config.file} has no [sync]: say where to, like destination = "backup@storage:/srv/host1"'
+        )
+    return config.push
+
+
+def preview(config: Config, state: State, clock: Clock) -> list[Beginning]:
+    """What a sync would have to send now. Writes nothing into a state that is a copy, and asks no storage."""
+    push = configured(config)
+    with state.write() as connection:
+        day, left = line.open_day(connection, config, clock.now())
+        standing = [link for link in ledger.outstanding(connection) if link.in_tree]
+    return [
+        Beginning(
+            watch=watch.name,
+            destination=push.destination_of(watch.name),
+            day=day.number,
+            links=[link for link in standing if link.watch == watch.name],
+            may_send=left,
+        )
+        for watch in config.watches
+    ]
+
+
+class _Tree:
+    """The export tree of one watch folder on its way."""
+
+    def __init__(self, config: Config, state: State, clock: Clock, watch: WatchFolder, *, wait: float) -> None:
+        self._config = config
+        self._state = state
+        self._clock = clock
+        self._push = configured(config)
+        self._watch = watch
+        self._wait = wait
+        self._destination = self._push.destination_of(watch.name)
+
+    def send(self, listener: Listener) -> Pushed:
+        self._end_used_up()
+        day, left = self._left()
+        if why := self._why_not(left):
+            return Pushed(self._watch.name, self._destination, day.number, is_used_up=not left, complaint=why)
+        seal = syncs.announce(self._config, self._state, self._clock, wait=self._wait, watch=self._watch.name)
+        trace.point("sealed")
+        try:
+            with self._state.write() as connection:
+                pushes.begin(connection, seal.sync_id, self._clock.now())
+            day, left = self._left()
+            links = list(seal.links)
+            listener.begins(Beginning(self._watch.name, self._destination, day.number, links, left))
+            with tempfile.TemporaryDirectory(prefix="tidegate-sync-") as folder:
+                sending = _Sending(self, Purse(self._state, seal.sync_id, left), Path(folder), listener.goes_on)
+                sending.run(self._files(links))
+            return self._report(links, sending, day.number)
+        finally:
+            with self._state.write() as connection:
+                pushes.end(connection, seal.sync_id, self._clock.now().wall)
+
+    def _left(self) -> tuple[DayRow, int]:
+        with self._state.write() as connection:
+            return line.open_day(connection, self._config, self._clock.now())
+
+    def _end_used_up(self) -> None:
+        """A day whose bytes went into syncs that broke off would wait for its sync for ever: it has had it."""
+        day, left = self._left()
+        age = self._clock.now().elapsed_since(day.opened)
+        if not left and self._config.day.ends is DayEnd.SYNC and age >= self._config.day.at_least:
+            nothing = syncs.Report(arrived=frozenset())
+            syncs.report(self._config, self._state, self._clock, nothing, wait=self._wait, watch=self._watch.name)
+
+    def _why_not(self, left: int) -> str:
+        if not left:
+            return "nothing more may be sent today"
+        with self._state.read() as connection:
+            if self._watch.name in away(connection, self._config):
+                return "its watch folder is down"
+        return ""
+
+    def job(self, log_file: Path, *options: str) -> Job:
+        return Job(self._push, self._watch, f"{self._watch.export}/", log_file, options)
+
+    def _files(self, links: Iterable[LinkRow]) -> dict[LinkRow, frozenset[str]]:
+        """The paths in the tree of the files of each link."""
+        found: dict[LinkRow, frozenset[str]] = {}
+        with self._state.read() as connection:
+            rows = dumps.by_ids(connection, [link.dump_id for link in links if link.dump_id is not None])
+            identities = dumps.identities_of(connection, rows.values())
+        for link in links:
+            if link.dump_id in rows:
+                members = [member.name for member in identities[link.dump_id].members]
+            else:  # a foreign file or folder
+                top = self._watch.export / link.export_name
+                members = [str(path.relative_to(top)) for path in top.rglob("*") if path.is_file()] or [""]
+            found[link] = frozenset("/".join(filter(None, (link.export_name, name))) for name in members)
+        return found
+
+    def _report(self, links: Collection[LinkRow], sending: "_Sending", day: int) -> Pushed:
+        trace.point("sent")
+        main = sending.main
+        used_up = main.was_cut
+        arrived = frozenset(link.export_name for link in links if sending.has_arrived(link))
+        said = syncs.Report(
+            arrived=arrived,
+            transfer=sending.transfer(),
+            broke_off=not (used_up or main.status in _PASSED),
+        )
+        outcome = syncs.report(self._config, self._state, self._clock, said, wait=self._wait, watch=self._watch.name)
+        return Pushed(
+            watch=self._watch.name,
+            destination=self._destination,
+            day=day,
+            status=main.status,
+            sent=sending.purse.spent,
+            received=sending.received,
+            left=sending.purse.left,
+            is_used_up=used_up,
+            confirmed=outcome.confirmed,
+            outstanding=tuple(link for link in links if link.export_name not in arrived),
+            day_ended=outcome.day_ended,
+            complaint="" if used_up or main.status == 0 else main.complaint,
+        )
+
+
+class _Sending:
+    """The runs of rsync for one tree: the transfer, and where that does not tell what arrived, the comparison."""
+
+    def __init__(self, tree: _Tree, purse: Purse, folder: Path, tell: Callable[[Progress], None]) -> None:
+        self.purse = purse
+        self.received = 0
+        self._tree = tree
+        self._folder = folder
+        self._tell = tell
+        self._files: dict[LinkRow, frozenset[str]] = {}
+        self._there: set[str] = set()
+        self._crossed: Counter[str] = Counter()
+
+    def run(self, files: dict[LinkRow, frozenset[str]]) -> None:
+        """Sends the tree; ``files`` are the paths of each link's."""
+        self._files = files
+        kept = min(self.purse.left // 2, self._for_comparing())
+        self.main = self._one(self._tree.job(self._folder / "sent"), self.purse.left - kept, self._tell)
+        self._there |= {item.path for item in self.main.files if self.main.status == 0 or not item.is_sent}
+        if self.main.status != 0 and any(item.is_sent for item in self.main.files):
+            self._compare()
+
+    def _for_comparing(self) -> int:
+        names = sum(len(path) + _BYTES_A_NAME for paths in self._files.values() for path in paths)
+        return max(_BYTES_A_LIST + names, self.purse.size // _FOR_COMPARING)
+
+    def _compare(self) -> None:
+        """What would not be sent again, has arrived."""
+        compared = self._one(self._tree.job(self._folder / "compared", "--dry-run"), self.purse.left, lambda _: None)
+        self._there |= {item.path for item in compared.files if not item.is_sent}
+
+    def _one(self, job: Job, at_most: int, tell: Callable[[Progress], None]) -> Ran:
+        ran = run(job, self.purse, at_most, tell)
+        self.received += ran.received
+        for item in ran.files:
+            self._crossed[_top(item)] += item.bytes
+        return ran
+
+    def has_arrived(self, link: LinkRow) -> bool:
+        return self._files[link] <= self._there
+
+    def transfer(self) -> Transfer:
+        return Transfer(self.purse.spent, self.received, dict(+self._crossed))
+
+
+def _top(item: Item) -> str:
+    return item.path.partition("/")[0]

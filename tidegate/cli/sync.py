@@ -1,0 +1,70 @@
+"""``tidegate sync``: this host pushes its export trees itself."""
+
+import signal
+import sys
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from tidegate.cli import shapes
+from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option
+from tidegate.cli.pushing import Bar, Lines, summary
+from tidegate.errors import ExitCode
+from tidegate.units import format_size
+
+if TYPE_CHECKING:
+    from policy.push.sync import Beginning, Pushed
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Show what would be sent; asks no storage and writes nothing.")
+@wait_option
+@json_option
+@pass_session
+def sync(session: Session, *, dry_run: bool, wait: float, as_json: bool) -> None:
+    """Push each export tree to its destination with rsync, stop at the day's bytes, and report what arrived.
+
+    What is cut off by the end of the day's bytes goes on with the next day's, where it stopped.
+    """
+    from policy.push import sync as pushing
+    from tidegate.clock import SystemClock
+
+    config = session.config()
+    clock = SystemClock()
+    if dry_run:
+        _show(pushing.preview(config, session.scratch(config), clock), as_json=as_json)
+        return
+    pushing.configured(config)
+    signal.signal(signal.SIGTERM, _interrupt)
+    listener = pushing.Listener() if as_json else Bar() if sys.stderr.isatty() else Lines()
+    done = pushing.sync(config, session.state(config), clock, listener, wait=wait)
+    if as_json:
+        print_json({"format": shapes.FORMAT, "trees": [shapes.pushed(one) for one in done]})
+    else:
+        for one in done:
+            for text in summary(one):
+                click.echo(text)
+    click.get_current_context().exit(_code(done))
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """A service manager's stop is an admin's Ctrl-C: the transfer is cut, and the storage keeps what it has."""
+    raise KeyboardInterrupt
+
+
+def _code(done: "list[Pushed]") -> ExitCode:
+    """0 when all arrived that today allows; 3 when nothing did because something outside is at fault."""
+    if all(one.is_whole for one in done):
+        return ExitCode.DONE
+    return ExitCode.PARTLY if any(one.confirmed or one.has_passed for one in done) else ExitCode.FAULT
+
+
+def _show(beginnings: "list[Beginning]", *, as_json: bool) -> None:
+    if as_json:
+        print_json({"format": shapes.FORMAT, "trees": [shapes.to_push(one) for one in beginnings]})
+        return
+    for one in beginnings:
+        size = format_size(sum(link.bytes for link in one.links))
+        click.echo(f"{one.watch} to {one.destination}: {len(one.links)} links, {size}")
+        click.echo(f"day {one.day}: {format_size(one.may_send)} may still be sent")
