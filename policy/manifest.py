@@ -5,14 +5,17 @@
     .rsync/.tidegate/manifest.json   each link: its VM, dump time, files, and what is known of its arrival
     .rsync/.tidegate/SHA256SUMS      for `sha256sum -c` in the tree: the files whose sum a marker told
     .rsync/.tidegate/FILES           every file, a line each, as it is named on the disk
+    .rsync/.tidegate/EXPECTED        what the sync is to bring: a heading, then of each file its size, time of change
+                                     in whole seconds, sha256 or -, and its path
     .rsync/.tidegate/state.json.gz   the whole state (``tidegate.state.export``)
     .rsync/.tidegate/state.before.json.gz  what another state file told here before: was that one lost?
 
 The folder comes with the first sync that is sealed (`tidegate sync-started`); whoever never seals one makes it himself.
-None of it is rewritten while it tells the same: rsync would send it again. The first three stay as they were sealed
+None of it is rewritten while it tells the same: rsync would send it again. The first four stay as they were sealed
 until the sync that they were sealed for is reported.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -42,6 +45,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
 FILES = "FILES"
+EXPECTED = "EXPECTED"
 STATE = "state.json.gz"
 BEFORE = "state.before.json.gz"
 
@@ -50,11 +54,15 @@ _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """One file of a link. ``path`` leads to it from the tree; ``sha256`` None: no marker told it."""
+    """One file of a link. ``path`` leads to it from the tree; ``sha256`` None: no marker told it.
+
+    ``mtime`` is in whole seconds: so much of it any storage keeps.
+    """
 
     path: str
     name: str
     size: int
+    mtime: int
     sha256: str | None
 
 
@@ -157,6 +165,7 @@ def _papers(connection: Connection, watch: WatchFolder, now: float) -> dict[str,
     return {
         SUMS: b"".join(_sum_line(file) for file in _whole(links) if file.sha256 is not None),
         FILES: b"".join(os.fsencode(file.path) + b"\n" for one in links for file in one.files),
+        EXPECTED: _expected(host, watch, links),
         MANIFEST: json.dumps(shape, indent=1).encode("ascii") + b"\n",
     }
 
@@ -181,7 +190,13 @@ def _links(connection: Connection, watch: WatchFolder) -> list[_Link]:
             continue
         sums = _sums(bodies.get(dump.id)) if dump.is_folder else {"": dump.sha256}
         files = [
-            _File("/".join(filter(None, (row.export_name, one.name))), one.name, one.size, sums.get(one.name))
+            _File(
+                "/".join(filter(None, (row.export_name, one.name))),
+                one.name,
+                one.size,
+                one.mtime_ns // 1_000_000_000,
+                sums.get(one.name),
+            )
             for one in identities[dump.id].members
         ]
         found.append(_Link(row, dump, files))
@@ -189,8 +204,10 @@ def _links(connection: Connection, watch: WatchFolder) -> list[_Link]:
 
 
 def _files_of_foreign(row: LinkRow) -> Sequence[_File]:
-    is_file = row.fingerprint.count(":") == 2
-    return [_File(row.export_name, "", row.bytes, None)] if is_file else []
+    if row.fingerprint.count(":") != 2:
+        return []
+    [one] = dumps.file_identity(row.fingerprint).members
+    return [_File(row.export_name, "", row.bytes, one.mtime_ns // 1_000_000_000, None)]
 
 
 def _sums(body: str | None) -> dict[str, str | None]:
@@ -218,6 +235,29 @@ def _shape(one: _Link) -> dict[str, Any]:
     if dump is not None and dump.is_folder:
         return {**shape, "files": [{"name": file.name, "size": file.size, "sha256": file.sha256} for file in one.files]}
     return {**shape, "sha256": one.files[0].sha256 if one.files else None}
+
+
+def _expected(host: str, watch: WatchFolder, links: Sequence[_Link]) -> bytes:
+    """For a storage with a shell and nothing else, which reads a line up to its end and a name as it stands there."""
+    lines = [f"tidegate-expected 1 {host} {watch.name}".encode()]
+    lines += [_expected_line(one, file) for one in links if one.row.ended_at is None for file in one.files]
+    return b"\n".join(lines) + b"\n"
+
+
+def _expected_line(link: _Link, file: _File) -> bytes:
+    """Of a name that a shell cannot read a line that no file is like: its dump is never found to have arrived."""
+    if any(sign in file.path for sign in "\n\r\\"):
+        return b"? ? - " + os.fsencode(link.row.export_name)
+    return f"{file.size} {file.mtime} {(file.sha256 or '-').lower()} ".encode() + os.fsencode(file.path)
+
+
+def expecting(config: Config, digest: str) -> WatchFolder | None:
+    """The watch folder whose export tree holds the list EXPECTED with this sha256; None: none does."""
+    for watch in config.watches:
+        paper = ExportTree(watch.export).paper(EXPECTED)
+        if paper is not None and hashlib.sha256(paper).hexdigest() == digest:
+            return watch
+    return None
 
 
 def _sum_line(file: _File) -> bytes:

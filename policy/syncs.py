@@ -25,8 +25,9 @@ class Report:
     """What the storage says it has: one of these, a list also with its time, or none (what stood at the seal).
 
     ``started``: what stood at this time, in seconds since the epoch. ``arrived``: these names of the export trees.
-    ``transfer``: what crossed the line, where rsync's own words of it are at hand. ``broke_off``: it had not come to
-    its end; what arrived is confirmed, and the day goes on.
+    ``transfer``: what crossed the line, where rsync's own words of it are at hand. ``expected``: the sha256 of the list
+    in an export tree that ``arrived`` answers to. ``broke_off``: it had not come to its end; what arrived is confirmed,
+    and the day goes on.
     """
 
     started: float | None = None
@@ -34,6 +35,7 @@ class Report:
     everything: bool = False
     transfer: Transfer | None = None
     broke_off: bool = False
+    expected: str | None = None
 
 
 class Seal(NamedTuple):
@@ -81,16 +83,30 @@ def report(
 ) -> Outcome:
     """A sync has passed: what it brought over is confirmed and the day may end.
 
-    Raises UsageError when neither ``said`` nor a seal tells what the storage has.
+    Raises UsageError when neither ``said`` nor a seal tells what the storage has, or when a receipt answers to a list
+    that is not the one that stands.
     """
     with state.pass_lock(wait=wait):
         now = clock.now()
+        if said.expected is not None:
+            watch = _expecting(config, said.expected)
         down = settle(config, state, now)
         with state.write() as connection:
             outcome = _record(connection, config, said, watch, now)
         passes.take_out(config, state, now)
         manifest.write(config, state, now, down=down)
         return outcome
+
+
+def _expecting(config: Config, digest: str) -> str | None:
+    """The watch folder whose list a receipt answers to; None: there is but this one."""
+    watch = manifest.expecting(config, digest)
+    if watch is None:
+        raise UsageError(
+            "synced: the receipt answers to another list than the one that stands in the export tree: nothing was "
+            "confirmed; let the storage pull again"
+        )
+    return watch.name if len(config.watches) > 1 else None
 
 
 def settle(config: Config, state: State, now: Instant) -> frozenset[str]:
@@ -114,7 +130,10 @@ def _record(connection: Connection, config: Config, said: Report, watch: str | N
     seals = [one for one in announced if one.reported_at is None]
     # A list that is told once more speaks of the sync that it was told for.
     meant = seals or (announced if said.arrived is not None else [])
-    covers = _covers(connection, said, [one for one in meant if one.watch in (None, watch)])
+    meant = [one for one in meant if one.watch in (None, watch)]
+    if said.expected is not None and not meant:
+        raise UsageError("synced: no sync was announced in the last 24 hours that the receipt could answer to")
+    covers = _covers(connection, said, meant)
     if _is_old(connection, said, watch, now):
         return Outcome((), tuple(standing), day.number, day_ended=False)
     own = [one.id for one in seals if one.watch == watch and _is_of(said, one)]

@@ -17,7 +17,7 @@ from tidegate.state.door import ScratchState, State
 from tidegate.state.export import restore
 from watcher.scan import scan_and_record
 
-PAPERS = ["FILES", "SHA256SUMS", "manifest.json", "state.json.gz"]
+PAPERS = ["EXPECTED", "FILES", "SHA256SUMS", "manifest.json", "state.json.gz"]
 REPORT: dict[str, Any] = {"offsite": {"confirm": "report"}, "day": {"at_least": "0s"}}
 
 
@@ -110,7 +110,7 @@ def test_what_tells_the_same_is_not_written_anew(tmp_path: Path) -> None:
     assert stamps(host) == before
     host.run("synced", "--all")
     after = stamps(host)
-    assert {name for name in PAPERS if after[name] != before[name]} == {"manifest.json", "state.json.gz"}
+    assert {name for name in PAPERS if after[name] != before[name]} == {"EXPECTED", "manifest.json", "state.json.gz"}
     assert (manifest(host)["vm1"]["state"], manifest(host)["vm1"]["evidence"]) == ("confirmed", "report")
 
 

@@ -14,6 +14,7 @@ from tidegate.names import printable
 from tidegate.units import format_size, parse_time
 
 if TYPE_CHECKING:
+    from policy.syncs import Report
     from policy.transfers import Transfer
 
 watch_option = click.option("--watch", metavar="NAME", help="Only the export tree of this watch folder; default: all.")
@@ -61,6 +62,12 @@ def sync_started(session: Session, *, watch: str | None, wait: float, as_json: b
     type=click.Path(path_type=Path, allow_dash=True),
     help="rsync's log with the format '%o %i %b %l %n': the same, also by VM, of the last transfer in it; - is stdin.",
 )
+@click.option(
+    "--receipt",
+    metavar="FILE",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="What a storage has checked, as deploy/storage/tidegate-pull writes it; - is stdin. Says all that is needed.",
+)
 @click.option("--all", "everything", is_flag=True, help="Everything that stands in the export trees now has arrived.")
 @watch_option
 @wait_option
@@ -73,6 +80,7 @@ def synced(
     arrived: Path | None,
     stats: Path | None,
     log: Path | None,
+    receipt: Path | None,
     everything: bool,
     watch: str | None,
     wait: float,
@@ -85,14 +93,15 @@ def synced(
     from policy import syncs
     from tidegate.clock import SystemClock
 
-    if everything and (started is not None or arrived is not None):
-        raise UsageError("synced: --all says everything; leave --started and --arrived out")
-    if [arrived, stats, log].count(Path("-")) > 1:
-        raise UsageError("synced: stdin can be only one of --arrived, --stats and --log")
+    if receipt is not None:
+        if everything or watch is not None or [started, arrived, stats, log] != [None] * 4:
+            raise UsageError(
+                "synced: --receipt says what arrived, what crossed the line, and where; leave the rest out"
+            )
+        said = _receipt(receipt)
+    else:
+        said = _said(started, arrived, stats, log, everything=everything)
     config = session.config()
-    names = None if arrived is None else _names(arrived)
-    when = None if started is None else _time(started)
-    said = syncs.Report(when, names, everything, _transfer(stats, log))
     state = session.state(config)
     outcome = syncs.report(config, state, SystemClock(), said, wait=wait, watch=watch_names(config, watch))
     if as_json:
@@ -112,6 +121,27 @@ def synced(
     click.echo(f"day {outcome.day} is open" + (" (a new one)" if outcome.day_ended else ""))
     for name in outcome.unknown:
         click.echo(f"tidegate: {name!r} arrived but does not stand in an export tree", err=True)
+
+
+def _said(
+    started: str | None, arrived: Path | None, stats: Path | None, log: Path | None, *, everything: bool
+) -> "Report":
+    from policy.syncs import Report
+
+    if everything and (started is not None or arrived is not None):
+        raise UsageError("synced: --all says everything; leave --started and --arrived out")
+    if [arrived, stats, log].count(Path("-")) > 1:
+        raise UsageError("synced: stdin can be only one of --arrived, --stats and --log")
+    names = None if arrived is None else _names(arrived)
+    return Report(None if started is None else _time(started), names, everything, _transfer(stats, log))
+
+
+def _receipt(file: Path) -> "Report":
+    from policy import receipts
+    from policy.syncs import Report
+
+    told = receipts.read(_bytes("--receipt", file, receipts.MOST_BYTES + 1))
+    return Report(arrived=told.arrived, transfer=told.transfer, expected=told.expected)
 
 
 def _time(text: str) -> float:
@@ -143,8 +173,15 @@ def _transfer(stats: Path | None, log: Path | None) -> "Transfer | None":
 
 def _text(option: str, file: Path) -> str:
     """What the file holds; in a log of rsync's stand names that need not be UTF-8."""
+    return os.fsdecode(_bytes(option, file))
+
+
+def _bytes(option: str, file: Path, most: int = -1) -> bytes:
+    """Not more than ``most`` of them."""
     try:
-        given = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        if str(file) == "-":
+            return sys.stdin.buffer.read(most)
+        with file.open("rb") as opened:
+            return opened.read(most)
     except OSError as error:
         raise UsageError(f"synced: {option} {file} cannot be read: {error.strerror}") from None
-    return os.fsdecode(given)
