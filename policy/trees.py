@@ -218,7 +218,15 @@ def _is_rewritten(connection: Connection, link: LinkRow) -> None:
 
 def _stand_again(connection: Connection, standing: Sequence[Seen], now: float) -> None:
     found = [seen for seen in standing if seen.link.state is LinkState.GRANTED]
-    ledger.set_linked(connection, [(seen.link.id, seen.ctime_ns or 0) for seen in found], now)
+    if not found:
+        return
+    # The same dump once more, since the storage has dropped it: whether its link was made again cannot be told. It
+    # counts as made, and what was read before now does not count.
+    kept = {(link.watch, link.export_name): link.id for link in ledger.kept(connection)}
+    again = {seen.link.id: kept[place] for seen in found if (place := (seen.link.watch, seen.link.export_name)) in kept}
+    ledger.change_links(connection, again.values(), in_tree=False)
+    stamps = [(seen.link.id, int(now * 1e9) if seen.link.id in again else seen.ctime_ns or 0) for seen in found]
+    ledger.set_linked(connection, stamps, now)
     ledger.set_copied(connection, {seen.link.id: seen.copy for seen in found if seen.copy is not None})
     vms.end_force(connection, [seen.link.id for seen in found])
     dump_ids = [seen.link.dump_id for seen in found if seen.link.dump_id is not None]
