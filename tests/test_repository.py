@@ -177,7 +177,8 @@ class Machine:
         self.program("python3", f'exec {sys.executable} "$@"')
         self.program("rsync")
         self.program("promtool")
-        self.program("systemd-analyze")
+        for name in ("systemd-analyze", "qemu-img", "zstd", "shellcheck"):
+            self.program(name)
         # A copy: the checkout itself may have a promtool under build/.
         (folder / "bootstrap").mkdir()
         self.script = Path(shutil.copy(ROOT / "bootstrap" / "machine", folder / "bootstrap"))
