@@ -33,7 +33,7 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A dump whose run has died: what its marker remembers. Its processes have been ended, its files not yet."""
+    """A dump that failed, or whose run was killed. Its processes have been ended, its files stand yet."""
 
     vm: str
     backup_set: str
@@ -46,11 +46,15 @@ class Adapter(Protocol):
     def dump(self, task: Task) -> Sum | None:
         """Writes the dump to ``task.out`` and returns when it is whole; the sum of it where it was made on the way.
 
-        Raises DumpFailed with a sentence, and OSError for a fault of the disk. What it has begun elsewhere, a job of
-        the hypervisor say, it ends before it raises. ``Stopped`` and time-outs come out of ``task.commands``.
+        Raises DumpFailed with a sentence, and OSError for a fault of the disk. Time-outs and the word to stop come out
+        of ``task.commands`` as DumpFailed and need no care: whatever it raises, ``clean_up`` is called next.
         """
         ...
 
     def clean_up(self, left: Left, commands: Commands) -> None:
-        """Ends what a run that was killed has left elsewhere. Called also where there is nothing. Raises DumpFailed."""
+        """Ends what a dump that failed has left elsewhere, a job of the hypervisor say. Raises DumpFailed.
+
+        Called by the run itself, or by a later one if that was killed; perhaps twice, and where nothing is left.
+        ``commands`` runs though the run is to end.
+        """
         ...

@@ -3,14 +3,14 @@
 import json
 import logging
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from dumps import leftovers
-from dumps.adapter import Sum, Task
+from dumps.adapter import Adapter, Left, Sum, Task
 from dumps.adapters import ADAPTERS
 from dumps.commands import Commands
 from dumps.contents import Contents, settle
@@ -74,7 +74,10 @@ def environment(vm: str, backup_set: str, run: str) -> dict[str, str]:
 
 @dataclass(slots=True)
 class Attempt:
-    """Makes one dump. ``last_bytes``: the size of the VM's last one, 0 if unknown."""
+    """Makes one dump. ``last_bytes``: the size of the VM's last one, 0 if unknown.
+
+    ``trouble``: what could not be cleaned up.
+    """
 
     vm: str
     rule: DumpRule
@@ -83,6 +86,7 @@ class Attempt:
     name: str = ""
     started: float = 0.0
     run: str = field(default_factory=lambda: os.urandom(16).hex())
+    trouble: str = ""
 
     def make(self) -> Outcome:
         """Whatever becomes of the dump is in the outcome. Raises OSError where not even its marker can be written."""
@@ -96,6 +100,10 @@ class Attempt:
             return self._failed(error, None)
         finally:
             self.work.space.release(self.name)
+
+    @property
+    def _adapter(self) -> Adapter:
+        return ADAPTERS[self.rule.adapter]
 
     def written_bytes(self) -> int:
         """What it takes on the disk by now. Raises OSError."""
@@ -144,25 +152,38 @@ class Attempt:
             if self.rule.pre:
                 commands.run(self.rule.pre, OUT=str(out))
             trace.point("dump begins")
-            made = ADAPTERS[self.rule.adapter].dump(task)
+            made = self._adapter.dump(task)
         except BaseException:
+            self._clean_up(journal)
             self._post(journal, DumpResult.FAILED)
             raise
         return made, self._post(journal, DumpResult.DONE)
 
+    def _clean_up(self, journal: BinaryIO) -> None:
+        """What it has begun elsewhere is ended, also where the run itself is to end."""
+        left = Left(self.vm, self.work.backup_set, self._place.out(self.name))
+        with self._unstoppable(journal) as commands:
+            for end in (lambda: leftovers.end_all(self.run), lambda: self._adapter.clean_up(left, commands)):
+                try:
+                    end()
+                except (DumpFailed, OSError) as error:
+                    self.trouble += f"; {sentence_of(error)}"
+
     def _post(self, journal: BinaryIO, result: DumpResult) -> str:
         if not self.rule.post:
             return ""
-        never = Stop()
-        commands = self._commands(journal, never, min(POST_SECONDS, self.rule.timeout))
-        try:
-            commands.run(self.rule.post, OUT=str(self._place.out(self.name)), RESULT=result)
-        except DumpFailed as error:
-            commands.note(f"post: {error.sentence}")
-            return f"post: {error.sentence}"
-        finally:
-            never.close()
+        with self._unstoppable(journal) as commands:
+            try:
+                commands.run(self.rule.post, OUT=str(self._place.out(self.name)), RESULT=result)
+            except DumpFailed as error:
+                commands.note(f"post: {error.sentence}")
+                return f"post: {error.sentence}"
         return ""
+
+    @contextmanager
+    def _unstoppable(self, journal: BinaryIO) -> Iterator[Commands]:
+        with closing(Stop()) as never:
+            yield self._commands(journal, never, min(POST_SECONDS, self.rule.timeout))
 
     # --- its end
 
@@ -191,12 +212,8 @@ class Attempt:
 
     def _failed(self, error: DumpFailed | OSError, journal: Path | None) -> Outcome:
         """Undoes all of it, which also makes room for the marker. Raises OSError."""
-        sentence = sentence_of(error)
+        sentence = sentence_of(error) + self.trouble
         status = error.exit_status if isinstance(error, DumpFailed) else None
-        try:
-            leftovers.end_all(self.run)
-        except DumpFailed as still_there:
-            sentence += f"; {still_there.sentence}"
         self._place.undo(self.name)
         trace.point("dump undone")
         finished = self._now()

@@ -5,6 +5,7 @@ Whoever holds the set's lock knows that no other run of the set is alive: each c
 
 import logging
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,6 @@ class Recovery:
     place: Place
     journals: Path
     clock: Clock
-    stop: Stop
 
     def run(self) -> Iterator[tuple[str, str]]:
         """Undoes what dead runs of the set left. Tells of each dump its name and what was done. Raises OSError."""
@@ -51,9 +51,9 @@ class Recovery:
         if self.place.is_marked(dump, MarkerKind.DONE):  # killed in the last instant: it is whole
             self.place.release(dump)
             return "was finished"
-        with open_journal(self.journals / self.name, vm, dump) as journal:
+        with open_journal(self.journals / self.name, vm, dump) as journal, closing(Stop()) as never:
             marks = environment(vm, self.name, str(claim.extra[RUN]))
-            commands = Commands(journal, self.stop, marks, seconds=POST_SECONDS)
+            commands = Commands(journal, never, marks, seconds=POST_SECONDS)
             commands.note(f"{self._now()} cleans up: {_SENTENCE}")
             trouble = "; ".join(self._end(dump, vm, claim, commands))
         self.place.undo(dump)

@@ -115,7 +115,7 @@ class Runner:
 
     def _recover(self, place: Place) -> Iterator[tuple[str, str]]:
         try:
-            recovery = Recovery(self.name, self.dumping, place, self.config.dump_logs, self.clock, self.stop)
+            recovery = Recovery(self.name, self.dumping, place, self.config.dump_logs, self.clock)
             yield from recovery.run()
         except OSError as error:
             raise FaultError(f"what an earlier run left cannot be cleaned up: {sentence_of(error)}") from error
