@@ -3,11 +3,12 @@
 PYTHON ?= python3
 PREFIX ?= /opt/tidegate
 MINUTES ?= 30
+TRIES ?= 50000
 IDLE ?= 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run test lint format bench bench-policy soak year lock install clean ruff mypy import-linter pytest needs-python needs-demo needs-test
+.PHONY: help demo run test lint format bench bench-policy soak year race fuzz lock install clean ruff mypy import-linter pytest needs-python needs-demo needs-test
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +38,12 @@ soak: needs-demo .venv/built ## Disturb the watcher for MINUTES=30 and account f
 year: needs-test .venv/built ## Drive sixty VMs through a year of the real program, beside the planner alone
 	TIDEGATE_DAYS=365 .venv/bin/pytest tests/acceptance/test_year.py
 
+race: needs-test .venv/built ## Swap dumps for links to a secret, TRIES=50000 times each way: none may leak
+	TIDEGATE_TRIES=$(TRIES) .venv/bin/pytest -s --timeout 7200 tests/links/test_race.py
+
+fuzz: build/atheris ## Feed all that reads what others wrote, for MINUTES=30, led by what runs
+	PYTHONPATH=build/atheris .venv/bin/python -m tests.fuzz --minutes $(MINUTES)
+
 lock: needs-python ## Make the lock files fit pyproject.toml (UPGRADE=--upgrade: newest versions)
 	bootstrap/lock $(PYTHON) $(UPGRADE)
 
@@ -57,6 +64,10 @@ import-linter: .venv/built
 
 pytest: needs-test .venv/built
 	.venv/bin/pytest -n auto
+
+# No dependency: a megabyte of LLVM that nothing else needs.
+build/atheris: .venv/built
+	.venv/bin/python -m pip --disable-pip-version-check --no-input --quiet install --target build/atheris atheris==3.0.0
 
 .venv/built: pyproject.toml requirements-dev.lock tidegate/__init__.py bootstrap/environment | needs-python
 	bootstrap/environment $(PYTHON) .venv

@@ -30,7 +30,7 @@ from policy import facts
 from policy.links import ExportTree
 from tidegate.clock import Instant
 from tidegate.config.model import Config, WatchFolder
-from tidegate.errors import FaultError
+from tidegate.errors import NOT_AS_TOLD, FaultError
 from tidegate.state import dumps, ledger
 from tidegate.state.door import State
 from tidegate.state.dumps import DumpRow
@@ -117,7 +117,7 @@ def has_state(tree: ExportTree) -> bool:
 
 def _put(tree: ExportTree, papers: dict[str, bytes], exported: Export) -> None:
     contents: dict[str, bytes | None] = {}
-    if MANIFEST in papers and _tells_the_same(tree.paper(MANIFEST), papers[MANIFEST]):
+    if MANIFEST in papers and tells_the_same(tree.paper(MANIFEST), papers[MANIFEST]):
         del papers[MANIFEST]
     before = tree.paper(STATE)
     header = _header(before)
@@ -140,14 +140,14 @@ def _header(packed: bytes | None) -> Header | None:
         return None
 
 
-def _tells_the_same(standing: bytes | None, new: bytes) -> bool:
+def tells_the_same(standing: bytes | None, new: bytes) -> bool:
     """But for when it was written."""
     if standing is None:
         return False
     try:
         told, telling = json.loads(standing), json.loads(new)
         return bool({**told, "written": None} == {**telling, "written": None})
-    except (ValueError, TypeError):
+    except NOT_AS_TOLD:
         return False
 
 

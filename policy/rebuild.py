@@ -17,7 +17,7 @@ from policy.links import ExportTree, Presence
 from policy.trees import Look
 from tidegate.clock import Clock, Instant
 from tidegate.config.model import Config, WatchFolder
-from tidegate.errors import FaultError
+from tidegate.errors import NOT_AS_TOLD, FaultError
 from tidegate.names import is_clean, printable
 from tidegate.state import dumps, ledger, vms
 from tidegate.state.door import State
@@ -180,6 +180,19 @@ def _told(watch: WatchFolder, result: Rebuilt) -> Tales:
     if packed is None:
         result.unknown.append(f"{watch.export}: holds no manifest")
         return {}
+    try:
+        return told_by(packed, watch.name)
+    except NoManifest:
+        result.unknown.append(f"{watch.export}: its manifest cannot be read")
+        return {}
+
+
+class NoManifest(Exception):
+    """What stands as the manifest is none."""
+
+
+def told_by(packed: bytes, watch: str) -> Tales:
+    """What a manifest tells of the links of this watch folder. Raises NoManifest; whoever wrote it is not trusted."""
     found = {}
     try:
         shape = json.loads(packed)
@@ -187,10 +200,9 @@ def _told(watch: WatchFolder, result: Rebuilt) -> Tales:
             raise ValueError(shape["format"])
         for link in shape["links"]:
             if link["vm"] is not None and link["dump_time"] is not None:
-                found[watch.name, str(link["export_name"]), str(link["fingerprint"])] = _told_link(link)
-    except (ValueError, TypeError, KeyError, OverflowError):
-        result.unknown.append(f"{watch.export}: its manifest cannot be read")
-        return {}
+                found[watch, str(link["export_name"]), str(link["fingerprint"])] = _told_link(link)
+    except NOT_AS_TOLD:
+        raise NoManifest from None
     return found
 
 

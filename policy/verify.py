@@ -11,7 +11,7 @@ from policy.links import ExportTree, Presence, check_all
 from policy.trees import Seen
 from tidegate.clock import Clock
 from tidegate.config.model import Config, WatchFolder
-from tidegate.errors import FaultError
+from tidegate.errors import NOT_AS_TOLD, FaultError
 from tidegate.names import printable
 from tidegate.state import dumps, ledger
 from tidegate.state.door import ScratchState
@@ -133,7 +133,7 @@ def _of_papers(connection: Connection, config: Config, watch: WatchFolder, now: 
         return  # it tells what was sealed, until that sync is reported
     try:
         names = {str(one["export_name"]): str(one["state"]) for one in json.loads(told or b"")["links"]}
-    except (ValueError, TypeError, KeyError):
+    except NOT_AS_TOLD:
         yield Difference(f"{place}/{manifest.MANIFEST}", "there is none that can be read", f"{_NEXT} writes it")
         return
     stand = {link.export_name: str(link.state) for link in ledger.in_tree(connection, watch.name)}

@@ -5,6 +5,9 @@ The exit codes are the same for every command (DESIGN 9).
 
 from enum import IntEnum
 
+#: What Python raises over JSON that is none, is nested too deep, or tells of other things than it should.
+NOT_AS_TOLD = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+
 
 class ExitCode(IntEnum):
     """Documented exit codes."""

@@ -76,7 +76,7 @@ class Batch:
                 self._fail(request, hindrance)
 
     def _publish_one(self, grip: Grip, folder: int, request: LinkRequest) -> None:
-        _refuse_name(request.export_name)
+        refuse_name(request.export_name)
         if request.export_name in self._taken and not request.may_replace and self._stands_already(request):
             return
         name = part(request.path.rpartition("/")[2])
@@ -212,7 +212,7 @@ class Batch:
 
     def _is_absent(self, request: LinkRequest) -> bool:
         try:
-            _refuse_name(request.export_name)
+            refuse_name(request.export_name)
             found = standing(self._tree, request.export_name)
         except (Hindered, FileNotFoundError):
             return True
@@ -237,6 +237,7 @@ def _is_copied(request: LinkRequest) -> bool:
     return request.publish is Publish.REFLINK
 
 
-def _refuse_name(name: str) -> None:
+def refuse_name(name: str) -> None:
+    """Raises Hindered(``unsafe``) unless this may be one visible entry of the tree."""
     if not name or "/" in name or name[0] in ".-" or not (name.isprintable() or is_clean(name)):
         raise Hindered(Reason.UNSAFE, f"{printable(name)!r} cannot be a name in the export tree")

@@ -174,13 +174,21 @@ def opened_dump(folder: int, name: str) -> Iterator[int]:
     except FileNotFoundError:
         raise Hindered(Reason.MISSING, f"{printable(name)} is not there any more") from None
     except NotADirectoryError:
-        if stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-            raise Hindered(Reason.UNSAFE, f"{printable(name)} is a symbolic link now") from None
-        raise Hindered(Reason.CHANGED, f"{printable(name)} was a folder and is none now") from None
+        raise _no_folder_now(folder, name) from None
     try:
         yield dump
     finally:
         os.close(dump)
+
+
+def _no_folder_now(folder: int, name: str) -> Hindered:
+    try:
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return Hindered(Reason.MISSING, f"{printable(name)} is not there any more")
+    if stat.S_ISLNK(status.st_mode):
+        return Hindered(Reason.UNSAFE, f"{printable(name)} is a symbolic link now")
+    return Hindered(Reason.CHANGED, f"{printable(name)} was a folder and is none now")
 
 
 def recorded_folders(dump: int, identity: Identity) -> Iterator[tuple[int, Steps, Files, list[str]]]:

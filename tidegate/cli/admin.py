@@ -11,7 +11,6 @@ import click
 from tidegate.cli import shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option, watch_names
 from tidegate.errors import UsageError
-from tidegate.markers.format import BadMarker
 from tidegate.markers.vm_name import vm_of
 from tidegate.units import format_size, format_time, parse_time
 
@@ -192,6 +191,11 @@ def _listed(session: Session, file: Path) -> dict[str, float]:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise UsageError(f"mark-sent: --from: {file} cannot be read: {error.strerror}") from None
+    return listed_copies(text, config.day.timezone, config.watches[0].vm_pattern, str(file))
+
+
+def listed_copies(text: str, zone: datetime.tzinfo, pattern: re.Pattern[str] | None, file: str) -> dict[str, float]:
+    """VM -> the newest time, of the output of ``rsync --list-only``. Raises UsageError that names the line."""
     copies: dict[str, float] = {}
     for number, line in enumerate(text.splitlines(), 1):
         match = _LISTED.fullmatch(line.strip())
@@ -199,11 +203,10 @@ def _listed(session: Session, file: Path) -> dict[str, float]:
             raise UsageError(f"mark-sent: {file}:{number}: this is no line of `rsync --list-only`")
         if match[2].partition("/")[0] in (".", ".tidegate"):
             continue
-        local = datetime.datetime.strptime(match[1], "%Y/%m/%d %H:%M:%S").replace(tzinfo=config.day.timezone)
-        when = local.timestamp()
         try:
-            name = vm_of(match[2].partition("/")[0], config.watches[0].vm_pattern)
-        except BadMarker as error:
+            when = datetime.datetime.strptime(match[1], "%Y/%m/%d %H:%M:%S").replace(tzinfo=zone).timestamp()
+            name = vm_of(match[2].partition("/")[0], pattern)
+        except (ValueError, OverflowError) as error:  # a bad name is one too
             raise UsageError(f"mark-sent: {file}:{number}: {error}") from None
         copies[name] = max(when, copies.get(name, when))
     return copies

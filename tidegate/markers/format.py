@@ -19,6 +19,7 @@ from tidegate.units import parse_time
 
 FORMAT = 1
 MAX_BYTES = 1 << 20
+_MOST_LEVELS = 64
 _LONGEST_NAME_BYTES = 255
 
 
@@ -201,7 +202,23 @@ def parse_body(text: bytes) -> MarkerBody:
         raise BadMarker(f"the marker is neither empty nor JSON: {error}") from None
     if not isinstance(body, dict):
         raise BadMarker("the marker's JSON is not an object")
+    if _is_deep(body):
+        raise BadMarker("the marker's JSON is nested too deep")
     return _body_of(body)
+
+
+def _is_deep(body: object) -> bool:
+    """Deeper than anybody nests: how deep Python goes depends on who asks, and what it read it must write and read."""
+    level: list[object] = [body]
+    for _ in range(_MOST_LEVELS):
+        level = [each for one in level if isinstance(one, dict | list) for each in _inside(one)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(one: dict[str, object] | list[object]) -> Iterable[object]:
+    return one.values() if isinstance(one, dict) else one
 
 
 def _refuse_constant(name: str) -> None:

@@ -20,8 +20,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import Boolean, Column, Connection, Float, Integer, Table, func, select
 from sqlalchemy.exc import DatabaseError
 
+from tidegate.errors import NOT_AS_TOLD
 from tidegate.state.listed import insert_many
 from tidegate.state.schema import SCHEMA_VERSION, FileName, Word, link, metadata, policy_pass, sync
+from tidegate.units import format_time
 
 FORMAT = 1
 
@@ -96,7 +98,7 @@ def restore(connection: Connection, packed: bytes) -> Header:
             while line := _next_line(file):
                 table, rows = _rows(json.loads(line))
                 insert_many(connection, table, rows)
-        except (ValueError, TypeError, KeyError, DatabaseError) as error:
+        except (*NOT_AS_TOLD, DatabaseError) as error:
             raise NotAnExport(f"its rows do not fit the state: {error}") from None
     return header
 
@@ -124,8 +126,10 @@ def _header(line: bytes) -> Header:
         told = json.loads(line)
         form, schema = told["format"], told["schema"]
         passes, syncs, links = (int(told[name]) for name in ("passes", "syncs", "links"))
-        header = Header(float(told["written"]), float(told["begun"]), passes, syncs, links, str(told["digest"]))
-    except (ValueError, TypeError, KeyError):
+        header = Header(_time(told["written"]), _time(told["begun"]), passes, syncs, links, str(told["digest"]))
+        if min(passes, syncs, links) < 0:
+            raise ValueError(told)
+    except NOT_AS_TOLD:
         raise NotAnExport("its first line is not that of an export of the state") from None
     if (form, schema) != (FORMAT, SCHEMA_VERSION):
         raise NotAnExport(
@@ -133,6 +137,12 @@ def _header(line: bytes) -> Header:
             f"{SCHEMA_VERSION}): rebuild with that one, the state is brought up to date when this one opens it"
         )
     return header
+
+
+def _time(told: Any) -> float:
+    seconds = float(told)
+    format_time(seconds)  # raises for what is no time
+    return seconds
 
 
 def _rows(told: Any) -> tuple[Table, list[dict[str, Any]]]:
