@@ -34,6 +34,12 @@ VM_LAST_DUMP_SIZE = Family(
     " limit: it cannot leave.",
     ("vm",),
 )
+VM_LAST_DUMP_SHRUNK = Family(
+    "tidegate_vm_last_dump_shrunk",
+    "1: the VM's newest dump is below half of what its dumps usually are. It leaves all the same: look whether it lacks"
+    " something. 0: it is as usual. Absent: no dump of it ever finished.",
+    ("vm",),
+)
 VM_LAST_DUMP_SUCCESS = Family(
     "tidegate_vm_last_dump_success",
     "1: the VM's last dump finished. 0: it failed; read the log of its dump job. Absent: neither was ever reported.",
@@ -51,6 +57,21 @@ VM_TARGET = Family(
     "Off-site age that the VM is meant to stay under, as the last pass worked it out: the threshold to"
     " alert by. Absent: no pass has seen the VM yet.",
     ("vm",),
+)
+
+HYPERVISOR_ASKED = Family(
+    "tidegate_hypervisor_last_look_timestamp_seconds",
+    "When the hypervisor was last asked for its VMs, by `tidegate dump` or a pass. Days ago: it does not answer, or"
+    " nothing ran. Absent: there is no [hypervisor] in the configuration.",
+)
+HYPERVISOR_VMS = Family(
+    "tidegate_hypervisor_vms",
+    "VMs that the hypervisor had when it was last asked.",
+)
+WITHOUT_BACKUP = Family(
+    "tidegate_hypervisor_vms_without_backup",
+    "Those of them that are in no backup set and were never dumped. Above 0: `tidegate check` names them; add them to"
+    " a set, or to [hypervisor] ignore.",
 )
 
 # --- what waits

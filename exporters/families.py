@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 import tidegate
 from exporters import catalogue
 from tidegate.config.model import Config
-from tidegate.state import lateness, ledger, tallies, vms
+from tidegate.state import hypervisors, lateness, ledger, tallies, vms
 from tidegate.state.ledger import DayRow, Outstanding
 from tidegate.state.tallies import WatchStatus
 from tidegate.state.vms import VmRow
@@ -37,6 +37,7 @@ def of_state(connection: Connection, config: Config) -> Iterator[Metric]:
     counters = tallies.counters(connection)
     outstanding = ledger.outstanding_total(connection)
     yield from _vms(vms.all_vms(connection).values())
+    yield from _hypervisor(hypervisors.last_look(connection))
     yield from _waiting(tallies.waiting(connection))
     yield from _day(ledger.open_day(connection), outstanding.bytes)
     yield from _links(outstanding, counters)
@@ -52,6 +53,7 @@ def _vms(rows: Collection[VmRow]) -> Iterator[Metric]:
     yield catalogue.VM_INFO.of(((row.name, row.backup_set or ""), 1) for row in rows)
     yield catalogue.VM_LAST_DUMP.of(((row.name,), row.last_dump_time) for row in rows)
     yield catalogue.VM_LAST_DUMP_SIZE.of(((row.name,), _last_size(row)) for row in rows)
+    yield catalogue.VM_LAST_DUMP_SHRUNK.of(((row.name,), _shrunk(row)) for row in rows)
     yield catalogue.VM_LAST_DUMP_SUCCESS.of(((row.name,), _last_success(row)) for row in rows)
     yield catalogue.VM_OFFSITE.of(((row.name,), None if row.is_dropped else row.offsite_time) for row in rows)
     yield catalogue.VM_TARGET.of(((row.name,), row.target) for row in rows)
@@ -61,8 +63,18 @@ def _last_size(row: VmRow) -> int | None:
     return None if row.last_dump_time is None else row.last_dump_bytes
 
 
+def _shrunk(row: VmRow) -> int | None:
+    return None if row.last_dump_time is None else int(row.shrunk_from is not None)
+
+
 def _last_success(row: VmRow) -> int | None:
     return None if row.last_result_at is None else int(not row.last_dump_failed)
+
+
+def _hypervisor(look: hypervisors.Look | None) -> Iterator[Metric]:
+    yield catalogue.HYPERVISOR_ASKED.one(None if look is None else look.asked_at)
+    yield catalogue.HYPERVISOR_VMS.one(None if look is None else look.vms)
+    yield catalogue.WITHOUT_BACKUP.one(None if look is None else len(look.without_backup))
 
 
 def _waiting(tally: Mapping[Reason, tuple[int, int]]) -> Iterator[Metric]:

@@ -21,6 +21,7 @@ from tidegate.config.model import (
     Config,
     DaySettings,
     Exporters,
+    Hypervisor,
     Limit,
     Offsite,
     Staleness,
@@ -123,6 +124,7 @@ def test_every_key_arrives_in_its_place(written: Written) -> None:
         ),
         exporters=Exporters(listen=("::1", 9877), textfile=here / "tidegate.prom"),
         dump_logs=here / "logs",
+        hypervisor=Hypervisor(("list-vms",), ("scratch",)),
         vm_targets={"db1.prod": 86_400.0},
     )
 
@@ -266,7 +268,9 @@ def test_the_shipped_configuration_names_every_key() -> None:
         for name, field in table.model_fields.items()
         if not (isinstance(field.annotation, type) and issubclass(field.annotation, Table))
     }
-    assert keys - {"watch", "backup_sets", "http", "textfile", "sync"} == named | set(WeekdaysTable.model_fields)
+    assert keys - {"watch", "backup_sets", "http", "textfile", "sync", "hypervisor"} == named | set(
+        WeekdaysTable.model_fields
+    )
 
 
 # --- finding and reading the file -------------------------------------------------------------------------

@@ -3,8 +3,10 @@
 The period is the middle one of the latest gaps between its turns. So one odd gap, and even two, move it nowhere: a
 month of silence, a dump made by hand; and a job that was moved from weekly to daily is known after three turns.
 
-Of sizes and failures the newest is told and nothing is learned: a VM that doubles will not halve again, and a dump
-that failed has no time here, so that a VM of which every other dump fails has twice the period.
+A dump that failed has no time here, so that a VM of which every other dump fails has twice the period.
+
+Of sizes nothing is expected: a VM that doubles will not halve again. But a dump below half of what is usual may be one
+that lacks something, and people should look at it.
 """
 
 from collections.abc import Sequence
@@ -19,6 +21,10 @@ GAPS = 5
 #: Dumps this close are one turn made twice; so are those closer than this part of the period.
 SAME_TURN_SECONDS = 3600
 SAME_TURN_SHARE = 4
+
+
+#: What is usual is the middle one of so many sizes before the newest.
+SIZES = 5
 
 
 def remembered(times: str, dump_time: float) -> str:
@@ -52,3 +58,24 @@ def _middle(turns: Sequence[int]) -> int:
     latest = turns[-GAPS - 1 :]
     gaps = sorted([after - before for before, after in pairwise(latest)])
     return gaps[(len(gaps) - 1) // 2]
+
+
+def remembered_sizes(sizes: str, dump_time: float, size: int) -> str:
+    """``sizes`` and that of one more dump, the latest of them in the order of their times: ``time:bytes`` each.
+
+    The same for the same dumps, in whatever order they are found.
+    """
+    known = {*map(_sized, sizes.split()), (int(dump_time), size)}
+    return " ".join(f"{time}:{each}" for time, each in sorted(known)[-SIZES - 1 :])
+
+
+def shrunk_from(sizes: str) -> int | None:
+    """The usual size in bytes, if the newest dump (``remembered_sizes``) is below half of it; else None."""
+    *earlier, newest = [size for _, size in sorted(map(_sized, sizes.split()))] or [0]
+    usual = sorted(earlier)[(len(earlier) - 1) // 2] if earlier else 0
+    return usual if newest * 2 < usual else None
+
+
+def _sized(told: str) -> tuple[int, int]:
+    time, _, size = told.partition(":")
+    return int(time), int(size)

@@ -26,7 +26,8 @@ def told(row: VmRow | None, seen: Observation, dump_time: float | None, now: flo
 def _dumped(row: VmRow, seen: Observation, dump_time: float) -> dict[str, Any]:
     """Any dump is a part of its history, and the newest is what it is now."""
     times = learning.remembered(row.dump_times, dump_time)
-    learned = {} if times == row.dump_times else {"dump_times": times, "period": learning.period(times)}
+    learned: dict[str, Any] = {} if times == row.dump_times else {"dump_times": times, "period": learning.period(times)}
+    learned["dump_sizes"] = learning.remembered_sizes(row.dump_sizes, dump_time, seen.bytes)
     if not _is_newest(row, dump_time):
         return learned
     return {

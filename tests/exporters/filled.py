@@ -6,17 +6,20 @@ from typing import Any
 from sqlalchemy import Connection
 
 from tidegate.clock import Instant
-from tidegate.state import lateness, ledger, tallies, vms
+from tidegate.state import hypervisors, lateness, ledger, tallies, vms
 from tidegate.terms import Evidence, LinkState, MarkerResult, Reason
 
 START = 1_795_000_000.0
 HOUR = 3600.0
 DAY = 86400.0
+#: Of which the last is much smaller than usual.
+SIZES = f"{int(START - 7 * DAY)}:9000000000 {int(START)}:4000000000"
 
 
 def fill(connection: Connection) -> None:
     """Three VMs that live and one that was retired, a day half used, links, passes, watch folders, counters."""
     _fill_vms(connection)
+    hypervisors.record(connection, 5, ["lost", "new"], START)
     _fill_day(connection)
     _fill_passes(connection)
     _fill_watches(connection)
@@ -30,7 +33,7 @@ def _vm(name: str, backup_set: str | None = None, **values: Any) -> vms.VmRow:
 def _fill_vms(connection: Connection) -> None:
     dumped = {"last_dump_time": START, "last_dump_bytes": 4_000_000_000, "last_result_at": START + HOUR}
     rows = [
-        _vm("db1", "weekly", **dumped, offsite_time=START - 7 * DAY, offsite_by=Evidence.READ),
+        _vm("db1", "weekly", **dumped, dump_sizes=SIZES, offsite_time=START - 7 * DAY, offsite_by=Evidence.READ),
         _vm("mail", "weekly", last_result_at=START + HOUR, last_dump_failed=True),
         _vm('new "one"\\', None),
         _vm("gone", "weekly", **dumped, retired_at=START + DAY),

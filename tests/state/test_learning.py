@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.learning import REMEMBERED, period, remembered
+from tidegate.learning import REMEMBERED, period, remembered, remembered_sizes, shrunk_from
 
 HOUR, DAY = 3600, 86_400
 START = 1_795_000_000
@@ -99,3 +99,43 @@ def test_it_is_one_of_the_gaps_that_were_and_little_is_remembered(days: list[flo
     assert len(known) <= REMEMBERED
     assert learned is None or HOUR <= learned <= max(known) - min(known)
     assert learned is None or any(learned == b - a for a in known for b in known)
+
+
+# --- sizes
+
+
+def sized(*sizes: int) -> str:
+    """The history of a VM with dumps of these sizes, a day apart."""
+    told = ""
+    for day, size in enumerate(sizes):
+        told = remembered_sizes(told, START + day * DAY, size)
+    return told
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        pytest.param([], None, id="never dumped"),
+        pytest.param([10], None, id="dumped once"),
+        pytest.param([10, 4], 10, id="the second is below half of the first"),
+        pytest.param([10, 5], None, id="half is not below half"),
+        pytest.param([10, 100], None, id="growing is nobody's alarm"),
+        pytest.param([10, 10, 100, 10], None, id="one odd dump makes nothing usual"),
+        pytest.param([10, 10, 10, 1, 10], None, id="the alarm ends with the next whole dump"),
+        pytest.param([10, 10, 10, 1, 1], 10, id="two small ones"),
+        pytest.param([10, 10, 10, 1, 1, 1], 10, id="three"),
+        pytest.param([10, 10, 10, 1, 1, 1, 1], None, id="then the small ones are the usual ones"),
+    ],
+)
+def test_a_dump_below_half_of_the_usual_size_is_suspicious(sizes: list[int], expected: int | None) -> None:
+    assert shrunk_from(sized(*sizes)) == expected
+
+
+@given(st.lists(st.integers(0, 10**12), max_size=20), seeds)
+def test_the_order_in_which_dumps_are_found_does_not_matter_for_their_sizes(sizes: list[int], seed: int) -> None:
+    found = list(enumerate(sizes))
+    random.Random(seed).shuffle(found)
+    told = ""
+    for day, size in found:
+        told = remembered_sizes(told, START + day * DAY, size)
+    assert shrunk_from(told) == shrunk_from(sized(*sizes))

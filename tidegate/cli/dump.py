@@ -67,13 +67,16 @@ def _dumping(config: "Config", name: str) -> "SetDumping":
 def _run(session: Session, config: "Config", name: str, dumping: "SetDumping", *, wait: float) -> "Run":
     from dumps.runner import Runner
     from dumps.stop import Stop
+    from tidegate.cli import hypervisor
     from tidegate.cli.dump_progress import progress
     from tidegate.clock import SystemClock
 
     with closing(Stop()) as stop, _stopped_by_signals(stop), progress(sys.stderr) as shown:
         state = session.state(config)
         session.compare_versions(config)
-        return Runner(config, name, dumping, state, SystemClock(), stop, shown).run(wait=wait)
+        run = Runner(config, name, dumping, state, SystemClock(), stop, shown).run(wait=wait)
+    hypervisor.record(config, state, SystemClock())
+    return run
 
 
 @contextmanager

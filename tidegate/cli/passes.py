@@ -68,6 +68,7 @@ def preview(config: "Config", scratch: "ScratchState", *, ignore_trees: bool = F
 def let_out(session: Session, config: "Config", *, wait: float) -> "PassResult":
     """A whole pass: scans, decides, links, and writes the textfile."""
     from policy import passes
+    from tidegate.cli import hypervisor
     from tidegate.clock import SystemClock
     from watcher.scan import scan_and_record
 
@@ -75,6 +76,7 @@ def let_out(session: Session, config: "Config", *, wait: float) -> "PassResult":
     state = session.state(config)
     session.compare_versions(config)
     scan_and_record(config, state, clock)
+    hypervisor.record(config, state, clock)
     result = passes.run(config, state, clock, wait=wait)
     if config.exporters.textfile is not None:
         from exporters import text, textfile

@@ -82,6 +82,7 @@ def _vm(row: VmRow, vm: Vm, now: float) -> dict[str, Any]:
         "vm": row.name,
         "backup_set": row.backup_set,
         "last_dump_failed": row.last_dump_failed,
+        "last_dump_shrunk_from_bytes": row.shrunk_from,
         "forced": row.forced,
         "offsite_time": None if vm.offsite_time is None else format_time(vm.offsite_time),
         "offsite_by": None if vm.offsite_time is None else row.offsite_by,

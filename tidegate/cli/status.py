@@ -82,12 +82,15 @@ def _check(shape: dict[str, Any]) -> None:
     """The codes that Nagios and its kin know: 0 well, 1 warning, 2 critical."""
     bad = [one["vm"] for one in shape["vms"] if one["verdict"] != Freshness.FRESH]
     failed = [one["vm"] for one in shape["vms"] if one["last_dump_failed"]]
-    level = 2 if bad else 1 if failed else 0
+    shrunk = [one["vm"] for one in shape["vms"] if one["last_dump_shrunk_from_bytes"] is not None]
+    level = 2 if bad else 1 if failed or shrunk else 0
     said = []
     if bad:
         said.append(f"stale or never off-site: {', '.join(bad[:20])}")
     if failed:
         said.append(f"last dump failed: {', '.join(failed[:20])}")
+    if shrunk:
+        said.append(f"last dump much smaller than usual: {', '.join(shrunk[:20])}")
     word = ("OK", "WARNING", "CRITICAL")[level]
     text = "; ".join(said) or f"{len(shape['vms'])} VMs off-site within their targets"
     click.echo(f"TIDEGATE {word} - {text} | vms={len(shape['vms'])} stale={len(bad)} failed={len(failed)}")

@@ -1,14 +1,17 @@
 """What an admin should decide about: VMs that can never leave, and targets that the limit cannot keep."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from policy.planner.targets import density
+from tidegate.state.vms import VmRow
 from tidegate.terms import Reason
 from tidegate.units import format_size
 
 if TYPE_CHECKING:
     from policy.passes import PassResult
+
+_T = TypeVar("_T")
 
 #: More names than this do not help to decide.
 _NAMED = 20
@@ -18,11 +21,15 @@ def worries(result: "PassResult") -> Iterator[str]:
     """One sentence for each, with the choices."""
     heavy = [one.dump for one in result.plan.decisions if one.reason is Reason.OVERSIZE]
     if heavy:
-        named = ", ".join(f"{dump.vm} ({format_size(dump.bytes)})" for dump in heavy[:_NAMED])
-        more = f" and {len(heavy) - _NAMED} more" if len(heavy) > _NAMED else ""
+        named = _named(heavy, lambda dump: f"{dump.vm} ({format_size(dump.bytes)})")
         yield (
-            f"heavier than a whole day, held: {named}{more}; raise [limit] daily, make the dumps smaller, "
+            f"heavier than a whole day, held: {named}; raise [limit] daily, make the dumps smaller, "
             "say `tidegate force VM --over-limit`, or bring them off-site by hand and say `tidegate mark-sent`"
+        )
+    shrunk = [row for row in result.facts.known.values() if row.shrunk_from is not None]
+    if shrunk:
+        yield (
+            f"much smaller than usual: {_named(shrunk, _shrunk)}; they leave all the same: look whether they are whole"
         )
     needs = density(result.facts.vms, result.rules)
     if needs.value > 1:
@@ -30,3 +37,12 @@ def worries(result: "PassResult") -> Iterator[str]:
             f"the limit cannot keep the targets: they need {format_size(needs.needed)} a day, "
             f"{format_size(result.rules.mean_day + result.rules.reserve)} are allowed"
         )
+
+
+def _named(ones: Sequence[_T], name: Callable[[_T], str]) -> str:
+    more = f" and {len(ones) - _NAMED} more" if len(ones) > _NAMED else ""
+    return ", ".join(map(name, ones[:_NAMED])) + more
+
+
+def _shrunk(row: VmRow) -> str:
+    return f"{row.name} ({format_size(row.last_dump_bytes)} instead of {format_size(row.shrunk_from or 0)})"

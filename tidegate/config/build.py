@@ -10,6 +10,7 @@ from tidegate.config.model import (
     Config,
     DaySettings,
     Exporters,
+    Hypervisor,
     Limit,
     Offsite,
     Push,
@@ -45,6 +46,7 @@ def config(document: tables.Document, file: Path) -> Config:
         backup_sets=tuple(_backup_sets(document, watches, base)),
         exporters=_exporters(document.exporters, base),
         dump_logs=base / (document.dumps.logs or state.with_name(f"{state.name}.dump-logs")),
+        hypervisor=_hypervisor(document.hypervisor),
         vm_targets={name: each.target for name, each in document.vms.items() if each.target is not None},
         push=_push(document.sync, base),
     )
@@ -71,6 +73,10 @@ def _backup_sets(document: tables.Document, watches: Sequence[WatchFolder], base
     for name, each in document.backup_sets.items():
         dumping = dump_build.dumping(each, document.vms, watches, base) if each.dumps else None
         yield BackupSet(name, each.target, each.vms, dumping)
+
+
+def _hypervisor(hypervisor: tables.HypervisorTable | None) -> Hypervisor | None:
+    return None if hypervisor is None else Hypervisor(hypervisor.list_ or (), hypervisor.ignore)
 
 
 def _limit(limit: tables.LimitTable) -> Limit:

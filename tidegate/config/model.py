@@ -100,6 +100,17 @@ class Push:
 
 
 @dataclass(frozen=True, slots=True)
+class Hypervisor:
+    """Whom to ask for the VMs of this host. ``command`` prints a name a line; (): whatever of virsh, qm, pct is there.
+
+    ``ignore``: VMs that need no backup.
+    """
+
+    command: tuple[str, ...]
+    ignore: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Exporters:
     """Where metrics go. ``listen`` is (host, port) or None; ``textfile`` is written after each pass."""
 
@@ -127,6 +138,7 @@ class Config:
     exporters: Exporters
     dump_logs: Path
     vm_targets: Mapping[str, float] = field(default_factory=dict)
+    hypervisor: Hypervisor | None = None
     push: Push | None = None
 
     def watch(self, name: str) -> WatchFolder:

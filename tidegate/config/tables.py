@@ -201,6 +201,13 @@ class DumpsTable(Table):
     logs: Annotated[Path | None, PlainValidator(values.path)] = None
 
 
+class HypervisorTable(Table):
+    """``[hypervisor]``."""
+
+    list_: Annotated[tuple[str, ...] | None, PlainValidator(dump_values.command)] = Field(None, alias="list")
+    ignore: Annotated[tuple[str, ...], PlainValidator(values.names)] = ()
+
+
 class HttpTable(Table):
     """``[exporters.http]``."""
 
@@ -242,6 +249,7 @@ class Document(Table):
     backup_sets: dict[Annotated[str, PlainValidator(values.name)], BackupSetTable] = {}
     vms: dict[Annotated[str, PlainValidator(values.name)], VmTable] = {}
     dumps: DumpsTable = DumpsTable()
+    hypervisor: HypervisorTable | None = None
     exporters: ExportersTable = ExportersTable()
 
 
@@ -261,6 +269,7 @@ SECTIONS: dict[tuple[str, ...], type[Table]] = {
     ("backup_sets", "*"): BackupSetTable,
     ("vms", "*"): VmTable,
     ("dumps",): DumpsTable,
+    ("hypervisor",): HypervisorTable,
     ("exporters",): ExportersTable,
     ("exporters", "http"): HttpTable,
     ("exporters", "textfile"): TextfileTable,

@@ -75,6 +75,19 @@ def _know_pushes(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE INDEX sync_by_day ON sync (day)")
 
 
+def _know_what_is_usual(connection: Connection) -> None:
+    connection.exec_driver_sql("ALTER TABLE vm ADD COLUMN dump_sizes TEXT NOT NULL DEFAULT ''")
+    connection.exec_driver_sql(
+        "UPDATE vm SET dump_sizes = (SELECT coalesce(group_concat(size, ' '), '') FROM ("
+        "SELECT CAST(dump_time AS INTEGER) || ':' || bytes AS size FROM dump "
+        "WHERE dump.vm = vm.name AND dump.fingerprint != '' ORDER BY dump_time DESC LIMIT 6))"
+    )
+    connection.exec_driver_sql("CREATE TABLE without_backup (vm TEXT NOT NULL, since FLOAT NOT NULL, PRIMARY KEY (vm))")
+    connection.exec_driver_sql(
+        "CREATE TABLE hypervisor (id INTEGER NOT NULL, asked_at FLOAT NOT NULL, vms INTEGER NOT NULL, PRIMARY KEY (id))"
+    )
+
+
 #: Version that a step starts from -> the step.
 STEPS: Mapping[int, Callable[[Connection], None]] = {
     1: _know_footings,
@@ -82,6 +95,7 @@ STEPS: Mapping[int, Callable[[Connection], None]] = {
     3: _know_what_crossed,
     4: _know_copies,
     5: _know_pushes,
+    6: _know_what_is_usual,
 }
 
 

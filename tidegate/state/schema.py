@@ -1,4 +1,4 @@
-"""The tables of the state file, version 5. Times are seconds since the epoch, sizes are bytes.
+"""The tables of the state file, version 7. Times are seconds since the epoch, sizes are bytes.
 
 ``dump`` and ``vm`` are written by the recorder, ``day``, ``link``, ``sync`` by the policy; all of them are read by
 everybody. A file name is kept as its bytes: a disk holds names that are no text.
@@ -26,7 +26,7 @@ from sqlalchemy.types import UserDefinedType
 
 from tidegate.terms import DumpState, Evidence, Force, LinkState, Reason
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 metadata = MetaData()
 
 
@@ -84,6 +84,7 @@ vm = Table(
     Column("forced", Word(Force)),  # the admin's word: its next dump comes first
     Column("offsite_at", Float),  # when the storage was found to have that dump
     Column("is_dropped", Boolean, nullable=False, server_default="0"),  # by the storage since, as the last pass saw it
+    Column("dump_sizes", Text, nullable=False, server_default=""),  # of its latest dumps: what is usual
 )
 
 dump = Table(
@@ -247,6 +248,23 @@ waiting_tally = Table(
     Column("reason", Word(Reason), primary_key=True),
     Column("dumps", Integer, nullable=False),
     Column("bytes", Integer, nullable=False),
+)
+
+#: VMs that the hypervisor had when it was last asked, and that are in no backup.
+without_backup = Table(
+    "without_backup",
+    metadata,
+    Column("vm", Text, primary_key=True),
+    Column("since", Float, nullable=False),
+)
+
+#: The one row of when the hypervisor was last asked, and how many VMs it had. None: nobody asks it.
+hypervisor = Table(
+    "hypervisor",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("asked_at", Float, nullable=False),
+    Column("vms", Integer, nullable=False),
 )
 
 policy_pass = Table(

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, delete, exists, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from tidegate import learning
 from tidegate.state.listed import as_list, given_list, listed, paired
 from tidegate.state.schema import dump, link, vm
 from tidegate.terms import Evidence, Force
@@ -17,7 +18,8 @@ class VmRow:
     """One row of the table ``vm``. ``target`` None: no pass has looked at this VM yet.
 
     ``failures`` are the dumps that failed since the last one that finished.
-    ``dump_times`` are those of its latest dumps (``tidegate.learning``): a text, since only who learns reads them.
+    ``dump_times`` and ``dump_sizes`` are those of its latest dumps (``tidegate.learning``): texts, since only who
+    learns reads them.
     """
 
     name: str
@@ -40,6 +42,12 @@ class VmRow:
     is_dropped: bool = False
     dump_times: str = ""
     failures: int = 0
+    dump_sizes: str = ""
+
+    @property
+    def shrunk_from(self) -> int | None:
+        """The usual size of its dumps if the newest is suspiciously smaller, else None."""
+        return learning.shrunk_from(self.dump_sizes)
 
     def is_kept(self, retention: float | None, now: float) -> bool:
         """Whether the storage still has its copy: it drops each ``retention`` seconds after it came; None: never."""

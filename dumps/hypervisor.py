@@ -1,0 +1,58 @@
+"""Which VMs the hypervisor of this host has: asked by its own commands."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+
+from tidegate.errors import FaultError
+from tidegate.names import printable
+
+#: A daemon that hangs is told as one.
+_ANSWER_SECONDS = 30.0
+
+
+def _lines(text: str) -> set[str]:
+    return {line.strip() for line in text.splitlines() if line.strip()}
+
+
+def _numbers(text: str) -> set[str]:
+    """Of tables that begin with the number of each VM, by which Proxmox calls its dumps."""
+    return set(re.findall(r"^\s*(\d+)\s", text, re.MULTILINE))
+
+
+#: Each command that may be there, and how it tells.
+_KNOWN: dict[tuple[str, ...], Callable[[str], set[str]]] = {
+    ("virsh", "list", "--all", "--name"): _lines,
+    ("qm", "list"): _numbers,
+    ("pct", "list"): _numbers,
+}
+
+
+def machines(command: Sequence[str]) -> set[str]:
+    """The names of all VMs, running or not. ``command`` (): whatever of virsh, qm and pct is there is asked.
+
+    Raises FaultError where nobody answers.
+    """
+    if command:
+        return _KNOWN.get(tuple(command), _lines)(_ask(command))
+    there = {words: read for words, read in _KNOWN.items() if shutil.which(words[0])}
+    if not there:
+        raise FaultError("[hypervisor]: there is none of virsh, qm and pct here; say with `list` what tells the VMs")
+    return {name for words, read in there.items() for name in read(_ask(words))}
+
+
+def _ask(command: Sequence[str]) -> str:
+    told = f"[hypervisor]: {printable(' '.join(command))}"
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=_ANSWER_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise FaultError(f"{told}: no answer in {_ANSWER_SECONDS:.0f} s") from None
+    except OSError as error:
+        raise FaultError(f"{told}: cannot be run: {error.strerror}") from None
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or [f"ended with status {done.returncode}"]
+        raise FaultError(f"{told}: {printable(said[-1])}")
+    return done.stdout.decode(errors="replace")
