@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from sqlalchemy import Connection
+
 from policy import syncs, transfers, wire
 from policy.planner.day import COUNTS_FOR
 from policy.transfers import Transfer
@@ -19,6 +21,7 @@ from tidegate.names import printable
 from tidegate.state import crossings, ledger
 from tidegate.state.door import State
 from tidegate.state.ledger import DayRow
+from tidegate.terms import Evidence
 from tidegate.units import format_size, format_time
 
 #: Of the daemon's log: what a connection has written is its end, and a transfer of a hundred thousand files is in it.
@@ -109,8 +112,14 @@ def end(config: Config, state: State, clock: Clock, request: Request, log: Path)
             sync_id = ledger.add_sync(connection, watch=watch, started_at=now, day=day.number)
         if sync_id is not None:
             wire.record(connection, sync_id, transfer)
-            ledger.change_sync(connection, sync_id, process=None)  # its number is another's soon
+            _end_transfer(connection, config, sync_id)
     return transfer
+
+
+def _end_transfer(connection: Connection, config: Config, sync_id: int) -> None:
+    """The process's number is another's soon. And where no report is to come, nothing waits for it any longer."""
+    awaits_report = config.offsite.confirm is Evidence.REPORT
+    ledger.change_sync(connection, sync_id, process=None, **({} if awaits_report else {"sealed_at": None}))
 
 
 def _watch_of(config: Config, request: Request) -> str | None:

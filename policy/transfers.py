@@ -16,11 +16,12 @@ LOG_FORMAT = "%o %i %b %l %n"
 
 _SENT = re.compile(r"^Total bytes sent: (.+)$", re.MULTILINE)
 _RECEIVED = re.compile(r"^Total bytes received: (.+)$", re.MULTILINE)
+_FIGURE = re.compile(r"[0-9]{1,15}")  # a petabyte
 #: In a log file each line has its time and process before it, on stdout none has.
-_STAMPED = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[(\d+)\] (.*)")
-_FILE = re.compile(r"(send|recv) [<>.][fdLDS]\S* (\d+) \d+ (.*)")
+_STAMPED = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[([0-9]{1,15})\] (.*)")
+_FILE = re.compile(r"(send|recv) [<>.][fdLDS]\S* ([0-9]{1,15}) [0-9]+ (.*)")
 _ITEM = re.compile(r"send ([<.])f\S* +(\d+) \d+ (.*)")
-_TOTAL = re.compile(r"sent (\d+) bytes  received (\d+) bytes  total size ")
+_TOTAL = re.compile(r"sent ([0-9]{1,15}) bytes  received ([0-9]{1,15}) bytes  total size ")
 _ALLOWED = re.compile(r"rsync allowed access on module (\S+) from ")
 _REQUEST = re.compile(r"rsync on ([^\s/]+)(?:/(.*))? from ")
 _BEGINS = re.compile(r"(?:receiving|building|sending) (?:incremental )?file list")
@@ -100,7 +101,7 @@ def _line(text: str) -> _Line:
 
 def _totals(text: str) -> tuple[int, int]:
     figures = [found[-1] for found in (_SENT.findall(text), _RECEIVED.findall(text)) if found]
-    if len(figures) != 2 or not all(one.isascii() and one.isdecimal() for one in figures):
+    if len(figures) != 2 or not all(_FIGURE.fullmatch(one) for one in figures):
         raise NotTold("its totals are cut off or written for people; run rsync with --stats --no-h")
     return int(figures[0]), int(figures[1])
 

@@ -1,5 +1,6 @@
 """The shipped rsync daemon on a port of its own: the service's user, its capabilities, its unit's filter."""
 
+import os
 import shlex
 import socket
 import subprocess
@@ -7,15 +8,38 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.exporters.client import wait_for
 from tests.host import ROOT, Host
-from tests.privileges import become
+from tests.privileges import as_user, become, needs_root
 from tests.service.running import free_port
+from tests.users import NOBODY, open_the_way
 
 FOLDER = ROOT / "deploy" / "rsyncd"
 CAPABILITIES = ("fowner", "dac_read_search", "lease")
+STATE: dict[str, Any] = {"state": {"path": "../state/state.db"}}
+
+
+def service_host(folder: Path, **how: Any) -> Host:
+    """As deploy/systemd/README.md sets it up: the dumps are root's, the state is the service's."""
+    needs_root(*CAPABILITIES)
+    (folder / "state").mkdir()
+    os.chown(folder / "state", NOBODY, NOBODY)
+    host = Host(folder / "host", **STATE, **how)
+    open_the_way(host.folder)
+    os.chown(host.dumps, 0, NOBODY)
+    host.dumps.chmod(0o2770)
+    return host
+
+
+def let_out(host: Host, **sizes: int) -> None:
+    """Dumps that only root may read, and a pass of the service's."""
+    for name, size in sizes.items():
+        host.dump(name, size, marked=False).chmod(0o600)
+        host.mark(name)
+    done = as_user(host.command("pass"), *CAPABILITIES)
+    assert done.returncode == 0, done.stderr
 
 
 class Daemon(NamedTuple):
@@ -48,7 +72,7 @@ def configuration(host: Host, port: int) -> str:
 
 
 @contextmanager
-def daemon(host: Host, uid: int) -> Iterator[Daemon]:
+def daemon(host: Host) -> Iterator[Daemon]:
     """Runs it until the block ends."""
     port = free_port()
     folder = host.folder / "rsyncd"
@@ -58,7 +82,7 @@ def daemon(host: Host, uid: int) -> Iterator[Daemon]:
     (folder / "conf").write_text(configuration(host, port))
     command = ["rsync", "--daemon", "--no-detach", f"--config={folder / 'conf'}"]
     confined = [sys.executable, "-m", "tests.deploy.confined", "tidegate-watch.service"]
-    with subprocess.Popen([*become(*CAPABILITIES, uid=uid), *confined, *command], cwd=ROOT) as process:
+    with subprocess.Popen([*become(*CAPABILITIES), *confined, *command], cwd=ROOT) as process:
         try:
             wait_for(lambda: answers(port))
             yield Daemon(port, folder / "log")

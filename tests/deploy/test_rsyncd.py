@@ -18,10 +18,8 @@ import pytest
 
 from policy.daemon import Request
 from tests.deploy import units
-from tests.deploy.rsyncd import CAPABILITIES, FOLDER, Daemon, daemon
+from tests.deploy.rsyncd import CAPABILITIES, FOLDER, STATE, Daemon, daemon, let_out, service_host
 from tests.host import Host
-from tests.privileges import as_user, needs_root
-from tests.users import NOBODY, open_the_way
 
 WATCH = (units.FOLDER, "tidegate-watch.service")
 PULL = ("-rt", "--partial-dir=.rsync-partial")
@@ -29,30 +27,15 @@ PULL = ("-rt", "--partial-dir=.rsync-partial")
 
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
-    """As deploy/systemd/README.md sets it up."""
-    needs_root(*CAPABILITIES)
-    (tmp_path / "state").mkdir()
-    os.chown(tmp_path / "state", NOBODY, NOBODY)
-    host = Host(tmp_path / "host", daily=3_000_000, state={"path": "../state/state.db"}, offsite={"confirm": "report"})
-    open_the_way(host.folder)
-    os.chown(host.dumps, 0, NOBODY)
-    host.dumps.chmod(0o2770)
+    host = service_host(tmp_path, daily=3_000_000, offsite={"confirm": "report"})
     let_out(host, vm1=1_000_000, vm2=2_000_000)
     return host
 
 
 @pytest.fixture
 def served(host: Host) -> Iterator[Daemon]:
-    with daemon(host, NOBODY) as served:
+    with daemon(host) as served:
         yield served
-
-
-def let_out(host: Host, **sizes: int) -> None:
-    for name, size in sizes.items():
-        host.dump(name, size, marked=False).chmod(0o600)
-        host.mark(name)
-    done = as_user(host.command("pass"), *CAPABILITIES)
-    assert done.returncode == 0, done.stderr
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -139,6 +122,15 @@ def test_a_pull_is_sealed_and_its_bytes_are_recorded_and_it_confirms_nothing(
     assert states(host) == {"vm1": "linked", "vm2": "linked"}
     crossed = dict(rows(host, "SELECT vm, c.bytes FROM crossing c JOIN link ON link.id = link_id"))
     assert [round(crossed[vm], -4) for vm in ("vm1", "vm2")] == [1_000_000, 2_000_000]
+
+
+def test_where_no_report_is_to_come_a_seal_ends_with_its_transfer(host: Host, served: Daemon, tmp_path: Path) -> None:
+    """Else each day's pull would keep newer dumps out of the tree until the next one."""
+    host.configure(daily=3_000_000, **STATE, offsite={"confirm": "read"})
+    pull(served, tmp_path / "copy")
+    until(lambda: syncs(host)[0][2] is not None)
+    assert syncs(host)[0][0] == 0
+    assert states(host) == {"vm1": "linked", "vm2": "linked"}  # until a look at their reads
 
 
 def test_what_is_no_pull_of_all_seals_nothing(host: Host, served: Daemon, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.deploy import rsyncd
 from tests.deploy.pulling import FOLDER, Storage, let_in
 from tests.host import ROOT, Host
 from tests.privileges import cannot
@@ -201,6 +202,29 @@ def test_two_runs_at_once_are_one(host: Host, storage: Storage) -> None:
         until(lambda: any(storage.target.rglob("*vm1*")))
         assert "another run is not over" in storage.pull(code=75)
         os.killpg(run.pid, signal.SIGTERM)
+
+
+# --- from the daemon
+
+
+@pytest.mark.parametrize("kind", ["mirror", "collect"])
+def test_from_the_daemon_it_comes_the_same_and_is_not_given_twice_on_a_day(
+    tmp_path: Path, server: tuple[Path, list[str]], kind: str
+) -> None:
+    """Here the daemon's hooks seal and count, as the service's user; a storage that has lost all comes tomorrow."""
+    host = rsyncd.service_host(tmp_path, daily=3_000_000, offsite={"confirm": "report", "storage": kind})
+    rsyncd.let_out(host, vm1=1_000_000, vm2=2_000_000)
+    let_in(server[0], host)
+    with rsyncd.daemon(host) as served:
+        storage = Storage(tmp_path / "storage", server[1], storage=kind, source=f"{served.url}/")
+        storage.pull()
+        assert set(states(host).values()) == {"confirmed"}
+        assert sorted(storage.copies().values()) == [1_000_000, 2_000_000]
+        assert len(host.exported()) == (2 if kind == "mirror" else 0)
+        until(lambda: host.json("history")["days"][0]["ratio"] is not None)
+        shutil.rmtree(storage.target)
+        storage.target.mkdir()
+        assert "the day's limit is used up: 3 MB of 3 MB have crossed the line" in storage.pull(code=3)
 
 
 # --- what is refused

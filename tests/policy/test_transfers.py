@@ -5,6 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from policy.transfers import LOG_FORMAT, NotTold, Transfer, of_connection, read
 
@@ -47,6 +49,15 @@ def test_figures_for_people_are_refused(figure: str) -> None:
 def test_a_text_without_a_transfer_is_refused(text: str) -> None:
     with pytest.raises(NotTold):
         read(text)
+
+
+@given(st.lists(st.sampled_from([*CONNECTION.splitlines(), *STATS.splitlines()]) | st.text(max_size=40)).map("\n".join))
+def test_whatever_stands_in_a_log_is_read_or_refused(text: str) -> None:
+    try:
+        told = read(text)
+    except NotTold:
+        return
+    assert told.sent >= 0
 
 
 # --- a daemon's log
