@@ -1,5 +1,6 @@
 """``tidegate history [VM]``: what was let out, what was confirmed, and what really crossed the line."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import DAY, GivenClock
-from tests.host import Host
+from tests.host import ROOT, Host
 
 STATS = "Total bytes sent: {}\nTotal bytes received: 50\n"
 
@@ -84,3 +85,12 @@ def test_nothing_was_yet(tmp_path: Path) -> None:
     host = Host(tmp_path / "host")
     assert host.json("history") == {"format": 1, "days": [], "syncs": []}
     assert "no VM named 'vm7' is known" in host.run("history", "vm7", code=2).stderr
+
+
+def test_the_paper_names_every_key(given: AtGivenTime) -> None:
+    """And no other."""
+    days, dumps = given.json("history"), given.json("history", "vm1")["dumps"]
+    keys = {*days["days"][0], *days["syncs"][0], *dumps[0], *dumps[0]["let_out"][0]}
+    text = (ROOT / "docs" / "HISTORY.md").read_text().partition("## `--json`")[2]
+    told = {word for line in text.splitlines() if line.startswith("| `") for word in re.findall(r"`([a-z_]+)`", line)}
+    assert told - {"null"} == keys
