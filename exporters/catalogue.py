@@ -255,6 +255,23 @@ WATCH_UNANNOUNCED = Family(
     " gives no events.",
     ("watch",),
 )
+WATCH_FREE = Family(
+    "tidegate_watch_free_bytes",
+    "Room on the disk of the watch folder, as the last pass found it. Below tidegate_watch_min_free_bytes: remove old"
+    " dumps, or give the disk room.",
+    ("watch",),
+)
+WATCH_MIN_FREE = Family(
+    "tidegate_watch_min_free_bytes",
+    "Room that the disk of the watch folder should have, as configured: the threshold to alert by. Absent: none is"
+    " set.",
+    ("watch",),
+)
+WATCH_PINNED = Family(
+    "tidegate_watch_pinned_bytes",
+    "What links alone keep on the disk: their dumps are gone. It comes down as links are confirmed and replaced.",
+    ("watch",),
+)
 MARKER_RECORD = Distribution(
     "tidegate_marker_record_seconds",
     "Time from a marker to its record. What stood in a watch folder before its first scan does not count. More than"

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 import tidegate
 from exporters import catalogue
-from tidegate.config.model import Config
+from tidegate.config.model import Config, WatchFolder
 from tidegate.state import hypervisors, lateness, ledger, tallies, vms
 from tidegate.state.ledger import DayRow, Outstanding
 from tidegate.state.tallies import WatchStatus
@@ -42,8 +42,7 @@ def of_state(connection: Connection, config: Config) -> Iterator[Metric]:
     yield from _day(ledger.open_day(connection), outstanding.bytes)
     yield from _links(outstanding, counters)
     yield from _passes(*tallies.pass_times(connection), counters)
-    names = [watch.name for watch in config.watches]
-    yield from _watches(names, tallies.watch_statuses(connection), counters)
+    yield from _watches(config.watches, tallies.watch_statuses(connection), counters)
     times = lateness.histogram(counters)
     yield catalogue.MARKER_RECORD.of_buckets(times.buckets, times.sum)
     yield catalogue.MARKERS.of(_by_label(counters, "markers", tuple(MarkerResult)))
@@ -123,8 +122,11 @@ def _passes(started: float | None, finished: float | None, counters: _Counters) 
     yield catalogue.PASS_FINISHED.one(finished)
 
 
-def _watches(names: Sequence[str], statuses: Mapping[str, WatchStatus], counters: _Counters) -> Iterator[Metric]:
+def _watches(
+    watches: Sequence[WatchFolder], statuses: Mapping[str, WatchStatus], counters: _Counters
+) -> Iterator[Metric]:
     """The configured folders only: one that was taken out of the configuration has nothing to tell."""
+    names = [watch.name for watch in watches]
     up = {name for name in names if name in statuses and statuses[name].up}
     seen = [statuses[name] for name in names if name in statuses]
     overflows = counters.get("watch_overflows", {})
@@ -136,6 +138,9 @@ def _watches(names: Sequence[str], statuses: Mapping[str, WatchStatus], counters
     yield catalogue.WATCH_LISTENING.of(((name,), None if does is None else int(does)) for name, does in listening)
     unannounced = counters.get("markers_unannounced", {})
     yield catalogue.WATCH_UNANNOUNCED.of(((name,), unannounced.get(name, 0)) for name in names)
+    yield catalogue.WATCH_FREE.of(((one.watch,), one.free_bytes) for one in seen)
+    yield catalogue.WATCH_MIN_FREE.of(((watch.name,), watch.min_free) for watch in watches)
+    yield catalogue.WATCH_PINNED.of(((one.watch,), one.pinned_bytes) for one in seen)
 
 
 def _count(counters: _Counters, name: str) -> int:

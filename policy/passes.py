@@ -12,7 +12,7 @@ from itertools import count
 
 from sqlalchemy import Connection
 
-from policy import days, endings, facts, manifest, trees
+from policy import days, endings, facts, manifest, room, trees
 from policy.away import away, held_to_be_away
 from policy.facts import Facts
 from policy.granting import Failed, Grant, Granting
@@ -40,6 +40,7 @@ class PassResult:
     failed: tuple[Failed, ...] = ()
     down: tuple[str, ...] = ()
     facts: Facts = field(default_factory=lambda: Facts((), (), {}, {}))
+    short: tuple[room.Short, ...] = ()
 
 
 def run(config: Config, state: State, clock: Clock, *, wait: float) -> PassResult:
@@ -78,6 +79,7 @@ class _Pass:
         self._pass_id = pass_id
         self._granting = Granting(config, state)
         self._down: frozenset[str] = frozenset()
+        self._short: tuple[room.Short, ...] = ()
 
     def run(self, clock: Clock) -> PassResult:
         self._settle_trees()
@@ -90,7 +92,7 @@ class _Pass:
         endings.remove_markers(self._config, self._state)
         manifest.write(self._config, self._state, self._now, down=self._down)
         rules = facts.rules_of(self._config, plan.day, self._now.wall)
-        return PassResult(day, plan, rules, tuple(failed), tuple(sorted(self._down)), known)
+        return PassResult(day, plan, rules, tuple(failed), tuple(sorted(self._down)), known, self._short)
 
     def _let_out(self, clock: Clock) -> tuple[Plan, list[Failed], Facts]:
         """Decides and links, and decides again as long as links fail: what they gave back is somebody else's turn."""
@@ -128,7 +130,8 @@ class _Pass:
         with self._state.write() as connection:
             self._granting.grant(connection, known, plan.granted, plan.day.number, self._now)
             rules = facts.rules_of(self._config, plan.day, self._now.wall)
-            return PassResult(self._account(connection), plan, rules, (), tuple(sorted(self._down)), known)
+            day = self._account(connection)
+            return PassResult(day, plan, rules, (), tuple(sorted(self._down)), known, self._short)
 
     def review(self) -> PassResult:
         with self._state.write() as connection:
@@ -136,11 +139,13 @@ class _Pass:
             down = held_to_be_away(connection, self._config)
             known = facts.gather(connection, self._config, now=self._now.wall, down=down)
             rules = facts.rules_of(self._config, day, self._now.wall)
-            return PassResult(day, decide(known.vms, known.dumps, day, rules, self._now.wall), rules, facts=known)
+            plan = decide(known.vms, known.dumps, day, rules, self._now.wall)
+            return PassResult(day, plan, rules, facts=known, short=room.short(connection, self._config))
 
     def _settle_trees(self, *, ignore_strangers: bool = False, act: bool = True) -> None:
         with self._state.read() as connection:
             look = trees.look(connection, self._config)
+            rooms = room.measure(connection, self._config, look)
         self._down = look.down
         if act:
             for watch in self._config.watches:
@@ -149,6 +154,8 @@ class _Pass:
         if ignore_strangers:
             look.strangers.clear()
         with self._state.write() as connection:
+            room.record(connection, rooms)
+            self._short = room.short(connection, self._config)
             day = days.current(connection, self._config, self._now)
             gone = trees.settle(connection, self._config, day.number, look, now=self._now)
             if not facts.is_syncing(connection, self._config, self._now.wall):
@@ -233,10 +240,13 @@ def _joined(last: Plan, done: Sequence[Decision]) -> Plan:
 
 
 def take_out(config: Config, state: State, now: Instant) -> None:
-    """Removes links that have had their use, unless a sync may be reading the trees."""
+    """Removes links that have had their use, unless a sync may be reading the trees and their disk has room."""
     with state.read() as connection:
         syncing = facts.is_syncing(connection, config, now.wall)
-        links = [] if syncing else trees.to_withdraw(connection, config)
+        if syncing:
+            links = room.to_drop(connection, config, now, facts.SEAL_LASTS_SECONDS)
+        else:
+            links = trees.to_withdraw(connection, config)
         down = away(connection, config) if links else frozenset()
         links = [link for link in links if link.watch not in down]
     withdraw_and_record(config, state, links, now)

@@ -26,13 +26,17 @@ _TAKEN_BACK = (LinkState.CHANGED, LinkState.REVOKED)
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One row of the ledger and what stands under its name. ``copy``: a crash kept it from being recorded as that."""
+    """One row of the ledger and what stands under its name. ``copy``: a crash kept it from being recorded as that.
+
+    ``alone`` are the bytes on the disk of what stands unchanged and has no other name.
+    """
 
     link: LinkRow
     presence: Presence
     read_at: float | None = None
     ctime_ns: int | None = None
     copy: Identity | None = None
+    alone: int = 0
 
     @property
     def is_ours(self) -> bool:
@@ -95,10 +99,10 @@ def _strangers(
 def _see_unchanged(config: Config, link: LinkRow, found: Standing) -> Seen:
     """By what the one look at the whole tree has told: nothing is asked of the disk again."""
     if link.state is LinkState.GRANTED:
-        return Seen(link, Presence.STANDS, ctime_ns=found.ctime_ns)
+        return Seen(link, Presence.STANDS, ctime_ns=found.ctime_ns, alone=found.alone)
     wants_evidence = link.ended_at is None and config.offsite.confirm is Evidence.READ
     read_at = found.newest_read_since(link.linked_ctime_ns or 0) if wants_evidence else None
-    return Seen(link, Presence.STANDS, read_at=read_at)
+    return Seen(link, Presence.STANDS, read_at=read_at, alone=found.alone)
 
 
 def _see_others(

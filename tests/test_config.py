@@ -105,6 +105,7 @@ def test_every_key_arrives_in_its_place(written: Written) -> None:
                 mode=WatchMode.POLL,
                 scan_interval=90.0,
                 publish=Publish.HARDLINK,
+                min_free=2 * 10**9,
             ),
         ),
         limit=Limit(

@@ -21,6 +21,11 @@ class Standing:
         """The newest change of any file's status: when it was linked, unless something else came after."""
         return max((status.st_ctime_ns for status in self.statuses), default=0)
 
+    @property
+    def alone(self) -> int:
+        """Bytes on the disk of those of its files that have no other name: what is freed when they go."""
+        return sum(status.st_blocks * 512 for status in self.statuses if status.st_nlink == 1)
+
     def published(self, dump: Identity) -> Published:
         """As if it had been made just now of ``dump``."""
         return Published(self.ctime_ns, None if self.identity == dump else self.identity)

@@ -23,7 +23,7 @@ from tidegate.terms import DayEnd, Evidence, Oversize, Storage, WatchMode
 
 def watch_folder(name: str) -> model.WatchFolder:
     path = Path("/srv") / name
-    return model.WatchFolder(name, path, path / ".rsync", "{vm}", None, True, WatchMode.EVENTS, 300.0)
+    return model.WatchFolder(name, path, path / ".rsync", "{vm}", None, True, WatchMode.EVENTS, 300.0, min_free=10_000)
 
 
 @pytest.fixture

@@ -66,7 +66,13 @@ def _fill_passes(connection: Connection) -> None:
 
 
 def _fill_watches(connection: Connection) -> None:
-    told = {"last_scan_at": START, "last_scan_seconds": 0.25, "listening": False}
+    told = {
+        "last_scan_at": START,
+        "last_scan_seconds": 0.25,
+        "listening": False,
+        "free_bytes": 9_000,
+        "pinned_bytes": 500,
+    }
     tallies.set_watch_status(connection, "dumps", up=True, **told)
     tallies.set_watch_status(connection, "taken out", up=False, last_scan_at=START, last_scan_seconds=1.0)
 

@@ -119,6 +119,8 @@ def show_result(result: "PassResult", *, would: bool = False) -> None:
     for one in result.plan.forced:
         let_out = f"{format_size(one.beyond)} {'would be ' if would else ''}let out above the limit"
         click.echo(f"tidegate: {one.dump.vm}: {let_out}: forced", err=True)
+    for folder in result.short:
+        click.echo(f"tidegate: {folder}", err=True)
     for watch in result.down:
         click.echo(f"tidegate: the watch folder {watch!r} is down: nothing of it was looked at", err=True)
 

@@ -1,4 +1,4 @@
-"""What an admin should decide about: VMs that can never leave, and targets that the limit cannot keep."""
+"""What an admin should decide about: full disks, VMs that can never leave, targets that the limit cannot keep."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
@@ -19,6 +19,7 @@ _NAMED = 20
 
 def worries(result: "PassResult") -> Iterator[str]:
     """One sentence for each, with the choices."""
+    yield from map(str, result.short)
     heavy = [one.dump for one in result.plan.decisions if one.reason is Reason.OVERSIZE]
     if heavy:
         named = _named(heavy, lambda dump: f"{dump.vm} ({format_size(dump.bytes)})")

@@ -27,6 +27,7 @@ class WatchFolder:
     mode: WatchMode
     scan_interval: float
     publish: Publish = Publish.HARDLINK
+    min_free: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

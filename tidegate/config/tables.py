@@ -50,6 +50,7 @@ class WatchTable(Table):
     mode: Annotated[WatchMode, PlainValidator(values.one_of(*WatchMode))] = WatchMode.EVENTS
     scan_interval: Annotated[float | None, PlainValidator(values.scan_interval)] = None
     publish: Annotated[Publish, PlainValidator(values.one_of(*Publish))] = Publish.HARDLINK
+    min_free: _SizeOrUnset = None
 
 
 class WeekdaysTable(Table):

@@ -2,7 +2,7 @@ r"""The whole state as a file that can be carried away, and back: lines of JSON,
 
 ::
 
-    {"format": 1, "schema": 5, "written": 1795406231.5, "begun": 1794801431.2, … , "digest": "…"}
+    {"format": 1, "schema": 8, "written": 1795406231.5, "begun": 1794801431.2, … , "digest": "…"}
     {"table": "vm", "columns": ["name", …], "rows": [["vm1", …], …]}
     …
 

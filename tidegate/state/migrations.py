@@ -88,6 +88,11 @@ def _know_what_is_usual(connection: Connection) -> None:
     )
 
 
+def _know_room(connection: Connection) -> None:
+    for column in ("free_bytes INTEGER", "pinned_bytes INTEGER"):
+        connection.exec_driver_sql(f"ALTER TABLE watch_status ADD COLUMN {column}")
+
+
 #: Version that a step starts from -> the step.
 STEPS: Mapping[int, Callable[[Connection], None]] = {
     1: _know_footings,
@@ -96,6 +101,7 @@ STEPS: Mapping[int, Callable[[Connection], None]] = {
     4: _know_copies,
     5: _know_pushes,
     6: _know_what_is_usual,
+    7: _know_room,
 }
 
 

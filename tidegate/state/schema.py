@@ -1,4 +1,4 @@
-"""The tables of the state file, version 7. Times are seconds since the epoch, sizes are bytes.
+"""The tables of the state file, version 8. Times are seconds since the epoch, sizes are bytes.
 
 ``dump`` and ``vm`` are written by the recorder, ``day``, ``link``, ``sync`` by the policy; all of them are read by
 everybody. A file name is kept as its bytes: a disk holds names that are no text.
@@ -26,7 +26,7 @@ from sqlalchemy.types import UserDefinedType
 
 from tidegate.terms import DumpState, Evidence, Force, LinkState, Reason
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 metadata = MetaData()
 
 
@@ -239,6 +239,8 @@ watch_status = Table(
     Column("footing", Text),  # which folder of which filesystem it was when what is known of it stood there
     Column("away_since", Float),  # since when another folder stands in its place
     Column("listening", Boolean),  # whether the kernel tells of all its folders; NULL: nobody asks it to
+    Column("free_bytes", Integer),  # on its disk, as the last pass found it
+    Column("pinned_bytes", Integer),  # what links alone keep from being free there
 )
 
 #: What the last pass left waiting, for those who show it and cannot ask the planner. No row: nothing waits.

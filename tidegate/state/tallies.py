@@ -50,6 +50,8 @@ class WatchStatus:
     footing: str | None = None
     away_since: float | None = None
     listening: bool | None = None
+    free_bytes: int | None = None
+    pinned_bytes: int | None = None
 
 
 def watch_statuses(connection: Connection) -> dict[str, WatchStatus]:
