@@ -1,9 +1,9 @@
 """From the state to the plain facts that a decision is made of."""
 
 import datetime
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
@@ -13,8 +13,9 @@ from tidegate.markers.vm_name import export_name, stem
 from tidegate.names import printable
 from tidegate.state import dumps, ledger, vms
 from tidegate.state.dumps import DumpRow
+from tidegate.state.ledger import LinkRow
 from tidegate.state.vms import VmRow
-from tidegate.terms import DumpState, Evidence, Reason, Storage
+from tidegate.terms import DumpState, Evidence, LinkState, Reason, Storage
 
 #: A seal without a report is forgotten after this (DESIGN 6): the puller has died.
 SEAL_LASTS_SECONDS = 24 * 3600.0
@@ -32,7 +33,8 @@ _LET_OUT = (DumpState.GRANTED, DumpState.LINKED)
 class Facts:
     """Everything ``decide`` needs but the day, and the rows behind it.
 
-    ``dropped`` are the VMs whose copy the storage has kept for its time: it counts as gone.
+    ``dropped`` are the VMs whose copy the storage has kept for its time: it counts as gone. ``swappable`` are links by
+    their VM: nobody has read them, and a newer dump may take their place.
     """
 
     vms: tuple[Vm, ...]
@@ -40,10 +42,21 @@ class Facts:
     rows: dict[int, DumpRow]
     known: dict[str, VmRow]
     dropped: frozenset[str] = frozenset()
+    swappable: Mapping[str, LinkRow] = field(default_factory=dict)
 
 
-def gather(connection: Connection, config: Config, *, now: float, down: Collection[str] = ()) -> Facts:
-    """Dumps without an end, each VM's newest, and all VMs. Nothing leaves the watch folders that are ``down``."""
+def gather(
+    connection: Connection,
+    config: Config,
+    *,
+    now: float,
+    down: Collection[str] = (),
+    unread: Collection[int] = (),
+) -> Facts:
+    """Dumps without an end, each VM's newest, and all VMs. Nothing leaves the watch folders that are ``down``.
+
+    ``unread`` are the ids of outstanding links that nobody has read, as far as it is known.
+    """
     known = vms.all_vms(connection)
     retention = config.offsite.retention
     dropped = {vm.name for vm in known.values() if vm.offsite_time is not None and not vm.is_kept(retention, now)}
@@ -52,12 +65,17 @@ def gather(connection: Connection, config: Config, *, now: float, down: Collecti
     clashing = _clashing_names(rows)
     replaced = _would_be_replaced(connection, config, now)
     since_day = ledger.outstanding_since(connection)
+    swappable = _swappable(connection, unread) if unread and not is_syncing(connection, config, now) else {}
     return Facts(
-        vms=(*_vms(config, known.values(), since_day, replaced, dropped), *_nameless_vms(rows)),
+        vms=(
+            *_with_swaps(_vms(config, known.values(), since_day, replaced, dropped), swappable),
+            *_nameless_vms(rows),
+        ),
         dumps=tuple(_dump(row, _gone_with(row, config, down), clashing.get(row.id), dropped) for row in rows),
         rows={row.id: row for row in rows},
         known=known,
         dropped=frozenset(dropped),
+        swappable=swappable,
     )
 
 
@@ -119,6 +137,23 @@ def _clashing_names(rows: Sequence[DumpRow]) -> dict[int, str]:
     return clashes
 
 
+def _swappable(connection: Connection, unread: Collection[int]) -> dict[str, LinkRow]:
+    """VM -> its one link. Not one that exceeds a day: who let it out, let out that dump and no other."""
+    day = ledger.open_day(connection)
+    whole = 0 if day is None else day.limit_bytes - day.reserve_bytes
+    links = [link for link in ledger.outstanding(connection) if link.vm is not None and link.dump_id is not None]
+    of_vm = Counter(link.vm for link in links)
+    return {
+        link.vm: link
+        for link in links
+        if link.vm is not None
+        and link.id in unread
+        and link.state is LinkState.LINKED
+        and of_vm[link.vm] == 1
+        and 0 < link.bytes <= whole
+    }
+
+
 def _would_be_replaced(connection: Connection, config: Config, now: float) -> frozenset[str | None]:
     """VMs whose standing link a running sync may be reading while a newer one would take its place."""
     if config.offsite.storage is not Storage.MIRROR or not is_syncing(connection, config, now):
@@ -178,6 +213,12 @@ def _vms(
             replaces_while_syncing=vm.name in replaced,
             forced=vm.forced,
         )
+
+
+def _with_swaps(found: Iterable[Vm], swappable: Mapping[str, LinkRow]) -> Iterable[Vm]:
+    for vm in found:
+        link = swappable.get(vm.vm)
+        yield vm if link is None else replace(vm, swap_bytes=link.bytes)
 
 
 def _nameless_vms(rows: Iterable[DumpRow]) -> Iterable[Vm]:

@@ -2,12 +2,13 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from policy import facts
+from policy import facts, trees
 from policy.facts import Facts
 from policy.links import ExportTree, LinkFailure, LinkRequest, Published, check_all
 from policy.planner.records import Decision
@@ -17,6 +18,7 @@ from tidegate.identity import Identity
 from tidegate.names import printable
 from tidegate.state import dumps, ledger, tallies, vms
 from tidegate.state.door import State
+from tidegate.state.ledger import LinkRow
 from tidegate.terms import DumpState, LinkState, Reason
 
 log = logging.getLogger("tidegate.policy")
@@ -34,6 +36,21 @@ class Grant:
     watch: str
     request: LinkRequest
     replaces: int | None  # the ledger's row of the link that stood under its name
+    swaps: LinkRow | None = None  # the unread link of its VM that it takes the place of
+
+    @property
+    def clears(self) -> bool:
+        """Whether that link stands under another name, and must go before this one comes."""
+        return self.swaps is not None and self.swaps.id != self.replaces
+
+
+class _Draft(NamedTuple):
+    """What becomes a grant when its row of the ledger has its number."""
+
+    dump: dumps.DumpRow
+    name: str
+    replaces: int | None
+    swaps: LinkRow | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +102,16 @@ class Granting:
         """Takes the allowance: one row of the ledger for each of the checked decisions. In the caller's transaction."""
         if not decisions:
             return []
-        kept = {(link.watch, link.export_name): link for link in ledger.kept(connection)}
+        swaps = {one.dump.vm: known.swappable[one.dump.vm] for one in decisions if one.dump.vm in known.swappable}
+        kept = {(link.watch, link.export_name): link for link in (*ledger.kept(connection), *swaps.values())}
+        _change_swapped(connection, swaps.values(), LinkState.REVOKED, DumpState.PENDING)
         rows, drafts = [], []
         for decision in decisions:
             dump = known.rows[decision.dump.dump_id]
             name = facts.export_name_of(self._config, dump)
             old = kept.get((dump.watch, name))
             replaces = old.id if old is not None and old.vm == dump.vm else None
-            drafts.append((dump, name, replaces, self._identities[dump.id]))
+            drafts.append(_Draft(dump, name, replaces, swaps.get(dump.vm or "")))
             rows.append(
                 {
                     "day": day,
@@ -109,14 +128,15 @@ class Granting:
         ids = ledger.grant(connection, rows, now)
         # One that the storage has dropped had its end, and lives again.
         granted = {"state": DumpState.GRANTED, "reason": None, "ended_at": None}
-        dumps.change_many(connection, [dump.id for dump, *_ in drafts], **granted)
-        return [self._draft(link_id, *draft) for link_id, draft in zip(ids, drafts, strict=True)]
+        dumps.change_many(connection, [draft.dump.id for draft in drafts], **granted)
+        return [self._grant_of(link_id, draft) for link_id, draft in zip(ids, drafts, strict=True)]
 
-    def _draft(self, link_id: int, dump: dumps.DumpRow, name: str, replaces: int | None, identity: Identity) -> Grant:
-        watch = self._config.watch(dump.watch)
+    def _grant_of(self, link_id: int, draft: _Draft) -> Grant:
+        dump, name, replaces, swaps = draft
+        watch, identity = self._config.watch(dump.watch), self._identities[dump.id]
         may_replace = replaces is not None
         request = LinkRequest(link_id, watch.path, dump.path, name, identity, may_replace, watch.publish)
-        return Grant(link_id, dump.id, dump.vm or "", dump.watch, request, replaces)
+        return Grant(link_id, dump.id, dump.vm or "", dump.watch, request, replaces, swaps)
 
     def link(self, grants: Sequence[Grant], clock: Clock) -> list[Failed]:
         """Makes the links and records what became of each.
@@ -124,14 +144,47 @@ class Granting:
         They are dated when all of them stand: a sync that starts while they are made may miss any of them, and a
         report of what stood at its start must not speak of one that was made after.
         """
+        outcomes: dict[int, Published | LinkFailure] = {}
+        outcomes.update(self._clear_the_way([grant for grant in grants if grant.clears]))
         by_watch: dict[str, list[Grant]] = defaultdict(list)
         for grant in grants:
-            by_watch[grant.watch].append(grant)
-        outcomes: dict[int, Published | LinkFailure] = {}
+            if grant.link_id not in outcomes:
+                by_watch[grant.watch].append(grant)
         for watch, some in by_watch.items():
             outcomes.update(self.tree(watch).publish([grant.request for grant in some]))
         with self._state.write() as connection:
             return _record(connection, grants, outcomes, clock.now().wall)
+
+    def _clear_the_way(self, grants: Sequence[Grant]) -> dict[int, LinkFailure]:
+        """Removes unread links that stand under another name than what takes their place: never both at once.
+
+        Returns those of ``grants`` that cannot be linked, since theirs does not go.
+        """
+        old = [grant.swaps for grant in grants if grant.swaps is not None]
+        if not old:
+            return {}
+        with self._state.read() as connection:
+            gone = {link.id for link in trees.withdraw(connection, self._config, old)}
+        with self._state.write() as connection:
+            ledger.change_links(connection, gone, in_tree=False)
+        detail = "the link that it takes the place of cannot be removed"
+        stuck = [grant for grant in grants if grant.swaps is not None and grant.swaps.id not in gone]
+        return {grant.link_id: LinkFailure(Reason.LINK_ERROR, detail, proven_absent=True) for grant in stuck}
+
+
+def end_swapped(connection: Connection, grants: Sequence[Grant], now: float) -> None:
+    """Gives the charges of the links back whose place these have taken: nobody has read them."""
+    ids = [grant.swaps.id for grant in grants if grant.swaps is not None]
+    detail = "nobody had read it, and a newer dump took its place"
+    ledger.change_links(connection, ids, state=LinkState.VOID, in_tree=False, ended_at=now, detail=detail)
+
+
+def _change_swapped(connection: Connection, links: Iterable[LinkRow], state: LinkState, dump: DumpState) -> None:
+    """Until what takes their place stands they are charged as before: no crash leaves more than is charged."""
+    found = list(links)
+    ledger.change_links(connection, [link.id for link in found], state=state)
+    ids = [link.dump_id for link in found if link.dump_id is not None]
+    dumps.change_many(connection, ids, state=dump, reason=None, detail="")
 
 
 def _record(
@@ -140,6 +193,7 @@ def _record(
     made = [(grant, one) for grant in grants if isinstance(one := outcomes[grant.link_id], Published)]
     replaced = [grant.replaces for grant, _ in made if grant.replaces is not None]
     ledger.change_links(connection, replaced, in_tree=False)
+    end_swapped(connection, [grant for grant, _ in made], now)
     ledger.set_linked(connection, [(grant.link_id, one.ctime_ns) for grant, one in made], now)
     ledger.set_copied(connection, {grant.link_id: one.copy for grant, one in made if one.copy is not None})
     vms.end_force(connection, [grant.link_id for grant, _ in made])
@@ -160,9 +214,19 @@ def _record_failure(connection: Connection, grant: Grant, failure: LinkFailure, 
     name = printable(grant.request.path)
     log.error("%s: could not be let out: %s: %s", name, failure.reason, failure.detail)
     tallies.count(connection, "link_failures")
+    if failure.proven_absent and grant.swaps is not None:
+        _record_failed_swap(connection, grant, grant.swaps, now)
     if failure.proven_absent:  # only then is the charge given back
         ledger.change_link(connection, grant.link_id, state=LinkState.VOID, ended_at=now, detail=failure.detail)
         _hinder(connection, grant.dump_id, failure)
+
+
+def _record_failed_swap(connection: Connection, grant: Grant, old: LinkRow, now: float) -> None:
+    """The old link stands as it did, unless it had to go first."""
+    if ledger.stands(connection, old.id):
+        _change_swapped(connection, [old], LinkState.LINKED, DumpState.LINKED)
+    else:
+        end_swapped(connection, [grant], now)
 
 
 def _hinder(connection: Connection, dump_id: int, failure: LinkFailure) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from policy import days, endings, facts, manifest, room, trees
 from policy.away import away, held_to_be_away
 from policy.facts import Facts
-from policy.granting import Failed, Grant, Granting
+from policy.granting import Failed, Grant, Granting, end_swapped
 from policy.planner.plan import decide
 from policy.planner.records import Day, Decision, Plan, Rules
 from policy.planner.targets import targets
@@ -80,6 +80,7 @@ class _Pass:
         self._granting = Granting(config, state)
         self._down: frozenset[str] = frozenset()
         self._short: tuple[room.Short, ...] = ()
+        self._unread: frozenset[int] = frozenset()
 
     def run(self, clock: Clock) -> PassResult:
         self._settle_trees()
@@ -128,7 +129,8 @@ class _Pass:
         self._settle_trees(ignore_strangers=ignore_trees, act=False)
         plan, known = self._decide()
         with self._state.write() as connection:
-            self._granting.grant(connection, known, plan.granted, plan.day.number, self._now)
+            grants = self._granting.grant(connection, known, plan.granted, plan.day.number, self._now)
+            end_swapped(connection, grants, self._now.wall)
             rules = facts.rules_of(self._config, plan.day, self._now.wall)
             day = self._account(connection)
             return PassResult(day, plan, rules, (), tuple(sorted(self._down)), known, self._short)
@@ -147,6 +149,7 @@ class _Pass:
             look = trees.look(connection, self._config)
             rooms = room.measure(connection, self._config, look)
         self._down = look.down
+        self._unread = frozenset(seen.link.id for seen in look.seen if seen.is_unread)
         if act:
             for watch in self._config.watches:
                 if watch.name not in look.down:
@@ -171,13 +174,23 @@ class _Pass:
         rules = facts.rules_of(self._config, day, self._now.wall)
         while True:
             with self._state.read() as connection:
-                known = facts.gather(connection, self._config, now=self._now.wall, down=self._down)
+                known = facts.gather(connection, self._config, now=self._now.wall, down=self._down, unread=self._unread)
             plan = decide(known.vms, known.dumps, day, rules, self._now.wall)
             unchecked = [one for one in plan.granted if one.dump.dump_id not in checked]
             failing = self._granting.check(known, unchecked)
-            if not failing:
+            was_read = self._read_meanwhile(plan, known)
+            self._unread -= was_read
+            if not failing and not was_read:
                 return plan, known
             checked.update({one.dump.dump_id for one in unchecked} - failing)
+
+    def _read_meanwhile(self, plan: Plan, known: Facts) -> frozenset[int]:
+        """Links that were to be swapped, and that somebody has begun to read since the look at the trees."""
+        swapped = [known.swappable[one.dump.vm] for one in plan.granted if one.dump.vm in known.swappable]
+        if not swapped:
+            return frozenset()
+        with self._state.read() as connection:
+            return frozenset(link.id for link in swapped) - trees.still_unread(connection, self._config, swapped)
 
     def _account(self, connection: Connection) -> Day:
         row = days.current(connection, self._config, self._now)

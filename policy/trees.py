@@ -26,9 +26,10 @@ _TAKEN_BACK = (LinkState.CHANGED, LinkState.REVOKED)
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One row of the ledger and what stands under its name. ``copy``: a crash kept it from being recorded as that.
+    """One row of the ledger and what stands under its name.
 
-    ``alone`` are the bytes on the disk of what stands unchanged and has no other name.
+    ``copy``: a crash kept it from being recorded as that. ``alone`` are the bytes on the disk of what stands unchanged
+    and has no other name. ``is_unread``: the mount shows that nobody has read it.
     """
 
     link: LinkRow
@@ -37,6 +38,7 @@ class Seen:
     ctime_ns: int | None = None
     copy: Identity | None = None
     alone: int = 0
+    is_unread: bool = False
 
     @property
     def is_ours(self) -> bool:
@@ -71,12 +73,13 @@ def look(connection: Connection, config: Config) -> Look:
             continue
         tree = ExportTree(watch.export)
         entries = tree.all_standing()
+        shows_reads = tree.shows_reads()
         seen, others = [], []
         for link in candidates:
             if link.watch == watch.name:
                 found = entries.get(link.export_name)
                 if found is not None and found.identity.fingerprint == link.fingerprint:
-                    seen.append(_see_unchanged(config, link, found))
+                    seen.append(_see_unchanged(config, link, found, shows_reads=shows_reads))
                 else:
                     others.append(link)
         seen.extend(_see_others(connection, tree, others, entries))
@@ -96,13 +99,14 @@ def _strangers(
             yield Stranger(watch, name, found)
 
 
-def _see_unchanged(config: Config, link: LinkRow, found: Standing) -> Seen:
+def _see_unchanged(config: Config, link: LinkRow, found: Standing, *, shows_reads: bool) -> Seen:
     """By what the one look at the whole tree has told: nothing is asked of the disk again."""
     if link.state is LinkState.GRANTED:
         return Seen(link, Presence.STANDS, ctime_ns=found.ctime_ns, alone=found.alone)
     wants_evidence = link.ended_at is None and config.offsite.confirm is Evidence.READ
     read_at = found.newest_read_since(link.linked_ctime_ns or 0) if wants_evidence else None
-    return Seen(link, Presence.STANDS, read_at=read_at, alone=found.alone)
+    is_unread = shows_reads and link.ended_at is None and found.is_unread_since(link.linked_ctime_ns or 0)
+    return Seen(link, Presence.STANDS, read_at=read_at, alone=found.alone, is_unread=is_unread)
 
 
 def _see_others(
@@ -162,6 +166,20 @@ def _is_gone(connection: Connection, link: LinkRow, now: float) -> None:
 def _pend_again(connection: Connection, link: LinkRow) -> None:
     if link.dump_id is not None:
         dumps.change(connection, link.dump_id, state=DumpState.PENDING, reason=None, detail="", ended_at=None)
+
+
+def still_unread(connection: Connection, config: Config, links: Sequence[LinkRow]) -> frozenset[int]:
+    """The ids of those of these links that stand unchanged and that nobody has read until now."""
+    rows = dumps.by_ids(connection, {link.dump_id for link in links if link.dump_id is not None})
+    identities = dumps.identities_of(connection, rows.values())
+    return frozenset(
+        link.id
+        for link in links
+        if link.dump_id in identities
+        and ExportTree(config.watch(link.watch).export).is_unread(
+            link.export_name, link.identity(identities[link.dump_id]), link.linked_ctime_ns or 0
+        )
+    )
 
 
 def look_at(connection: Connection, watch: WatchFolder, links: Sequence[LinkRow]) -> list[Seen]:

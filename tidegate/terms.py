@@ -35,7 +35,7 @@ class LinkState(StrEnum):
     CHANGED = "changed"  # taken back: its dump was rewritten
     MISSING = "missing"  # it vanished from the export tree
     REVOKED = "revoked"  # taken back by the admin or because nobody fetched it
-    VOID = "void"  # proven never to have stood: its charge was given back
+    VOID = "void"  # its charge was given back: it never stood, or a newer dump took its place before anybody read it
 
 
 class MarkerResult(StrEnum):

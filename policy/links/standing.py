@@ -35,6 +35,10 @@ class Standing:
         reads = [status.st_atime_ns for status in self.statuses if status.st_size]
         return max(reads) / 1e9 if reads and min(reads) > ctime_ns else None
 
+    def is_unread_since(self, ctime_ns: int) -> bool:
+        """True when no file with content was read after ``ctime_ns``, as far as the mount tells of reads."""
+        return all(status.st_atime_ns <= ctime_ns for status in self.statuses if status.st_size)
+
 
 def standing(tree: int, name: str, device: int | None = None) -> Standing | None:
     """What stands as ``name``; None for what is no dump: a symbolic link, a special file, a folder holding one.

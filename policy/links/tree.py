@@ -109,6 +109,19 @@ class ExportTree:
         found = self._standing(export_name, identity)
         return None if found is None else found.newest_read_since(linked_ctime_ns)
 
+    def is_unread(self, export_name: str, identity: Identity, linked_ctime_ns: int) -> bool:
+        """Whether the link stands unchanged and nobody has read any of its files since it was made.
+
+        False where the mount shows no reads: then nobody can know.
+        """
+        found = self._standing(export_name, identity) if self.shows_reads() else None
+        return found is not None and found.is_unread_since(linked_ctime_ns)
+
+    def shows_reads(self) -> bool:
+        """Whether the mount of the tree keeps the times of reads, as its options tell."""
+        with self._roots.open_tree() as tree:
+            return tree is not None and not os.fstatvfs(tree).f_flag & os.ST_NOATIME
+
     def withdraw(self, export_name: str, identity: Identity) -> bool:
         """Takes one link back, see ``withdraw_all``. Raises FaultError also when it cannot be removed."""
         outcome = self.withdraw_all({export_name: identity})[export_name]

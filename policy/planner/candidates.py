@@ -40,6 +40,11 @@ class Candidate(NamedTuple):
     standing: Standing
     late: bool
 
+    @property
+    def weight(self) -> int:
+        """Bytes that it takes of what is left of the day: what a swapped link held is free for it, or more."""
+        return self.dump.bytes - self.standing.vm.swap_bytes
+
 
 class Refusal(NamedTuple):
     """Why a dump has no turn."""
@@ -124,7 +129,7 @@ class Sieve:
         vm = standing.vm
         if vm.on_hold:
             return Refusal(dump, standing, Reason.ON_HOLD, sentences.on_hold(vm.vm))
-        if linked:
+        if linked and not vm.swap_bytes:
             return Refusal(dump, standing, Reason.OUTSTANDING, sentences.waits_for_link(vm.outstanding_since_day))
         if vm.backing_off_until is not None and vm.backing_off_until > self.now and vm.forced is None:
             return Refusal(dump, standing, Reason.BACKING_OFF, sentences.backing_off(vm.backing_off_until - self.now))

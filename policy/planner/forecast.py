@@ -214,6 +214,7 @@ class _World:
                 outstanding_since_day=None,
                 replaces_while_syncing=False,
                 forced=None,
+                swap_bytes=0,
             )
             self._dumps[dump.vm] = [one for one in self._dumps[dump.vm] if one.dump_time > dump.dump_time]
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from policy.planner import sentences, spread
+from policy.planner import sentences, spread, swaps
 from policy.planner.candidates import Candidate, Refusal, Sieve
 from policy.planner.order import Chosen, Line, in_turn
 from policy.planner.precedence import forced_first, may_exceed
@@ -33,20 +33,26 @@ def decide(vms: Iterable[Vm], dumps: Iterable[Dump], day: Day, rules: Rules, now
     whole_day = max(day.allowance.whole, rules.largest_day)
     sieve = Sieve(rules, now, whole_day, full_set_days(known.values(), rules))
     candidates, refusals = _sift(sieve, known, dumps)
-    heavy, others = spread.by_weight(candidates, whole_day)
+    lighter, others, heavier = swaps.by_weight(candidates)
+    heavy, others = spread.by_weight(others, whole_day)
     forced, others = forced_first(others)
     alone = None if forced else spread.leaves_alone(heavy, others, day.allowance)
-    ahead: list[Chosen] = [(one, None) for one in (forced if alone is None else [alone])]
-    first, _ = _give_turns(ahead, day.allowance.left, alone)
-    room = max(0, day.allowance.left - sum([candidate.dump.bytes for candidate, *_ in first]))
+    ahead: list[Chosen] = [(one, None) for one in (*lighter, *(forced if alone is None else [alone]))]
+    first, _ = _give_turns(ahead, day.allowance.balance, alone)
+    room = max(0, day.allowance.balance - sum([candidate.weight for candidate, *_ in first]))
     price = fair_price(known.values(), rules)
     chosen = in_turn(others, Line(tuple(known.values()), rules, now, room, price, day.allowance.owed))
-    granted, waiting = _give_turns([*ahead, *chosen], day.allowance.left, alone)
+    last: list[Chosen] = [(one, None) for one in heavier]
+    granted, waiting = _give_turns([*ahead, *chosen, *last], day.allowance.balance, alone)
+    swapped = swaps.of([candidate for candidate, *_ in granted])
+    stuck = swaps.of([candidate for candidate, *_ in waiting])
+    refusals = swaps.left_behind([*refusals, *map(swaps.waits, stuck)], swapped)
+    refusals.sort(key=lambda refusal: refusal.dump.vm)  # stable: a VM's stay newest first
     return Plan(
         day,
         (
             *[_granted(turn, rules, now) for turn in granted],
-            *_without_room(waiting, day, rules),
+            *_without_room([turn for turn in waiting if not turn[0].standing.vm.swap_bytes], day, rules),
             *spread.held([one for one in heavy if one is not alone], others, day, rules),
             *[_refused(refusal) for refusal in refusals],
         ),
@@ -68,7 +74,6 @@ def _sift(sieve: Sieve, vms: Mapping[str, Vm], dumps: Iterable[Dump]) -> tuple[l
                 candidates.append(answer)
             else:
                 refusals.append(answer)
-    refusals.sort(key=lambda refusal: refusal.dump.vm)  # stable: a VM's stay newest first
     return candidates, refusals
 
 
@@ -79,15 +84,23 @@ def _by_vm(dumps: Iterable[Dump]) -> dict[str, list[Dump]]:
     return groups
 
 
-def _give_turns(ordered: Iterable[Chosen], left: int, alone: Candidate | None) -> tuple[list[_Turn], list[_Turn]]:
-    """Those of ``ordered`` that fit into ``left`` bytes or may exceed them, as ``alone`` may; and the others."""
+def _give_turns(ordered: Iterable[Chosen], balance: int, alone: Candidate | None) -> tuple[list[_Turn], list[_Turn]]:
+    """Those of ``ordered`` that fit into what is left or may exceed it, as ``alone`` may; and the others.
+
+    ``balance`` are the bytes left; negative where more was let out than the limit: what a swap gives back pays that
+    first.
+    """
     granted: list[_Turn] = []
     waiting: list[_Turn] = []
     for rank, (candidate, choice) in enumerate(ordered, 1):
-        size = candidate.dump.bytes
-        if size <= left or candidate is alone or may_exceed(candidate):
+        weight = candidate.weight
+        left = max(0, balance)
+        if weight <= left:
             granted.append((candidate, rank, left, choice))
-            left = left - size if size < left else 0
+            balance -= weight
+        elif candidate is alone or may_exceed(candidate):
+            granted.append((candidate, rank, left, choice))
+            balance = 0
         else:
             waiting.append((candidate, rank, left, choice))
     return granted, waiting
@@ -96,9 +109,11 @@ def _give_turns(ordered: Iterable[Chosen], left: int, alone: Candidate | None) -
 def _granted(turn: _Turn, rules: Rules, now: float) -> Decision:
     candidate, rank, left, choice = turn
     dump, (vm, target, age, _), late = candidate
-    exceeding = max(0, dump.bytes - left)
+    exceeding = max(0, candidate.weight - left)
     beyond, debt = (exceeding, 0) if may_exceed(candidate) else (0, exceeding)
     told = sentences.grant(age, target) if vm.forced is None else sentences.forced(beyond)
+    if vm.swap_bytes:
+        told = f"{told}{sentences.swaps(vm.outstanding_since_day)}"
     if debt:
         told = f"{told}{sentences.alone(dump.bytes, debt)}"
     if late and rules.max_dump_age is not None:

@@ -41,7 +41,8 @@ class Vm:
     finished dump (0 while it has none). ``target`` is the configured off-site age, None when unset.
     ``outstanding_since_day`` is the number of the day on which its outstanding link was granted.
     ``replaces_while_syncing`` is true when letting it out now would replace a link that a running sync may
-    read. ``forced`` is the admin's word that its next dump comes first.
+    read. ``forced`` is the admin's word that its next dump comes first. ``swap_bytes`` are those of its outstanding
+    link where a newer dump may take its place, since nobody has read it; else 0.
     """
 
     vm: str
@@ -56,6 +57,7 @@ class Vm:
     backing_off_until: float | None = None
     replaces_while_syncing: bool = False
     forced: Force | None = None
+    swap_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,14 @@ class Allowance:
         return max(0, self.limit - self.reserve)
 
     @property
+    def balance(self) -> int:
+        """Bytes that may still be let out today; negative where more was let out than that."""
+        return self.limit - self.reserve - self.outstanding - self.used - self.debt
+
+    @property
     def left(self) -> int:
         """Bytes that may still be let out today."""
-        return max(0, self.limit - self.reserve - self.outstanding - self.used - self.debt)
+        return max(0, self.balance)
 
 
 @dataclass(frozen=True, slots=True)

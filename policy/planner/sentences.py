@@ -72,7 +72,21 @@ def waits_for_link(day: int | None) -> str:
     return f"waits until {link} is confirmed"
 
 
-@_when_read
+def waits_for_swap(day: int | None, size: int, link: int) -> str:
+    """Of a newer dump that may take the place of its VM's link, which nobody has read, and does not fit."""
+    return f"{waits_for_link(day)}: {format_size(size)} do not fit in the place of its {format_size(link)}"
+
+
+def swaps(day: int | None) -> str:
+    """What is added for a dump that takes the place of its VM's link."""
+    return f", in the place of the link{'' if day is None else f' of day {day}'} that nobody has read"
+
+
+def swapped(newer: str) -> str:
+    """Of the dump of that link; ``newer`` is the path of the one that takes its place."""
+    return f"{superseded(newer)} and takes the place of its link, which nobody has read"
+
+
 def superseded(newer: str) -> str:
     """Of an older dump; ``newer`` is the path of the one that takes its place."""
     return f"{newer} is newer"

@@ -26,6 +26,7 @@ class VmFacts(TypedDict, total=False):
     backing_off_until: float | None
     replaces_while_syncing: bool
     forced: Force | None
+    swap_bytes: int
 
 
 class DumpFacts(TypedDict, total=False):

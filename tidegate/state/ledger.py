@@ -180,6 +180,11 @@ def under_names(connection: Connection, watch: str, names: Collection[str] | Non
     return [one for one in standing + coming if names is None or one.export_name in names]
 
 
+def stands(connection: Connection, link_id: int) -> bool:
+    """Whether this link is held to stand in its export tree."""
+    return bool(connection.execute(select(link.c.in_tree).where(link.c.id == link_id)).scalar_one())
+
+
 def has_some_in_tree(connection: Connection, watch: str) -> bool:
     """True when a link is held to stand in the export tree of this watch folder."""
     query = select(link.c.id).where(_IN_TREE, link.c.watch == watch)
