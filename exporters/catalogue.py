@@ -139,6 +139,11 @@ OUTSTANDING_OLDEST = Family(
     "When the oldest link that is not yet confirmed was let out. Days ago: the puller is down or leaves it"
     " out. Absent: there is none.",
 )
+LAST_FETCHED = Family(
+    "tidegate_last_fetched_timestamp_seconds",
+    "When the storage was last seen to have fetched a dump, by report, read or removal. Before the oldest link that"
+    " is not confirmed, and that for days: the puller is down. Absent: never.",
+)
 GRANTED_DUMPS = Family(
     "tidegate_granted_dumps_total",
     "Dumps let out. No growth while dumps wait: look at the passes.",
@@ -188,7 +193,8 @@ LINK_FAILURES = Family(
 LINKS_TAKEN_BACK = Family(
     "tidegate_links_taken_back_total",
     "Links that went before their time. changed: a dump was rewritten in place after it was let out; dump"
-    " to a new name each time. running: a marker said that it was being dumped again."
+    " to a new name each time. running: a marker said that it was being dumped again. backing_off: nobody"
+    " fetched it for three days while others were; its VM has its turn again a week later."
     " missing: somebody else removed the link from the export tree; find out who.",
     ("reason",),
 )

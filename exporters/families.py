@@ -15,11 +15,11 @@ from tidegate.state import hypervisors, lateness, ledger, tallies, vms
 from tidegate.state.ledger import DayRow, Outstanding
 from tidegate.state.tallies import WatchStatus
 from tidegate.state.vms import VmRow
-from tidegate.terms import MarkerResult, Reason
+from tidegate.terms import FETCHED, MarkerResult, Reason
 
 #: Words that are exported as 0 before they ever occur, so that their first occurrence is seen as growth.
 _HELD = tuple(reason for reason in Reason if reason is not Reason.GRANTED)
-_TAKEN_BACK = (Reason.CHANGED, Reason.RUNNING, Reason.MISSING)
+_TAKEN_BACK = (Reason.CHANGED, Reason.RUNNING, Reason.BACKING_OFF, Reason.MISSING)
 
 _Counters = Mapping[str, Mapping[str, int]]
 
@@ -36,11 +36,12 @@ def of_state(connection: Connection, config: Config) -> Iterator[Metric]:
     """
     counters = tallies.counters(connection)
     outstanding = ledger.outstanding_total(connection)
-    yield from _vms(vms.all_vms(connection).values())
+    known = vms.all_vms(connection).values()
+    yield from _vms(known)
     yield from _hypervisor(hypervisors.last_look(connection))
     yield from _waiting(tallies.waiting(connection))
     yield from _day(ledger.open_day(connection), outstanding.bytes)
-    yield from _links(outstanding, counters)
+    yield from _links(outstanding, _last_fetched(known), counters)
     yield from _passes(*tallies.pass_times(connection), counters)
     yield from _watches(config.watches, tallies.watch_statuses(connection), counters)
     times = lateness.histogram(counters)
@@ -97,10 +98,11 @@ def _allowance(day: DayRow, outstanding: int) -> int:
     return max(0, day.limit_bytes - day.reserve_bytes - outstanding - day.used_bytes)
 
 
-def _links(outstanding: Outstanding, counters: _Counters) -> Iterator[Metric]:
+def _links(outstanding: Outstanding, fetched: float | None, counters: _Counters) -> Iterator[Metric]:
     yield catalogue.OUTSTANDING_LINKS.one(outstanding.links)
     yield catalogue.OUTSTANDING_BYTES.one(outstanding.bytes)
     yield catalogue.OUTSTANDING_OLDEST.one(outstanding.oldest)
+    yield catalogue.LAST_FETCHED.one(fetched)
     yield catalogue.GRANTED_DUMPS.one(_count(counters, "granted_dumps"))
     yield catalogue.GRANTED_BYTES.one(_count(counters, "granted_bytes"))
     yield catalogue.LIMIT_EXCEEDED.one(_count(counters, "limit_exceeded_bytes"))
@@ -113,6 +115,10 @@ def _links(outstanding: Outstanding, counters: _Counters) -> Iterator[Metric]:
     yield catalogue.LINK_FAILURES.one(_count(counters, "link_failures"))
     yield catalogue.LINKS_TAKEN_BACK.of(_by_label(counters, "links_taken_back", _TAKEN_BACK))
     yield catalogue.FOREIGN_FILES.one(_count(counters, "foreign_files"))
+
+
+def _last_fetched(rows: Collection[VmRow]) -> float | None:
+    return max((row.offsite_at for row in rows if row.offsite_by in FETCHED and row.offsite_at is not None), default=None)
 
 
 def _passes(started: float | None, finished: float | None, counters: _Counters) -> Iterator[Metric]:

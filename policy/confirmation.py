@@ -32,7 +32,12 @@ def freshen(connection: Connection, dump_ids: Sequence[int], by: Evidence, now: 
         vm = fresher.get(row.vm or "", known.get(row.vm or ""))
         if vm is not None and (vm.offsite_time is None or vm.offsite_time <= row.dump_time):
             fresher[vm.name] = replace(
-                vm, offsite_time=row.dump_time, offsite_at=now, offsite_by=by, offsite_dump_id=row.id
+                vm,
+                offsite_time=row.dump_time,
+                offsite_at=now,
+                offsite_by=by,
+                offsite_dump_id=row.id,
+                backing_off_until=None,
             )
     vms.save(connection, fresher.values())
     end_older(connection, {name: vm.offsite_time for name, vm in fresher.items() if vm.offsite_time}, now)

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
+from policy.fetching import Unfetched
 from policy.planner.records import Day, Dump, Rules, Vm
+from policy.planner.sentences import not_fetched
 from tidegate.config.model import Config
 from tidegate.markers.vm_name import export_name, stem
 from tidegate.names import printable
@@ -34,7 +36,7 @@ class Facts:
     """Everything ``decide`` needs but the day, and the rows behind it.
 
     ``dropped`` are the VMs whose copy the storage has kept for its time: it counts as gone. ``swappable`` are links by
-    their VM: nobody has read them, and a newer dump may take their place.
+    their VM: nobody has read them, and a newer dump may take their place. ``late`` are links that nobody fetches.
     """
 
     vms: tuple[Vm, ...]
@@ -43,6 +45,7 @@ class Facts:
     known: dict[str, VmRow]
     dropped: frozenset[str] = frozenset()
     swappable: Mapping[str, LinkRow] = field(default_factory=dict)
+    late: Sequence[Unfetched] = ()
 
 
 def gather(
@@ -52,10 +55,12 @@ def gather(
     now: float,
     down: Collection[str] = (),
     unread: Collection[int] = (),
+    late: Sequence[Unfetched] = (),
 ) -> Facts:
     """Dumps without an end, each VM's newest, and all VMs. Nothing leaves the watch folders that are ``down``.
 
-    ``unread`` are the ids of outstanding links that nobody has read, as far as it is known.
+    ``unread`` are the ids of outstanding links that nobody has read, as far as it is known; ``late`` those that nobody
+    fetches.
     """
     known = vms.all_vms(connection)
     retention = config.offsite.retention
@@ -71,11 +76,14 @@ def gather(
             *_with_swaps(_vms(config, known.values(), since_day, replaced, dropped), swappable),
             *_nameless_vms(rows),
         ),
-        dumps=tuple(_dump(row, _gone_with(row, config, down), clashing.get(row.id), dropped) for row in rows),
+        dumps=_told_late(
+            [_dump(row, _gone_with(row, config, down), clashing.get(row.id), dropped) for row in rows], late
+        ),
         rows={row.id: row for row in rows},
         known=known,
         dropped=frozenset(dropped),
         swappable=swappable,
+        late=late,
     )
 
 
@@ -185,10 +193,18 @@ def _dump(row: DumpRow, gone: str | None, clash: str | None, dropped: Container[
         bytes=row.bytes,
         dump_time=row.dump_time,
         hindrance=None if row.state in (*_LET_OUT, DumpState.CONFIRMED) else hindrance,
-        note=note,
+        note="" if row.state in _LET_OUT else note,
         outstanding=row.state in _LET_OUT,
         offsite=row.state is DumpState.CONFIRMED and row.vm not in dropped,
     )
+
+
+def _told_late(found: Sequence[Dump], late: Sequence[Unfetched]) -> tuple[Dump, ...]:
+    """With a note at those whose links nobody fetches."""
+    notes = {one.link.dump_id: not_fetched(one.waited, others=one.others) for one in late}
+    if not notes:
+        return tuple(found)
+    return tuple(replace(dump, note=notes[dump.dump_id]) if dump.dump_id in notes else dump for dump in found)
 
 
 def _vms(

@@ -122,6 +122,7 @@ class Granting:
                     "fingerprint": dump.fingerprint,
                     "bytes": dump.bytes,
                     "debt_bytes": decision.debt,
+                    "since_id": _first_of(swaps.get(dump.vm or "")),
                     "forced": known.known[dump.vm].forced if dump.vm in known.known else None,
                 }
             )
@@ -170,6 +171,10 @@ class Granting:
         detail = "the link that it takes the place of cannot be removed"
         stuck = [grant for grant in grants if grant.swaps is not None and grant.swaps.id not in gone]
         return {grant.link_id: LinkFailure(Reason.LINK_ERROR, detail, proven_absent=True) for grant in stuck}
+
+
+def _first_of(swapped: LinkRow | None) -> int | None:
+    return None if swapped is None else swapped.since_id or swapped.id
 
 
 def end_swapped(connection: Connection, grants: Sequence[Grant], now: float) -> None:

@@ -12,7 +12,7 @@ from itertools import count
 
 from sqlalchemy import Connection
 
-from policy import days, endings, facts, manifest, room, trees
+from policy import days, endings, facts, fetching, manifest, room, trees
 from policy.away import away, held_to_be_away
 from policy.facts import Facts
 from policy.granting import Failed, Grant, Granting, end_swapped
@@ -90,6 +90,7 @@ class _Pass:
             endings.end_displaced(connection, self._now.wall)
             day = self._account(connection)
             self._finish(connection, plan, failed, clock.now().wall)
+        fetching.tell(known.late)
         endings.remove_markers(self._config, self._state)
         manifest.write(self._config, self._state, self._now, down=self._down)
         rules = facts.rules_of(self._config, plan.day, self._now.wall)
@@ -139,7 +140,7 @@ class _Pass:
         with self._state.write() as connection:
             day = self._account(connection)
             down = held_to_be_away(connection, self._config)
-            known = facts.gather(connection, self._config, now=self._now.wall, down=down)
+            known = facts.gather(connection, self._config, now=self._now.wall, down=down, late=self._late(connection))
             rules = facts.rules_of(self._config, day, self._now.wall)
             plan = decide(known.vms, known.dumps, day, rules, self._now.wall)
             return PassResult(day, plan, rules, facts=known, short=room.short(connection, self._config))
@@ -163,6 +164,9 @@ class _Pass:
             gone = trees.settle(connection, self._config, day.number, look, now=self._now)
             if not facts.is_syncing(connection, self._config, self._now.wall):
                 gone += trees.revoke_running(connection, self._now.wall)
+                gone += fetching.revoke_left_out(connection, self._now)
+            if not act:
+                end_withdrawn(connection, gone, self._now)
         if act:
             withdraw_and_record(self._config, self._state, gone, self._now)
 
@@ -174,7 +178,14 @@ class _Pass:
         rules = facts.rules_of(self._config, day, self._now.wall)
         while True:
             with self._state.read() as connection:
-                known = facts.gather(connection, self._config, now=self._now.wall, down=self._down, unread=self._unread)
+                known = facts.gather(
+                    connection,
+                    self._config,
+                    now=self._now.wall,
+                    down=self._down,
+                    unread=self._unread,
+                    late=self._late(connection),
+                )
             plan = decide(known.vms, known.dumps, day, rules, self._now.wall)
             unchecked = [one for one in plan.granted if one.dump.dump_id not in checked]
             failing = self._granting.check(known, unchecked)
@@ -183,6 +194,9 @@ class _Pass:
             if not failing and not was_read:
                 return plan, known
             checked.update({one.dump.dump_id for one in unchecked} - failing)
+
+    def _late(self, connection: Connection) -> list[fetching.Unfetched]:
+        return fetching.suspects(connection, self._now)
 
     def _read_meanwhile(self, plan: Plan, known: Facts) -> frozenset[int]:
         """Links that were to be swapped, and that somebody has begun to read since the look at the trees."""
@@ -275,8 +289,13 @@ def withdraw_and_record(config: Config, state: State, links: Sequence[ledger.Lin
         gone = trees.withdraw(connection, config, links)
     trace.point("withdrawn")
     with state.write() as connection:
-        ledger.change_links(connection, [link.id for link in gone], in_tree=False)
-        # Confirmed ones stopped to be outstanding when they were confirmed; their time stays.
-        ended = [link.id for link in gone if link.state is not LinkState.CONFIRMED]
-        ledger.change_links(connection, ended, ended_at=now.wall)
+        end_withdrawn(connection, gone, now)
     return len(gone)
+
+
+def end_withdrawn(connection: Connection, gone: Sequence[ledger.LinkRow], now: Instant) -> None:
+    """Records that these links do not stand any more."""
+    ledger.change_links(connection, [link.id for link in gone], in_tree=False)
+    # Confirmed ones stopped to be outstanding when they were confirmed; their time stays.
+    ended = [link.id for link in gone if link.state is not LinkState.CONFIRMED]
+    ledger.change_links(connection, ended, ended_at=now.wall)

@@ -108,6 +108,10 @@ class Evidence(StrEnum):
     MARK_SENT = "mark-sent"
 
 
+#: Evidence of somebody who fetches.
+FETCHED = frozenset({Evidence.REPORT, Evidence.READ, Evidence.REMOVAL})
+
+
 class DayEnd(StrEnum):
     """What ends a day: a sync that has passed, or a local time."""
 

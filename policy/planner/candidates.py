@@ -107,7 +107,7 @@ class Sieve:
         let_out = sentences.let_out(standing.vm.outstanding_since_day) if dump.outstanding else ""
         if dump.hindrance is not None:
             return Refusal(dump, standing, dump.hindrance, "; ".join(filter(None, (dump.note, let_out))))
-        return Refusal(dump, standing, Reason.OUTSTANDING, let_out)
+        return Refusal(dump, standing, Reason.OUTSTANDING, "; ".join(filter(None, (let_out, dump.note))))
 
     def _of_its_worth(self, dump: Dump, standing: Standing, newer: Dump | None) -> Refusal | None:
         vm, rules = standing.vm, self.rules

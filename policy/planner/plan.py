@@ -33,8 +33,8 @@ def decide(vms: Iterable[Vm], dumps: Iterable[Dump], day: Day, rules: Rules, now
     whole_day = max(day.allowance.whole, rules.largest_day)
     sieve = Sieve(rules, now, whole_day, full_set_days(known.values(), rules))
     candidates, refusals = _sift(sieve, known, dumps)
-    lighter, others, heavier = swaps.by_weight(candidates)
-    heavy, others = spread.by_weight(others, whole_day)
+    lighter, turns, heavier = swaps.by_weight(candidates)
+    heavy, others = spread.by_weight(turns, whole_day)
     forced, others = forced_first(others)
     alone = None if forced else spread.leaves_alone(heavy, others, day.allowance)
     ahead: list[Chosen] = [(one, None) for one in (*lighter, *(forced if alone is None else [alone]))]

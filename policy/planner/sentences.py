@@ -65,6 +65,11 @@ def let_out(day: int | None) -> str:
     return f"let out{_on_day(day)}, not yet confirmed"
 
 
+def not_fetched(waited: float, *, others: bool) -> str:
+    """Of a link that nobody has fetched for so long; ``others`` were fetched since."""
+    return f"not fetched for {_span(waited)}, {'though others were' if others else 'and neither is anything else'}"
+
+
 @_when_read
 def waits_for_link(day: int | None) -> str:
     """Of a newer dump of the VM whose link is outstanding."""

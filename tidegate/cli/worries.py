@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from policy.fetching import nothing_is_fetched
 from policy.planner.targets import density
 from tidegate.state.vms import VmRow
 from tidegate.terms import Reason
-from tidegate.units import format_size
+from tidegate.units import format_size, format_span
 
 if TYPE_CHECKING:
     from policy.passes import PassResult
@@ -20,6 +21,13 @@ _NAMED = 20
 def worries(result: "PassResult") -> Iterator[str]:
     """One sentence for each, with the choices."""
     yield from map(str, result.short)
+    late = result.facts.late
+    if nothing_is_fetched(late):
+        size = format_size(sum(one.link.bytes for one in late))
+        yield (
+            f"nothing has been fetched for {format_span(late[0].waited // 3600 * 3600)}: {len(late)} links with {size} "
+            "wait for the storage; does it still pull, and may it read them?"
+        )
     heavy = [one.dump for one in result.plan.decisions if one.reason is Reason.OVERSIZE]
     if heavy:
         named = _named(heavy, lambda dump: f"{dump.vm} ({format_size(dump.bytes)})")

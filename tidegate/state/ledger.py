@@ -24,7 +24,7 @@ from tidegate.clock import Instant
 from tidegate.identity import Identity
 from tidegate.state.listed import insert_many, listed, paired
 from tidegate.state.schema import day, link, sealed_link, sync
-from tidegate.terms import Evidence, LinkState
+from tidegate.terms import FETCHED, Evidence, LinkState
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,8 @@ class DayRow:
 
 class LinkRow(NamedTuple):
     """One row of the table ``link``. ``dump_id`` None: a foreign file found in the export tree.
+
+    ``since_id`` is the first of the unread links that it took the place of, each of the one before; None: of none.
 
     A tuple, since ten thousand of them are made for each pass.
     """
@@ -69,6 +71,7 @@ class LinkRow(NamedTuple):
     ended_at: float | None
     in_tree: bool
     copy_inodes: str | None = None
+    since_id: int | None = None
 
     @property
     def granted(self) -> Instant:
@@ -180,6 +183,21 @@ def under_names(connection: Connection, watch: str, names: Collection[str] | Non
     return [one for one in standing + coming if names is None or one.export_name in names]
 
 
+def by_ids(connection: Connection, ids: Collection[int]) -> dict[int, LinkRow]:
+    """Links by their id."""
+    return {one.id: one for one in _links(connection, _SELECTED.where(link.c.id.in_(listed(ids))))} if ids else {}
+
+
+def newest_fetched(connection: Connection, *, since_day: int, before: float) -> float | None:
+    """When the newest of those links was made that the storage was seen to have ``before``.
+
+    Of those let out on the day ``since_day`` or later. What is presumed or said by the admin was seen by nobody.
+    """
+    query = select(func.max(link.c.linked_at)).where(link.c.day >= since_day, link.c.confirmed_at <= before)
+    newest: float | None = connection.execute(query.where(link.c.confirmed_by.in_(FETCHED))).scalar_one()
+    return newest
+
+
 def stands(connection: Connection, link_id: int) -> bool:
     """Whether this link is held to stand in its export tree."""
     return bool(connection.execute(select(link.c.in_tree).where(link.c.id == link_id)).scalar_one())
@@ -231,7 +249,10 @@ def ended_and_recent(connection: Connection, day: int, now: Instant, seconds: fl
 
 @dataclass(frozen=True, slots=True)
 class Outstanding:
-    """All links not yet confirmed. ``oldest`` is when the first of them was granted; None: there are none."""
+    """All links not yet confirmed. ``oldest`` is since when the first of them waits; None: there are none.
+
+    One that took an unread one's place waits since that one was granted.
+    """
 
     links: int
     bytes: int
@@ -240,7 +261,10 @@ class Outstanding:
 
 def outstanding_total(connection: Connection) -> Outstanding:
     """How many links are outstanding, what they weigh and since when."""
-    total = select(func.count(), func.coalesce(func.sum(link.c.bytes), 0), func.min(link.c.granted_at))
+    first = link.alias()
+    since = select(first.c.granted_at).where(first.c.id == link.c.since_id).scalar_subquery()
+    oldest = func.min(func.coalesce(since, link.c.granted_at))
+    total = select(func.count(), func.coalesce(func.sum(link.c.bytes), 0), oldest)
     return Outstanding(*connection.execute(total.where(link.c.ended_at.is_(None))).one())
 
 

@@ -93,6 +93,10 @@ def _know_room(connection: Connection) -> None:
         connection.exec_driver_sql(f"ALTER TABLE watch_status ADD COLUMN {column}")
 
 
+def _know_swaps(connection: Connection) -> None:
+    connection.exec_driver_sql("ALTER TABLE link ADD COLUMN since_id INTEGER")
+
+
 #: Version that a step starts from -> the step.
 STEPS: Mapping[int, Callable[[Connection], None]] = {
     1: _know_footings,
@@ -102,6 +106,7 @@ STEPS: Mapping[int, Callable[[Connection], None]] = {
     5: _know_pushes,
     6: _know_what_is_usual,
     7: _know_room,
+    8: _know_swaps,
 }
 
 
