@@ -41,7 +41,7 @@ def of_state(connection: Connection, config: Config) -> Iterator[Metric]:
     yield from _hypervisor(hypervisors.last_look(connection))
     yield from _waiting(tallies.waiting(connection))
     yield from _day(ledger.open_day(connection), outstanding.bytes)
-    yield from _links(outstanding, _last_fetched(known), counters)
+    yield from _links(outstanding, ledger.waiting_since(connection), _last_fetched(known), counters)
     yield from _passes(*tallies.pass_times(connection), counters)
     yield from _watches(config.watches, tallies.watch_statuses(connection), counters)
     times = lateness.histogram(counters)
@@ -98,10 +98,12 @@ def _allowance(day: DayRow, outstanding: int) -> int:
     return max(0, day.limit_bytes - day.reserve_bytes - outstanding - day.used_bytes)
 
 
-def _links(outstanding: Outstanding, fetched: float | None, counters: _Counters) -> Iterator[Metric]:
+def _links(
+    outstanding: Outstanding, since: float | None, fetched: float | None, counters: _Counters
+) -> Iterator[Metric]:
     yield catalogue.OUTSTANDING_LINKS.one(outstanding.links)
     yield catalogue.OUTSTANDING_BYTES.one(outstanding.bytes)
-    yield catalogue.OUTSTANDING_OLDEST.one(outstanding.oldest)
+    yield catalogue.OUTSTANDING_OLDEST.one(since)
     yield catalogue.LAST_FETCHED.one(fetched)
     yield catalogue.GRANTED_DUMPS.one(_count(counters, "granted_dumps"))
     yield catalogue.GRANTED_BYTES.one(_count(counters, "granted_bytes"))
@@ -118,7 +120,9 @@ def _links(outstanding: Outstanding, fetched: float | None, counters: _Counters)
 
 
 def _last_fetched(rows: Collection[VmRow]) -> float | None:
-    return max((row.offsite_at for row in rows if row.offsite_by in FETCHED and row.offsite_at is not None), default=None)
+    return max(
+        (row.offsite_at for row in rows if row.offsite_by in FETCHED and row.offsite_at is not None), default=None
+    )
 
 
 def _passes(started: float | None, finished: float | None, counters: _Counters) -> Iterator[Metric]:

@@ -1,31 +1,37 @@
 """The admin's word: hold, release, force, retire, and copies that are at the storage already."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from policy import confirmation, passes, syncs
+from policy import confirmation, passes, syncs, trees
 from tidegate.clock import Clock
 from tidegate.config.model import Config
 from tidegate.errors import UsageError
 from tidegate.state import dumps, ledger, vms
 from tidegate.state.door import State
+from tidegate.state.ledger import LinkRow
 from tidegate.state.vms import VmRow
 from tidegate.terms import DumpState, Evidence, Force, LinkState
 
 
-def hold(config: Config, state: State, clock: Clock, vm: str, *, wait: float) -> bool:
-    """No dump of ``vm`` leaves until it is released. Takes an unread link back and tells whether it did."""
+def hold(config: Config, state: State, clock: Clock, vm: str, *, wait: float) -> LinkState | None:
+    """No dump of ``vm`` leaves until it is released. Takes an unread link back.
+
+    Returns what its outstanding link is then: ``revoked``, or ``linked`` where it was read; None where it has none.
+    """
     with state.pass_lock(wait=wait):
         now = clock.now()
-        syncs.settle(config, state, now)  # what was read by now is confirmed first
+        down = syncs.settle(config, state, now)  # what was read by now is confirmed first
         with state.write() as connection:
             _known(connection, vm)
             vms.change(connection, vm, on_hold=True, forced=None)
-            taken_back = _take_back(connection, vm)
+            links = [link for link in ledger.outstanding(connection) if link.vm == vm]
+            read = trees.were_read(connection, config, [link for link in links if link.watch not in down])
+            _revoke(connection, [link for link in links if link.id not in read])
         passes.take_out(config, state, now)
-        return taken_back
+        return None if not links else LinkState.LINKED if read else LinkState.REVOKED
 
 
 def release(state: State, vm: str) -> None:
@@ -49,7 +55,7 @@ def retire(config: Config, state: State, clock: Clock, vm: str, *, wait: float) 
         now = clock.now()
         with state.write() as connection:
             _known(connection, vm)
-            _take_back(connection, vm)
+            _revoke(connection, [link for link in ledger.outstanding(connection) if link.vm == vm])
             waiting = [row.id for row in dumps.without_end(connection) if row.vm == vm]
             retired = {"state": DumpState.REVOKED, "reason": None, "detail": "its VM was retired"}
             dumps.change_many(connection, waiting, ended_at=now.wall, **retired)
@@ -92,10 +98,8 @@ def _known(connection: Connection, name: str) -> VmRow:
     return vm
 
 
-def _take_back(connection: Connection, vm: str) -> bool:
-    """Records that the outstanding links of a VM go; the dump waits again."""
-    links = [link for link in ledger.outstanding(connection) if link.vm == vm]
+def _revoke(connection: Connection, links: Sequence[LinkRow]) -> None:
+    """Records that these links go; their dumps wait again."""
     ledger.change_links(connection, [link.id for link in links], state=LinkState.REVOKED)
     ids = [link.dump_id for link in links if link.dump_id is not None]
     dumps.change_many(connection, ids, state=DumpState.PENDING, reason=None, detail="")
-    return bool(links)

@@ -182,6 +182,15 @@ def still_unread(connection: Connection, config: Config, links: Sequence[LinkRow
     )
 
 
+def were_read(connection: Connection, config: Config, links: Sequence[LinkRow]) -> frozenset[int]:
+    """The ids of those of these links that somebody has read or begun to read, where the mount shows it."""
+    asked = {link.watch for link in links if link.in_tree}
+    watches = [watch for watch in config.watches if watch.name in asked]
+    showing = {watch.name for watch in watches if ExportTree(watch.export).shows_reads()}
+    shown = [link for link in links if link.in_tree and link.watch in showing]
+    return frozenset(link.id for link in shown) - still_unread(connection, config, shown)
+
+
 def look_at(connection: Connection, watch: WatchFolder, links: Sequence[LinkRow]) -> list[Seen]:
     """Those of these links of one watch folder that were rewritten after they were let out. Changes nothing."""
     rows = dumps.by_ids(connection, {link.dump_id for link in links if link.dump_id is not None})

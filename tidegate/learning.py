@@ -32,7 +32,12 @@ def remembered(times: str, dump_time: float) -> str:
 
     The same for the same dumps, in whatever order they are found.
     """
-    known = {*map(int, times.split()), int(dump_time)}
+    return joined(times, str(int(dump_time)))
+
+
+def joined(times: str, others: str) -> str:
+    """The latest of both, where two VMs turn out to be one."""
+    known = {*map(int, times.split()), *map(int, others.split())}
     return " ".join(map(str, sorted(known)[-REMEMBERED:]))
 
 
@@ -65,7 +70,12 @@ def remembered_sizes(sizes: str, dump_time: float, size: int) -> str:
 
     The same for the same dumps, in whatever order they are found.
     """
-    known = {*map(_sized, sizes.split()), (int(dump_time), size)}
+    return joined_sizes(sizes, f"{int(dump_time)}:{size}")
+
+
+def joined_sizes(sizes: str, others: str) -> str:
+    """The latest of both."""
+    known = {*map(_sized, sizes.split()), *map(_sized, others.split())}
     return " ".join(f"{time}:{each}" for time, each in sorted(known)[-SIZES - 1 :])
 
 

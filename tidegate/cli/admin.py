@@ -1,4 +1,4 @@
-"""``tidegate hold``, ``release``, ``force``, ``retire``, ``adopt`` and ``mark-sent``: the admin's word."""
+"""``tidegate hold``, ``release``, ``force``, ``retire``, ``rename``, ``adopt`` and ``mark-sent``: the admin's word."""
 
 import datetime
 import re
@@ -31,8 +31,16 @@ def hold(session: Session, *, vm: str, wait: float) -> None:
     from tidegate.clock import SystemClock
 
     config = session.config()
-    taken_back = admin.hold(config, session.state(config), SystemClock(), vm, wait=wait)
-    click.echo(f"{vm} is on hold" + ("; its unread link was taken back" if taken_back else ""))
+    link = admin.hold(config, session.state(config), SystemClock(), vm, wait=wait)
+    click.echo(f"{vm} is on hold{_HELD[link]}")
+
+
+#: By the value of LinkState, None where it had no link.
+_HELD = {
+    None: "",
+    "revoked": "; its unread link was taken back",
+    "linked": "; its link stays: the storage has read it, and has not reported it",
+}
 
 
 @click.command()
@@ -90,6 +98,27 @@ def retire(session: Session, *, vm: str, wait: float) -> None:
     config = session.config()
     admin.retire(config, session.state(config), SystemClock(), vm, wait=wait)
     click.echo(f"{vm} is retired")
+
+
+@click.command()
+@click.argument("old")
+@click.argument("new")
+@wait_option
+@pass_session
+def rename(session: Session, *, old: str, new: str, wait: float) -> None:
+    """Go on with VM OLD as NEW: its copies, period, targets, hold and force, and the link that waits.
+
+    Say it when its dumps and markers have the new name, or before. What stands in the export tree keeps its name until
+    a dump under the new one is off-site.
+    """
+    from policy import renaming
+    from tidegate.clock import SystemClock
+
+    config = session.config()
+    done = renaming.rename(config, session.state(config), SystemClock(), old, new, wait=wait)
+    click.echo(f"{old} is {new} from now on" + (f"; the dumps of {new} belong to it" if done.joined else ""))
+    if done.configured:
+        click.echo(f"tidegate: {config.file} still names {old}: name {new} there too", err=True)
 
 
 @click.command()

@@ -33,6 +33,7 @@ COMMANDS = {
     "release": ("admin:release", "End a hold, or a force."),
     "force": ("admin:force", "Put a VM's next dump first in line, within the limit or above it."),
     "retire": ("admin:retire", "End a VM's life in Tidegate."),
+    "rename": ("admin:rename", "Give a VM's history to its new name."),
     "adopt": ("admin:adopt", "Take over what an earlier script linked into the export tree."),
     "mark-sent": ("admin:mark_sent", "Record copies that the storage has already."),
     "locate": ("locate:locate", "Where a VM's copies are: dump folder, export tree, storage."),

@@ -249,10 +249,7 @@ def ended_and_recent(connection: Connection, day: int, now: Instant, seconds: fl
 
 @dataclass(frozen=True, slots=True)
 class Outstanding:
-    """All links not yet confirmed. ``oldest`` is since when the first of them waits; None: there are none.
-
-    One that took an unread one's place waits since that one was granted.
-    """
+    """All links not yet confirmed. ``oldest`` is when the first of them was granted; None: there are none."""
 
     links: int
     bytes: int
@@ -261,11 +258,20 @@ class Outstanding:
 
 def outstanding_total(connection: Connection) -> Outstanding:
     """How many links are outstanding, what they weigh and since when."""
+    total = select(func.count(), func.coalesce(func.sum(link.c.bytes), 0), func.min(link.c.granted_at))
+    return Outstanding(*connection.execute(total.where(link.c.ended_at.is_(None))).one())
+
+
+def waiting_since(connection: Connection) -> float | None:
+    """Since when the storage has not fetched what is outstanding; None: nothing is.
+
+    A link that took an unread one's place waits since that one was granted.
+    """
     first = link.alias()
     since = select(first.c.granted_at).where(first.c.id == link.c.since_id).scalar_subquery()
-    oldest = func.min(func.coalesce(since, link.c.granted_at))
-    total = select(func.count(), func.coalesce(func.sum(link.c.bytes), 0), oldest)
-    return Outstanding(*connection.execute(total.where(link.c.ended_at.is_(None))).one())
+    query = select(func.min(func.coalesce(since, link.c.granted_at))).where(link.c.ended_at.is_(None))
+    oldest: float | None = connection.execute(query).scalar_one()
+    return oldest
 
 
 def last_read(connection: Connection, since: float) -> float | None:
@@ -297,6 +303,11 @@ def change_links(connection: Connection, ids: Iterable[int], **values: Any) -> N
     wanted = list(ids)
     if wanted:
         connection.execute(update(link).where(link.c.id.in_(listed(wanted))).values(**values))
+
+
+def rename_vm(connection: Connection, old: str, new: str) -> None:
+    """Gives the links of one VM to another."""
+    connection.execute(update(link).where(link.c.vm == old).values(vm=new))
 
 
 def set_linked(connection: Connection, ctimes: Iterable[tuple[int, int]], now: float) -> None:

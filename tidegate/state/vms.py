@@ -80,6 +80,11 @@ def by_names(connection: Connection, names: Collection[str]) -> dict[str, VmRow]
     return _rows(connection, _BY_NAMES, names=as_list(names))
 
 
+def forget(connection: Connection, name: str) -> None:
+    """Removes one VM: what it had belongs to another by now."""
+    connection.execute(delete(vm).where(vm.c.name == name))
+
+
 def forget_unused(connection: Connection, names: Collection[str]) -> None:
     """Removes those of these VMs that have no dump, no link and no copy: names that were a mistake."""
     unused = vm.c.offsite_time.is_(None) & ~exists().where(dump.c.vm == vm.c.name)
