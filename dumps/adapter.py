@@ -38,6 +38,7 @@ class Left:
     vm: str
     backup_set: str
     out: Path
+    uri: str | None = None
 
 
 class Adapter(Protocol):

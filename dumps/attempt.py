@@ -30,7 +30,7 @@ from tidegate.units import format_exact_time, format_size
 log = logging.getLogger("tidegate.dumps")
 
 #: Keys of its markers besides those that all have: what a later run needs to clean up after it, and to know it again.
-RUN, ADAPTER = "run", "adapter"
+RUN, ADAPTER, URI = "run", "adapter", "uri"
 #: ``post`` runs also when everything is to end, so that it may not take for ever.
 POST_SECONDS = 600.0
 
@@ -114,7 +114,7 @@ class Attempt:
         return self.work.place
 
     def _claim(self) -> dict[str, Any]:
-        return {**self._told(), RUN: self.run, ADAPTER: self.rule.adapter}
+        return {**self._told(), RUN: self.run, ADAPTER: self.rule.adapter, URI: self.rule.uri}
 
     def _told(self) -> dict[str, Any]:
         return {"vm": self.vm, "backup_set": self.work.backup_set, "started": format_exact_time(self.started)}
@@ -161,7 +161,7 @@ class Attempt:
 
     def _clean_up(self, journal: BinaryIO) -> None:
         """What it has begun elsewhere is ended, also where the run itself is to end."""
-        left = Left(self.vm, self.work.backup_set, self._place.out(self.name))
+        left = Left(self.vm, self.work.backup_set, self._place.out(self.name), self.rule.uri)
         with self._unstoppable(journal) as commands:
             for end in (lambda: leftovers.end_all(self.run), lambda: self._adapter.clean_up(left, commands)):
                 try:

@@ -45,7 +45,8 @@ class Commands:
     ) -> None:
         self._journal = journal
         self._stop = stop
-        self._environment = {**os.environ, **(environment or {})}
+        self._told = environment or {}
+        self._environment = {**os.environ, **self._told}
         self._seconds = seconds
 
     def run(self, command: Sequence[str], **more: str) -> None:
@@ -56,20 +57,29 @@ class Commands:
         """What it prints goes into the open file ``target``. Raises DumpFailed."""
         self._succeed(command, {}, target, None)
 
-    def run_through(self, command: Sequence[str], take: Take) -> None:
+    def run_through(self, command: Sequence[str], take: Take, **more: str) -> None:
         """What it prints is handed over part by part. Raises DumpFailed, and whatever ``take`` raises."""
-        self._succeed(command, {}, subprocess.PIPE, take)
+        self._succeed(command, more, subprocess.PIPE, take)
 
-    def read(self, command: Sequence[str]) -> str:
-        """What it prints. Raises DumpFailed."""
+    def read(self, command: Sequence[str], **more: str) -> str:
+        """What it prints; ``more`` is added to its environment. Raises DumpFailed."""
         parts: list[bytes] = []
-        self.run_through(command, parts.append)
+        self.run_through(command, parts.append, **more)
         return b"".join(parts).decode(errors="replace")
 
     def unless_stopped(self) -> None:
         """Raises Stopped when the run is to end."""
         if self._stop.is_asked:
             raise Stopped
+
+    def pause(self, seconds: float) -> None:
+        """Waits so long; raises Stopped as soon as the run is to end."""
+        wait({self._stop.descriptor: select.POLLIN}, seconds)
+        self.unless_stopped()
+
+    def within(self, seconds: float) -> "Commands":
+        """The same, and each may take ``seconds`` at most."""
+        return Commands(self._journal, self._stop, self._told, min(seconds, self._seconds))
 
     def note(self, sentence: str) -> None:
         """A line of the log."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from dumps import leftovers
 from dumps.adapter import Left
 from dumps.adapters import ADAPTERS
-from dumps.attempt import ADAPTER, POST_SECONDS, RUN, environment
+from dumps.attempt import ADAPTER, POST_SECONDS, RUN, URI, environment
 from dumps.commands import Commands
 from dumps.failure import DumpFailed, sentence_of
 from dumps.journal import open_journal
@@ -68,12 +68,14 @@ class Recovery:
     def _end(self, dump: str, vm: str, claim: MarkerBody, commands: Commands) -> Iterator[str]:
         """Ends what may still run, and lets ``post`` do its part. Tells what does not work."""
         out = self.place.out(dump)
+        uri = claim.extra.get(URI)
+        left = Left(vm, self.name, out, uri if isinstance(uri, str) else None)
         try:
             leftovers.end_all(str(claim.extra[RUN]))
         except DumpFailed as error:
             yield error.sentence
         try:
-            ADAPTERS[AdapterName(str(claim.extra.get(ADAPTER)))].clean_up(Left(vm, self.name, out), commands)
+            ADAPTERS[AdapterName(str(claim.extra.get(ADAPTER)))].clean_up(left, commands)
         except (DumpFailed, OSError) as error:
             yield sentence_of(error)
         except ValueError:

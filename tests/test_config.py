@@ -90,7 +90,15 @@ def test_every_key_arrives_in_its_place(written: Written) -> None:
         verify=(SIZE, SHA256, ("zstd", "-t")),
         keep=3,
     )
-    own = replace(of_set, timeout=21_600.0, checksum=False, verify=(), keep=1)
+    own = replace(
+        of_set,
+        adapter=AdapterName.LIBVIRT,
+        timeout=21_600.0,
+        checksum=False,
+        verify=(),
+        keep=1,
+        uri="qemu:///session",
+    )
     assert load(file) == Config(
         file=file,
         state=Path("/var/lib/tidegate/state.db"),

@@ -158,6 +158,7 @@ class AdapterName(StrEnum):
     """What makes the dumps of a VM."""
 
     COMMAND = "command"  # any command of the admin's
+    LIBVIRT = "libvirt"  # the VMs of libvirt, running or not
 
 
 class DumpResult(StrEnum):

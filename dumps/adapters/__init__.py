@@ -2,6 +2,7 @@
 
 from dumps.adapter import Adapter
 from dumps.adapters.command import Command
+from dumps.adapters.libvirt import Libvirt
 from tidegate.terms import AdapterName
 
-ADAPTERS: dict[AdapterName, Adapter] = {AdapterName.COMMAND: Command()}
+ADAPTERS: dict[AdapterName, Adapter] = {AdapterName.COMMAND: Command(), AdapterName.LIBVIRT: Libvirt()}

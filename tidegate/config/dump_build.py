@@ -46,6 +46,7 @@ def rule(vm: tables.DumpTable, backup_set: tables.DumpTable) -> DumpRule:
         checksum=said(vm.checksum, backup_set.checksum, True),
         verify=said(vm.verify, backup_set.verify, ()),
         keep=said(vm.keep, backup_set.keep, None),
+        uri=said(vm.uri, backup_set.uri, None),
     )
 
 

@@ -1,6 +1,6 @@
 """Mistakes about dumps that no key shows alone: which folder they go to, and what is said of VMs that nobody dumps."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +15,8 @@ from tidegate.terms import AdapterName
 
 _Table = TypeVar("_Table", bound=tables.DumpTable)
 _COMMAND = 'missing; say what makes a dump, like command = ["sh", "-c", "dump-vm $VM > $OUT"]'
-_NEED_A_COMMAND = frozenset({AdapterName.COMMAND})
+#: Keys that only one adapter looks at.
+_OWN_KEYS = {AdapterName.COMMAND: ("command", "stdout"), AdapterName.LIBVIRT: ("uri",)}
 #: Of a file name's 255 bytes a VM's name may take so many: a time, an ending and that of a marker follow it.
 _LONGEST_VM_BYTES = 150
 
@@ -30,7 +31,7 @@ def dump_problems(document: Mapping[str, Any], watches: Watches, base: Path) -> 
         if len(watches) == _length(document.get("watch")):  # else one of those that are wrong may be meant
             yield from _of_its_folder(("backup_sets", name, "to"), one, watches, base)
     if len(sets) == _length(document.get("backup_sets")):
-        yield from _of_vms(vms, {vm for one in dumping.values() for vm in one.vms})
+        yield from _of_vms(vms, list(dumping.values()))
 
 
 def _of_a_set(place: Place, one: tables.BackupSetTable, vms: Mapping[str, tables.VmTable]) -> Iterator[Problem]:
@@ -38,6 +39,8 @@ def _of_a_set(place: Place, one: tables.BackupSetTable, vms: Mapping[str, tables
         yield Problem((*place, "vms"), 'missing; say which VMs are dumped, like vms = ["vm1", "vm2"]')
     for vm in sorted({vm for vm in one.vms if one.vms.count(vm) > 1}):
         yield Problem((*place, "vms"), f'"{vm}" stands in it twice; write it once')
+    if one.vms:
+        yield from _of_other_adapters(place, one, {_rule(vms, vm, one).adapter for vm in one.vms})
     told: set[str] = set()
     for vm in dict.fromkeys(one.vms):
         if not is_single_component(vm) or len(vm.encode()) > _LONGEST_VM_BYTES:
@@ -45,15 +48,26 @@ def _of_a_set(place: Place, one: tables.BackupSetTable, vms: Mapping[str, tables
                 (*place, "vms"),
                 f"{vm!r} cannot begin the name of a file; write a shorter one without a dot or dash in front",
             )
-        for key, text in _of_a_rule(dump_build.rule(vms.get(vm, tables.VmTable()), one)):
+        for key, text in _of_a_rule(_rule(vms, vm, one)):
             if key not in told:  # once for the set, and not for each of its VMs
                 told.add(key)
                 yield Problem((*place, key), text)
 
 
+def _rule(vms: Mapping[str, tables.VmTable], vm: str, one: tables.BackupSetTable) -> DumpRule:
+    return dump_build.rule(vms.get(vm, tables.VmTable()), one)
+
+
+def _of_other_adapters(place: Place, table: tables.DumpTable, used: set[AdapterName]) -> Iterator[Problem]:
+    for adapter, keys in _OWN_KEYS.items():
+        for key in keys if adapter not in used else ():
+            if key in table.model_fields_set:
+                yield Problem((*place, key), f'does nothing: only adapter = "{adapter}" looks at it')
+
+
 def _of_a_rule(rule: DumpRule) -> Iterator[tuple[str, str]]:
     """Key and sentence."""
-    if rule.adapter in _NEED_A_COMMAND and not rule.command:
+    if rule.adapter is AdapterName.COMMAND and not rule.command:
         yield "command", _COMMAND
     if SHA256 in rule.verify and not rule.checksum:
         yield "verify", '"sha256" compares with a checksum, and checksum = false makes none; leave one of the two out'
@@ -66,13 +80,14 @@ def _of_its_folder(place: Place, one: tables.BackupSetTable, watches: Watches, b
         yield Problem(place, str(error))
 
 
-def _of_vms(vms: Mapping[str, tables.VmTable], dumped: set[str]) -> Iterator[Problem]:
+def _of_vms(vms: Mapping[str, tables.VmTable], sets: Sequence[tables.BackupSetTable]) -> Iterator[Problem]:
     for name, one in vms.items():
+        used = {dump_build.rule(one, each).adapter for each in sets if name in each.vms}
+        if used:
+            yield from _of_other_adapters(("vms", name), one, used)
+            continue
         for key in sorted(one.model_fields_set & tables.DUMP_KEYS):
-            if name not in dumped:
-                yield Problem(
-                    ("vms", name, key), f'does nothing: no backup set dumps "{name}"; list it in `vms` of one'
-                )
+            yield Problem(("vms", name, key), f'does nothing: no backup set dumps "{name}"; list it in `vms` of one')
 
 
 def _right(section: object, kind: type[_Table]) -> dict[str, _Table]:

@@ -40,6 +40,14 @@ def suffix(value: object) -> str:
     return written
 
 
+def uri(value: object) -> str:
+    """Where libvirt is reached, as `virsh --connect` has it."""
+    written = text(value)
+    if "://" not in written or not written.isprintable():
+        raise ValueError(f'{written!r} is no address of libvirt; write it like "qemu:///system"')
+    return written
+
+
 def at_once(value: object) -> int:
     """How many dumps run at the same time."""
     return _count(value, 1, _MOST_AT_ONCE)

@@ -16,7 +16,7 @@ class DumpRule:
     """How one VM is dumped.
 
     ``stdout``: what the command prints is the dump. ``keep`` None: no dump is ever removed.
-    ``margin`` None: a tenth of the VM's last dump.
+    ``margin`` None: a tenth of the VM's last dump. ``uri``: where libvirt is; None: on this host.
     """
 
     adapter: AdapterName
@@ -31,6 +31,7 @@ class DumpRule:
     checksum: bool
     verify: tuple[Check, ...]
     keep: int | None
+    uri: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

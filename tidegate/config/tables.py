@@ -173,6 +173,7 @@ class DumpTable(Table):
     checksum: Annotated[bool | None, PlainValidator(values.flag)] = None
     verify: Annotated[tuple[Check, ...] | None, PlainValidator(dump_values.checks)] = None
     keep: Annotated[int | None, PlainValidator(dump_values.keep)] = None
+    uri: Annotated[str | None, PlainValidator(dump_values.uri)] = None
 
 
 #: The keys that say how a dump is made; the target says when its copy is old.
