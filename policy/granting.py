@@ -1,7 +1,7 @@
 """From a plan to links: the allowance is taken in the ledger first, then the links are made, then they are recorded."""
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from tidegate.names import printable
 from tidegate.state import dumps, ledger, tallies, vms
 from tidegate.state.door import State
 from tidegate.state.ledger import LinkRow
-from tidegate.terms import DumpState, LinkState, Reason
+from tidegate.terms import DumpState, Links, LinkState, Reason
 
 log = logging.getLogger("tidegate.policy")
 
@@ -72,6 +72,7 @@ class Granting:
         self._state = state
         self._trees: dict[str, ExportTree] = {}
         self._identities: dict[int, Identity] = {}
+        self._standing: Counter[int | None] = Counter()
 
     def tree(self, watch: str) -> ExportTree:
         """The export tree of this watch folder."""
@@ -87,8 +88,11 @@ class Granting:
         rows = [known.rows[one.dump.dump_id] for one in decisions]
         with self._state.read() as connection:
             self._identities.update((row.id, dumps.identity_of(connection, row)) for row in rows)
+            self._standing = Counter(link.dump_id for link in ledger.kept(connection))
         looks = [(self._config.watch(row.watch).path, row.path, self._identities[row.id]) for row in rows]
-        found = zip(rows, check_all(looks), strict=True)
+        names = ((number, self._most_names(row)) for number, row in enumerate(rows))
+        strict = {number: most for number, most in names if most is not None}
+        found = zip(rows, check_all(looks, strict), strict=True)
         failures = {row.id: failure for row, failure in found if failure is not None}
         if failures:
             with self._state.write() as connection:
@@ -132,11 +136,18 @@ class Granting:
         dumps.change_many(connection, [draft.dump.id for draft in drafts], **granted)
         return [self._grant_of(link_id, draft) for link_id, draft in zip(ids, drafts, strict=True)]
 
+    def _most_names(self, dump: dumps.DumpRow) -> int | None:
+        """One that leaves once more has its kept link as a second name."""
+        if self._config.watch(dump.watch).links is Links.ANY:
+            return None
+        return 1 + self._standing[dump.id]
+
     def _grant_of(self, link_id: int, draft: _Draft) -> Grant:
         dump, name, replaces, swaps = draft
         watch, identity = self._config.watch(dump.watch), self._identities[dump.id]
         may_replace = replaces is not None
-        request = LinkRequest(link_id, watch.path, dump.path, name, identity, may_replace, watch.publish)
+        most = self._most_names(dump)
+        request = LinkRequest(link_id, watch.path, dump.path, name, identity, may_replace, watch.publish, most)
         return Grant(link_id, dump.id, dump.vm or "", dump.watch, request, replaces, swaps)
 
     def link(self, grants: Sequence[Grant], clock: Clock) -> list[Failed]:

@@ -133,6 +133,13 @@ class Publish(StrEnum):
     REFLINK = "reflink"
 
 
+class Links(StrEnum):
+    """Whether a dump's files may have other names, as people rotate by hard link."""
+
+    ANY = "any"
+    STRICT = "strict"  # a name that somebody planted could be of any file of root's
+
+
 class WatchMode(StrEnum):
     """How a watch folder is followed: kernel events and scans, or scans alone."""
 

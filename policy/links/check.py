@@ -1,7 +1,9 @@
 """The cheap look at dumps before anything is granted. What is granted is looked at again when it is linked."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from policy.links.records import LinkFailure
 from policy.links.sentences import explain
@@ -11,10 +13,14 @@ from tidegate.terms import Reason
 
 #: A dump: the watch folder, the path below it, and what was recorded.
 Dump = tuple[Path, str, Identity]
+_ANY: Mapping[int, int] = MappingProxyType({})
 
 
-def check_all(dumps: Sequence[Dump]) -> list[LinkFailure | None]:
-    """For each dump None when it could be linked now, else why not. Raises FaultError when /proc is missing."""
+def check_all(dumps: Sequence[Dump], most_names: Mapping[int, int] = _ANY) -> list[LinkFailure | None]:
+    """For each dump None when it could be linked now, else why not. Raises FaultError when /proc is missing.
+
+    ``most_names``: place in ``dumps`` -> how many hard links each of its files may have, where that matters.
+    """
     outcomes: list[LinkFailure | None] = [None] * len(dumps)
     with own_descriptors() as proc:
         for (source, parent), numbers in _by_folder(dumps).items():
@@ -22,7 +28,8 @@ def check_all(dumps: Sequence[Dump]) -> list[LinkFailure | None]:
                 with opened_parent(source, parent) as folder:
                     grip = Grip(allowed_owners(folder), proc)
                     for number in numbers:
-                        outcomes[number] = _check(grip, folder, dumps[number])
+                        mine = replace(grip, most_names=most_names[number]) if number in most_names else grip
+                        outcomes[number] = _check(mine, folder, dumps[number])
             except Hindered as hindrance:
                 for number in numbers:
                     outcomes[number] = failure(hindrance, proven_absent=True)

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from policy.links.build import build_folder, link, settle
@@ -79,6 +79,8 @@ class Batch:
         refuse_name(request.export_name)
         if request.export_name in self._taken and not request.may_replace and self._stands_already(request):
             return
+        if request.most_names is not None:
+            grip = replace(grip, most_names=request.most_names)
         name = part(request.path.rpartition("/")[2])
         if request.identity.is_folder:
             self._build_folder(grip, folder, name, request)

@@ -15,7 +15,8 @@ class LinkRequest:
     ``link_id`` is its row of the ledger; it names the entry in the staging folder. ``path`` leads from the watch
     folder ``source`` to the dump, with ``/`` between its parts. ``export_name`` is one component. What is linked
     is exactly ``identity`` or nothing. ``may_replace`` says that what stands under the name is a link of ours that
-    has ended. ``publish`` says whether it stands there itself or as a copy.
+    has ended. ``publish`` says whether it stands there itself or as a copy. A file with more hard
+    links than ``most_names`` is not let out.
     """
 
     link_id: int
@@ -25,6 +26,7 @@ class LinkRequest:
     identity: Identity
     may_replace: bool
     publish: Publish = Publish.HARDLINK
+    most_names: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

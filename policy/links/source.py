@@ -39,10 +39,14 @@ def own_descriptors() -> Iterator[int]:
 
 @dataclass(frozen=True, slots=True)
 class Grip:
-    """Takes hold of files: whose files may be taken, and the descriptor from ``own_descriptors``."""
+    """Takes hold of files: whose files may be taken, the descriptor from ``own_descriptors``, and how many names.
+
+    ``most_names``: more hard links than these make a file ``unsafe``; None: any number will do.
+    """
 
     owners: frozenset[int]
     proc: int
+    most_names: int | None = None
 
     def hold(self, folder: int, name: str, member: Member) -> int:
         """A descriptor of exactly the recorded file; while it is open nobody can open the file for writing.
@@ -79,6 +83,9 @@ class Grip:
         if stat.S_ISDIR(status.st_mode):
             raise Hindered(Reason.CHANGED, f"{printable(shown)} was a file and is a folder now")
         check_file(status, shown, self.owners)
+        if self.most_names is not None and status.st_nlink > self.most_names:
+            found = f"{printable(shown)} has {status.st_nlink} names"
+            raise Hindered(Reason.UNSAFE, f'{found}, and links = "strict" allows {self.most_names}: find out whose')
         check_same(status, member, shown)
 
 

@@ -7,11 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from policy.links import Published
+from policy.links import Published, check_all
 from tests.links.house import Content, House, at, inode, needs_root
 from tidegate.identity import Identity, Member
 from tidegate.terms import Reason
@@ -139,6 +140,19 @@ def test_what_is_no_plain_file_of_an_owner_is_unsafe(house: House, kind: str) ->
     status = dump.lstat()
     identity = Identity(False, (Member("", status.st_ino, status.st_size, status.st_mtime_ns),))
     house.refused(house.request("vm1", identity=identity), Reason.UNSAFE)
+
+
+@pytest.mark.parametrize("content", [b"dump", FOLDER], ids=["file", "folder"])
+def test_a_second_name_is_unsafe_only_where_the_admin_is_strict(house: House, content: Content) -> None:
+    """People rotate by hard link; and whoever can write beside the dumps may plant a name of root's file."""
+    dump = house.dump("vm1", content)
+    os.link(dump if dump.is_file() else dump / "sub/disk1", house.source / "planted")
+    strict = replace(house.request("vm1"), most_names=1)
+    assert "has 2 names" in house.not_published(strict, Reason.UNSAFE).detail
+    [checked] = check_all([(house.source, "vm1", strict.identity)], {0: 1})
+    assert checked is not None
+    assert checked.reason is Reason.UNSAFE
+    house.let_out("vm1")
 
 
 def test_a_file_of_the_folders_owner_may_leave(house: House) -> None:

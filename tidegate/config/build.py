@@ -67,6 +67,7 @@ def watch_folder(watch: tables.WatchTable, base: Path, storage: Storage) -> Watc
         scan_interval=_SCAN_INTERVALS[watch.mode] if watch.scan_interval is None else watch.scan_interval,
         publish=watch.publish,
         min_free=watch.min_free,
+        links=watch.links,
     )
 
 

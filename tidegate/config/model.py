@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tidegate.config.dumping import SetDumping
-from tidegate.terms import DayEnd, Evidence, Oversize, Publish, Storage, WatchMode
+from tidegate.terms import DayEnd, Evidence, Links, Oversize, Publish, Storage, WatchMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class WatchFolder:
     scan_interval: float
     publish: Publish = Publish.HARDLINK
     min_free: int | None = None
+    links: Links = Links.ANY
 
 
 @dataclass(frozen=True, slots=True)

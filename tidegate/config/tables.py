@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationInf
 from tidegate.config import dump_values, pushing, values
 from tidegate.config.dumping import Check
 from tidegate.config.timezone import zone
-from tidegate.terms import AdapterName, DayEnd, Evidence, Oversize, Publish, Storage, WatchMode
+from tidegate.terms import AdapterName, DayEnd, Evidence, Links, Oversize, Publish, Storage, WatchMode
 from tidegate.units import format_size
 
 _Flag = Annotated[bool, PlainValidator(values.flag)]
@@ -51,6 +51,7 @@ class WatchTable(Table):
     scan_interval: Annotated[float | None, PlainValidator(values.scan_interval)] = None
     publish: Annotated[Publish, PlainValidator(values.one_of(*Publish))] = Publish.HARDLINK
     min_free: _SizeOrUnset = None
+    links: Annotated[Links, PlainValidator(values.one_of(*Links))] = Links.ANY
 
 
 class WeekdaysTable(Table):
