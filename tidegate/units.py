@@ -15,7 +15,7 @@ _SPAN_PART = re.compile(_NUMBER + r"\s*(s|m|h|d|w)")
 _SPAN_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 #: Two days inside what ``datetime`` can hold, so that a time read in one zone can be shown in any other.
-_LAST_TIME = datetime.datetime(9999, 12, 30, tzinfo=datetime.UTC).timestamp()
+LAST_TIME = datetime.datetime(9999, 12, 30, tzinfo=datetime.UTC).timestamp()
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = (
@@ -78,7 +78,7 @@ def parse_time(text: str) -> float:
     if time is None or time.tzinfo is None:
         raise ValueError(f'{text!r} is not a time with an offset; write it like "2026-11-22T03:00:00+01:00"')
     seconds = time.timestamp()
-    if not 0 <= seconds < _LAST_TIME:
+    if not 0 <= seconds < LAST_TIME:
         raise ValueError(f"{text!r} is not a time that a dump can have; it must lie between 1970 and 9999")
     return seconds
 

@@ -19,6 +19,7 @@ from tidegate.markers.format import BadMarker, MarkerKind, aside_name, marker_na
 from tidegate.markers.vm_name import export_name, stem, vm_of
 from tidegate.names import is_clean, is_single_component, printable
 from tidegate.state.export import NotAnExport, read_header
+from tidegate.state.schema import SCHEMA_VERSION
 from tidegate.units import format_time
 
 _LAYOUTS = ("{vm}{suffixes}", "{name}", "{backup_set}-{vm}{suffixes}")
@@ -101,6 +102,11 @@ def listing(given: bytes) -> None:
             assert format_time(moment)
 
 
+def _header(begun: bytes) -> bytes:
+    rest = b'"written":1,"passes":1,"syncs":1,"links":1,"digest":""'
+    return b'{"format":1,"schema":%d,"begun":%b,%b}\n' % (SCHEMA_VERSION, begun, rest)
+
+
 READERS: dict[str, Callable[[bytes], None]] = {
     one.__name__: one for one in (marker, names, manifests, exports, receipt, transfer, listing)
 }
@@ -117,7 +123,7 @@ SAMPLES: dict[str, tuple[bytes, ...]] = {
         b'"evidence":"report","confirmed":"2026-11-22T01:00:00Z"}]}',
         b"[" * 2000,
     ),
-    "exports": (b'{"format":1,"schema":5,"written":1e3,"begun":1,"passes":1,"syncs":1,"links":1,"digest":""}\n',),
+    "exports": (_header(b"1e3"), _header(b"19999999999999999999"), _header(b"-1"), _header(b"1e999")),
     "receipt": (b"tidegate-receipt 1\nexpected " + b"a" * 64 + b"\nTotal bytes sent: 1\narrived vm1\n",),
     "transfer": (b"Total bytes sent: 1,043\nTotal bytes received: 18\nsent 1 bytes  received 2 bytes  total size 3\n",),
     "listing": (b"-rw-r--r--      1,000 2026/11/22 01:02:03 vm1/disk.img\n",),

@@ -23,7 +23,7 @@ from sqlalchemy.exc import DatabaseError
 from tidegate.errors import NOT_AS_TOLD
 from tidegate.state.listed import insert_many
 from tidegate.state.schema import SCHEMA_VERSION, FileName, Word, link, metadata, policy_pass, sync
-from tidegate.units import format_time
+from tidegate.units import LAST_TIME
 
 FORMAT = 1
 
@@ -141,7 +141,8 @@ def _header(line: bytes) -> Header:
 
 def _time(told: Any) -> float:
     seconds = float(told)
-    format_time(seconds)  # raises for what is no time
+    if not 0 <= seconds < LAST_TIME:
+        raise ValueError(told)
     return seconds
 
 
