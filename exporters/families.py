@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 import tidegate
 from exporters import catalogue
 from tidegate.config.model import Config, WatchFolder
-from tidegate.state import hypervisors, lateness, ledger, tallies, vms
+from tidegate.state import hypervisors, lateness, ledger, slices, tallies, vms
 from tidegate.state.ledger import DayRow, Outstanding
 from tidegate.state.tallies import WatchStatus
 from tidegate.state.vms import VmRow
@@ -40,7 +40,8 @@ def of_state(connection: Connection, config: Config) -> Iterator[Metric]:
     yield from _vms(known)
     yield from _hypervisor(hypervisors.last_look(connection))
     yield from _waiting(tallies.waiting(connection))
-    yield from _day(ledger.open_day(connection), outstanding.bytes)
+    day = ledger.open_day(connection)
+    yield from _day(day, outstanding.bytes if day is None else slices.outstanding_bytes(connection, day.number))
     yield from _links(outstanding, ledger.waiting_since(connection), _last_fetched(known), counters)
     yield from _passes(*tallies.pass_times(connection), counters)
     yield from _watches(config.watches, tallies.watch_statuses(connection), counters)

@@ -10,7 +10,7 @@ from policy.planner import day as rules
 from policy.planner.records import Allowance
 from tidegate.clock import Instant
 from tidegate.config.model import Config
-from tidegate.state import ledger
+from tidegate.state import ledger, slices
 from tidegate.state.ledger import DayRow
 from tidegate.terms import DayEnd, Evidence
 
@@ -45,13 +45,15 @@ def presume(connection: Connection, config: Config, now: Instant) -> None:
 
 def account(connection: Connection, config: Config, day: DayRow, now: Instant) -> Allowance:
     """The day's account in bytes (DESIGN 6): limit, reserve, outstanding of whatever day, used in this one, debt."""
+    under_way = slices.under_way(connection, day.number)
     return Allowance(
         limit=day.limit_bytes,
         reserve=day.reserve_bytes,
-        outstanding=ledger.outstanding_total(connection).bytes,
+        outstanding=ledger.outstanding_total(connection).bytes - sum(one.bytes for one in under_way),
         used=_used(connection, config.day.ends, day, now),
         debt=ledger.debt(connection, before=day.number),
         owed=ledger.debt(connection, before=day.number + 1),
+        sliced=sum(one.today for one in under_way),
     )
 
 
@@ -68,10 +70,22 @@ def _used(connection: Connection, ends: DayEnd, day: DayRow, now: Instant) -> in
         links = ledger.ended_of_day(connection, day.number)
     else:
         links = ledger.ended_and_recent(connection, day.number, now, rules.COUNTS_FOR)
-    return sum(
+    sliced = slices.sliced_links(connection)
+    whole = sum(
         link.bytes
         for link in links
-        if rules.counts_as_used(link.day, day.number, now.elapsed_since(link.granted), ends)
+        if link.id not in sliced and rules.counts_as_used(link.day, day.number, now.elapsed_since(link.granted), ends)
+    )
+    return whole + (_used_by_slices(connection, ends, day, now) if sliced else 0)
+
+
+def _used_by_slices(connection: Connection, ends: DayEnd, day: DayRow, now: Instant) -> int:
+    """A slice of this day is used when its link has its end; one of an earlier day that still counts is, anyway."""
+    return sum(
+        one.bytes
+        for one in slices.charges(connection, day.number if ends is DayEnd.SYNC else 0)
+        if not (one.day == day.number and one.is_outstanding)
+        and rules.counts_as_used(one.day, day.number, now.elapsed_since(one.granted), ends)
     )
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
+from policy import slicing
 from policy.fetching import Unfetched
-from policy.planner.records import Day, Dump, Rules, Vm
+from policy.planner.records import Day, Dump, Part, Rules, Vm
 from policy.planner.sentences import not_fetched
 from tidegate.config.model import Config
 from tidegate.markers.vm_name import export_name, stem
@@ -70,14 +71,20 @@ def gather(
     clashing = _clashing_names(rows)
     replaced = _would_be_replaced(connection, config, now)
     since_day = ledger.outstanding_since(connection)
-    swappable = _swappable(connection, unread) if unread and not is_syncing(connection, config, now) else {}
+    syncing = is_syncing(connection, config, now)
+    parts = slicing.parts(connection, is_syncing=syncing)
+    swappable = _swappable(connection, unread, parts) if unread and not syncing else {}
     return Facts(
         vms=(
             *_with_swaps(_vms(config, known.values(), since_day, replaced, dropped), swappable),
             *_nameless_vms(rows),
         ),
         dumps=_told_late(
-            [_dump(row, _gone_with(row, config, down), clashing.get(row.id), dropped) for row in rows], late
+            [
+                _dump(row, _gone_with(row, config, down), clashing.get(row.id), dropped, parts.get(row.id))
+                for row in rows
+            ],
+            late,
         ),
         rows={row.id: row for row in rows},
         known=known,
@@ -145,8 +152,11 @@ def _clashing_names(rows: Sequence[DumpRow]) -> dict[int, str]:
     return clashes
 
 
-def _swappable(connection: Connection, unread: Collection[int]) -> dict[str, LinkRow]:
-    """VM -> its one link. Not one that exceeds a day: who let it out, let out that dump and no other."""
+def _swappable(connection: Connection, unread: Collection[int], parts: Container[int]) -> dict[str, LinkRow]:
+    """VM -> its one link. Not one that exceeds a day: who let it out, let out that dump and no other.
+
+    Nor one that leaves in slices: what has gone of it would have gone for nothing.
+    """
     day = ledger.open_day(connection)
     whole = 0 if day is None else day.limit_bytes - day.reserve_bytes
     links = [link for link in ledger.outstanding(connection) if link.vm is not None and link.dump_id is not None]
@@ -156,6 +166,7 @@ def _swappable(connection: Connection, unread: Collection[int]) -> dict[str, Lin
         for link in links
         if link.vm is not None
         and link.id in unread
+        and link.dump_id not in parts
         and link.state is LinkState.LINKED
         and of_vm[link.vm] == 1
         and 0 < link.bytes <= whole
@@ -178,7 +189,7 @@ def _gone_with(row: DumpRow, config: Config, down: Collection[str]) -> str | Non
     return None
 
 
-def _dump(row: DumpRow, gone: str | None, clash: str | None, dropped: Container[str | None]) -> Dump:
+def _dump(row: DumpRow, gone: str | None, clash: str | None, dropped: Container[str | None], part: Part | None) -> Dump:
     hindrance = row.reason or _HINDRANCE_OF_STATE.get(row.state)
     note = row.detail
     if gone is not None and hindrance is None:
@@ -196,6 +207,7 @@ def _dump(row: DumpRow, gone: str | None, clash: str | None, dropped: Container[
         note="" if row.state in _LET_OUT else note,
         outstanding=row.state in _LET_OUT,
         offsite=row.state is DumpState.CONFIRMED and row.vm not in dropped,
+        part=part,
     )
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from tidegate.clock import Instant
 from tidegate.names import printable
-from tidegate.state import dumps, ledger, tallies, vms
+from tidegate.state import dumps, ledger, slices, tallies, vms
 from tidegate.state.ledger import LinkRow
 from tidegate.terms import DumpState, LinkState, Reason
 
@@ -37,7 +37,9 @@ def suspects(connection: Connection, now: Instant) -> list[Unfetched]:
 
     A link that took an unread one's place waits since that one was let out.
     """
+    sliced = slices.sliced_links(connection)  # they take as long as they take
     waiting = [one for one in ledger.outstanding(connection) if one.state is LinkState.LINKED and one.dump_id]
+    waiting = [one for one in waiting if one.id not in sliced]
     firsts = ledger.by_ids(connection, {one.since_id for one in waiting if one.since_id is not None})
     since = {one.id: firsts.get(one.since_id or one.id, one) for one in waiting}
     late = [one for one in waiting if now.elapsed_since(since[one.id].granted) >= SUSPECT_AFTER]

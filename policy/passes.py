@@ -12,7 +12,7 @@ from itertools import count
 
 from sqlalchemy import Connection
 
-from policy import days, endings, facts, fetching, manifest, room, trees
+from policy import days, endings, facts, fetching, manifest, room, slicing, trees
 from policy.away import away, held_to_be_away
 from policy.facts import Facts
 from policy.granting import Failed, Grant, Granting, end_swapped
@@ -122,6 +122,7 @@ class _Pass:
                 if not _is_still_so(connection, plan, known):
                     continue
                 grants = self._granting.grant(connection, known, plan.granted, plan.day.number, self._now)
+                slicing.put(connection, plan, {one.dump_id: one.link_id for one in grants}, self._now)
                 _tell_forced(connection, plan)
                 self._show(connection, plan, known)
             return plan, known, grants
@@ -132,6 +133,7 @@ class _Pass:
         with self._state.write() as connection:
             grants = self._granting.grant(connection, known, plan.granted, plan.day.number, self._now)
             end_swapped(connection, grants, self._now.wall)
+            slicing.put(connection, plan, {one.dump_id: one.link_id for one in grants}, self._now)
             rules = facts.rules_of(self._config, plan.day, self._now.wall)
             day = self._account(connection)
             return PassResult(day, plan, rules, (), tuple(sorted(self._down)), known, self._short)

@@ -13,7 +13,7 @@ from tidegate.clock import Instant
 from tidegate.config.model import Config, WatchFolder
 from tidegate.identity import Identity
 from tidegate.names import printable
-from tidegate.state import dumps, ledger, tallies, vms
+from tidegate.state import dumps, ledger, slices, tallies, vms
 from tidegate.state.ledger import LinkRow
 from tidegate.terms import DumpState, Evidence, LinkState, Reason, Storage
 
@@ -215,7 +215,8 @@ def being_dumped_again(connection: Connection) -> list[LinkRow]:
     if not running:
         return []
     links = [link for link in ledger.outstanding(connection) if link.state is LinkState.LINKED]
-    links = [link for link in links if link.copy_inodes is None]
+    sliced = slices.sliced_links(connection)  # begun, it stays until it is whole: a new file leaves the old one be
+    links = [link for link in links if link.copy_inodes is None and link.id not in sliced]
     rows = dumps.by_ids(connection, {link.dump_id for link in links if link.dump_id is not None})
     again = {row.id for row in rows.values() if (row.watch, row.path) in running}
     return [link for link in links if link.dump_id in again]

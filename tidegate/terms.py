@@ -152,6 +152,7 @@ class Oversize(StrEnum):
 
     HOLD = "hold"
     SPREAD = "spread"  # it leaves alone, and the days after it pay
+    SLICES = "slices"  # a part each day, where this host pushes
 
 
 class Force(StrEnum):

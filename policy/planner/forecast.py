@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from policy.planner.plan import decide
-from policy.planner.records import Allowance, Day, Dump, Plan, Rules, Vm
+from policy.planner.records import Allowance, Day, Decision, Dump, Part, Plan, Rules, Vm
 from policy.planner.targets import DAY, Density, density, offsite_age, period_of, targets
-from tidegate.terms import Reason
+from tidegate.terms import Reason, Verdict
 
 #: A VM that has missed more of its dumps than this is expected to have no more.
 MISSED_DUMPS = 3
@@ -177,10 +177,11 @@ class _World:
         plan = decide(self.vms.values(), dumps, self._day, self._rules, now)
         for name, vm in self.vms.items():
             self.ages[name].append(offsite_age(vm, now))
-        for decision in plan.granted:
-            self.days_out[decision.dump.vm].append(number)
+        for dump in self._arriving(plan):
+            self.days_out[dump.vm].append(number)
         waiting = sum(one.dump.bytes for one in plan.decisions if one.reason is Reason.NO_ALLOWANCE)
-        told = DayForecast(self._day.allowance.left, plan.granted_bytes, waiting)
+        sliced = sum(one.taken for one in plan.slices if one.verdict is Verdict.HELD)
+        told = DayForecast(self._day.allowance.without_slices.left, plan.granted_bytes + sliced, waiting)
         self._sync(plan)
         self._debt = self._day.allowance.owed + sum(one.debt for one in plan.granted)
         return told
@@ -206,6 +207,8 @@ class _World:
 
     def _sync(self, plan: Plan) -> None:
         """The storage has everything that was let out."""
+        for one in plan.slices:
+            self._send_slice(one)
         for dump in self._let_out(plan):
             vm = self.vms[dump.vm]
             self.vms[dump.vm] = replace(
@@ -218,9 +221,24 @@ class _World:
             )
             self._dumps[dump.vm] = [one for one in self._dumps[dump.vm] if one.dump_time > dump.dump_time]
 
+    def _send_slice(self, one: Decision) -> None:
+        if one.slice is None or _is_whole(one):
+            return
+        part = Part(one.slice.first + one.slice.bytes)
+        own = self._dumps[one.dump.vm]
+        begun = replace(one.dump, outstanding=True, part=part)
+        self._dumps[one.dump.vm] = [begun if dump.dump_id == begun.dump_id else dump for dump in own]
+        vm = self.vms[one.dump.vm]
+        self.vms[one.dump.vm] = replace(vm, outstanding_since_day=self._day.number, forced=None)
+
+    def _arriving(self, plan: Plan) -> Iterator[Dump]:
+        """What was let out, and of what leaves in slices that which is whole today."""
+        yield from (one.dump for one in plan.granted if _is_whole(one))
+        yield from (one.dump for one in plan.slices if one.verdict is Verdict.HELD and _is_whole(one))
+
     def _let_out(self, plan: Plan) -> Iterator[Dump]:
-        yield from (decision.dump for decision in plan.granted)
-        yield from [one for own in self._dumps.values() for one in own if one.outstanding]
+        yield from self._arriving(plan)
+        yield from [one for own in self._dumps.values() for one in own if one.outstanding and one.part is None]
 
 
 def next_dump(vm: Vm, dumps: Iterable[Dump], now: float) -> float:
@@ -229,6 +247,11 @@ def next_dump(vm: Vm, dumps: Iterable[Dump], now: float) -> float:
     last = max((dump.dump_time for dump in dumps), default=vm.offsite_time or vm.first_seen)
     missed = max(0.0, now - last) // period
     return math.inf if missed > MISSED_DUMPS else last + (missed + 1) * period
+
+
+def _is_whole(one: Decision) -> bool:
+    """Whether nothing is left of it after today."""
+    return one.slice is None or one.slice.first + one.slice.bytes >= one.dump.bytes
 
 
 def _period(vm: Vm) -> float:

@@ -2,16 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from policy.planner import sentences, spread, swaps
+from policy.planner import sentences, slices, spread, swaps
 from policy.planner.candidates import Candidate, Refusal, Sieve
 from policy.planner.order import Chosen, Line, in_turn
 from policy.planner.precedence import forced_first, may_exceed
 from policy.planner.price import fair_price
-from policy.planner.records import Day, Decision, Dump, Plan, Rules, Vm
+from policy.planner.records import Day, Decision, Dump, Plan, Rules, Slice, Vm
 from policy.planner.room import first_days
 from policy.planner.targets import full_set_days
-from tidegate.terms import Choice, Reason, Verdict
+from tidegate.terms import Choice, Oversize, Reason, Verdict
 
 
 def decide(vms: Iterable[Vm], dumps: Iterable[Dump], day: Day, rules: Rules, now: float) -> Plan:
@@ -25,25 +26,30 @@ def decide(vms: Iterable[Vm], dumps: Iterable[Dump], day: Day, rules: Rules, now
 
     A dump is oversize when neither today nor a coming day could let it out whole: limit less reserve, of the
     open day or of the largest coming one, whichever is more. One that a limit raised today will hold just waits.
-    Where the rules say so an oversize one leaves alone and in debt (``spread``).
+    Where the rules say so an oversize one leaves alone and in debt (``spread``), or in parts (``slices``).
 
     Raises ValueError for a dump whose VM is not among ``vms``.
     """
     known = {vm.vm: vm for vm in vms}
+    dumps = tuple(dumps)
     whole_day = max(day.allowance.whole, rules.largest_day)
     sieve = Sieve(rules, now, whole_day, full_set_days(known.values(), rules))
     candidates, refusals = _sift(sieve, known, dumps)
     lighter, turns, heavier = swaps.by_weight(candidates)
     heavy, others = spread.by_weight(turns, whole_day)
     forced, others = forced_first(others)
-    alone = None if forced else spread.leaves_alone(heavy, others, day.allowance)
+    slicing = _Slicing.begin(dumps, heavy, day, rules, whole_day)
+    spreads = rules.oversize is Oversize.SPREAD
+    alone = spread.leaves_alone(heavy, others, day.allowance) if spreads and not forced else None
     ahead: list[Chosen] = [(one, None) for one in (*lighter, *(forced if alone is None else [alone]))]
-    first, _ = _give_turns(ahead, day.allowance.balance, alone)
-    room = max(0, day.allowance.balance - sum([candidate.weight for candidate, *_ in first]))
+    first, _ = _give_turns(ahead, slicing.left, alone)
+    room = max(0, slicing.left - sum([candidate.weight for candidate, *_ in first]))
     price = fair_price(known.values(), rules)
     chosen = in_turn(others, Line(tuple(known.values()), rules, now, room, price, day.allowance.owed))
     last: list[Chosen] = [(one, None) for one in heavier]
-    granted, waiting = _give_turns([*ahead, *chosen, *last], day.allowance.balance, alone)
+    granted, waiting = _give_turns([*ahead, *chosen, *last], slicing.left, alone)
+    sliced = slicing.end(sum([candidate.weight for candidate, *_ in granted]), day, rules)
+    heavy = [one for one in heavy if one is not alone and one is not slicing.begins]
     swapped = swaps.of([candidate for candidate, *_ in granted])
     stuck = swaps.of([candidate for candidate, *_ in waiting])
     refusals = swaps.left_behind([*refusals, *map(swaps.waits, stuck)], swapped)
@@ -52,12 +58,47 @@ def decide(vms: Iterable[Vm], dumps: Iterable[Dump], day: Day, rules: Rules, now
         day,
         (
             *[_granted(turn, rules, now) for turn in granted],
+            *([] if slicing.begins is None else [_begun(slicing.begins, sliced)]),
             *_without_room([turn for turn in waiting if not turn[0].standing.vm.swap_bytes], day, rules),
-            *spread.held([one for one in heavy if one is not alone], others, day, rules),
-            *[_refused(refusal) for refusal in refusals],
+            *(spread.held(heavy, others, day, rules) if spreads else slicing.held(heavy, day, rules)),
+            *[_refused(refusal, sliced) for refusal in refusals],
         ),
         price,
     )
+
+
+class _Slicing(NamedTuple):
+    """The dumps that leave in slices, what is kept free of today for each, and what is ``left`` for all others."""
+
+    dumps: Sequence[Dump]
+    begins: Candidate | None
+    kept: Mapping[int, int]
+    left: int
+    whole_day: int
+
+    @classmethod
+    def begin(
+        cls, dumps: Sequence[Dump], heavy: Sequence[Candidate], day: Day, rules: Rules, whole_day: int
+    ) -> "_Slicing":
+        """Before the others have their turns."""
+        found = slices.under_way(dumps)
+        free = day.allowance.without_slices
+        has_the_days = any(dump.bytes > whole_day for dump in found)
+        new = None if has_the_days else slices.begins(heavy, rules)
+        kept = slices.kept_free([*found, *([] if new is None else [new.dump])], free, whole_day)
+        if new is not None and not kept[new.dump.dump_id]:
+            new = None
+        sliced = [*found, *([] if new is None else [new.dump])]
+        return cls(sliced, new, kept, free.balance - sum(kept.values()), whole_day)
+
+    def end(self, taken: int, day: Day, rules: Rules) -> Mapping[int, Slice]:
+        """When the others have ``taken`` so many bytes."""
+        return slices.of_today(self.dumps, self.kept, max(0, self.left - taken), day, rules)
+
+    def held(self, heavy: Sequence[Candidate], day: Day, rules: Rules) -> Iterator[Decision]:
+        """Why the other heavy ones do not begin."""
+        ahead = next((dump for dump in self.dumps if dump.bytes > self.whole_day), None)
+        return slices.held(heavy, day, rules, ahead)
 
 
 #: A candidate at its turn: its rank, and the bytes that were left of the day; and by which rule it has it.
@@ -142,6 +183,20 @@ def _without_room(waiting: Sequence[_Turn], day: Day, rules: Rules) -> Iterator[
         yield Decision(dump, vm.backup_set, Verdict.HELD, Reason.NO_ALLOWANCE, told, target, age, rank, leaves)
 
 
-def _refused(refusal: Refusal) -> Decision:
+def _begun(candidate: Candidate, sliced: Mapping[int, Slice]) -> Decision:
+    dump, (vm, target, age, _), _ = candidate
+    own = sliced[dump.dump_id]
+    told = f"{sentences.grant(age, target)}; {_told_of(dump, own)}"
+    return Decision(dump, vm.backup_set, Verdict.GRANTED, Reason.GRANTED, told, target, age, slice=own)
+
+
+def _refused(refusal: Refusal, sliced: Mapping[int, Slice]) -> Decision:
     dump, (vm, target, age, _), reason, told = refusal
-    return Decision(dump, vm.backup_set, Verdict.HELD, reason, told, target, age)
+    own = sliced.get(dump.dump_id) if sliced else None
+    if own is not None:
+        told = f"{told}; {_told_of(dump, own)}"
+    return Decision(dump, vm.backup_set, Verdict.HELD, reason, told, target, age, slice=own)
+
+
+def _told_of(dump: Dump, own: Slice) -> str:
+    return sentences.slice_of_today(dump.bytes, own.first, own.bytes, own.whole_on)

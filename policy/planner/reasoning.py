@@ -44,7 +44,7 @@ def _fair_turn(vm: Vm, price: float, rules: Rules) -> str:
 def _taken(plan: Plan) -> Iterator[str]:
     """What has today's room."""
     account = plan.day.allowance
-    if taken := account.outstanding + account.used + account.debt:
+    if taken := account.outstanding + account.sliced + account.used + account.debt:
         yield f"{format_size(taken)} of today's {format_size(account.limit)} were taken before"
     urgent = [one.dump.vm for one in plan.granted if one.choice is Choice.DEADLINE]
     if urgent:

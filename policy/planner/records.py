@@ -4,7 +4,7 @@ Plain frozen records. Sizes are bytes; times are seconds since the epoch; spans 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import cycle, repeat
 from typing import NamedTuple
@@ -13,13 +13,24 @@ from policy.planner.sentences import Sentence
 from tidegate.terms import Choice, Force, Oversize, Reason, Verdict
 
 
+class Part(NamedTuple):
+    """Of a dump that leaves in slices: ``sent`` bytes have gone on the days before the open one.
+
+    ``today`` are set for it in the open one, of which ``pinned`` cannot be taken back: they have gone, or may be going.
+    """
+
+    sent: int
+    today: int = 0
+    pinned: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Dump:
     """One dump without an end, or a VM's newest one.
 
     ``hindrance`` is why it cannot leave whatever the allowance (``running``, ``changed``, ``missing``, …);
     ``note`` explains it. ``outstanding`` is true while its link waits to be confirmed.
-    ``offsite`` is true when the storage is held to have this very dump.
+    ``offsite`` is true when the storage is held to have this very dump. ``part`` is None unless it leaves in slices.
     """
 
     dump_id: int
@@ -31,6 +42,7 @@ class Dump:
     note: str = ""
     outstanding: bool = False
     offsite: bool = False
+    part: Part | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +77,8 @@ class Allowance:
     """The account of one day, in bytes (DESIGN 6).
 
     ``debt`` is what was let out beyond the days before this one and not paid by them, ``owed`` what the days after
-    this one will have to pay.
+    this one will have to pay. ``sliced`` is set today for dumps that leave in slices; of these ``outstanding`` tells
+    nothing.
     """
 
     limit: int
@@ -74,6 +87,7 @@ class Allowance:
     used: int = 0
     debt: int = 0
     owed: int = 0
+    sliced: int = 0
 
     @property
     def whole(self) -> int:
@@ -83,12 +97,17 @@ class Allowance:
     @property
     def balance(self) -> int:
         """Bytes that may still be let out today; negative where more was let out than that."""
-        return self.limit - self.reserve - self.outstanding - self.used - self.debt
+        return self.limit - self.reserve - self.outstanding - self.used - self.debt - self.sliced
 
     @property
     def left(self) -> int:
         """Bytes that may still be let out today."""
         return max(0, self.balance)
+
+    @property
+    def without_slices(self) -> "Allowance":
+        """As if nothing were set for dumps that leave in slices."""
+        return replace(self, sliced=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +159,17 @@ class Rules:
             debt = max(0, debt - whole)
 
 
+class Slice(NamedTuple):
+    """Of a dump the ``bytes`` from the offset ``first`` on may go today.
+
+    It is whole on the day of this number at the latest, None where no day of the horizon ends it.
+    """
+
+    first: int
+    bytes: int
+    whole_on: int | None
+
+
 class Decision(NamedTuple):
     """What is decided for one dump, and why. A tuple, since there is one for each of a hundred thousand.
 
@@ -147,8 +177,8 @@ class Decision(NamedTuple):
     ``rank`` is its place in the order of turns (1 is first), None where it takes no part.
     ``forecast_day`` is the number of the day it is expected to leave on, None where that cannot be said.
     Of a dump that the day has no room for ``beyond`` are the bytes that were forced above the limit, or ``debt`` those
-    that the coming days pay. ``choice`` is the rule by which it leaves, None where it does not or where the admin's
-    word or its weight put it first.
+    that the coming days pay. ``slice`` is what goes of it today, where it leaves in slices. ``choice`` is the rule by
+    which it leaves, None where it does not or where the admin's word or its weight put it first.
     """
 
     dump: Dump
@@ -163,6 +193,12 @@ class Decision(NamedTuple):
     beyond: int = 0
     debt: int = 0
     choice: Choice | None = None
+    slice: Slice | None = None
+
+    @property
+    def taken(self) -> int:
+        """Bytes of the allowance that it takes if it leaves."""
+        return self.dump.bytes if self.slice is None else self.slice.bytes
 
     @property
     def detail(self) -> str:
@@ -189,7 +225,12 @@ class Plan:
     @property
     def granted_bytes(self) -> int:
         """Bytes taken from the allowance."""
-        return sum(decision.dump.bytes for decision in self.granted)
+        return sum(decision.taken for decision in self.granted)
+
+    @property
+    def slices(self) -> tuple[Decision, ...]:
+        """The decisions on dumps of which a slice may go today, begun before or by this plan."""
+        return tuple(decision for decision in self.decisions if decision.slice is not None)
 
     @property
     def forced(self) -> tuple[Decision, ...]:

@@ -143,6 +143,23 @@ def alone_after_others(size: int) -> str:
     return f"{_alone(size)} when no other dump is later than it"
 
 
+def sliced_later(size: int, due_age: float, rest: float) -> str:
+    """Of a dump heavier than a whole day that leaves in slices, and is not needed yet."""
+    return f"{_in_slices(size)} from when its off-site copy is {_span(max(0.0, due_age))} old, in {_span(rest)}"
+
+
+def sliced_after(size: int, ahead: str | None) -> str:
+    """Of a dump heavier than a whole day that leaves in slices, whose turn has come; ``ahead`` has the days now."""
+    when = "on the next day that has room" if ahead is None else f"when the dump of {ahead} is whole"
+    return f"{_in_slices(size)} {when}"
+
+
+def slice_of_today(size: int, sent: int, today: int, whole_on: int | None) -> str:
+    """Of a dump that leaves in slices."""
+    until = "" if whole_on is None else f", whole on day {whole_on} at the latest"
+    return f"{format_size(sent)} of {format_size(size)} have left, {format_size(today)} may go today{until}"
+
+
 def too_old(age: float, limit: float) -> str:
     """Of a dump past ``max_dump_age``."""
     return f"made {_span(age)} ago, past the max_dump_age of {_span(limit)}"
@@ -156,6 +173,10 @@ def on_hold(vm: str) -> str:
 def backing_off(rest: float) -> str:
     """Of a VM whose last link nobody fetched."""
     return f"its last link was not fetched; it has its turn again in {_span(rest)}"
+
+
+def _in_slices(size: int) -> str:
+    return f"{format_size(size)} are heavier than a whole day; it leaves in slices"
 
 
 def _alone(size: int) -> str:

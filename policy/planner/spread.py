@@ -35,14 +35,14 @@ def leaves_alone(heavy: Sequence[Candidate], others: Sequence[Candidate], allowa
     """The one of ``heavy`` that has this day for itself, None where none has."""
     if not heavy or not _is_free(allowance):
         return None
-    first = max(heavy, key=_urgency)
+    first = max(heavy, key=urgency)
     return first if _is_due(first) and _is_latest(first, others) else None
 
 
 def held(heavy: Sequence[Candidate], others: Sequence[Candidate], day: Day, rules: Rules) -> Iterator[Decision]:
     """Why each of ``heavy`` does not leave today, and when it will at the earliest; the most urgent first."""
     free_in = _days_until_free(day.allowance, rules)
-    for candidate in sorted(heavy, key=_urgency, reverse=True):
+    for candidate in sorted(heavy, key=urgency, reverse=True):
         dump, (vm, target, age, _), _ = candidate
         detail = _why_not(candidate, others, day.allowance)
         leaves = None if free_in is None else day.number + max(free_in, _days_until_due(candidate))
@@ -52,7 +52,7 @@ def held(heavy: Sequence[Candidate], others: Sequence[Candidate], day: Day, rule
 def _why_not(candidate: Candidate, others: Sequence[Candidate], allowance: Allowance) -> str:
     size = candidate.dump.bytes
     if not _is_due(candidate):
-        return sentences.alone_later(size, SHARE * candidate.standing.target, -_lateness(candidate))
+        return sentences.alone_later(size, SHARE * candidate.standing.target, -lateness(candidate))
     if debt := max(allowance.debt, allowance.owed):
         return sentences.alone_after_debt(size, debt)
     if _is_free(allowance) and not _is_latest(candidate, others):
@@ -66,27 +66,27 @@ def _is_free(allowance: Allowance) -> bool:
 
 
 def _is_due(candidate: Candidate) -> bool:
-    return candidate.standing.vm.forced is not None or _lateness(candidate) >= 0
+    return candidate.standing.vm.forced is not None or lateness(candidate) >= 0
 
 
 def _is_latest(candidate: Candidate, others: Sequence[Candidate]) -> bool:
-    lateness = _lateness(candidate)
-    return candidate.standing.vm.forced is not None or all(_lateness(other) <= lateness for other in others)
+    late = lateness(candidate)
+    return candidate.standing.vm.forced is not None or all(lateness(other) <= late for other in others)
 
 
-def _lateness(candidate: Candidate) -> float:
+def lateness(candidate: Candidate) -> float:
     """Seconds since its turn would have been; negative until then."""
     return candidate.standing.turn_age - SHARE * candidate.standing.target
 
 
-def _urgency(candidate: Candidate) -> tuple[bool, float, int, str, int]:
+def urgency(candidate: Candidate) -> tuple[bool, float, int, str, int]:
     """Forced ones first, then the latest, then the lightest."""
     dump = candidate.dump
-    return candidate.standing.vm.forced is not None, _lateness(candidate), -dump.bytes, dump.vm, dump.dump_id
+    return candidate.standing.vm.forced is not None, lateness(candidate), -dump.bytes, dump.vm, dump.dump_id
 
 
 def _days_until_due(candidate: Candidate) -> int:
-    return 0 if _is_due(candidate) else -int(_lateness(candidate) // DAY)
+    return 0 if _is_due(candidate) else -int(lateness(candidate) // DAY)
 
 
 def _days_until_free(allowance: Allowance, rules: Rules) -> int | None:

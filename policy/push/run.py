@@ -31,7 +31,8 @@ class Progress(NamedTuple):
 class Ran(NamedTuple):
     """What a run came to. ``status`` is rsync's own, negative a signal's; ``complaint`` what it said of a failure.
 
-    ``was_cut``: there was more to send than it might. ``files`` are those that its log names.
+    ``was_cut``: there was more to send than it might. ``name`` is the file that it came to last. ``files`` are those
+    that its log says it was through with.
     """
 
     status: int
@@ -39,6 +40,7 @@ class Ran(NamedTuple):
     received: int
     was_cut: bool
     complaint: str
+    name: str
     files: list[Item]
 
 
@@ -60,7 +62,9 @@ def run(job: Job, purse: Purse, at_most: int, listen: Callable[[Progress], None]
         errors.seek(max(0, errors.seek(0, os.SEEK_END) - _TAIL))
         complaint = os.fsdecode(errors.read()).strip()
     said = os.fsdecode(job.log.read_bytes()) if job.log.exists() else ""
-    return Ran(process.returncode, watched.sent, watched.received, watched.was_cut, complaint, items(said))
+    return Ran(
+        process.returncode, watched.sent, watched.received, watched.was_cut, complaint, watched.name, items(said)
+    )
 
 
 def _start(job: Job, control: socket.socket, errors: IO[bytes]) -> "subprocess.Popen[bytes]":
@@ -91,7 +95,7 @@ class _Watched:
     sent: int = 0
     received: int = 0
     was_cut: bool = False
-    _name: str = ""
+    name: str = ""
     _said: int = -1
     _line: bytes = field(default=b"")
 
@@ -126,7 +130,7 @@ class _Watched:
         if wants_more and allowed <= self.sent:
             self.was_cut = True
             self._cut()
-        self.listen(Progress(self.sent, self._name))
+        self.listen(Progress(self.sent, self.name))
         return True
 
     def _packet(self) -> bytes:
@@ -141,8 +145,8 @@ class _Watched:
         *lines, self._line = (self._line + data).split(b"\n")
         for line in lines:
             if line.startswith(b"<f"):
-                self._name = os.fsdecode(line.split(b" ", 2)[2])
-                self.listen(Progress(self.sent, self._name))
+                self.name = os.fsdecode(line.split(b" ", 2)[2])
+                self.listen(Progress(self.sent, self.name))
         return bool(data)
 
     def _lend(self) -> int:

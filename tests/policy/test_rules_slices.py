@@ -1,12 +1,17 @@
 """What may go of a dump that is sent in slices, and when it will be whole."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.planner.records import Allowance, Day, Rules
-from policy.planner.slices import Slice, set_aside, slice_of_today
-from tests.policy.planner_facts import GB, NOW, a_day
+from policy.planner.forecast import Start, run_forward
+from policy.planner.plan import decide
+from policy.planner.records import Allowance, Day, Part, Rules, Slice
+from policy.planner.slices import set_aside, slice_of_today
+from tests.policy.planner_facts import DAY, GB, LIMIT, NOW, a_day, a_dump, a_vm
+from tidegate.terms import Oversize, Reason, Verdict
 
 RULES = Rules(10 * GB)
 
@@ -69,3 +74,105 @@ def test_the_slices_are_the_dump_within_every_limit_and_whole_when_it_was_said(
     assert sent == size
     assert min(promised) == number
     assert promised == sorted(promised, reverse=True)
+
+
+# --- in the plan
+
+
+SLICES = Rules(10 * GB, oversize=Oversize.SLICES)
+
+
+def test_a_dump_heavier_than_a_day_begins_and_the_others_have_half() -> None:
+    """It has what they leave."""
+    plan = decide(
+        [a_vm("huge", bytes=25 * GB), a_vm("vm1", bytes=4 * GB), a_vm("vm2", bytes=4 * GB)],
+        [a_dump(1, "huge", bytes=25 * GB), a_dump(2, "vm1", bytes=4 * GB), a_dump(3, "vm2", bytes=4 * GB)],
+        a_day(),
+        SLICES,
+        NOW,
+    )
+    assert {one.dump.vm: one.taken for one in plan.granted} == {"huge": 6 * GB, "vm1": 4 * GB}
+    [sliced] = plan.slices
+    assert sliced.slice == Slice(0, 6 * GB, 16)
+    assert "0 B of 25 GB have left, 6 GB may go today, whole on day 16 at the latest" in sliced.detail
+    assert plan.granted_bytes == 10 * GB
+
+
+def test_one_that_is_under_way_goes_on_and_neither_a_newer_one_nor_another_begins() -> None:
+    begun = replace(a_dump(1, "huge", bytes=25 * GB), outstanding=True, part=Part(10 * GB))
+    newer = a_dump(2, "huge", bytes=24 * GB, age=60.0)
+    plan = decide(
+        [
+            a_vm("huge", bytes=25 * GB, outstanding_since_day=11),
+            a_vm("other", bytes=30 * GB),
+            a_vm("vm1", bytes=5 * GB),
+        ],
+        [begun, newer, a_dump(3, "other", bytes=30 * GB), a_dump(4, "vm1", bytes=5 * GB)],
+        a_day(),
+        SLICES,
+        NOW,
+    )
+    assert [(one.dump.dump_id, one.slice) for one in plan.slices] == [(1, Slice(10 * GB, 5 * GB, 14))]
+    assert [one.dump.vm for one in plan.granted] == ["vm1"]
+    held = {one.dump.dump_id: (one.reason, one.detail) for one in plan.decisions if one.dump.dump_id != 4}
+    assert held[2][0] is Reason.OUTSTANDING
+    assert held[3][0] is Reason.NO_ALLOWANCE
+    assert held[3][1].endswith("it leaves in slices when the dump of huge is whole")
+
+
+def test_a_later_pass_of_the_day_takes_back_what_has_not_gone_and_leaves_half() -> None:
+    """All of the day was set for it; 2 GB of that have gone."""
+    begun = replace(a_dump(1, "huge", bytes=25 * GB), outstanding=True, part=Part(0, today=10 * GB, pinned=2 * GB))
+    vms = [a_vm("huge", bytes=25 * GB, outstanding_since_day=12), a_vm("vm1", bytes=5 * GB), a_vm("vm2", bytes=3 * GB)]
+    dumps = [begun, a_dump(2, "vm1", bytes=5 * GB), a_dump(3, "vm2", bytes=3 * GB)]
+    plan = decide(vms, dumps, Day(12, NOW, Allowance(LIMIT, sliced=10 * GB)), SLICES, NOW)
+    assert sum(one.taken for one in plan.granted) + plan.slices[0].taken == 10 * GB
+    assert plan.slices[0].taken >= 5 * GB
+    pinned = replace(begun, part=Part(0, today=10 * GB, pinned=10 * GB))
+    assert decide(vms, [pinned, *dumps[1:]], Day(12, NOW, Allowance(LIMIT, sliced=10 * GB)), SLICES, NOW).granted == ()
+
+
+def test_the_rest_of_one_that_a_day_cut_short_has_what_it_needs_first() -> None:
+    rest = replace(a_dump(1, "vm1", bytes=4 * GB), outstanding=True, part=Part(3 * GB))
+    plan = decide(
+        [a_vm("vm1", bytes=4 * GB, outstanding_since_day=11), a_vm("vm2", bytes=9 * GB)],
+        [rest, a_dump(2, "vm2", bytes=9 * GB)],
+        a_day(),
+        SLICES,
+        NOW,
+    )
+    assert [one.taken for one in plan.slices] == [GB]
+    assert [one.dump.vm for one in plan.granted] == ["vm2"]
+
+
+def test_it_is_foreseen_when_the_last_slice_goes() -> None:
+    """25 GB beside 4 GB a day, at 10 GB a day: six, six, six, six, and one more."""
+    vms = (a_vm("huge", bytes=25 * GB, period=30 * DAY), a_vm("vm1", bytes=4 * GB, period=DAY))
+    dumps = (a_dump(1, "huge", bytes=25 * GB), a_dump(2, "vm1", bytes=4 * GB))
+    seen = {one.vm.vm: one for one in run_forward(Start(vms, dumps, a_day(), SLICES, NOW), 8).vms}
+    assert seen["huge"].days_out == (4,)
+    assert seen["vm1"].days_out == tuple(range(8))
+
+
+@given(
+    size=st.integers(11, 60),
+    sent=st.integers(0, 11),
+    used=st.integers(0, 10),
+    others=st.lists(st.integers(1, 9), max_size=6),
+    is_under_way=st.booleans(),
+)
+def test_slices_and_whole_dumps_together_never_take_more_than_the_day_has(
+    size: int, sent: int, used: int, others: list[int], *, is_under_way: bool
+) -> None:
+    huge = a_dump(1, "huge", bytes=size)
+    if is_under_way:
+        huge = replace(huge, outstanding=True, part=Part(min(sent, size)))
+    vms = [a_vm("huge", bytes=size, outstanding_since_day=11 if is_under_way else None)]
+    dumps = [huge]
+    for number, weight in enumerate(others, 2):
+        vms.append(a_vm(f"vm{number}", bytes=weight))
+        dumps.append(a_dump(number, f"vm{number}", bytes=weight))
+    plan = decide(vms, dumps, Day(10, NOW, Allowance(10, used=used)), Rules(10, oversize=Oversize.SLICES), NOW)
+    held_slices = sum(one.taken for one in plan.slices if one.verdict is Verdict.HELD)
+    assert plan.granted_bytes + held_slices <= 10 - used
+    assert len({one.dump.dump_id for one in plan.decisions}) == len(plan.decisions) == len(dumps)

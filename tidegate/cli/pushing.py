@@ -87,8 +87,12 @@ def summary(one: "Pushed") -> Iterator[str]:
         names = ", ".join(printable(link.export_name) for link in one.outstanding[:5])
         more = f" and {len(one.outstanding) - 5} more" if len(one.outstanding) > 5 else ""
         yield f"not there yet: {names}{more}"
+    for slice_ in one.slices:
+        whole = slice_.link.bytes
+        sent = f"{format_size(min(slice_.sent, whole))} of {format_size(whole)} have left"
+        yield f"{printable(slice_.link.export_name)}: {'it is there' if slice_.has_arrived else sent}"
     if one.is_used_up:
-        yield f"stopped at the bytes of day {one.day}; the next day goes on where this one stopped"
+        yield f"stopped at what day {one.day} may send; the next day goes on where this one stopped"
     elif one.status:
         yield f"rsync ended with {one.status}"
         yield from (f"  {said}" for said in one.complaint.splitlines()[-5:])

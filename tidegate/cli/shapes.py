@@ -30,7 +30,7 @@ def day(one: Day) -> dict[str, Any]:
         "limit_bytes": account.limit,
         "reserve_bytes": account.reserve,
         "used_bytes": account.used + account.debt,
-        "outstanding_bytes": account.outstanding,
+        "outstanding_bytes": account.outstanding + account.sliced,
         "allowance_bytes": account.left,
         **({"debt_bytes": debt} if debt else {}),
     }
@@ -175,4 +175,13 @@ def pushed(one: "Pushed") -> dict[str, Any]:
         "stopped_at_limit": one.is_used_up,
         "confirmed": links(one.confirmed),
         "outstanding": links(one.outstanding),
+        "slices": [
+            {
+                "export_name": printable(slice_.link.export_name),
+                "bytes": slice_.link.bytes,
+                "sent_bytes": slice_.sent,
+                "arrived": slice_.has_arrived,
+            }
+            for slice_ in one.slices
+        ],
     }

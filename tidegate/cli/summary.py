@@ -1,6 +1,6 @@
 """The state in one line, for `systemctl status`."""
 
-from tidegate.state import ledger, vms
+from tidegate.state import ledger, slices, vms
 from tidegate.state.door import State
 from tidegate.state.vms import VmRow
 from tidegate.terms import Freshness
@@ -15,7 +15,7 @@ def line(state: State, now: float) -> str:
     with state.read() as connection:
         known = [_freshness(row, now) for row in vms.all_vms(connection).values()]
         day = ledger.open_day(connection)
-        outstanding = ledger.outstanding_total(connection).bytes
+        outstanding = 0 if day is None else slices.outstanding_bytes(connection, day.number)
     counts = {Freshness.STALE: "stale", Freshness.NEVER: "never off-site"}
     bad = [f", {known.count(each)} {word}" for each, word in counts.items() if each in known]
     said = f"{len(known)} VMs{''.join(bad)}"

@@ -15,7 +15,7 @@ from tidegate.config.dump_checks import dump_problems
 from tidegate.config.errors import Place, Problem
 from tidegate.config.model import WatchFolder
 from tidegate.config.surroundings import Watches, folder_problems, read_problems
-from tidegate.terms import DayEnd, Evidence, Storage
+from tidegate.terms import DayEnd, Evidence, Oversize, Storage
 
 #: Keys of a ``[[watch]]`` without which its folders cannot be judged.
 _TELLING = {("path",), ("name",), ("export",), ("recursive",)}
@@ -25,7 +25,7 @@ _CONFIRM: Place = ("offsite", "confirm")
 def between_keys(document: dict[str, Any], base: Path, *, surroundings: bool) -> list[Problem]:
     """Everything that can be said of the document beyond its single keys."""
     watches = _good_watches(document, base)
-    problems = [*_names(watches), *_presumed(document), *_pushed(document, watches)]
+    problems = [*_names(watches), *_presumed(document), *_pushed(document, watches), *_sliced(document)]
     problems += dump_problems(document, watches, base)
     if surroundings:
         faults = list(folder_problems(watches))
@@ -103,6 +103,15 @@ def _pushed(document: dict[str, Any], watches: Watches) -> Iterator[Problem]:
             ("sync", "destination"),
             f"{destination!r} would get the export trees of {len(watches)} watch folders, one over the other; "
             "write {watch} into it, which stands for the folder's name",
+        )
+
+
+def _sliced(document: dict[str, Any]) -> Iterator[Problem]:
+    """Who pulls takes a dump whole or not at all."""
+    if _word(document, "limit", "oversize", Oversize.HOLD) == Oversize.SLICES and "sync" not in document:
+        yield Problem(
+            ("limit", "oversize"),
+            '"slices" leave only where this host pushes; configure [sync], or write "hold" or "spread"',
         )
 
 

@@ -97,6 +97,16 @@ def _know_swaps(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE link ADD COLUMN since_id INTEGER")
 
 
+def _know_slices(connection: Connection) -> None:
+    connection.exec_driver_sql(
+        "CREATE TABLE slice (link_id INTEGER NOT NULL, day INTEGER NOT NULL, bytes INTEGER NOT NULL, "
+        "granted_at FLOAT NOT NULL, granted_boot TEXT NOT NULL, granted_uptime FLOAT NOT NULL, "
+        "PRIMARY KEY (link_id, day), FOREIGN KEY(link_id) REFERENCES link (id), "
+        "FOREIGN KEY(day) REFERENCES day (number)) WITHOUT ROWID"
+    )
+    connection.exec_driver_sql("CREATE INDEX slice_by_day ON slice (day)")
+
+
 #: Version that a step starts from -> the step.
 STEPS: Mapping[int, Callable[[Connection], None]] = {
     1: _know_footings,
@@ -107,6 +117,7 @@ STEPS: Mapping[int, Callable[[Connection], None]] = {
     6: _know_what_is_usual,
     7: _know_room,
     8: _know_swaps,
+    9: _know_slices,
 }
 
 

@@ -26,7 +26,7 @@ from sqlalchemy.types import UserDefinedType
 
 from tidegate.terms import DumpState, Evidence, Force, LinkState, Reason
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 metadata = MetaData()
 
 
@@ -206,6 +206,20 @@ sealed_link = Table(
     metadata,
     Column("sync_id", ForeignKey("sync.id", ondelete="CASCADE"), primary_key=True),
     Column("link_id", ForeignKey("link.id"), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+#: Of the allowance of one day, what is set for a link that leaves in slices; it stands in place of the link's charge.
+slice_of_day = Table(
+    "slice",
+    metadata,
+    Column("link_id", ForeignKey("link.id"), primary_key=True),
+    Column("day", ForeignKey("day.number"), primary_key=True),
+    Column("bytes", Integer, nullable=False),
+    Column("granted_at", Float, nullable=False),
+    Column("granted_boot", Text, nullable=False),
+    Column("granted_uptime", Float, nullable=False),
+    Index("slice_by_day", "day"),
     sqlite_with_rowid=False,
 )
 
