@@ -34,7 +34,8 @@ _LONGEST_WORDS = 300
 #: poll(2) takes no infinity.
 _LONGEST_WAIT_SECONDS = 86400.0
 
-Take = Callable[[bytes], None]
+#: Takes a part, which is another one as soon as it returns.
+Take = Callable[[memoryview], None]
 
 
 class Commands:
@@ -64,7 +65,7 @@ class Commands:
     def read(self, command: Sequence[str], **more: str) -> str:
         """What it prints; ``more`` is added to its environment. Raises DumpFailed."""
         parts: list[bytes] = []
-        self.run_through(command, parts.append, **more)
+        self.run_through(command, lambda part: parts.append(bytes(part)), **more)
         return b"".join(parts).decode(errors="replace")
 
     def unless_stopped(self) -> None:
@@ -130,11 +131,15 @@ class Commands:
         pipe = process.stdout.fileno()
         with suppress(OSError):  # an ordinary user's pipes may be limited
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PART_BYTES)
-        while True:
+        buffer = memoryview(bytearray(_PART_BYTES))  # a new one for each part took longer than to sum it
+        filled, count = 0, 1
+        while count:
             self._await({pipe: select.POLLIN}, until)
-            if not (part := os.read(pipe, _PART_BYTES)):
-                return
-            take(part)
+            count = os.readv(pipe, [buffer[filled:]])
+            filled += count
+            if filled == _PART_BYTES or not count:
+                take(buffer[:filled])
+                filled = 0
 
     def _await(self, wanted: Mapping[int, int], until: float) -> None:
         """Raises DumpFailed when the time is over, Stopped when the run is to end."""

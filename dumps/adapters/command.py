@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Callable
 
 from dumps.adapter import Left, Sum, Task
 from dumps.commands import Commands
@@ -31,20 +30,15 @@ class Command:
 
 def _summed(task: Task, target: int) -> Sum:
     digest = hashlib.sha256()
-    write = _writer(target)
 
-    def take(part: bytes) -> None:
-        write(part)
+    def take(part: memoryview) -> None:
         digest.update(part)
+        _write(target, part)
 
     task.commands.run_through(task.rule.command, take)
     return Sum(os.fstat(target).st_size, digest.hexdigest())
 
 
-def _writer(target: int) -> Callable[[bytes], None]:
-    def write(part: bytes) -> None:
-        view = memoryview(part)
-        while view:
-            view = view[os.write(target, view) :]
-
-    return write
+def _write(target: int, part: memoryview) -> None:
+    while part:
+        part = part[os.write(target, part) :]

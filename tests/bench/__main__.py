@@ -9,7 +9,19 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.bench import arriving, beside, footprint, growing, lost, machine, marking, passing, recording, scanning
+from tests.bench import (
+    arriving,
+    beside,
+    dumping,
+    footprint,
+    growing,
+    lost,
+    machine,
+    marking,
+    passing,
+    recording,
+    scanning,
+)
 from tests.bench.paired import ROOT
 from tests.bench.report import Section, page
 
@@ -26,6 +38,7 @@ BENCHMARKS: dict[str, Callable[[Path], Section]] = {
     "beside": beside.measure,
     "footprint": footprint.measure,
     "growth": growing.measure,
+    "dump": dumping.measure,
     "idle": footprint.measure_idle,
 }
 

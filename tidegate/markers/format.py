@@ -313,9 +313,9 @@ def write(folder: int, dump: str, kind: MarkerKind, body: dict[str, Any]) -> Non
 
 
 def claim(folder: int, dump: str, body: dict[str, Any]) -> bool:
-    """Writes ``X.running`` for a dump that is yet to be made; False when there is one. Durable when it returns.
+    """Writes ``X.running`` for a dump that is yet to be made; False when there is one.
 
-    Of two that claim one name at once only one gets it. Raises OSError.
+    Of two that claim one name at once only one gets it. A power cut may take it whole. Raises OSError.
     """
     from tidegate.renames import rename_new  # ctypes, which `mark` starts without
 
@@ -327,7 +327,6 @@ def claim(folder: int, dump: str, body: dict[str, Any]) -> bool:
         if isinstance(error, FileExistsError):
             return False
         raise
-    os.fsync(folder)
     return True
 
 
