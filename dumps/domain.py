@@ -1,6 +1,6 @@
 """A VM as libvirt describes it: which of its disks are dumped, and what else belongs to it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -71,6 +71,59 @@ def writable_disks(root: ElementTree.Element) -> Iterator[tuple[ElementTree.Elem
             raise DumpFailed(f"a disk of the VM has the target {name!r}, which cannot name a file")
         if disk.find("source") is not None:  # a drive without a medium has none
             yield disk, name
+
+
+def moved(text: str, folder: Path, files: Collection[str]) -> tuple[str, list[str]]:
+    """The definition with the disks and the firmware's variables that lie as ``files`` in ``folder``.
+
+    Returns it, and sentences about what is different now or could not be put right. Raises DumpFailed.
+    """
+    root = read(text)
+    notes = [note for disk, target in writable_disks(root) if (note := _move_disk(disk, target, folder, files))]
+    notes += [note for disk in root.findall("./devices/disk[@device='cdrom']") if (note := _empty(disk))]
+    nvram = root.find("./os/nvram")
+    if nvram is not None:
+        notes += _move_variables(nvram, folder, files)
+    return ElementTree.tostring(root, encoding="unicode"), notes
+
+
+def _move_disk(disk: ElementTree.Element, target: str, folder: Path, files: Collection[str]) -> str | None:
+    if file_of(target) not in files:
+        return f"disk {target} is not in the dump, and is left as it was"
+    for name in ("source", "backingStore", "mirror", "auth"):
+        for child in disk.findall(name):
+            disk.remove(child)
+    disk.attrib.update(type="file", device=disk.get("device", "disk").replace("lun", "disk"))
+    disk.attrib.pop("rawio", None)
+    disk.attrib.pop("sgio", None)
+    driver = disk.find("driver")
+    if driver is None:
+        driver = ElementTree.Element("driver", name="qemu")
+        disk.insert(0, driver)
+    driver.set("type", "qcow2")
+    disk.insert(1, ElementTree.Element("source", file=str(folder / file_of(target))))
+    return None
+
+
+def _empty(disk: ElementTree.Element) -> str | None:
+    """Takes a medium out that is not there: the VM would not start."""
+    source = disk.find("source")
+    path = None if source is None else source.get("file")
+    if source is None or path is None or Path(path).exists():
+        return None
+    disk.remove(source)
+    return f"the CD-ROM {path} is not here, and its drive is empty now"
+
+
+def _move_variables(nvram: ElementTree.Element, folder: Path, files: Collection[str]) -> list[str]:
+    own = next((file for file in files if file.partition(".")[0] == "nvram"), None)
+    if own is None:
+        return ["the variables of the firmware (nvram) are not in the dump: libvirt makes new ones"]
+    for child in nvram.findall("source"):
+        nvram.remove(child)
+    nvram.attrib.pop("type", None)
+    nvram.text = str(folder / own)
+    return []
 
 
 def backup(disks: Sequence[Disk], folder: Path) -> str:

@@ -37,6 +37,7 @@ COMMANDS = {
     "adopt": ("admin:adopt", "Take over what an earlier script linked into the export tree."),
     "mark-sent": ("admin:mark_sent", "Record copies that the storage has already."),
     "locate": ("locate:locate", "Where a VM's copies are: dump folder, export tree, storage."),
+    "restore": ("restore:restore", "Put a VM's dump back, from any copy of it."),
     "state": ("state:state", "Look after the state file: verify, export, make it anew when it was lost."),
     "export-metrics": ("exports:export_metrics", "Write the metrics as a textfile."),
 }
