@@ -186,6 +186,11 @@ LINKS_SENT_AGAIN = Family(
     "Kept links that crossed the line though the storage had them. Any growth: it does not mirror the export tree; say"
     ' [offsite] storage = "collect".',
 )
+LINKS_READ_AGAIN = Family(
+    "tidegate_links_read_again_total",
+    "Kept links that were read again long after the storage had them. If the storage reads them, it fetches them again:"
+    ' say [offsite] storage = "collect". If a program on this host does, nothing is wrong.',
+)
 LINK_FAILURES = Family(
     "tidegate_link_failures_total",
     "Dumps that were granted and could not be linked. Any growth: the log and `tidegate plan` name the file and why.",

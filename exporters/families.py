@@ -115,6 +115,7 @@ def _links(
     yield catalogue.WIRE_RECEIVED.one(_count(counters, "wire_received_bytes"))
     yield catalogue.WIRE_BEYOND_CHARGE.one(_count(counters, "wire_beyond_charge_bytes"))
     yield catalogue.LINKS_SENT_AGAIN.one(_count(counters, "links_sent_again"))
+    yield catalogue.LINKS_READ_AGAIN.one(_count(counters, "links_read_again"))
     yield catalogue.LINK_FAILURES.one(_count(counters, "link_failures"))
     yield catalogue.LINKS_TAKEN_BACK.of(_by_label(counters, "links_taken_back", _TAKEN_BACK))
     yield catalogue.FOREIGN_FILES.one(_count(counters, "foreign_files"))

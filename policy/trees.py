@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from policy import confirmation, facts
+from policy import confirmation, facts, kept
 from policy.away import away
 from policy.links import ExportTree, LinkFailure, Presence, Standing
 from tidegate.clock import Instant
@@ -30,11 +30,13 @@ class Seen:
 
     ``copy``: a crash kept it from being recorded as that. ``alone`` are the bytes on the disk of what stands unchanged
     and has no other name. ``is_unread``: the mount shows that nobody has read it.
+    ``read_again_at`` is of a kept link that the storage had long had.
     """
 
     link: LinkRow
     presence: Presence
     read_at: float | None = None
+    read_again_at: float | None = None
     ctime_ns: int | None = None
     copy: Identity | None = None
     alone: int = 0
@@ -103,9 +105,12 @@ def _see_unchanged(config: Config, link: LinkRow, found: Standing, *, shows_read
     """By what the one look at the whole tree has told: nothing is asked of the disk again."""
     if link.state is LinkState.GRANTED:
         return Seen(link, Presence.STANDS, ctime_ns=found.ctime_ns, alone=found.alone)
-    wants_evidence = link.ended_at is None and config.offsite.confirm is Evidence.READ
+    if link.ended_at is not None:
+        read_again_at = kept.read_again(config, link, found)
+        return Seen(link, Presence.STANDS, read_again_at=read_again_at, alone=found.alone)
+    wants_evidence = config.offsite.confirm is Evidence.READ
     read_at = found.newest_read_since(link.linked_ctime_ns or 0) if wants_evidence else None
-    is_unread = shows_reads and link.ended_at is None and found.is_unread_since(link.linked_ctime_ns or 0)
+    is_unread = shows_reads and found.is_unread_since(link.linked_ctime_ns or 0)
     return Seen(link, Presence.STANDS, read_at=read_at, alone=found.alone, is_unread=is_unread)
 
 
@@ -144,6 +149,8 @@ def settle(connection: Connection, config: Config, day: int, result: Look, *, no
     for seen in read:
         ledger.change_link(connection, seen.link.id, read_at=seen.read_at)
     confirmation.confirm(connection, [seen.link for seen in read], Evidence.READ, now.wall)
+    again = [(seen.link, seen.read_again_at) for seen in by_presence[Presence.STANDS] if seen.read_again_at is not None]
+    kept.tell_read_again(connection, again)
     return rewritten
 
 

@@ -5,12 +5,12 @@ transfer that was interrupted and began anew, a second puller.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from sqlalchemy import Connection
 
+from policy import kept
 from policy.transfers import Transfer
-from tidegate.names import printable
 from tidegate.state import crossings, ledger, tallies
 from tidegate.state.ledger import LinkRow, SyncRow
 from tidegate.terms import Evidence, LinkState
@@ -22,7 +22,6 @@ log = logging.getLogger("tidegate.policy")
 #: what a sync takes that finds nothing to do.
 _TOLERATED = 0.02
 _TOLERATED_BYTES = 1_000_000
-_SHOWN_NAMES = 5
 
 
 def record(connection: Connection, sync_id: int, transfer: Transfer) -> None:
@@ -46,13 +45,7 @@ def _record_links(connection: Connection, sync: SyncRow, files: Mapping[str, int
     links |= {link.export_name: link for link in ledger.links_of_sync(connection, sync.id)}
     crossed = [links[name] for name in files if name in links]
     crossings.add(connection, sync.id, {link.id: files[link.export_name] for link in crossed})
-    again = [link for link in crossed if _had_it_before(link, sync)]
-    if again:
-        tallies.count(connection, "links_sent_again", len(again))
-        log.warning(
-            'sent again though the storage had it: %s; is it no mirror, then say [offsite] storage = "collect"',
-            _names(again),
-        )
+    kept.tell_sent_again(connection, [link for link in crossed if _had_it_before(link, sync)])
 
 
 def _had_it_before(link: LinkRow, sync: SyncRow) -> bool:
@@ -62,12 +55,6 @@ def _had_it_before(link: LinkRow, sync: SyncRow) -> bool:
     if sync.started_at is None:
         return link.confirmed_by is not Evidence.READ
     return link.confirmed_at < sync.started_at
-
-
-def _names(links: Sequence[LinkRow]) -> str:
-    names = [printable(link.export_name) for link in links]
-    more = len(names) - _SHOWN_NAMES
-    return ", ".join(names[:_SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _record_beyond(connection: Connection, sync: SyncRow) -> None:

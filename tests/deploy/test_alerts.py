@@ -76,6 +76,10 @@ CASES = {
 #: The service gone from the configuration of Prometheus; figures of Prometheus 3; and what is to stay quiet.
 VARIANTS = {
     "the job is not there": ("TidegateServiceGone", Case({f"up{ON}": "1x9 _x19 1x30"}, 19, 20, 30)),
+    "read and not told by a log": (
+        "TidegateStorageIsNoMirror",
+        Case({f"tidegate_links_read_again_total{ON}": "0x9 1x1600"}, 9, 10, 1460),
+    ),
     "another form of le": (
         "TidegateMarkersLate",
         CASES["TidegateMarkersLate"]._replace(

@@ -81,7 +81,13 @@ def _fill_counters(connection: Connection) -> None:
     plain = ("passes", "pass_failures", "granted_dumps", "granted_bytes", "confirmed_dumps", "confirmed_bytes")
     for amount, name in enumerate((*plain, "link_failures", "foreign_files"), start=1):
         tallies.count(connection, name, amount)
-    wire = ("wire_sent_bytes", "wire_received_bytes", "wire_beyond_charge_bytes", "links_sent_again")
+    wire = (
+        "wire_sent_bytes",
+        "wire_received_bytes",
+        "wire_beyond_charge_bytes",
+        "links_sent_again",
+        "links_read_again",
+    )
     for amount, name in enumerate(wire, start=30):
         tallies.count(connection, name, amount)
     tallies.count(connection, "links_taken_back", 2, Reason.CHANGED)

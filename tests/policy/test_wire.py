@@ -1,6 +1,8 @@
 """What crossed the line is kept for each sync and each link, beside what was charged, and is never given back."""
 
+import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +141,33 @@ def test_words_that_tell_nothing_are_refused_and_nothing_is_done(
     let_out(host, vm1=1000)
     assert sentence in host.run("synced", "--all", *words, stdin=stdin, code=2).stderr
     assert syncs(host) == []
+
+
+# --- without a log
+
+
+def read_again(host: Host, hours: float) -> str:
+    """What a report says when the kept link was read so long after it was confirmed."""
+    path = host.tree / "vm1"
+    at = int((time.time() + hours * 3600) * 1e9)
+    os.utime(path, ns=(at, path.stat().st_mtime_ns))
+    return host.run("synced", "--all").stderr
+
+
+def test_a_kept_link_that_is_read_again_is_told_once_for_each_time(host: Host) -> None:
+    let_out(host, vm1=1000)
+    host.run("synced", "--all")
+    assert "read again" not in read_again(host, 19)  # it was being read when it was confirmed
+    assert "read again though the storage had it: vm1;" in read_again(host, 21)
+    assert "read again" not in host.run("synced", "--all").stderr
+    assert "read again" in read_again(host, 45)
+    assert counted(host, "links_read_again") == 2
+
+
+def test_where_links_go_when_they_are_confirmed_nothing_is_read_again(tmp_path: Path) -> None:
+    host = Host(tmp_path / "host", **REPORT | {"offsite": {"confirm": "report", "storage": "collect"}})
+    let_out(host, vm1=1000)
+    (host.folder / "kept").hardlink_to(host.tree / "vm1")
+    host.run("synced", "--all")
+    (host.folder / "kept").rename(host.tree / "vm1")
+    assert "read again" not in read_again(host, 21)

@@ -72,6 +72,7 @@ class LinkRow(NamedTuple):
     in_tree: bool
     copy_inodes: str | None = None
     since_id: int | None = None
+    read_again_at: float | None = None
 
     @property
     def granted(self) -> Instant:

@@ -107,6 +107,10 @@ def _know_slices(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE INDEX slice_by_day ON slice (day)")
 
 
+def _know_reads_again(connection: Connection) -> None:
+    connection.exec_driver_sql("ALTER TABLE link ADD COLUMN read_again_at FLOAT")
+
+
 #: Version that a step starts from -> the step.
 STEPS: Mapping[int, Callable[[Connection], None]] = {
     1: _know_footings,
@@ -118,6 +122,7 @@ STEPS: Mapping[int, Callable[[Connection], None]] = {
     7: _know_room,
     8: _know_swaps,
     9: _know_slices,
+    10: _know_reads_again,
 }
 
 

@@ -1,4 +1,4 @@
-"""The tables of the state file, version 9. Times are seconds since the epoch, sizes are bytes.
+"""The tables of the state file, version 11. Times are seconds since the epoch, sizes are bytes.
 
 ``dump`` and ``vm`` are written by the recorder, ``day``, ``link``, ``sync`` by the policy; all of them are read by
 everybody. A file name is kept as its bytes: a disk holds names that are no text.
@@ -26,7 +26,7 @@ from sqlalchemy.types import UserDefinedType
 
 from tidegate.terms import DumpState, Evidence, Force, LinkState, Reason
 
-SCHEMA_VERSION = 10
+SCHEMA_VERSION = 11
 metadata = MetaData()
 
 
@@ -173,6 +173,7 @@ link = Table(
     Column("debt_bytes", Integer, nullable=False, server_default="0"),  # of it, what the days after its own pay
     Column("copy_inodes", Text),  # of a copy that shares the dump's blocks: its files' inodes; NULL: hard links
     Column("since_id", Integer),  # the first of the unread links in whose place it came one after another
+    Column("read_again_at", Float),  # the newest read of a kept one that the storage had long had
     Index("link_outstanding", "state", sqlite_where=Column("ended_at", Float).is_(None)),
     Index("link_in_tree", "watch", "export_name", unique=True, sqlite_where=Column("in_tree", Boolean)),
     Index("link_by_day", "day"),
