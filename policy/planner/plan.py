@@ -187,7 +187,9 @@ def _begun(candidate: Candidate, sliced: Mapping[int, Slice]) -> Decision:
     dump, (vm, target, age, _), _ = candidate
     own = sliced[dump.dump_id]
     told = f"{sentences.grant(age, target)}; {_told_of(dump, own)}"
-    return Decision(dump, vm.backup_set, Verdict.GRANTED, Reason.GRANTED, told, target, age, slice=own)
+    return Decision(
+        dump, vm.backup_set, Verdict.GRANTED, Reason.GRANTED, told, target, age, forecast_day=own.whole_on, slice=own
+    )
 
 
 def _refused(refusal: Refusal, sliced: Mapping[int, Slice]) -> Decision:
@@ -195,7 +197,8 @@ def _refused(refusal: Refusal, sliced: Mapping[int, Slice]) -> Decision:
     own = sliced.get(dump.dump_id) if sliced else None
     if own is not None:
         told = f"{told}; {_told_of(dump, own)}"
-    return Decision(dump, vm.backup_set, Verdict.HELD, reason, told, target, age, slice=own)
+    leaves = None if own is None else own.whole_on
+    return Decision(dump, vm.backup_set, Verdict.HELD, reason, told, target, age, forecast_day=leaves, slice=own)
 
 
 def _told_of(dump: Dump, own: Slice) -> str:

@@ -1,10 +1,14 @@
 """``tidegate sync`` as an admin has it: over real transports, with what goes wrong there."""
 
+import os
+import pty
+import re
 import signal
 import socket
 import sqlite3
+import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +195,24 @@ def test_a_dry_run_asks_no_storage_and_writes_nothing(tmp_path: Path, there: Pat
     assert tree["may_send_bytes"] == 2_000_000
     assert not list(there.iterdir())
     assert host.state.read_bytes() == before
+
+
+def test_a_terminal_shows_a_bar_with_what_is_left_of_the_day(tmp_path: Path, there: Path) -> None:
+    host = filled(tmp_path, {"destination": str(there)})
+    ours, theirs = pty.openpty()
+    terminal = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    process = subprocess.Popen(host.command("sync"), stdout=subprocess.PIPE, stderr=theirs, env=terminal)
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # the terminal is gone when its last process is
+        while data := os.read(ours, 65536):
+            shown += data
+    os.close(ours)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert re.search(rb"[\d.]+ [kM]?B left of the day", shown)
+    assert re.search(rb"[\d.]+/[\d.]+ [kM]B", shown), "bytes of all bytes"
+    assert b"4 confirmed" in said
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])

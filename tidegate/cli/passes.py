@@ -98,7 +98,7 @@ def show_result(result: "PassResult", *, would: bool = False) -> None:
     total = 0
     for one in result.plan.decisions:
         granted = one.verdict is Verdict.GRANTED
-        total += one.dump.bytes if granted else 0
+        total += one.taken if granted else 0
         rows.append(
             (
                 "" if one.rank is None else str(one.rank),

@@ -37,7 +37,7 @@ def day(one: Day) -> dict[str, Any]:
 
 
 def decision(one: Decision) -> dict[str, Any]:
-    """One decision and why."""
+    """One decision and why; ``slice_bytes`` only of a dump that leaves in slices: what may go of it today."""
     return {
         "vm": one.dump.vm,
         "backup_set": one.backup_set,
@@ -50,6 +50,7 @@ def decision(one: Decision) -> dict[str, Any]:
         "reason": one.reason,
         "detail": one.detail,
         "forecast_day": one.forecast_day,
+        **({} if one.slice is None else {"slice_bytes": one.slice.bytes}),
     }
 
 

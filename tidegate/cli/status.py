@@ -1,6 +1,6 @@
 """``tidegate status``."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +11,7 @@ from tidegate.terms import Freshness
 from tidegate.units import format_size, format_span
 
 if TYPE_CHECKING:
+    from policy.passes import PassResult
     from tidegate.config.model import Config
 
 _WORST_FIRST = {Freshness.NEVER: 0, Freshness.STALE: 1, Freshness.FRESH: 2}
@@ -40,7 +41,17 @@ def status(session: Session, *, as_json: bool, nagios: bool) -> None:
     elif nagios:
         _check(shape)
     else:
-        _print_status(config, shape, worries(result))
+        _print_status(config, shape, [*_under_way(result), *worries(result)])
+
+
+def _under_way(result: "PassResult") -> Iterator[str]:
+    """How far each dump is that leaves in slices."""
+    from policy.planner.sentences import slice_of_today
+
+    for one in result.plan.slices:
+        if one.dump.outstanding and one.slice is not None:
+            told = slice_of_today(one.dump.bytes, one.slice.first, one.slice.bytes, one.slice.whole_on)
+            yield f"{one.dump.vm} leaves in slices: {told}"
 
 
 def _print_status(config: "Config", shape: dict[str, Any], decide: Iterable[str]) -> None:
