@@ -5,7 +5,7 @@ import logging
 
 from sqlalchemy import Connection
 
-from policy import confirmation
+from policy import confirmation, facts
 from policy.planner import day as rules
 from policy.planner.records import Allowance
 from tidegate.clock import Instant
@@ -113,15 +113,22 @@ def _mend(connection: Connection, day: DayRow, now: Instant) -> DayRow:
 
 
 def _facts(connection: Connection, config: Config, day: DayRow, now: Instant) -> rules.OpenDay:
-    reads_count = config.offsite.confirm is Evidence.READ
     return rules.OpenDay(
         number=day.number,
         age=now.elapsed_since(day.opened),
         opened_wall=day.opened.wall,
         sync_reported=_all_reported(connection, config, day),
-        last_read=ledger.last_read(connection, since=day.opened.wall) if reads_count else None,
+        last_read=_last_read(connection, config, day, now),
         needs_no_sync=day.limit_bytes <= day.reserve_bytes < _limit(config, now),
     )
+
+
+def _last_read(connection: Connection, config: Config, day: DayRow, now: Instant) -> float | None:
+    """None where reads tell nothing of a sync that has passed: also while one runs."""
+    tells = config.offsite.confirm in (Evidence.READ, Evidence.REMOVAL)
+    if not tells or facts.is_being_fetched(connection, config, now.wall):
+        return None
+    return ledger.last_read(connection, since=day.opened.wall)
 
 
 def _rules(config: Config) -> rules.DayRules:

@@ -118,11 +118,19 @@ def is_syncing(connection: Connection, config: Config, now: float) -> bool:
     """True while the storage may be pulling: announced and not reported, or read a moment ago."""
     if ledger.open_seals(connection, since=now - SEAL_LASTS_SECONDS):
         return True
-    if config.offsite.confirm is not Evidence.READ:
+    if config.offsite.confirm not in (Evidence.READ, Evidence.REMOVAL):
         return False
+    if is_being_fetched(connection, config, now):
+        return True
     last_read = ledger.last_read(connection, since=now - config.day.quiet)
     reported = ledger.reports(connection)
     return last_read is not None and not (reported and (reported[0].reported_at or 0) >= last_read)
+
+
+def is_being_fetched(connection: Connection, config: Config, now: float) -> bool:
+    """Where the puller removes what it has: something was read and is not removed yet. As long as a seal lasts."""
+    removes = config.offsite.confirm is Evidence.REMOVAL
+    return removes and ledger.has_some_read(connection, since=now - SEAL_LASTS_SECONDS)
 
 
 def export_name_of(config: Config, row: DumpRow) -> str:

@@ -171,6 +171,7 @@ class _Pass:
                 end_withdrawn(connection, gone, self._now)
         if act:
             withdraw_and_record(self._config, self._state, gone, self._now)
+            trees.clear_leftovers(self._config, look)
 
     def _decide(self) -> tuple[Plan, Facts]:
         """Decides, looks at what was granted, and decides again without what cannot be taken after all."""

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from policy import confirmation, facts, kept
 from policy.away import away
 from policy.links import ExportTree, LinkFailure, Presence, Standing
+from policy.removal import Removals
 from tidegate.clock import Instant
 from tidegate.config.model import Config, WatchFolder
 from tidegate.identity import Identity
@@ -59,11 +60,15 @@ class Stranger:
 
 @dataclass(slots=True)
 class Look:
-    """One look at all export trees; ``down`` are the names of the watch folders that are away."""
+    """One look at all export trees; ``down`` are the names of the watch folders that are away.
+
+    ``leftovers`` are folders that a puller has emptied, by watch folder.
+    """
 
     seen: list[Seen] = field(default_factory=list)
     strangers: list[Stranger] = field(default_factory=list)
     down: frozenset[str] = frozenset()
+    leftovers: dict[str, list[str]] = field(default_factory=dict)
 
 
 def look(connection: Connection, config: Config) -> Look:
@@ -84,9 +89,14 @@ def look(connection: Connection, config: Config) -> Look:
                     seen.append(_see_unchanged(config, link, found, shows_reads=shows_reads))
                 else:
                     others.append(link)
-        seen.extend(_see_others(connection, tree, others, entries))
+        removals = Removals(watch, entries) if config.offsite.confirm is Evidence.REMOVAL else None
+        seen.extend(_see_others(connection, tree, others, entries, removals))
         result.seen.extend(seen)
-        result.strangers.extend(_strangers(watch, entries, {one.link.export_name for one in seen if one.is_ours}))
+        known = {one.link.export_name for one in seen if one.is_ours}
+        if removals is not None:
+            result.leftovers[watch.name] = removals.leftovers()
+            known.update(result.leftovers[watch.name])
+        result.strangers.extend(_strangers(watch, entries, known))
     return result
 
 
@@ -108,14 +118,25 @@ def _see_unchanged(config: Config, link: LinkRow, found: Standing, *, shows_read
     if link.ended_at is not None:
         read_again_at = kept.read_again(config, link, found)
         return Seen(link, Presence.STANDS, read_again_at=read_again_at, alone=found.alone)
-    wants_evidence = config.offsite.confirm is Evidence.READ
-    read_at = found.newest_read_since(link.linked_ctime_ns or 0) if wants_evidence else None
+    read_at = _read_at(config, link, found)
     is_unread = shows_reads and found.is_unread_since(link.linked_ctime_ns or 0)
     return Seen(link, Presence.STANDS, read_at=read_at, alone=found.alone, is_unread=is_unread)
 
 
+def _read_at(config: Config, link: LinkRow, found: Standing) -> float | None:
+    """Where reading counts as having all of it must be read; where only removal does it is a sign of a transfer."""
+    since = link.linked_ctime_ns or 0
+    if config.offsite.confirm is Evidence.REMOVAL:
+        return found.newest_read_of_any_since(since)
+    return found.newest_read_since(since) if config.offsite.confirm is Evidence.READ else None
+
+
 def _see_others(
-    connection: Connection, tree: ExportTree, links: Sequence[LinkRow], entries: Mapping[str, Standing | None]
+    connection: Connection,
+    tree: ExportTree,
+    links: Sequence[LinkRow],
+    entries: Mapping[str, Standing | None],
+    removals: Removals | None,
 ) -> Iterator[Seen]:
     """Of links under whose names something else was found, or nothing: looks again, with what is recorded of them."""
     rows = dumps.by_ids(connection, {link.dump_id for link in links if link.dump_id is not None})
@@ -128,6 +149,10 @@ def _see_others(
         found = entries.get(link.export_name)
         if link.state is LinkState.GRANTED and found is not None and found.identity.is_copy_of(recorded):
             yield Seen(link, Presence.STANDS, ctime_ns=found.ctime_ns, copy=found.identity)
+            continue
+        removed = None if removals is None else removals.seen(link, row, recorded)
+        if removed is not None:
+            yield Seen(link, removed[0], read_at=removed[1])
             continue
         presence = tree.look(link.export_name, recorded)
         stands = presence is Presence.STANDS  # again, by now
@@ -148,10 +173,26 @@ def settle(connection: Connection, config: Config, day: int, result: Look, *, no
     read = [seen for seen in by_presence[Presence.STANDS] if seen.read_at is not None]
     for seen in read:
         ledger.change_link(connection, seen.link.id, read_at=seen.read_at)
-    confirmation.confirm(connection, [seen.link for seen in read], Evidence.READ, now.wall)
+    if config.offsite.confirm is Evidence.READ:
+        confirmation.confirm(connection, [seen.link for seen in read], Evidence.READ, now.wall)
+    _are_fetched(connection, by_presence[Presence.FETCHED], now.wall)
     again = [(seen.link, seen.read_again_at) for seen in by_presence[Presence.STANDS] if seen.read_again_at is not None]
     kept.tell_read_again(connection, again)
     return rewritten
+
+
+def _are_fetched(connection: Connection, fetched: Sequence[Seen], now: float) -> None:
+    """The puller has removed these: it has them."""
+    for seen in fetched:
+        ledger.change_link(connection, seen.link.id, read_at=seen.read_at, in_tree=False)
+    confirmation.confirm(connection, [seen.link for seen in fetched], Evidence.REMOVAL, now)
+
+
+def clear_leftovers(config: Config, result: Look) -> None:
+    """Removes folders that a puller has emptied: a newer dump may want their names."""
+    for watch in config.watches:
+        if names := result.leftovers.get(watch.name):
+            ExportTree(watch.export).remove_empty(names)
 
 
 def _is_gone(connection: Connection, link: LinkRow, now: float) -> None:

@@ -63,6 +63,12 @@ def discard(folder: int, name: str) -> bool:
     return True
 
 
+def remove_empty(folder: int, name: str) -> None:
+    """Removes a folder that holds nothing but such folders. Raises OSError (ENOTEMPTY) where it holds more."""
+    found = [steps for _, steps, _ in each_folder(folder, (name,))]
+    _remove_folders(folder, found)
+
+
 def _discard_folder(folder: int, name: str) -> None:
     emptied = []
     for current, steps, entries in each_folder(folder, (name,)):
@@ -70,6 +76,10 @@ def _discard_folder(folder: int, name: str) -> None:
             if not entry.is_dir(follow_symlinks=False):
                 os.unlink(entry.name, dir_fd=current)
         emptied.append(steps)
+    _remove_folders(folder, emptied)
+
+
+def _remove_folders(folder: int, emptied: Sequence[Steps]) -> None:
     for *parents, last in reversed(emptied):  # parents came first, so now the deepest
         with within(folder, parents) as parent:
             os.rmdir(last, dir_fd=parent)

@@ -62,4 +62,5 @@ class Presence(StrEnum):
     STANDS = "stands"  # exactly the files that were recorded
     CHANGED = "changed"  # their inodes, rewritten since
     ABSENT = "absent"
+    FETCHED = "fetched"  # gone, and read before: where the puller removes what it has
     OTHER = "other"  # something else has the name, or only a part of a folder stands

@@ -35,6 +35,11 @@ class Standing:
         reads = [status.st_atime_ns for status in self.statuses if status.st_size]
         return max(reads) / 1e9 if reads and min(reads) > ctime_ns else None
 
+    def newest_read_of_any_since(self, ctime_ns: int) -> float | None:
+        """The same when any of them was read after ``ctime_ns``."""
+        reads = [status.st_atime_ns for status in self.statuses if status.st_size and status.st_atime_ns > ctime_ns]
+        return max(reads) / 1e9 if reads else None
+
     def is_unread_since(self, ctime_ns: int) -> bool:
         """True when no file with content was read after ``ctime_ns``, as far as the mount tells of reads."""
         return all(status.st_atime_ns <= ctime_ns for status in self.statuses if status.st_size)

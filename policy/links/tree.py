@@ -1,12 +1,13 @@
 """The export tree: links are published in it, looked at, and taken back."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from policy.links import papers
 from policy.links.check import Dump, check_all
-from policy.links.folders import discard
+from policy.links.folders import discard, remove_empty
 from policy.links.publish import Batch
 from policy.links.records import LinkFailure, LinkRequest, Presence, Published
 from policy.links.roots import Roots
@@ -15,7 +16,7 @@ from policy.links.source import own_descriptors
 from policy.links.standing import Standing, presence, standing, standing_as
 from policy.links.withdraw import withdraw
 from tidegate.errors import FaultError
-from tidegate.identity import Identity
+from tidegate.identity import Hindered, Identity
 
 
 class ExportTree:
@@ -182,6 +183,13 @@ class ExportTree:
                 return None if tree is None else papers.read(tree, _component(name))
             except OSError as error:
                 raise FaultError(f"{self._roots.tree / papers.FOLDER}: {explain(error)}") from None
+
+    def remove_empty(self, names: Iterable[str]) -> None:
+        """Removes folders of these names in which no file stands, however they nest. Others stay."""
+        with self._roots.open_tree() as tree:
+            for name in names if tree is not None else ():
+                with suppress(OSError, Hindered):
+                    remove_empty(tree or 0, _component(name))
 
     def sweep(self) -> int:
         """Removes what a crash left in the staging folder; how many entries that were."""

@@ -15,7 +15,7 @@ from tidegate.config.dump_checks import dump_problems
 from tidegate.config.errors import Place, Problem
 from tidegate.config.model import WatchFolder
 from tidegate.config.surroundings import Watches, folder_problems, read_problems
-from tidegate.terms import DayEnd, Evidence, Oversize, Storage
+from tidegate.terms import DayEnd, Evidence, Oversize, Publish, Storage
 
 #: Keys of a ``[[watch]]`` without which its folders cannot be judged.
 _TELLING = {("path",), ("name",), ("export",), ("recursive",)}
@@ -26,14 +26,15 @@ def between_keys(document: dict[str, Any], base: Path, *, surroundings: bool) ->
     """Everything that can be said of the document beyond its single keys."""
     watches = _good_watches(document, base)
     problems = [*_names(watches), *_presumed(document), *_pushed(document, watches), *_sliced(document)]
-    problems += dump_problems(document, watches, base)
+    problems += [*_removal(document, watches), *dump_problems(document, watches, base)]
     if surroundings:
         faults = list(folder_problems(watches))
         problems += faults
         default = Evidence.REPORT if "sync" in document else Evidence.READ
-        if _word(document, "offsite", "confirm", default) == Evidence.READ:
+        confirm = _word(document, "offsite", "confirm", default)
+        if confirm in (Evidence.READ, Evidence.REMOVAL):
             faulty = {fault.place[1] for fault in faults}
-            problems += read_problems(watch for index, watch in watches.items() if index not in faulty)
+            problems += read_problems(str(confirm), [watch for index, watch in watches.items() if index not in faulty])
     return problems
 
 
@@ -113,6 +114,25 @@ def _sliced(document: dict[str, Any]) -> Iterator[Problem]:
             ("limit", "oversize"),
             '"slices" leave only where this host pushes; configure [sync], or write "hold" or "spread"',
         )
+
+
+def _removal(document: dict[str, Any], watches: Watches) -> Iterator[Problem]:
+    """Of a link that the puller has removed the dump must tell whether it was read; and nothing must mirror that."""
+    if _word(document, "offsite", "confirm", Evidence.READ) != Evidence.REMOVAL:
+        return
+    if _word(document, "offsite", "storage", "") == Storage.MIRROR:
+        yield Problem(
+            _CONFIRM,
+            '"removal" is for a puller that removes what it has, and a mirror would then lose it; '
+            'set storage = "collect", or confirm = "read" or "report"',
+        )
+    for index, watch in watches.items():
+        if watch.publish is Publish.REFLINK:
+            yield Problem(
+                ("watch", index, "publish"),
+                '"reflink" makes a copy that is no file of the dump, so that nobody can tell whether it was read once '
+                'it is removed; set confirm = "report" or "read" in [offsite], or publish = "hardlink"',
+            )
 
 
 def _word(document: dict[str, Any], section: str, key: str, default: str) -> object:

@@ -44,13 +44,13 @@ def folder_problems(watches: Watches) -> Iterator[Problem]:
             yield Problem(("watch", index, "publish"), fault)
 
 
-def read_problems(watches: Iterable[WatchFolder]) -> Iterator[Problem]:
-    """``confirm = "read"`` where the mount keeps no access times."""
+def read_problems(confirm: str, watches: Iterable[WatchFolder]) -> Iterator[Problem]:
+    """``confirm = "read"`` or ``"removal"`` where the mount keeps no access times."""
     for watch in watches:
         if not shows_reads(watch.export):
             yield Problem(
                 ("offsite", "confirm"),
-                f'"read" cannot work: the mount of {watch.export} shows no reads (noatime); '
+                f'"{confirm}" cannot work: the mount of {watch.export} shows no reads (noatime); '
                 'mount it with relatime, or set confirm = "report"',
             )
 

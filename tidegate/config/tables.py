@@ -128,6 +128,9 @@ class StalenessTable(Table):
     min_gain: _SpanOrUnset = None
 
 
+_CONFIRMS = (Evidence.READ, Evidence.REPORT, Evidence.REMOVAL, Evidence.PRESUMED)
+
+
 class OffsiteTable(Table):
     """``[offsite]``."""
 
@@ -135,9 +138,7 @@ class OffsiteTable(Table):
         description='say what the storage does: "mirror" (it becomes what the export tree holds) '
         'or "collect" (it keeps every dump that it pulls)'
     )
-    confirm: Annotated[
-        Evidence | None, PlainValidator(values.one_of(Evidence.READ, Evidence.REPORT, Evidence.PRESUMED))
-    ] = None
+    confirm: Annotated[Evidence | None, PlainValidator(values.one_of(*_CONFIRMS))] = None
     retention: _SpanOrUnset = None
 
 

@@ -282,6 +282,12 @@ def last_read(connection: Connection, since: float) -> float | None:
     return newest
 
 
+def has_some_read(connection: Connection, since: float) -> bool:
+    """True when an outstanding link was read after ``since``."""
+    query = select(link.c.id).where(link.c.ended_at.is_(None), link.c.read_at > since)
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def grant(connection: Connection, rows: Sequence[dict[str, Any]], now: Instant) -> list[int]:
     """Takes the allowance: inserts rows in the state ``granted`` and returns their ids in order."""
     stamp = {"granted_at": now.wall, "granted_boot": now.boot_id, "granted_uptime": now.uptime}
