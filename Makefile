@@ -5,10 +5,11 @@ PREFIX ?= /opt/tidegate
 MINUTES ?= 30
 TRIES ?= 50000
 IDLE ?= 1
+KINDS ?= kill errors power together clock
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run test lint format bench bench-policy soak year race fuzz lock install clean ruff mypy import-linter pytest needs-python needs-demo needs-test
+.PHONY: help demo run test lint format bench bench-policy soak torture year race fuzz lock install clean ruff mypy import-linter pytest needs-python needs-demo needs-test
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +35,9 @@ bench-policy: needs-test .venv/built ## Simulate the policy beside others and a 
 
 soak: needs-demo .venv/built ## Disturb the watcher for MINUTES=30 and account for every marker
 	.venv/bin/python -m tests.soak --minutes $(MINUTES) --write
+
+torture: needs-test .venv/built ## Cut commands off at each instant, and judge what is left (KINDS="kill errors power together clock")
+	.venv/bin/python -m tests.torture --kinds $(KINDS) --write
 
 year: needs-test .venv/built ## Drive sixty VMs through a year of the real program, beside the planner alone
 	TIDEGATE_DAYS=365 .venv/bin/pytest tests/acceptance/test_year.py

@@ -162,7 +162,19 @@ def test_make_alone_prints_the_targets() -> None:
     """`make help` is the contract: what it lists is supported, and it is what one gets without asking."""
     listed = [line.split()[0] for line in run("make", "--no-print-directory").splitlines()]
     everyday = ["help", "demo", "run", "test", "lint", "format"]
-    assert listed == [*everyday, "bench", "bench-policy", "soak", "year", "race", "fuzz", "lock", "install", "clean"]
+    assert listed == [
+        *everyday,
+        "bench",
+        "bench-policy",
+        "soak",
+        "torture",
+        "year",
+        "race",
+        "fuzz",
+        "lock",
+        "install",
+        "clean",
+    ]
 
 
 class Machine:

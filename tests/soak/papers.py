@@ -14,7 +14,6 @@ from tidegate.names import printable
 
 PAPER = ROOT / "docs" / "RELIABILITY.md"
 HEADING = "## Soak"
-_SECTION = re.compile(rf"^{HEADING}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 _MOST_SHOWN = 20
 
 
@@ -57,10 +56,12 @@ def faults(found: Account, play: Play) -> list[str]:
 
 
 def put_into(paper: Path, text: str) -> None:
-    """Replaces the section in the paper, or adds it."""
+    """Replaces the section of this heading, its first line, in the paper, or adds it."""
     before = paper.read_text() if paper.exists() else "# Reliability\n"
-    if _SECTION.search(before):
-        paper.write_text(_SECTION.sub(lambda _: f"{text}\n", before).rstrip("\n") + "\n")
+    heading = re.escape(text.partition("\n")[0])
+    section = re.compile(rf"^{heading}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+    if section.search(before):
+        paper.write_text(section.sub(lambda _: f"{text}\n", before).rstrip("\n") + "\n")
     else:
         paper.write_text(f"{before.rstrip()}\n\n{text}")
 
