@@ -35,7 +35,7 @@ class Roots:
             if parent is None:
                 yield None
                 return
-            with _opened(parent, self.tree) as tree:
+            with _opened(parent, self.tree) as tree, _told(self.tree):
                 yield tree
 
     @contextmanager
@@ -48,7 +48,8 @@ class Roots:
             with _opened(parent, self.staging) as staging:
                 if staging is not None:
                     self._refuse_others(parent, staging)
-                yield staging
+                with _told(self.staging):
+                    yield staging
 
     @contextmanager
     def open_both(self) -> Iterator[tuple[int, int]]:
@@ -58,7 +59,7 @@ class Roots:
                 raise FaultError(f"{self.tree.parent}: there is no such folder to hold the export tree")
             _make(parent, self.tree, _TREE_MODE)
             _make(parent, self.staging, _STAGING_MODE)
-        with self.open_tree() as tree, self.open_staging() as staging:
+        with self.open_staging() as staging, self.open_tree() as tree:
             if tree is None or staging is None:
                 raise FaultError(f"{self.tree} or {self.staging} was removed as soon as it was made")
             yield tree, staging
@@ -90,6 +91,15 @@ class Roots:
         with suppress(FileNotFoundError):
             trusted.add(os.stat(self.tree.name, dir_fd=parent, follow_symlinks=False).st_uid)
         return trusted
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """A disk that fails in the midst of a look is a fault outside, as one is that cannot be opened."""
+    try:
+        yield
+    except OSError as error:
+        raise FaultError(f"{path}: {explain(error)}") from error
 
 
 @contextmanager

@@ -87,3 +87,18 @@ def test_a_filesystem_without_the_newer_renames_does_as_well(
     assert house.staged() == []
     assert house.export.withdraw("vm1", recorded)
     assert house.visible() == set()
+
+
+def test_a_disk_that_fails_in_the_midst_of_a_look_is_told_with_the_tree(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make torture` found it: the tree was opened, and its entries could not be read."""
+    house.dump("vm1")
+    house.let_out("vm1")
+
+    def fail(_folder: int) -> list[str]:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("policy.links.tree.os.listdir", fail)
+    with pytest.raises(FaultError, match=rf"{house.tree}: EIO: the disk or its filesystem reports an error"):
+        house.export.entries()
