@@ -84,7 +84,8 @@ class Commands:
 
     def note(self, sentence: str) -> None:
         """A line of the log."""
-        self._journal.write(f"tidegate: {printable(sentence)}\n".encode())
+        with suppress(OSError):  # a dump without a log is better than none
+            self._journal.write(f"tidegate: {printable(sentence)}\n".encode())
 
     def _succeed(self, command: Sequence[str], more: Mapping[str, str], stdout: int, take: Take | None) -> None:
         self.note(f"runs {shlex.join(command)}")

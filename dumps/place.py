@@ -146,12 +146,16 @@ class Place:
     # --- what others left
 
     def claims(self) -> Iterator[tuple[str, MarkerBody]]:
-        """Each ``X.running`` that can be read: X and what it says. Raises OSError."""
+        """Each ``X.running`` of our own user that can be read: X and what it says. Raises OSError.
+
+        What one says is acted upon, and others may write into this folder too.
+        """
         for entry in sorted(os.listdir(self._descriptor)):
             found = markers.split_name(entry)
             if found is not None and found[1] is MarkerKind.RUNNING:
                 with suppress(BadMarker, FileNotFoundError):
-                    yield found[0], markers.read_body(self._descriptor, *found)
+                    if os.stat(entry, dir_fd=self._descriptor, follow_symlinks=False).st_uid == os.geteuid():
+                        yield found[0], markers.read_body(self._descriptor, *found)
 
     def is_marked(self, name: str, kind: MarkerKind) -> bool:
         """Whether this marker of it stands. Raises OSError."""

@@ -4,7 +4,7 @@ Whoever holds the set's lock knows that no other run of the set is alive: each c
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,44 +32,47 @@ _SENTENCE = "its run was killed, or the host went down"
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """For the set ``name``, in ``place``."""
+    """In ``place``, for a run of the set ``name``. ``is_dead`` tells of a set whether none of its runs is alive."""
 
     name: str
+    is_dead: Callable[[str], bool]
     dumping: SetDumping
     place: Place
     journals: Path
     clock: Clock
 
     def run(self) -> Iterator[tuple[str, str]]:
-        """Undoes what dead runs of the set left. Tells of each dump its name and what was done. Raises OSError."""
+        """Undoes what dead runs left. Tells of each dump its name and what was done. Raises OSError."""
         for dump, claim in list(self.place.claims()):
-            if claim.backup_set == self.name and claim.vm is not None and RUN in claim.extra:
-                yield dump, self._undo(dump, claim.vm, claim)
+            if claim.vm is None or claim.backup_set is None or RUN not in claim.extra:
+                continue  # a script's own
+            if self.is_dead(claim.backup_set):
+                uri = claim.extra.get(URI)
+                out = self.place.out(dump)
+                left = Left(claim.vm, claim.backup_set, out, uri if isinstance(uri, str) else None)
+                yield dump, self._undo(dump, left, claim)
         self.place.sweep()
 
-    def _undo(self, dump: str, vm: str, claim: MarkerBody) -> str:
+    def _undo(self, dump: str, left: Left, claim: MarkerBody) -> str:
         if self.place.is_marked(dump, MarkerKind.DONE):  # killed in the last instant: it is whole
             self.place.release(dump)
             return "was finished"
-        with open_journal(self.journals / self.name, vm, dump) as journal, closing(Stop()) as never:
-            marks = environment(vm, self.name, str(claim.extra[RUN]))
+        with open_journal(self.journals / left.backup_set, left.vm, dump) as journal, closing(Stop()) as never:
+            marks = environment(left.vm, left.backup_set, str(claim.extra[RUN]))
             commands = Commands(journal, never, marks, seconds=POST_SECONDS)
             commands.note(f"{self._now()} cleans up: {_SENTENCE}")
-            trouble = "; ".join(self._end(dump, vm, claim, commands))
+            trouble = "; ".join(self._end(left, claim, commands))
         self.place.undo(dump)
         trace.point("dump recovered")
         sentence = f"{_SENTENCE}; {trouble}" if trouble else _SENTENCE
-        told = {"vm": vm, "backup_set": self.name, "finished": self._now(), "error": sentence}
+        told = {"vm": left.vm, "backup_set": left.backup_set, "finished": self._now(), "error": sentence}
         started = {} if claim.started is None else {"started": format_exact_time(claim.started)}
         self.place.mark(dump, MarkerKind.FAILED, {**started, **told})
         log.warning("%s: %s", dump, sentence)
         return f"was undone: {sentence}"
 
-    def _end(self, dump: str, vm: str, claim: MarkerBody, commands: Commands) -> Iterator[str]:
+    def _end(self, left: Left, claim: MarkerBody, commands: Commands) -> Iterator[str]:
         """Ends what may still run, and lets ``post`` do its part. Tells what does not work."""
-        out = self.place.out(dump)
-        uri = claim.extra.get(URI)
-        left = Left(vm, self.name, out, uri if isinstance(uri, str) else None)
         try:
             leftovers.end_all(str(claim.extra[RUN]))
         except DumpFailed as error:
@@ -80,10 +83,10 @@ class Recovery:
             yield sentence_of(error)
         except ValueError:
             yield f"its adapter {claim.extra.get(ADAPTER)!r} is not known here"
-        rule = self.dumping.rules.get(vm)
+        rule = self.dumping.rules.get(left.vm) if left.backup_set == self.name else None
         if rule is not None and rule.post:
             try:
-                commands.run(rule.post, OUT=str(out), RESULT=DumpResult.FAILED)
+                commands.run(rule.post, OUT=str(left.out), RESULT=DumpResult.FAILED)
             except DumpFailed as error:
                 yield f"post: {error.sentence}"
 

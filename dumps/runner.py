@@ -5,8 +5,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from dumps.attempt import Attempt, Outcome, Workplace
 from dumps.failure import sentence_of
@@ -58,6 +59,8 @@ class Run:
     undone: tuple[tuple[str, str], ...]
     removed: tuple[str, ...]
 
+    was_stopped: bool
+
     @property
     def is_well(self) -> bool:
         """Whether every VM was dumped and nothing else went wrong."""
@@ -79,16 +82,28 @@ class Runner:
     _removed: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def run(self, *, wait: float) -> Run:
-        """Dumps all of them. Raises BusyError when another run of the set goes on, and FaultError."""
-        path = self.state.path.with_name(f"{self.state.path.name}.dump.{self.name}.lock")
-        with lock.hold(path, wait=wait, what=f"the backup set {self.name!r}"):
-            started = self.clock.now().wall
-            with self._place() as place:
-                undone = tuple(self._recover(place))
-                outcomes = self._dump_all(place)
-            ordered = tuple(outcomes[vm] for vm in self.dumping.rules)
-            return Run(started, self.clock.now().wall, ordered, undone, tuple(self._removed))
+    def alone(self, *, wait: float) -> AbstractContextManager[None]:
+        """For the length of the block no other run of the set goes on. Raises BusyError after ``wait`` seconds."""
+        return lock.hold(self._lock_of(self.name), wait=wait, what=f"the backup set {self.name!r}")
+
+    def run(self) -> Run:
+        """Dumps all of them; to be called within ``alone``. Raises FaultError."""
+        started = self.clock.now().wall
+        with self._place() as place:
+            undone = tuple(self._recover(place))
+            outcomes = self._dump_all(place)
+        ordered = tuple(outcomes[vm] for vm in self.dumping.rules)
+        ended = self.clock.now().wall
+        return Run(started, ended, ordered, undone, tuple(self._removed), self.stop.is_asked)
+
+    def _lock_of(self, name: str) -> Path:
+        return self.state.path.with_name(f"{self.state.path.name}.dump.{name}.lock")
+
+    def _is_dead(self, name: str) -> bool:
+        """Whether no run of this set can be alive: it is ours, or one that is configured no more and does not run."""
+        if name == self.name:
+            return True
+        return self.config.backup_set(name) is None and not lock.is_held(self._lock_of(name))
 
     # --- before
 
@@ -115,8 +130,8 @@ class Runner:
 
     def _recover(self, place: Place) -> Iterator[tuple[str, str]]:
         try:
-            recovery = Recovery(self.name, self.dumping, place, self.config.dump_logs, self.clock)
-            yield from recovery.run()
+            journals = self.config.dump_logs
+            yield from Recovery(self.name, self._is_dead, self.dumping, place, journals, self.clock).run()
         except OSError as error:
             raise FaultError(f"what an earlier run left cannot be cleaned up: {sentence_of(error)}") from error
 

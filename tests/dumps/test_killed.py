@@ -1,5 +1,6 @@
 """``kill -9`` of a run at each of its instants: the next one cleans up, and all is there."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.warm import Warm
-from tests.dumps.house import dump, house, is_alive, is_tidy, let_out, marker, results, shell, until
+from tests.dumps.house import dump, house, is_alive, is_tidy, let_out, marker, results, shell, tell, until
 from tests.host import ROOT, Host
+from tests.users import NOBODY
 
 #: Each trace point of a dump, and what becomes of the one that was killed there.
 UNDONE = ("dump claimed", "dump begins", "dump made", "dump verified", "dump named")
@@ -133,3 +135,22 @@ def test_what_another_set_has_left_is_not_touched(tmp_path: Path, warm: Warm) ->
     assert [path.suffix for path in (host.dumps / ".tidegate-dumps").iterdir()] == [".part"]
     dump(host)
     assert is_tidy(host)
+
+
+def test_what_a_set_has_left_that_is_configured_no_more_is_cleaned_up_by_another(tmp_path: Path, warm: Warm) -> None:
+    """It was renamed: no run of its old name will ever come."""
+    host = house(tmp_path / "host")
+    kill(host, warm, "dump made")
+    host.file.write_text(host.file.read_text().replace("weekly", "daily"))
+    assert "1 dumped, 0 failed" in tell(host, "dump", "daily")
+    assert is_tidy(host)
+
+
+def test_what_somebody_else_claims_is_not_acted_upon(tmp_path: Path, warm: Warm) -> None:
+    """Others may write into the folder, and what a claim says is done with our rights."""
+    host = house(tmp_path / "host")
+    kill(host, warm, "dump made")
+    [claim] = host.dumps.glob("*.running")
+    os.chown(claim, NOBODY, NOBODY)
+    assert dump(host)["cleaned_up"] == []
+    assert claim.exists()

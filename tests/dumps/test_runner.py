@@ -8,7 +8,20 @@ from typing import Any
 import pytest
 
 from dumps import commands
-from tests.dumps.house import dump, house, is_alive, is_tidy, let_out, marker, one, results, sha256, shell, standing
+from tests.dumps.house import (
+    dump,
+    house,
+    is_alive,
+    is_tidy,
+    let_out,
+    marker,
+    one,
+    results,
+    sha256,
+    shell,
+    standing,
+    tell,
+)
 from tests.host import Host, reasons
 from tests.mounts import Mount, mount
 from tidegate.units import parse_time
@@ -356,3 +369,12 @@ def test_a_set_that_only_has_targets_is_refused(tmp_path: Path) -> None:
     """It says nothing of how its VMs are dumped."""
     host = Host(tmp_path / "host", backup_sets={"weekly": {"vms": ["vm1"]}})
     assert "set `command`" in host.run("dump", "weekly", code=2).stderr
+
+
+def test_check_names_the_programs_that_dumps_need_and_that_are_not_there(tmp_path: Path) -> None:
+    """Before the night in which they are needed."""
+    host = house(tmp_path / "host", pre=["freeze-vm"], verify=["sha256", "no-such-check -t"])
+    said = tell(host, "check")
+    assert "[backup_sets.weekly]: freeze-vm is not found on the PATH here" in said
+    assert "[backup_sets.weekly]: no-such-check is not found on the PATH here" in said
+    assert said.count("not found on the PATH") == 2

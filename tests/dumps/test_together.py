@@ -1,5 +1,6 @@
 """Runs beside each other, beside passes, and those that are told to stop."""
 
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -74,14 +75,14 @@ def test_a_pass_in_the_midst_lets_out_what_is_finished_and_nothing_else(tmp_path
     assert ended(run)[0] == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_run_that_is_told_to_stop_ends_its_commands_and_tells_of_each_vm(tmp_path: Path, number: int) -> None:
     """The dump under way has failed, those before it are done, and the others were never begun."""
     log = tmp_path / "log"
     script = f"test $VM = vm1 || {{ echo $$ > {tmp_path}/pid; sleep 1000 & wait; }}; echo a > $OUT"
     post = shell(f"echo $VM $RESULT >> {log}")
     host = house(tmp_path / "host", "vm1", "vm2", "vm3", script=script, post=post, retries=3)
-    run = host.start("dump", "weekly")
+    run = host.start("dump", "weekly", "--then-pass")
     until((tmp_path / "pid").exists)
     until(lambda: (tmp_path / "pid").read_text() != "")
     run.send_signal(number)
@@ -95,7 +96,27 @@ def test_a_run_that_is_told_to_stop_ends_its_commands_and_tells_of_each_vm(tmp_p
     assert standing(host) == {"vm1-TIME", "vm1-TIME.done", "vm2-TIME.failed"}
     assert not is_alive(int((tmp_path / "pid").read_text()))
     assert log.read_text().splitlines() == ["vm1 done", "vm2 failed"]
+    assert host.exported() == {}
     assert is_tidy(host)
+
+
+def test_a_run_that_waits_for_another_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    """It has begun nothing."""
+    host, go = waiting(tmp_path)
+    first = host.start("dump", "weekly")
+    until((tmp_path / "vm1.began").exists)
+    second = host.start("dump", "weekly", "--wait", "1h")
+    until(lambda: is_waiting(second.pid))
+    second.terminate()
+    assert ended(second)[0] == -signal.SIGTERM
+    go.touch()
+    assert ended(first)[0] == 0
+
+
+def is_waiting(pid: int) -> bool:
+    """It has the lock file open."""
+    held = [os.readlink(one.path) for one in os.scandir(f"/proc/{pid}/fd") if os.path.lexists(one.path)]
+    return any(path.endswith(".dump.weekly.lock") for path in held)
 
 
 # --- what is removed

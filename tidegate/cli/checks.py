@@ -14,7 +14,7 @@ def check(session: Session, *, names: bool) -> None:
     """Validate the configuration and what it names: folders, filesystems, links, reads. Shows every mistake at once."""
     from policy import passes
     from tidegate.cli import hypervisor
-    from tidegate.cli.worries import worries
+    from tidegate.cli.worries import missing_programs, worries
     from tidegate.clock import SystemClock
     from tidegate.config.events import advice
 
@@ -27,6 +27,8 @@ def check(session: Session, *, names: bool) -> None:
         f"confirmed by {config.offsite.confirm}, the storage is a {config.offsite.storage}"
     )
     for sentence in filter(None, map(advice, config.watches)):
+        click.echo(sentence)
+    for sentence in missing_programs(config):
         click.echo(sentence)
     for sentence in hypervisor.sentences(config, session.scratch(config)):
         click.echo(sentence)

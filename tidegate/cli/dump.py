@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tidegate.config.model import Config
 
 FORMAT = 1
+#: A service manager, a hand, and a terminal that goes.
+_STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @click.command()
@@ -42,6 +44,7 @@ def dump(session: Session, *, backup_set: str, then_pass: bool, wait: float, as_
     config = session.config()
     dumping = _dumping(config, backup_set)
     run = _run(session, config, backup_set, dumping, wait=wait)
+    then_pass = then_pass and not run.was_stopped
     let_out = _pass(session, config) if then_pass else None
     if as_json:
         print_json(_shape(backup_set, run, let_out))
@@ -71,18 +74,23 @@ def _run(session: Session, config: "Config", name: str, dumping: "SetDumping", *
     from tidegate.cli.dump_progress import progress
     from tidegate.clock import SystemClock
 
-    with closing(Stop()) as stop, _stopped_by_signals(stop), progress(sys.stderr) as shown:
-        state = session.state(config)
-        session.compare_versions(config)
-        run = Runner(config, name, dumping, state, SystemClock(), stop, shown).run(wait=wait)
-    hypervisor.record(config, state, SystemClock())
+    clock = SystemClock()
+    state = session.state(config)
+    session.compare_versions(config)
+    with closing(Stop()) as stop, progress(sys.stderr) as shown:
+        runner = Runner(config, name, dumping, state, clock, stop, shown)
+        with runner.alone(wait=wait), _stopped_by_signals(stop):
+            run = runner.run()
+    if not run.was_stopped:
+        hypervisor.record(config, state, clock)
     return run
 
 
 @contextmanager
 def _stopped_by_signals(stop: "Stop") -> Iterator[None]:
     """The handlers do nothing but wake those who wait: everything else is theirs."""
-    before = {number: signal.signal(number, lambda *_: stop.ask()) for number in (signal.SIGTERM, signal.SIGINT)}
+    heard = [number for number in _STOPPING if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores one
+    before = {number: signal.signal(number, lambda *_: stop.ask()) for number in heard}
     try:
         yield
     finally:

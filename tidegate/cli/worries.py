@@ -1,16 +1,19 @@
 """What an admin should decide about: full disks, VMs that can never leave, targets that the limit cannot keep."""
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from policy.fetching import nothing_is_fetched
 from policy.planner.targets import density
+from tidegate.config.dumping import SHA256, SIZE
 from tidegate.state.vms import VmRow
 from tidegate.terms import Reason
 from tidegate.units import format_size, format_span
 
 if TYPE_CHECKING:
     from policy.passes import PassResult
+    from tidegate.config.model import Config
 
 _T = TypeVar("_T")
 
@@ -55,3 +58,13 @@ def _named(ones: Sequence[_T], name: Callable[[_T], str]) -> str:
 
 def _shrunk(row: VmRow) -> str:
     return f"{row.name} ({format_size(row.last_dump_bytes)} instead of {format_size(row.shrunk_from or 0)})"
+
+
+def missing_programs(config: "Config") -> Iterator[str]:
+    """One sentence for each program that the dumps of a set need and that is not found on this PATH."""
+    for one in config.backup_sets:
+        rules = () if one.dumping is None else one.dumping.rules.values()
+        needed = {words[0] for rule in rules for words in (rule.pre, rule.command, rule.post, *rule.verify) if words}
+        for program in sorted(needed - {*SIZE, *SHA256}):
+            if shutil.which(program) is None:
+                yield f"[backup_sets.{one.name}]: {program} is not found on the PATH here; the dumps need it"

@@ -35,6 +35,8 @@ def dump_problems(document: Mapping[str, Any], watches: Watches, base: Path) -> 
 
 
 def _of_a_set(place: Place, one: tables.BackupSetTable, vms: Mapping[str, tables.VmTable]) -> Iterator[Problem]:
+    if not is_single_component(str(place[-1])) or len(str(place[-1]).encode()) > _LONGEST_VM_BYTES:
+        yield Problem(place, "its name stands in names of files; write a shorter one without a dot or dash in front")
     if not one.vms:
         yield Problem((*place, "vms"), 'missing; say which VMs are dumped, like vms = ["vm1", "vm2"]')
     for vm in sorted({vm for vm in one.vms if one.vms.count(vm) > 1}):
