@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,15 @@ def test_words_that_tell_nothing_are_refused_and_nothing_is_done(
     let_out(host, vm1=1000)
     assert sentence in host.run("synced", "--all", *words, stdin=stdin, code=2).stderr
     assert syncs(host) == []
+
+
+def test_of_a_dump_that_leaves_in_slices_the_day_s_slice_was_charged(host: Host) -> None:
+    """So it is told when more than that crossed the line."""
+    let_out(host, vm1=5_000_000, vm2=1000)
+    with closing(sqlite3.connect(host.state)) as raw, raw:
+        raw.execute("INSERT INTO slice SELECT id, day, 2000000, granted_at, '', 0 FROM link WHERE vm = 'vm1'")
+    host.run("synced", "--all", "--stats", "-", stdin=stats(2_001_500))
+    assert syncs(host) == [(2_001_500, 50, 500)]
 
 
 # --- without a log

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, func, or_, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from tidegate.state.listed import listed
-from tidegate.state.schema import crossing, day, link, sync
+from tidegate.state.schema import crossing, day, link, slice_of_day, sync
 from tidegate.terms import LinkState
 
 
@@ -44,13 +44,17 @@ def attempts_on(connection: Connection, number: int) -> list[tuple[float, int]]:
 
 
 def charged_for(connection: Connection, number: int) -> int:
-    """Bytes of the links that were outstanding at some time of one day: what its syncs may have had to carry."""
+    """Bytes that were outstanding at some time of one day: what its syncs may have had to carry.
+
+    Of a link that leaves in slices only the day's own.
+    """
     opened = select(day.c.opened_at).where(day.c.number == number).scalar_subquery()
-    outstanding = or_(
-        link.c.ended_at.is_(None), link.c.ended_at > opened
-    )  # what ends a day ends its links at that moment
-    total = select(func.coalesce(func.sum(link.c.bytes), 0)).where(link.c.state != LinkState.VOID)
-    return int(connection.execute(total.where(link.c.day <= number, outstanding)).scalar_one())
+    # Later: the report that ends a day ends its links in the same moment.
+    outstanding = or_(link.c.ended_at.is_(None), link.c.ended_at > opened)
+    whole = link.c.id.not_in(select(slice_of_day.c.link_id)) & (link.c.state != LinkState.VOID)
+    links = select(func.coalesce(func.sum(link.c.bytes), 0)).where(link.c.day <= number, whole, outstanding)
+    slices = select(func.coalesce(func.sum(slice_of_day.c.bytes), 0)).where(slice_of_day.c.day == number)
+    return int(connection.execute(links).scalar_one()) + int(connection.execute(slices).scalar_one())
 
 
 def limit_of(connection: Connection, number: int) -> int:
