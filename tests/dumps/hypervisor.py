@@ -12,25 +12,39 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from tests.dumps import guest
 from tests.dumps.house import until
+from tests.host import Host
 
 MIB = 1 << 20
 _DOMAIN = """
-<domain type='qemu'>
+<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>{name}</name>
   <memory unit='MiB'>32</memory>
-  <os{firmware}><type arch='x86_64' machine='{machine}'>hvm</type>{nvram}</os>
+  <os>{firmware}<type arch='x86_64' machine='pc'>hvm</type></os>
   <devices>
     {devices}
     <controller type='usb' model='none'/>
     <memballoon model='none'/>
   </devices>
+  {more}
 </domain>
 """
 _FILE = "<source file='{path}'/>"
 _SOCKET = "<source protocol='nbd'><host transport='unix' socket='{path}'/></source>"
-_AGENT = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
+_AGENT = f"""
+<controller type='virtio-serial' index='0'><address type='pci' bus='0' slot='{guest.SLOT}' function='0'/></controller>
+<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
+"""
+_FIRMWARE = "<loader readonly='yes' type='rom'>{path}</loader>"
+_QTEST = """
+<qemu:commandline>
+  <qemu:arg value='-qtest'/><qemu:arg value='unix:{path},server=on,wait=off'/>
+  <qemu:arg value='-qtest-log'/><qemu:arg value='none'/>
+</qemu:commandline>
+"""
 #: Bytes a second of a slow disk: a job on it lasts as long as a test wants to look at it.
 _SLOW = 1_000_000
 
@@ -80,11 +94,24 @@ class Hypervisor:
     # --- VMs
 
     def define(self, name: str, *, agent: bool = False, slow: bool = False, **disks: int) -> None:
-        """A VM with these disks, by their names in it: MiB of random data at the beginning of each."""
+        """A VM with these disks, by their names in it: MiB of random data at the beginning of each.
+
+        ``agent``: it has the channel of a guest agent, and is driven by ``guest.Agent``.
+        """
         devices = [self._disk(name, target, filled, slow=slow) for target, filled in (disks or {"vda": 1}).items()]
-        self.define_as(
-            _DOMAIN.format(name=name, firmware="", machine="pc", nvram="", devices="".join([*devices, _AGENT * agent]))
+        halting = self.folder / "firmware"
+        halting.write_bytes(guest.FIRMWARE)
+        description = _DOMAIN.format(
+            name=name,
+            firmware=_FIRMWARE.format(path=halting) * agent,
+            devices="".join([*devices, _AGENT * agent]),
+            more=_QTEST.format(path=self.qtest(name)) * agent,
         )
+        self.define_as(description)
+
+    def qtest(self, name: str) -> Path:
+        """Where the hardware of a VM with an agent is driven from outside."""
+        return self.folder / f"{name}.qtest"
 
     def define_as(self, description: str) -> None:
         """A VM of which everything is said."""
@@ -154,6 +181,12 @@ def started() -> Iterator[Hypervisor]:
             yield hypervisor
         finally:
             hypervisor.stop()
+
+
+def house_of(libvirt: Hypervisor, folder: Path, *vms: str, **sections: Any) -> Host:
+    """A host with the set ``weekly`` of these VMs of libvirt."""
+    backup_set = {"vms": list(vms), "adapter": "libvirt", "uri": libvirt.uri, **sections.pop("keys", {})}
+    return Host(folder, daily=1_000_000_000, backup_sets={"weekly": backup_set}, **sections)
 
 
 def is_same(first: Path, second: Path) -> bool:

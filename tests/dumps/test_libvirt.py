@@ -2,31 +2,18 @@
 
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dumps import guest
 from tests.dumps import hypervisor
+from tests.dumps.guest import Agent, answering, hanging, stuck_in_freezing
 from tests.dumps.house import dump, is_tidy, marker, one, results, until
-from tests.dumps.hypervisor import MIB, Hypervisor, is_same
+from tests.dumps.hypervisor import MIB, Hypervisor, house_of, is_same
 from tests.host import Host
-
-
-@pytest.fixture(scope="module")
-def libvirt() -> Iterator[Hypervisor]:
-    with hypervisor.started() as libvirt:
-        yield libvirt
-
-
-def house(folder: Path, libvirt: Hypervisor, *vms: str, **keys: Any) -> Host:
-    """A host with the set ``weekly`` of these VMs of libvirt."""
-    return Host(
-        folder,
-        daily=1_000_000_000,
-        backup_sets={"weekly": {"vms": list(vms), "adapter": "libvirt", "uri": libvirt.uri, **keys}},
-    )
 
 
 def made(host: Host, shape: dict[str, Any], vm: str) -> Path:
@@ -36,7 +23,7 @@ def made(host: Host, shape: dict[str, Any], vm: str) -> Path:
 def test_every_disk_of_a_vm_is_dumped_whether_it_runs_or_not(tmp_path: Path, libvirt: Hypervisor) -> None:
     """With what `virsh define` needs to have the VM again. Each file is told in the marker."""
     libvirt.define("two", vda=2, vdb=1)
-    host = house(tmp_path / "host", libvirt, "two")
+    host = house_of(libvirt, tmp_path / "host", "two")
     for start in ([], ["start", "two"]):
         if start:
             libvirt.virsh(*start)
@@ -56,7 +43,7 @@ def test_what_is_written_after_the_job_has_begun_is_not_in_the_dump(tmp_path: Pa
     """A dump holds one instant, however long it takes."""
     libvirt.define("slow", slow=True, vda=4)
     libvirt.virsh("start", "slow")
-    host = house(tmp_path / "host", libvirt, "slow")
+    host = house_of(libvirt, tmp_path / "host", "slow")
     before = tmp_path / "before.qcow2"
     run = host.start("dump", "weekly")
     until(lambda: libvirt.is_backed_up("slow"))
@@ -75,7 +62,7 @@ def test_a_run_that_is_killed_in_the_midst_leaves_a_job_that_the_next_one_ends(
     """It goes on in the hypervisor, and nobody else can back the VM up meanwhile."""
     libvirt.define("killed", slow=True, vda=6)
     libvirt.virsh("start", "killed")
-    host = house(tmp_path / "host", libvirt, "killed", timeout="2s")
+    host = house_of(libvirt, tmp_path / "host", "killed", keys={"timeout": "2s"})
     run = host.start("dump", "weekly")
     until(lambda: libvirt.is_backed_up("killed"))
     run.kill()
@@ -92,7 +79,7 @@ def test_a_run_that_is_told_to_end_takes_its_job_with_it(tmp_path: Path, libvirt
     """Whoever waits for a lock of libvirt's for half a minute did not ask for that."""
     libvirt.define("stopped", slow=True, vda=6)
     libvirt.virsh("start", "stopped")
-    host = house(tmp_path / "host", libvirt, "stopped")
+    host = house_of(libvirt, tmp_path / "host", "stopped")
     run = host.start("dump", "weekly")
     until(lambda: libvirt.is_backed_up("stopped"))
     run.send_signal(signal.SIGTERM)
@@ -108,7 +95,117 @@ def test_a_vm_that_libvirt_does_not_have_is_named_with_those_that_it_has(tmp_pat
     libvirt.define("here")
     libvirt.virsh("start", "here")
     [number] = libvirt.virsh("domid", "here").split()
-    host = house(tmp_path / "host", libvirt, number, "here")
+    host = house_of(libvirt, tmp_path / "host", number, "here")
     shape = dump(host, code=1)
     assert results(shape) == {number: "failed", "here": "done"}
     assert "has no VM of this name; it has: " in one(shape, number)["error"]
+
+
+# --- guests with an agent
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent that hangs is waited for as long as it takes to see that it does."""
+    monkeypatch.setattr(guest, "_FREEZE_SECONDS", "2")
+    monkeypatch.setattr(guest, "_THAW_SECONDS", "2")
+
+
+def test_a_guest_with_an_agent_is_at_rest_when_the_job_begins_and_no_longer(
+    tmp_path: Path, libvirt: Hypervisor
+) -> None:
+    """The job goes on for seconds after it."""
+    libvirt.define("agent", agent=True, slow=True, vda=4)
+    libvirt.virsh("start", "agent")
+    host = house_of(libvirt, tmp_path / "host", "agent")
+    backed_up: list[bool] = []
+
+    def answer(request: dict[str, Any]) -> object:
+        if request["execute"].startswith("guest-fsfreeze"):
+            backed_up.append(libvirt.is_backed_up("agent"))
+        return answering(request)
+
+    with Agent(libvirt.qtest("agent"), answer) as agent:
+        shape = dump(host)
+    assert [word for word in agent.asked if word != "guest-sync"] == ["guest-fsfreeze-freeze", "guest-fsfreeze-thaw"]
+    assert backed_up == [False, True]
+    assert is_same(made(host, shape, "agent") / "vda.qcow2", libvirt.disk("agent"))
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("answer", [hanging, stuck_in_freezing])
+def test_an_agent_that_hangs_keeps_no_dump_from_being_made(
+    tmp_path: Path, libvirt: Hypervisor, answer: Callable[[dict[str, Any]], object]
+) -> None:
+    """The guest is dumped as it stands, and is told to go on all the same: it may have frozen later."""
+    name = answer.__name__
+    libvirt.define(name, agent=True)
+    libvirt.virsh("start", name)
+    host = house_of(libvirt, tmp_path / "host", name)
+    with Agent(libvirt.qtest(name), answer) as agent:
+        shape = dump(host)
+    assert results(shape) == {name: "done"}
+    assert ("guest-fsfreeze-thaw" in agent.asked) == (answer is stuck_in_freezing)
+    said = Path(one(shape, name)["log"]).read_text()
+    assert "the guest does not freeze, and is dumped as it stands" in said
+    assert ("may still be frozen" in said) == (answer is hanging)
+
+
+def test_a_guest_whose_run_was_killed_while_it_was_frozen_goes_on_with_the_next_run(
+    tmp_path: Path, libvirt: Hypervisor
+) -> None:
+    """Else whoever waits for its disks waits for ever."""
+    libvirt.define("frozen", agent=True)
+    libvirt.virsh("start", "frozen")
+    host = house_of(libvirt, tmp_path / "host", "frozen")
+    runs: list[subprocess.Popen[str]] = []
+
+    def answer(request: dict[str, Any]) -> object:
+        if request["execute"] == "guest-fsfreeze-freeze" and runs[0].poll() is None:
+            runs[0].kill()
+            runs[0].wait()
+        return answering(request)
+
+    with Agent(libvirt.qtest("frozen"), answer) as agent:
+        runs.append(host.start("dump", "weekly"))
+        runs[0].communicate()
+        until(lambda: "guest-fsfreeze-freeze" in agent.asked)
+        assert "guest-fsfreeze-thaw" not in agent.asked
+        agent.asked.clear()
+        shape = dump(host)
+        asked = [word for word in agent.asked if word != "guest-sync"]
+    assert asked == ["guest-fsfreeze-thaw", "guest-fsfreeze-freeze", "guest-fsfreeze-thaw"]
+    assert len(shape["cleaned_up"]) == 1
+
+
+# --- what fails
+
+
+def test_a_job_that_is_ended_by_somebody_else_has_failed(tmp_path: Path, libvirt: Hypervisor) -> None:
+    """No job any more means that it is over, and not that it was done; and the one before was done."""
+    libvirt.define("ended", slow=True, vda=3)
+    libvirt.virsh("start", "ended")
+    host = house_of(libvirt, tmp_path / "host", "ended")
+    assert results(dump(host)) == {"ended": "done"}
+    run = host.start("dump", "weekly")
+    until(lambda: libvirt.is_backed_up("ended"))
+    libvirt.virsh("domjobabort", "ended")
+    assert run.wait() == 1
+    run.communicate()
+    assert "libvirt's backup job ended as Cancelled" in marker(host, "failed", "ended")["error"]
+    assert is_tidy(host)
+
+
+def test_a_job_goes_on_while_libvirt_is_started_anew(tmp_path: Path) -> None:
+    """An upgrade of libvirt in the night costs no dump."""
+    with hypervisor.started() as own:
+        own.define("vm1", slow=True, vda=4)
+        own.virsh("start", "vm1")
+        host = house_of(own, tmp_path / "host", "vm1")
+        run = host.start("dump", "weekly")
+        until(lambda: own.is_backed_up("vm1"))
+        own.restart()
+        assert run.wait() == 0, run.communicate()
+        run.communicate()
+        [path] = host.dumps.glob("vm1-*Z")
+        assert is_same(path / "vda.qcow2", own.disk("vm1"))
