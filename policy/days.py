@@ -6,6 +6,7 @@ import logging
 from sqlalchemy import Connection
 
 from policy import confirmation, facts
+from policy.away import held_to_be_away
 from policy.planner import day as rules
 from policy.planner.records import Allowance
 from tidegate.clock import Instant
@@ -137,6 +138,7 @@ def _rules(config: Config) -> rules.DayRules:
 
 
 def _all_reported(connection: Connection, config: Config, day: DayRow) -> bool:
-    """True when every export tree was reported since the day was opened."""
+    """True when every export tree was reported since the day was opened; one that is away cannot be fetched from."""
     reported = {one.watch for one in ledger.reports(connection, since_day=day.number)}
-    return None in reported or {watch.name for watch in config.watches} <= reported
+    there = {watch.name for watch in config.watches} - held_to_be_away(connection, config)
+    return None in reported or (bool(reported) and there <= reported)

@@ -92,7 +92,7 @@ def report(
             watch = _expecting(config, said.expected)
         down = settle(config, state, now)
         with state.write() as connection:
-            outcome = _record(connection, config, said, watch, now)
+            outcome = _record(connection, config, said, watch, now, down=down)
         passes.take_out(config, state, now)
         manifest.write(config, state, now, down=down)
         return outcome
@@ -123,7 +123,10 @@ def settle(config: Config, state: State, now: Instant) -> frozenset[str]:
     return look.down
 
 
-def _record(connection: Connection, config: Config, said: Report, watch: str | None, now: Instant) -> Outcome:
+def _record(
+    connection: Connection, config: Config, said: Report, watch: str | None, now: Instant, *, down: Collection[str]
+) -> Outcome:
+    """Nothing is confirmed of a folder that is away: nobody knows whether its links stood when the sync came by."""
     day = days.current(connection, config, now)
     standing = [one for one in ledger.outstanding(connection) if watch in (None, one.watch)]
     announced = ledger.seals(connection, now.wall - facts.SEAL_LASTS_SECONDS)
@@ -140,7 +143,7 @@ def _record(connection: Connection, config: Config, said: Report, watch: str | N
     own = own or [ledger.add_sync(connection, watch=watch, started_at=said.started, day=day.number)]
     if said.transfer is not None:
         wire.record(connection, own[0], said.transfer)
-    confirmed = [link for link in standing if link.in_tree and covers(link)]
+    confirmed = [link for link in standing if link.in_tree and link.watch not in down and covers(link)]
     confirmation.confirm(connection, confirmed, Evidence.REPORT, now.wall)
     for sync_id in own:
         told = {"reported_at": now.wall, "evidence": "" if said.broke_off else Evidence.REPORT, "day": day.number}
