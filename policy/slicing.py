@@ -25,10 +25,15 @@ def parts(connection: Connection, *, is_syncing: bool) -> dict[int, Part]:
     if day is None:
         return found
     for one in slices.under_way(connection, day.number):
-        lost = _LOST_BYTES + one.bytes // _LOST_SHARE
-        sent = sum(max(0, size - lost) for number, size in one.crossed if number != day.number) % max(1, one.bytes)
+        before = (size for number, size in one.crossed if number != day.number)
+        sent = sum(arrived_of(one.bytes, size) for size in before) % max(1, one.bytes)
         found[one.dump_id] = Part(sent, one.today, one.today if is_syncing else min(one.today, one.sent_today))
     return found
+
+
+def arrived_of(size: int, crossed: int) -> int:
+    """Bytes that the storage surely has of a dump of ``size``, when so many ``crossed`` in one sync that was cut."""
+    return max(0, crossed - _LOST_BYTES - size // _LOST_SHARE)
 
 
 def put(connection: Connection, plan: Plan, begun: Mapping[int, int], now: Instant) -> None:

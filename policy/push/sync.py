@@ -117,6 +117,7 @@ def sync(config: Config, state: State, clock: Clock, listener: Listener, *, wait
     """
     configured(config)
     with state.sync_lock(wait=wait):
+        _end_used_up(config, state, clock, wait, None)
         done = []
         for watch in config.watches:
             pushed = _Tree(config, state, clock, watch, wait=wait).send(listener)
@@ -152,6 +153,18 @@ def preview(config: Config, state: State, clock: Clock) -> list[Beginning]:
     ]
 
 
+def _end_used_up(config: Config, state: State, clock: Clock, wait: float, watch: str | None) -> None:
+    """Tells that a day without bytes has had its sync: it would wait for ever, if those went into syncs that broke off.
+
+    So with several trees: of a day that the first of them uses up, the others need no sync. It ends when it is old
+    enough.
+    """
+    with state.write() as connection:
+        _, left = line.open_day(connection, config, clock.now())
+    if not left and config.day.ends is DayEnd.SYNC:
+        syncs.report(config, state, clock, syncs.Report(arrived=frozenset()), wait=wait, watch=watch)
+
+
 class _Tree:
     """The export tree of one watch folder on its way."""
 
@@ -165,9 +178,9 @@ class _Tree:
         self._destination = self._push.destination_of(watch.name)
 
     def send(self, listener: Listener) -> Pushed:
-        self._end_used_up()
         day, left = self._left()
         if why := self._why_not(left):
+            _end_used_up(self._config, self._state, self._clock, self._wait, self._watch.name)
             return Pushed(self._watch.name, self._destination, day.number, is_used_up=not left, complaint=why)
         seal = syncs.announce(self._config, self._state, self._clock, wait=self._wait, watch=self._watch.name)
         trace.point("sealed")
@@ -188,14 +201,6 @@ class _Tree:
     def _left(self) -> tuple[DayRow, int]:
         with self._state.write() as connection:
             return line.open_day(connection, self._config, self._clock.now())
-
-    def _end_used_up(self) -> None:
-        """A day whose bytes went into syncs that broke off would wait for its sync for ever: it has had it."""
-        day, left = self._left()
-        age = self._clock.now().elapsed_since(day.opened)
-        if not left and self._config.day.ends is DayEnd.SYNC and age >= self._config.day.at_least:
-            nothing = syncs.Report(arrived=frozenset())
-            syncs.report(self._config, self._state, self._clock, nothing, wait=self._wait, watch=self._watch.name)
 
     def _why_not(self, left: int) -> str:
         if not left:
@@ -339,11 +344,11 @@ class _Sending:
         return self._files[link] <= self._there
 
     def cut_short(self) -> list[LinkRow]:
-        """The whole links that were on their way when the day's bytes were gone, or the line."""
+        """The whole links that were on their way when the day's bytes were gone, or the line, far enough to tell."""
         if self.main.status in _PASSED:
             return []
-        begun = (link for link in self._files if self._crossed[link.export_name] and link not in self.under_way)
-        return [link for link in begun if not self.has_arrived(link)]
+        waiting = (link for link in self._files if link not in self.under_way and not self.has_arrived(link))
+        return [link for link in waiting if slicing.arrived_of(link.bytes, self._crossed[link.export_name])]
 
     def slices_sent(self) -> Iterable[SliceSent]:
         """How far the links under way are by now."""

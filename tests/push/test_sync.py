@@ -134,6 +134,34 @@ def test_a_day_whose_bytes_went_into_syncs_that_broke_off_ends_all_the_same(tmp_
     assert (tree["day"], tree["rsync_status"], tree["outstanding"]) == (2, 0, [])
 
 
+def test_several_trees_share_the_bytes_of_a_day_and_each_has_its_place(tmp_path: Path, there: Path) -> None:
+    """The first uses them up; the day ends all the same, and the next one brings the rest of both."""
+    for name in ("dumps", "weekly"):
+        (there / name).mkdir()
+    clock = GivenClock()
+    host = Host(tmp_path / "host", daily=450_000, sync={"destination": f"{there}/{{watch}}"})
+    (host.folder / "weekly").mkdir()
+    host.file.write_text(host.file.read_text() + '\n[[watch]]\npath = "weekly"\n')
+    host.dump("vm1.img", SIZE)
+    host.dump("../weekly/vm2.img", SIZE)
+    commands = AtGivenTime(host, clock)
+    commands.run("pass")
+    with sqlite3.connect(host.state) as raw:
+        raw.execute("UPDATE day SET limit_bytes = 150000")
+    raw.close()
+    clock.advance(DAY)
+    first = commands.json("sync")["trees"]
+    assert [(one["watch"], one["stopped_at_limit"]) for one in first] == [("dumps", True), ("weekly", True)]
+    assert sum(one["sent_bytes"] for one in first) <= 150_000
+    clock.advance(DAY)
+    commands.run("pass")
+    second = commands.json("sync")["trees"]
+    assert [(one["day"], names(one["confirmed"])) for one in second] == [(2, {"vm1.img"}), (2, {"vm2.img"})]
+    assert sum(one["sent_bytes"] for one in second) < 2 * SIZE - 100_000
+    assert storage.is_mirror(host.tree, there / "dumps")
+    assert storage.is_mirror(host.folder / "weekly" / ".rsync", there / "weekly")
+
+
 def test_what_the_storage_could_not_store_is_not_confirmed(tmp_path: Path, there: Path) -> None:
     """A folder has the name of one file: rsync ends with 23, and all others are there."""
     (there / "vm1.img" / "full").mkdir(parents=True)
