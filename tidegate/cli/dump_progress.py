@@ -1,5 +1,7 @@
 """How far the dumps are, on a terminal: a bar for each VM under way, against the size of its last dump."""
 
+import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
@@ -28,8 +30,20 @@ def progress(stream: TextIO) -> Iterator[Show]:
         TransferSpeedColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(file=stream), transient=True) as bars:
+    with Progress(*columns, console=Console(file=stream), transient=True) as bars, _logs_above():
         yield _Bars(bars).show
+
+
+@contextmanager
+def _logs_above() -> Iterator[None]:
+    """While bars are drawn, what goes to stderr goes above them; the handlers of the logs hold the real one."""
+    handlers = [one for one in logging.getLogger().handlers if isinstance(one, logging.StreamHandler)]
+    before = [handler.setStream(sys.stderr) for handler in handlers]
+    try:
+        yield
+    finally:
+        for handler, stream in zip(handlers, before, strict=True):
+            handler.setStream(stream or sys.__stderr__)
 
 
 class _Bars:
