@@ -23,6 +23,7 @@ METRIC = re.compile(r"\btidegate_[a-z_]+")
 ALERT = re.compile(r"\bTidegate[A-Z][A-Za-z]+")
 ON = '{job="tidegate", instance="host:9877"}'
 OF = '{job="tidegate", instance="host:9877", watch="dumps"}'
+OF_VM = '{job="tidegate", instance="host:9877", vm="vm1"}'
 LATE = "tidegate_marker_record_seconds"
 
 
@@ -62,6 +63,9 @@ CASES = {
         10,
         70,
     ),
+    "TidegateDumpFailed": Case({f"tidegate_vm_last_dump_success{OF_VM}": "1x9 0x79 1x30"}, 69, 70, 90),
+    "TidegateDumpShrunk": Case({f"tidegate_vm_last_dump_shrunk{OF_VM}": "0x9 1x79 0x30"}, 9, 10, 90),
+    "TidegateVmWithoutBackup": Case({f"tidegate_hypervisor_vms_without_backup{ON}": "0x9 3x79 0x30"}, 69, 70, 90),
     "TidegateMoreThanWasLetOut": Case(
         {
             f"tidegate_wire_beyond_charge_bytes_total{ON}": "0x9 1000000000x1600",
@@ -88,6 +92,7 @@ VARIANTS = {
     ),
 }
 QUIET = {
+    "TidegateDumpFailed": {f"tidegate_vm_last_dump_success{OF_VM}": "1x9 0x50 1x60"},
     "TidegateMoreThanWasLetOut": {
         f"tidegate_wire_beyond_charge_bytes_total{ON}": "0x9 100000000x110",
         f"tidegate_day_limit_bytes{ON}": "10000000000x120",
