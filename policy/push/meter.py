@@ -34,8 +34,9 @@ REPORT = struct.Struct("!QQ?")
 
 _CHUNK = 256 * 1024
 _REPORT_SECONDS = 0.1
-#: How long the receiver has to put its part in order. Longer than a disk takes to write what was on its way.
-_GRACE_SECONDS = 60.0
+#: How long the other side has to end when nothing more will be sent: to put its part in order, to say good-bye. Longer
+#: than a disk takes to write what was on its way; a line that is dead says nothing any more.
+_GRACE_SECONDS = 30.0
 
 
 class Meter:
@@ -76,8 +77,7 @@ class Meter:
                 self._allowed, is_last = LEASE.unpack(packet) if packet else (0, True)
                 self._is_over = is_last
                 self._news.notify()
-        time.sleep(_GRACE_SECONDS)
-        os._exit(1)
+        _end_in_a_while()
 
     def _send(self) -> None:
         """What is taken from rsync counts as sent before it is."""
@@ -88,6 +88,7 @@ class Meter:
             if not data or not _write(self._there, data):
                 break
         self._end()
+        _end_in_a_while()
 
     def _may_take(self) -> int:
         """Bytes that may be sent, as soon as there are any; 0 when there will be none any more."""
@@ -108,6 +109,11 @@ class Meter:
                 self._control.send(REPORT.pack(self._sent, self._received, wants_more))
             except OSError:  # its owner is gone: `_listen` has seen that too
                 self._is_over = True
+
+
+def _end_in_a_while() -> None:
+    time.sleep(_GRACE_SECONDS)
+    os._exit(1)
 
 
 def _waiting(descriptor: int) -> int:
