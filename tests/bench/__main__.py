@@ -15,6 +15,7 @@ from tests.bench import (
     dumping,
     footprint,
     growing,
+    linking,
     lost,
     machine,
     marking,
@@ -29,6 +30,7 @@ PAGE = ROOT / "docs" / "BENCHMARKS.md"
 BENCHMARKS: dict[str, Callable[[Path], Section]] = {
     "mark": marking.measure,
     "pass": passing.measure,
+    "link": linking.measure,
     "record": recording.measure,
     "scan": scanning.measure,
     "lost": lost.measure,
