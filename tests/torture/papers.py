@@ -48,7 +48,7 @@ def section(found: Mapping[str, Found], all_points: Mapping[str, int], caught: S
         lines.append(f"| {' | '.join(row)} |")
     if caught:
         lines += ["", "That it would see a defect is seen by giving the disturbed command one:", ""]
-        lines += ["| deliberate defect | is given away by | caught at point |", "|---|---|--:|"]
+        lines += ["| deliberate defect | is given away by | points tried until it was |", "|---|---|--:|"]
         lines += [f"| {told} | {kind} | {one.tried if one.faults else '**never**'} |" for told, kind, one in caught]
     lines += [
         "",
