@@ -67,13 +67,15 @@ def _torture(words: argparse.Namespace, folder: Path) -> int:
         every = [point for point in points[kind]() if not words.only or point.name == words.only]
         counts[kind] = len(every)
         found[kind] = try_all(kind, sampled(every, _most(words, kind, len(every))), folder)
+    if not any(counts.values()):
+        sys.exit(f"torture: there is no such point: {words.only}")
     caught = _defects(plays, folder, words.kinds) if words.defects else []
     print(text := papers.section(found, counts, caught))
     faults = [fault for one in found.values() for fault in one.faults]
     faults += [f"not caught: {told}" for told, _, one in caught if not one.faults]
     for fault in faults:
         print(f"torture: {fault}", file=sys.stderr)
-    if words.write and not faults:
+    if words.write and not faults and found.keys() == papers.TOLD.keys():
         put_into(PAPER, text)
     return 1 if faults else 0
 
@@ -119,7 +121,7 @@ def _words() -> argparse.Namespace:
     parser.add_argument("--share", nargs="+", type=_share, default=[], metavar="KIND=SHARE", help=share)
     parser.add_argument("--short", action="store_true", help="try a few points of each kind")
     parser.add_argument("--no-defects", dest="defects", action="store_false", help="leave the deliberate defects out")
-    parser.add_argument("--write", action="store_true", help=f"put the account into {PAPER.name}")
+    parser.add_argument("--write", action="store_true", help=f"put a whole account into {PAPER.name}")
     return parser.parse_args()
 
 

@@ -48,7 +48,7 @@ def try_all(what: str, points: Sequence[Point], folder: Path, *, until_found: bo
             if faults is None:
                 continue
             found.tried += 1
-            found.faults += [f"{name}: {fault}" for fault in faults]
+            found.faults += [f"{name}: {fault}; {_again(name)}" for fault in faults]
             if faults and until_found:
                 _enough.set()
             if time.monotonic() - told > _TELL_SECONDS:
@@ -59,6 +59,10 @@ def try_all(what: str, points: Sequence[Point], folder: Path, *, until_found: bo
         pool.join()
     found.seconds = time.monotonic() - begun
     return found
+
+
+def _again(name: str) -> str:
+    return f"again: python -m tests.torture --no-defects --kinds {name.partition(' ')[0]} --only '{name}'"
 
 
 def _begin() -> None:
