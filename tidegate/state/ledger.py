@@ -250,16 +250,15 @@ def ended_and_recent(connection: Connection, day: int, now: Instant, seconds: fl
 
 @dataclass(frozen=True, slots=True)
 class Outstanding:
-    """All links not yet confirmed. ``oldest`` is when the first of them was granted; None: there are none."""
+    """All links not yet confirmed."""
 
     links: int
     bytes: int
-    oldest: float | None
 
 
 def outstanding_total(connection: Connection) -> Outstanding:
-    """How many links are outstanding, what they weigh and since when."""
-    total = select(func.count(), func.coalesce(func.sum(link.c.bytes), 0), func.min(link.c.granted_at))
+    """How many links are outstanding and what they weigh."""
+    total = select(func.count(), func.coalesce(func.sum(link.c.bytes), 0))
     return Outstanding(*connection.execute(total.where(link.c.ended_at.is_(None))).one())
 
 
