@@ -1,0 +1,112 @@
+"""The hook for Proxmox's vzdump, called as that is published to call it; a real one has not run it."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.vzdump import Guest, Killed, Vzdump
+from tests.host import ROOT, Host, reasons
+
+HOOK = ROOT / "deploy" / "proxmox" / "tidegate-vzdump-hook"
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path / "host")
+
+
+def standing(host: Host, kind: str) -> list[str]:
+    return sorted(path.name for path in host.dumps.glob(f"*.{kind}"))
+
+
+def archive(guest: Guest) -> str:
+    return f"{guest.base}.vma.zst"
+
+
+@pytest.mark.parametrize("mode", ["snapshot", "stop", "suspend"])
+def test_what_vzdump_has_finished_leaves_and_what_has_failed_does_not(host: Host, mode: str) -> None:
+    """A guest that failed keeps no other back; TARGET is named for it all the same."""
+    good, bad, last = (Guest(number, mode=mode, fails=number == 101) for number in (100, 101, 102))
+    vzdump = Vzdump(host.dumps, HOOK)
+    assert vzdump.run([good, bad, last]) == 255
+    assert {status for _, _, status in vzdump.called} == {0}
+    assert standing(host, "done") == [f"{archive(good)}.done", f"{archive(last)}.done"]
+    assert standing(host, "failed") == [f"{archive(bad)}.failed"]
+    assert standing(host, "running") == []
+    assert reasons(host.json("pass")) == {
+        archive(good): "granted",
+        archive(bad): "dump_failed",
+        archive(last): "granted",
+    }
+    assert {one["vm"] for one in host.json("status")["vms"]} == {"100", "101", "102"}
+
+
+def test_the_dump_time_is_when_the_backup_was_started(host: Host) -> None:
+    """And while it runs it says so."""
+    seen: list[str] = []
+
+    class Watched(Vzdump):
+        def _archive(self, guest: Guest) -> None:
+            [running] = host.dumps.glob("*.running")
+            seen.append(json.loads(running.read_text())["vm"])
+            os.utime(running, (1_700_000_000, 1_700_000_000))
+            super()._archive(guest)
+
+    assert Watched(host.dumps, HOOK).run([Guest(100)]) == 0
+    [done] = host.dumps.glob("*.done")
+    body = json.loads(done.read_text())
+    assert (seen, body["vm"], body["started"]) == (["100"], "100", "2023-11-14T22:13:20Z")
+
+
+def test_a_backup_that_vzdump_did_not_live_to_end_has_failed(host: Host) -> None:
+    """The next job says so; what another host of a cluster is writing there is left alone."""
+    guest = Guest(100, is_killed=True)
+    with pytest.raises(Killed):
+        Vzdump(host.dumps, HOOK).run([guest])
+    others = host.dumps / f"{archive(Guest(200))}.running"
+    others.write_text('{"format": 1, "vm": "200", "host": "another-host"}\n')
+    assert len(standing(host, "running")) == 2
+    assert Vzdump(host.dumps, HOOK).run([Guest(101)]) == 0
+    assert standing(host, "failed") == [f"{archive(guest)}.failed"]
+    assert standing(host, "running") == [others.name]
+
+
+def test_markers_of_what_vzdump_has_pruned_go(host: Host) -> None:
+    """It removes the archive and leaves what it does not know."""
+    first, second = (Guest(100, time=f"2026_11_2{number}-03_00_00") for number in (1, 2))
+    for guest in (first, second):
+        Vzdump(host.dumps, HOOK, keep=1).run([guest])
+    assert standing(host, "done") == [f"{archive(second)}.done"]
+    assert reasons(host.json("pass")) == {archive(second): "granted"}
+
+
+@pytest.mark.parametrize("target", ["-", "host/100/2026-11-22T03:00:00Z"])
+def test_what_is_no_file_here_gets_no_marker(host: Host, tmp_path: Path, target: str) -> None:
+    """What goes to stdout, or to a backup server."""
+    assert Vzdump(host.dumps, HOOK, target=target).run([Guest(100)]) == 0
+    assert [path.name for path in host.dumps.iterdir()] == []
+
+
+def test_a_hook_that_cannot_write_makes_no_backup_fail(host: Host) -> None:
+    """The disk may be full, or gone: that is no word about the backup."""
+    guest = Guest(100)
+    for kind in ("running", "done", "failed"):
+        (host.dumps / f"{archive(guest)}.{kind}").mkdir()
+        (host.dumps / f"{archive(guest)}.{kind}" / "in the way").touch()
+    vzdump = Vzdump(host.dumps, HOOK)
+    assert vzdump.run([guest]) == 0
+    assert {status for _, _, status in vzdump.called} == {0}
+    assert list(host.dumps.glob(".tidegate-mark*")) == []
+
+
+def test_an_archive_that_is_not_there_is_not_said_to_be_done(host: Host) -> None:
+    """Whatever vzdump says."""
+
+    class Lying(Vzdump):
+        def _archive(self, guest: Guest) -> None:
+            pass
+
+    assert Lying(host.dumps, HOOK).run([Guest(100)]) == 0
+    assert (standing(host, "done"), len(standing(host, "failed"))) == ([], 1)
