@@ -5,8 +5,8 @@ days is given to the days that are left until it, and only what does not fit int
 part of each coming day (``RELIED_ON``): dumps cannot be cut, and the days bring surprises.
 
 Where targets ask for more than the line carries, a lane would let out the late ones, in their order, and make
-everybody late in turn. There every dump that is near its target weighs more instead, and the later the more: that
-spreads the delay in proportion to the targets.
+everybody late in turn. There a byte is worth how late its VM is by its own target, and the day is filled with the
+latest: that spreads the delay in proportion to the targets.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,8 +24,11 @@ RELIED_ON = 0.8
 #: Targets that need more of the limit than this are taken for more than it can carry.
 DENSE = 0.95
 
-#: Beyond so many targets of age nothing weighs more.
+#: Beyond so many targets of age nothing is later.
 LATEST = 20.0
+
+#: A tenth later is worth seventeen times as much.
+STEEP = 30
 
 
 class Deadline(NamedTuple):
@@ -72,6 +75,9 @@ def _before(line: Sequence[Deadline]) -> Iterable[int]:
     return accumulate((one.size for one in line[:-1]), initial=0) if line else ()
 
 
-def weight(age: float, target: float) -> float:
-    """How much more the age of a copy counts in need: little below its target, more and more beyond it."""
-    return 1 + min(age / target, LATEST) ** 4
+def lateness(age: float, target: float) -> float:
+    """What a byte is worth in need, by the part of its target that the age of its VM's copy is, up to a point.
+
+    So steep that the latest leave first; what fits beside them is chosen by how well it fills the day.
+    """
+    return min(age / target, LATEST) ** STEEP

@@ -13,7 +13,7 @@ from itertools import chain, repeat
 from typing import NamedTuple
 
 from policy.planner.candidates import Candidate
-from policy.planner.lane import DENSE, HORIZON, Deadline, days_left, must_leave, weight
+from policy.planner.lane import DENSE, HORIZON, Deadline, days_left, lateness, must_leave
 from policy.planner.packing import Item, best_set
 from policy.planner.price import step_of
 from policy.planner.records import Rules, Vm
@@ -98,7 +98,8 @@ def _valued(candidates: Iterable[Candidate], line: Line, *, in_need: bool) -> It
     now, price = line.now, line.price
     for candidate in candidates:
         offered, (vm, target, _, age) = _offered(candidate, now), candidate.standing
-        worth, size = value(offered, price, weight(age, target) if in_need else 1.0), offered[0]
+        size = offered[0]
+        worth = size * lateness(age, target) if in_need else value(offered, price)
         yield -worth / size, size, vm.vm, worth, candidate
 
 

@@ -27,13 +27,10 @@ class Offer(NamedTuple):
     due: float
 
 
-def value(offer: tuple[int, float, float, float], price: float, weight: float = 1.0) -> float:
-    """What letting the dump of ``offer`` out today is worth at ``price`` (s² a byte).
-
-    Its VM's age counts ``weight`` times.
-    """
+def value(offer: tuple[int, float, float, float], price: float) -> float:
+    """What letting the dump of ``offer`` out today is worth at ``price`` (s² a byte)."""
     size, gain, step, due = offer
-    cost = price * size / weight
+    cost = price * size
     turn = turns(cost / (step * step)) * step
     # A step of time costs this much age in the long run, the bytes included.
     even = step * (turn / 2 + cost / turn)
@@ -41,4 +38,4 @@ def value(offer: tuple[int, float, float, float], price: float, weight: float = 
     waiting = gain * (due + (later - 1) * step) + (later * step) ** 2 / 2 - later * even
     if due > DAY and gain * DAY < waiting:
         waiting = gain * DAY
-    return weight * (cost + waiting)
+    return cost + waiting

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.planner.lane import HORIZON, RELIED_ON, Deadline, days_left, must_leave, weight
+from policy.planner.lane import HORIZON, RELIED_ON, Deadline, days_left, lateness, must_leave
 from policy.planner.packing import WORTHWHILE, Item, best_set
 from policy.planner.price import fair_price, fair_turn, step_of, turns
 from policy.planner.records import Rules, Vm
@@ -146,10 +146,12 @@ def _carried(line: Sequence[Deadline], whole: int) -> bool:
     return all(size <= RELIED_ON * whole * day + 1e-6 for day, size in enumerate(due))
 
 
-def test_in_need_the_later_weighs_more_up_to_a_point() -> None:
-    ages = [0.0, 0.5, 1.0, 2.0, 20.0, 1e9]
+def test_in_need_a_byte_is_worth_the_more_the_later_its_vm_is_up_to_a_point() -> None:
+    worth = [lateness(age, 1.0) for age in (0.0, 0.5, 1.0, 1.1, 2.0, 20.0)]
 
-    assert [weight(age, 1.0) for age in ages] == [1, 1.0625, 2, 17, 160_001, 160_001]
+    assert worth == sorted(set(worth))
+    assert lateness(1e9, 1.0) == lateness(20.0, 1.0)
+    assert lateness(10.0, 5.0) == lateness(28.0, 14.0)
 
 
 # --- the packing
