@@ -9,13 +9,16 @@ one that breaks limits, which costs no more than any that keeps them. So
 
 It holds for any prices; good ones are found by raising those of days that are asked for too much and lowering the
 others. The best bound of this kind is the optimum over schedules that may cut dumps and let parts out.
+On a silent day nothing comes through: what leaves then arrives on the next other day, and takes that day's limit.
 
 One VM's cheapest way: dump j, made on day d(j), can leave from d(j) until the next is made. Letting it out on day t
 when the copy before is of day d(i) takes (d(j) - d(i)) · (days - t) off the sum of ages. For a given t the best i is
 on the upper hull of lines in t, on which the search only moves forward: the time is linear in the days.
 """
 
-from math import exp
+from collections.abc import Sequence
+from itertools import accumulate
+from math import exp, floor
 from typing import NamedTuple
 
 from tests.simulation.workloads import SimVm, Workload
@@ -39,6 +42,7 @@ def lower_bound(workload: Workload, rounds: int) -> Bound:
     """The best bound of so many rounds of prices."""
     days = workload.days
     rooms = [workload.room(day) if day not in workload.silent else 0 for day in range(days)]
+    arrival = _arrivals(days, workload.silent)
     prices = [_first_price(workload)] * days
     trend = [0.0] * days
     best = Bound(0.0, prices)
@@ -46,7 +50,7 @@ def lower_bound(workload: Workload, rounds: int) -> Bound:
         asked = [0] * days
         total = -sum(price * room for price, room in zip(prices, rooms, strict=True))
         for vm in workload.vms:
-            cost, leaves = cheapest_way(vm, days, prices)
+            cost, leaves = cheapest_way(vm, days, prices, arrival)
             total += cost
             for day, size in leaves:
                 asked[day] += size
@@ -72,8 +76,17 @@ def _first_price(workload: Workload) -> float:
     return max(high, 1e-12 / workload.mean_room)
 
 
-def cheapest_way(vm: SimVm, days: int, prices: list[float]) -> _Way:
-    """The cheapest way of ``vm`` when a byte on a day costs that day's price."""
+def _arrivals(days: int, silent: frozenset[int]) -> list[int]:
+    """For each day the one on which what leaves then is there; ``days`` where it is not in time."""
+    found, there = [], days
+    for day in reversed(range(days)):
+        there = there if day in silent else day
+        found.append(there)
+    return found[::-1]
+
+
+def cheapest_way(vm: SimVm, days: int, prices: list[float], arrival: Sequence[int]) -> _Way:
+    """The cheapest way of ``vm`` when a byte that arrives on a day costs that day's price."""
     made = [vm.offsite, *(day for day, _ in vm.dumps)]
     saved = [0.0]  # by each copy as the last one: ages less prices
     before, left_on = [-1], [-1]
@@ -83,15 +96,16 @@ def cheapest_way(vm: SimVm, days: int, prices: list[float]) -> _Way:
             _add_line(hull, first, number - 1, made, saved)
         most, copy, out = float("-inf"), -1, -1
         until = vm.dumps[number][0] if number < len(vm.dumps) else days
-        for leaving in range(day, until):
-            rest = days - leaving
+        for there in arrival[day:until]:
+            rest = days - there
             while first + 1 < len(hull) and _line(hull[first + 1], rest, made, saved) >= _line(
                 hull[first], rest, made, saved
             ):
                 first += 1
-            gain = _line(hull[first], rest, made, saved) + day * rest - size * prices[leaving]
+            paid = size * prices[there] if rest else 0.0
+            gain = _line(hull[first], rest, made, saved) + day * rest - paid
             if gain > most:
-                most, copy, out = gain, hull[first], leaving
+                most, copy, out = gain, hull[first], there
         saved.append(most)
         before.append(copy)
         left_on.append(out)
@@ -119,6 +133,31 @@ def _traced(vm: SimVm, days: int, saved: list[float], before: list[int], left_on
     untouched = sum(day - vm.offsite for day in range(days))
     cost, leaves = untouched - saved[last], []
     while last > 0:
-        leaves.append((left_on[last], vm.dumps[last - 1][1]))
+        if left_on[last] < days:
+            leaves.append((left_on[last], vm.dumps[last - 1][1]))
         last = before[last]
     return _Way(cost, leaves)
+
+
+def least_worst(workload: Workload) -> float:
+    """What the highest age over its target of any VM cannot be below, after the passes, where all are dumped daily.
+
+    To stay under ``worst`` targets a VM must leave again and again, each time before its copy is too old; the smallest
+    of its dumps each time is the least that it takes. Until each day all of them together must have had their room.
+    """
+    low, high = 0.0, 100.0
+    while high - low > 0.001:
+        middle = (low + high) / 2
+        low, high = (low, middle) if _can_be(workload, middle) else (middle, high)
+    return low
+
+
+def _can_be(workload: Workload, worst: float) -> bool:
+    needed = [0] * workload.days
+    for vm, target in zip(workload.vms, workload.targets(), strict=True):
+        size, copy = min(size for _, size in vm.dumps), vm.offsite
+        while (latest := max(0, copy + floor(worst * target) + 1)) < workload.days:
+            needed[latest] += size
+            copy = latest
+    rooms = map(workload.room, range(workload.days))
+    return all(due <= room for due, room in zip(accumulate(needed), accumulate(rooms), strict=True))

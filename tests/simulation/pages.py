@@ -111,25 +111,31 @@ def optimum(figures: Mapping[str, Any]) -> str:
 
 def troubles(figures: Mapping[str, Any]) -> str:
     """What each trouble does to the mean age."""
-    found = figures["troubles"]
+    found = {kind: figures["troubles"][kind] for kind in TROUBLED}
     rows = [f"| trouble | {' | '.join(found)} | VM-days over target |", f"|---|{'--:|' * len(found)}--:|"]
     for name in next(iter(found.values())):
-        factors = " | ".join(f"{100 * (one[name]['factor'] - 1):+.1f} %" for one in found.values())
+        factors = " | ".join(_trouble(one[name]) for one in found.values())
         rows.append(f"| {name} | {factors} | {sum(one[name]['over'] for one in found.values()):+} |")
     return "\n".join([*rows, ""])
+
+
+def _trouble(found: Mapping[str, float]) -> str:
+    rise = "" if found["factor"] == 1 else f"{100 * (found['factor'] - 1):+.1f} % "
+    return f"{rise}({found['ratio']:.3f})"
 
 
 def overload(figures: Mapping[str, Any]) -> str:
     """What becomes of the worst where targets cannot be met."""
     names = (OURS, "most of its target used, skip", "earliest deadline first", "gain² by size")
-    rows = [f"| workload | density | {' | '.join(names)} |", f"|---|--:|{'--:|' * len(names)}"]
+    rows = [f"| workload | density | bound | {' | '.join(names)} |", f"|---|--:|--:|{'--:|' * len(names)}"]
     for kind in OVERLOAD:
         runs = _runs(figures, {kind.name})
         cells = [
             f"{max(run['policies'][name]['worst'] for run in runs):.2f} ({_mean(runs, name):.1f} d)" for name in names
         ]
         density = sum(run["density"] for run in runs) / len(runs)
-        rows.append(f"| {kind.name} | {density:.2f} | {' | '.join(cells)} |")
+        least = max(run["least worst"] for run in runs)
+        rows.append(f"| {kind.name} | {density:.2f} | {least:.2f} | {' | '.join(cells)} |")
     return "\n".join([*rows, ""])
 
 
