@@ -17,8 +17,8 @@ from tidegate.state import ledger
 from tidegate.state.door import State
 from tidegate.terms import LinkState
 
-#: Seconds from the first byte until the link is gone: on a machine at rest it is a tenth of it.
-SOON = 3.0
+#: Seconds from before the first byte until the link is gone; a machine that does nothing else takes a thirtieth of it.
+SOON = 10.0
 
 Write = Callable[[Path], object]
 
@@ -93,24 +93,26 @@ def convert(path: Path) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("write", [truncate, append, one_byte_of_many, through_a_mapping, convert])
-def test_a_link_goes_when_its_dump_begins_to_be_rewritten(host: Host, write: Write) -> None:
+def test_a_link_goes_when_its_dump_begins_to_be_rewritten(host: Host) -> None:
     """Whichever way it is written; its dump waits as ``changed``, and nothing else goes."""
-    host.configure(daily=1 << 22, watch={"scan_interval": "1h"})
-    vm1 = host.dump("vm1.img", 1 << 20)
-    host.dump("vm2.img", 1000)
+    host.configure(daily=1 << 24, watch={"scan_interval": "1h"})
+    ways: list[Write] = [truncate, append, one_byte_of_many, through_a_mapping, convert]
+    dumps = [host.dump(f"vm{number}.img", 1 << 20) for number in range(len(ways))]
+    host.dump("untouched.img", 1000)
     with guarded(host):
-        begun = time.monotonic()
-        writer = write(vm1)
-        try:
-            goes_soon(host, "vm1.img", begun)
-        finally:
-            if isinstance(writer, subprocess.Popen):
-                writer.kill()
-                writer.wait()
-        until(lambda: states(host)["vm1.img"] is LinkState.CHANGED)
-    assert set(host.exported()) == {"vm2.img"}
-    assert reasons(host.json("plan"))["vm1.img"] in {"changed", "verify_failed"}
+        for write, path in zip(ways, dumps, strict=True):
+            begun = time.monotonic()
+            writer = write(path)
+            try:
+                goes_soon(host, path.name, begun)
+            finally:
+                if isinstance(writer, subprocess.Popen):
+                    writer.kill()
+                    writer.wait()
+            until(lambda name=path.name: states(host)[name] is LinkState.CHANGED)  # type: ignore[misc]
+    assert set(host.exported()) == {"untouched.img"}
+    decided = reasons(host.json("plan"))
+    assert {decided[path.name] for path in dumps} <= {"changed", "verify_failed"}
 
 
 def test_a_folder_goes_whole_when_any_of_its_files_is_written_into(host: Host) -> None:
