@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from policy import slicing, syncs
 from policy.away import away
-from policy.push import line
+from policy.push import going_on, line
 from policy.push.command import Job
 from policy.push.line import Purse
 from policy.push.run import Progress, Ran, run
@@ -40,6 +40,9 @@ _BYTES_A_LIST = 4096
 
 #: With less than this rsync does not come to the first byte of a file.
 _LEAST_SLICE = 4096
+
+#: What a run comes to that has nothing to do.
+_NOTHING = Ran(0, 0, 0, was_cut=False, complaint="", name="", files=[])
 
 #: rsync's own statuses: some files could not be sent, some vanished, some were not deleted.
 _PASSED = frozenset({0, 23, 24, 25})
@@ -118,6 +121,8 @@ def sync(config: Config, state: State, clock: Clock, listener: Listener, *, wait
     configured(config)
     with state.sync_lock(wait=wait):
         _end_used_up(config, state, clock, wait, None)
+        with state.pass_lock(wait=wait), state.write() as connection:
+            going_on.set_slices(connection, config, clock.now())
         done = []
         for watch in config.watches:
             pushed = _Tree(config, state, clock, watch, wait=wait).send(listener)
@@ -210,6 +215,10 @@ class _Tree:
                 return "its watch folder is down"
         return ""
 
+    def stands(self) -> bool:
+        """False before anything was ever let out: then there is nothing to send."""
+        return self._watch.export.is_dir()
+
     def job(self, log_file: Path, *options: str, only: LinkRow | None = None) -> Job:
         """One run of rsync for the whole tree, or for one link of it."""
         source = f"{self._watch.export}/{'' if only is None else only.export_name}"
@@ -295,6 +304,9 @@ class _Sending:
         """Sends the tree; ``files`` are the paths of each link's. Of links ``under_way`` their slices of today go."""
         self._files = files
         self.under_way = under_way
+        if not self._tree.stands():
+            self.main = _NOTHING
+            return
         kept = min(self.purse.left // 2, self._for_comparing())
         without = [f"--exclude=/{_literally(link.export_name)}" for link in under_way]
         self.main = self._one(self._tree.job(self._folder / "sent", *without), self.purse.left - kept)

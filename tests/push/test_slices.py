@@ -1,5 +1,6 @@
 """A dump heavier than any day leaves in slices beside others, over days, through the real program."""
 
+import random
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -171,3 +172,36 @@ def test_one_in_slices_that_is_held_back_ends_and_is_begun_anew(tmp_path: Path, 
         days.live()
     assert storage.arrived(there)["huge.img"].stat().st_size == HUGE
     assert storage.is_mirror(days.host.tree, there)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_on_days_of_every_kind_no_more_than_the_limit_is_sent_and_in_the_end_all_is_there(
+    tmp_path: Path, there: Path, seed: int
+) -> None:
+    """More passes and syncs than one a day, or no pass; dumps of any size; a storage that loses its parts."""
+    dice = random.Random(seed)
+    days = Days(tmp_path, {"destination": str(there)})
+    for number in range(6):
+        for vm in range(3):
+            if dice.random() < 0.5:
+                days.dump(f"vm{vm}-2026-11-{10 + number}.img", dice.randrange(1, LIMIT))
+        if number in {0, 3}:
+            days.dump(f"huge-2026-11-{10 + number}.img", dice.randrange(LIMIT, 2 * LIMIT))
+        for _ in range(dice.randint(0, 2)):
+            days.commands.run("pass")
+            days.clock.advance(dice.choice([HOUR, 5 * HOUR]))
+            days.commands.run("sync")
+        days.clock.advance(DAY)
+        [tree] = days.commands.json("sync")["trees"]
+        assert days.sent_on(tree["day"]) <= LIMIT
+        if dice.random() < 0.2:
+            for part in storage.parts(there):
+                part.unlink()
+    while not (storage.is_mirror(days.host.tree, there) and waits_for_nothing(days)):
+        assert days.live()["day"] < 30
+    assert storage.parts(there) == []
+
+
+def waits_for_nothing(days: Days) -> bool:
+    plan = days.commands.json("plan")
+    return plan["day"]["outstanding_bytes"] == 0 and all(one["verdict"] == "held" for one in plan["decisions"])

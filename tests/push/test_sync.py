@@ -203,6 +203,12 @@ def test_a_destination_whose_disk_is_not_mounted_is_told(tmp_path: Path) -> None
     assert f"{tmp_path}/mnt: the destination does not exist; is its disk mounted?" in done.stderr
 
 
+def test_before_anything_is_let_out_there_is_nothing_to_send(tmp_path: Path, there: Path) -> None:
+    host = Host(tmp_path / "host", sync={"destination": str(there)})
+    tree = tree_of(host.json("sync"))
+    assert (tree["rsync_status"], tree["sent_bytes"], tree["confirmed"]) == (0, 0, [])
+
+
 def test_one_sync_at_a_time(tmp_path: Path, there: Path) -> None:
     host = filled(tmp_path, {"destination": str(there)})
     with State(host.state).sync_lock(wait=0):
