@@ -35,7 +35,9 @@ def section(found: Mapping[str, Found], all_points: Mapping[str, int], caught: S
     ``caught``: each defect, the kind of disturbance that looked for it, and what that has found.
     """
     lines = [HEADING, "", *_WORDS.splitlines(), ""]
-    lines += [f"On {os.cpu_count()} cores:", ""]
+    is_whole = all(one.tried == all_points[kind] for kind, one in found.items())
+    share = "" if is_whole else ", here a share of the points, evenly chosen; `make torture` tries them all"
+    lines += [f"On {os.cpu_count()} cores{share}:", ""]
     lines += ["| what is done | points | tried | violations | minutes |", "|---|--:|--:|--:|--:|"]
     for kind, one in found.items():
         row = (
