@@ -44,8 +44,10 @@ class Place:
         try:
             if not root.is_dir():
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-            self._workshop.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            with suppress(FileExistsError):
+                self._make(self._workshop)
         except OSError as error:
             raise FaultError(f"{self.path}: no dumps can be made there: {error.strerror}") from error
 
@@ -72,7 +74,14 @@ class Place:
 
     def begin(self, name: str) -> None:
         """Makes the folder in which it is made. Raises OSError."""
-        self.part(name).mkdir(mode=0o700)
+        self._make(self.part(name))
+
+    def _make(self, folder: Path) -> None:
+        """Made by root it is given to the owner of the dumps' folder: as whom a command may well run."""
+        folder.mkdir(mode=0o700)
+        owner = os.fstat(self._descriptor)
+        if os.geteuid() == 0 and owner.st_uid != 0:
+            os.chown(folder, owner.st_uid, owner.st_gid)
 
     def in_watch(self, name: str) -> str:
         """The dump's path in the watch folder."""

@@ -34,12 +34,13 @@ _NOT_STARTED = "the run was stopped before its turn"
 
 @dataclass(slots=True)
 class Turn:
-    """One VM's turn: how often it was begun, and what is being made of it just now."""
+    """One VM's turn: how often it was begun, what is being made of it just now, and what became of it before."""
 
     vm: str
     last_bytes: int
     attempts: int = 0
     attempt: Attempt | None = None
+    outcome: Outcome | None = None
 
     def written_bytes(self) -> int:
         """What is made of it by now. Raises OSError."""
@@ -151,8 +152,9 @@ class Runner:
                 self.show(self._under_way)
                 for future in ended:
                     turn = running.pop(future)
-                    outcomes[turn.vm] = future.result(), turn.attempts
-                    if self._is_tried_again(turn, future.result()):
+                    turn.outcome = future.result()
+                    outcomes[turn.vm] = turn.outcome, turn.attempts
+                    if self._is_tried_again(turn, turn.outcome):
                         waiting.append(turn)  # after all the others: what hindered it may be over by then
         return outcomes
 
@@ -170,7 +172,7 @@ class Runner:
         """Never raises for what one VM alone is to blame for."""
         now = self.clock.now().wall
         if self.stop.is_asked:
-            return Outcome(turn.vm, DumpResult.SKIPPED, now, now, error=_NOT_STARTED)
+            return turn.outcome or Outcome(turn.vm, DumpResult.SKIPPED, now, now, error=_NOT_STARTED)
         turn.attempts += 1
         turn.attempt = Attempt(turn.vm, self.dumping.rules[turn.vm], work, turn.last_bytes)
         self._under_way[turn.vm] = turn

@@ -24,6 +24,8 @@ from tests.dumps.house import (
 )
 from tests.host import Host, reasons
 from tests.mounts import Mount, mount
+from tests.privileges import needs_root
+from tests.users import NOBODY, open_the_way
 from tidegate.units import parse_time
 
 __all__ = ["mount"]  # the fixture
@@ -378,3 +380,14 @@ def test_check_names_the_programs_that_dumps_need_and_that_are_not_there(tmp_pat
     assert "[backup_sets.weekly]: freeze-vm is not found on the PATH here" in said
     assert "[backup_sets.weekly]: no-such-check is not found on the PATH here" in said
     assert said.count("not found on the PATH") == 2
+
+
+def test_a_command_may_run_as_the_owner_of_the_folder(tmp_path: Path) -> None:
+    """Where the runner is root and its dumps are not to be."""
+    needs_root("chown")
+    host = house(tmp_path / "host", script=f"setpriv --reuid {NOBODY} --clear-groups sh -c 'echo a > $OUT'")
+    open_the_way(host.dumps)
+    os.chown(host.dumps, NOBODY, NOBODY)
+    shape = dump(host)
+    assert (host.dumps / one(shape)["dump"]).stat().st_uid == NOBODY
+    assert (host.dumps / ".tidegate-dumps").stat().st_uid == NOBODY

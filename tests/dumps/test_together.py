@@ -1,5 +1,6 @@
 """Runs beside each other, beside passes, and those that are told to stop."""
 
+import json
 import os
 import signal
 import subprocess
@@ -98,6 +99,17 @@ def test_a_run_that_is_told_to_stop_ends_its_commands_and_tells_of_each_vm(tmp_p
     assert log.read_text().splitlines() == ["vm1 done", "vm2 failed"]
     assert host.exported() == {}
     assert is_tidy(host)
+
+
+def test_a_vm_that_waits_to_be_tried_again_stays_failed_when_the_run_is_stopped(tmp_path: Path) -> None:
+    """It was begun, and its failure is told."""
+    script = f"test $VM = vm2 || exit 3; touch {tmp_path}/began; sleep 1000"
+    host = house(tmp_path / "host", "vm1", "vm2", script=script, retries=1)
+    run = host.start("dump", "weekly", "--json")
+    until((tmp_path / "began").exists)
+    run.terminate()
+    code, stdout, _ = ended(run)
+    assert (code, results(json.loads(stdout))) == (1, {"vm1": "failed", "vm2": "failed"})
 
 
 def test_a_run_that_waits_for_another_ends_when_it_is_told_to(tmp_path: Path) -> None:
