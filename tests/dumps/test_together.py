@@ -1,5 +1,6 @@
 """Runs beside each other, beside passes, and those that are told to stop."""
 
+import contextlib
 import json
 import os
 import signal
@@ -126,9 +127,12 @@ def test_a_run_that_waits_for_another_ends_when_it_is_told_to(tmp_path: Path) ->
 
 
 def is_waiting(pid: int) -> bool:
-    """It has the lock file open."""
-    held = [os.readlink(one.path) for one in os.scandir(f"/proc/{pid}/fd") if os.path.lexists(one.path)]
-    return any(path.endswith(".dump.weekly.lock") for path in held)
+    """It has the lock file open; it opens it anew each time it asks."""
+    for opened in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            if os.readlink(f"/proc/{pid}/fd/{opened}").endswith(".dump.weekly.lock"):
+                return True
+    return False
 
 
 # --- what is removed
