@@ -18,6 +18,7 @@ from tidegate.config.model import Config
 from tidegate.identity import open_folder
 from tidegate.markers import format as markers
 from tidegate.markers.format import aside_name
+from tidegate.markers.signals import look_at_all
 from tidegate.names import printable
 from tidegate.state import dumps
 from tidegate.state.door import State
@@ -76,6 +77,8 @@ def _outlives_it(row: DumpRow) -> bool:
 def _clear(config: Config, row: DumpRow, only: markers.MarkerKind | None = None) -> bool:
     """True when no marker of this dump stands any more, or the ones that stand speak of a later dump.
 
+    A foreign signal stays, and the row goes on claiming it: else each scan would take it for a new one.
+
     With ``only`` markers of that kind alone are removed.
     """
     folder, _, name = row.path.rpartition("/")
@@ -84,12 +87,12 @@ def _clear(config: Config, row: DumpRow, only: markers.MarkerKind | None = None)
         with open_folder(watch.path, *filter(None, folder.split("/"))) as descriptor:
             for kind in markers.MarkerKind:
                 _take_up(descriptor, markers.marker_name(name, kind), row.signature)
-            standing = markers.look_at_all(descriptor, name)
+            standing = look_at_all(descriptor, name, watch.signals)
             if markers.signature(standing) == row.signature:
                 for marker in standing:
-                    if only in (None, marker.kind):
+                    if only in (None, marker.kind) and not marker.is_foreign:
                         _remove(descriptor, name, marker)
-            return True
+            return not any(marker.is_foreign for marker in standing)
     except KeyError:  # the watch folder is no longer configured
         return False
     except FileNotFoundError:

@@ -29,7 +29,7 @@ from tidegate.config.model import (
 )
 from tidegate.config.timezone import host_zone, utc
 from tidegate.errors import UsageError
-from tidegate.terms import AdapterName, DayEnd, Evidence, Links, Oversize, Publish, Storage, WatchMode
+from tidegate.terms import AdapterName, DayEnd, Evidence, Links, Oversize, Publish, Signals, Storage, WatchMode
 
 ROOT = Path(__file__).resolve().parent.parent
 VALID = Path(__file__).parent / "data" / "config" / "valid"
@@ -115,6 +115,7 @@ def test_every_key_arrives_in_its_place(written: Written) -> None:
                 publish=Publish.HARDLINK,
                 min_free=2 * 10**9,
                 links=Links.STRICT,
+                signals=Signals.STATUS_OK,
             ),
         ),
         limit=Limit(

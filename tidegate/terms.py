@@ -147,6 +147,14 @@ class WatchMode(StrEnum):
     POLL = "poll"
 
 
+class Signals(StrEnum):
+    """By what a program that writes no markers says that a dump is complete."""
+
+    VZDUMP = "vzdump"  # the archive's final name, and its log beside it
+    STATUS_OK = "status-ok"  # the file STATUS.ok in the dump's folder
+    SUCCESS = "success"  # the file success in it
+
+
 class Oversize(StrEnum):
     """What happens to a dump heavier than the whole daily limit."""
 

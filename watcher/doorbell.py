@@ -22,6 +22,8 @@ from watchdog.observers.inotify_c import (
 )
 
 from tidegate.markers.format import SUFFIXES
+from tidegate.markers.signals import dumps_told_by
+from tidegate.terms import Signals
 from watcher.ground import Ground, join
 from watcher.rings import Rings
 
@@ -155,6 +157,8 @@ class Doorbell:
                 self._on_folder(event)
         elif event.name.endswith(_SUFFIXES):
             self._on_marker(event)
+        elif self._ground.watch.signals is not None:
+            self._on_signal(event, self._ground.watch.signals)
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
         """The folder was deleted or unmounted: a scan tells what stands in its place."""
@@ -184,6 +188,8 @@ class Doorbell:
             self._disarm(path)
         if self._ground.covers(path):
             self._rings.folder(path)
+            if self._ground.watch.signals is not None:  # a dump that has its signal already is not looked into
+                self._rings.name(path)
 
     def _on_marker(self, event: InotifyEvent) -> None:
         folder = self._folder_of(event.wd)
@@ -196,6 +202,12 @@ class Doorbell:
             self._rings.touched(join(folder, dump))
         else:
             self._rings.name(join(folder, dump))
+
+    def _on_signal(self, event: InotifyEvent, kind: Signals) -> None:
+        folder = self._folder_of(event.wd)
+        if folder is not None:
+            for dump in dumps_told_by(folder, os.fsdecode(event.name), kind):
+                self._rings.name(dump)
 
     def _folder_of(self, wd: WatchDescriptor) -> str | None:
         with self._lock:

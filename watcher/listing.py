@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tidegate.markers import format as markers
+from tidegate.markers.signals import look, look_at_all
+from tidegate.terms import Signals
 from watcher.ground import NOWHERE, Ground, join
 
 #: Called with each folder's path and descriptor before the folder is listed: what comes later is told by events.
@@ -79,6 +81,9 @@ class _Folder:
             else:
                 if signature:
                     self.listing.signatures[above + dump] = signature
+        signals = self.ground.watch.signals
+        if signals is not None:
+            others = [name for name in others if name in kinds or not self._is_told(name, above, signals)]
         if self.ground.watch.recursive:
             for name in others:
                 if name not in kinds and self._is_folder(name):
@@ -86,8 +91,8 @@ class _Folder:
 
     def _signature(self, dump: str, kinds: str) -> str:
         """Empty when no marker stands after all. Raises OSError."""
-        if " " in kinds:
-            return markers.signature(markers.look_at_all(self.descriptor, dump))
+        if " " in kinds or self.ground.watch.signals is not None:
+            return markers.signature(look_at_all(self.descriptor, dump, self.ground.watch.signals))
         name = f"{dump}.{kinds}"
         try:
             status = os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
@@ -97,6 +102,17 @@ class _Folder:
             self._descend(name)
             return ""
         return markers.signature_of_one(kinds, status)
+
+    def _is_told(self, dump: str, above: str, kind: Signals) -> bool:
+        """Whether a foreign signal says that this is a dump; then it is noted."""
+        try:
+            signal = look(self.descriptor, dump, kind)
+        except OSError:
+            self.listing.unsure.add(above + dump)
+            return False
+        if signal is not None:
+            self.listing.signatures[above + dump] = signal.signature
+        return signal is not None
 
     def _descend(self, name: str) -> None:
         path = join(self.path, name)

@@ -16,11 +16,11 @@ from tidegate.markers.format import (
     MarkerFile,
     MarkerKind,
     is_aside,
-    look_at_all,
     parse_body,
     read_text,
     signature,
 )
+from tidegate.markers.signals import body_of, look_at_all
 from tidegate.markers.vm_name import vm_of
 from tidegate.names import is_clean, printable
 from tidegate.terms import DumpState, Reason
@@ -144,7 +144,7 @@ class _Look:
     def _at_one(self, descriptor: int, name: str, owners: frozenset[int]) -> Iterator[Observation]:
         for _ in range(_TRIES):
             try:
-                markers = look_at_all(descriptor, name)
+                markers = look_at_all(descriptor, name, self.ground.watch.signals)
                 yield (
                     self._read(descriptor, name, markers, owners)
                     if markers
@@ -187,7 +187,7 @@ class _Look:
         """Fills in what can be found out, and raises Hindered where that ends."""
         try:
             text = b"" if marker.is_empty else read_text(descriptor, name, marker.kind)
-            found.body = parse_body(text)
+            found.body = body_of(name, self.ground.watch.signals) if marker.is_foreign else parse_body(text)
             found.text = text
             found.vm = self._vm(name, found.body)
             found.identity = _take(descriptor, name, marker, found.body, owners)

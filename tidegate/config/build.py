@@ -68,6 +68,7 @@ def watch_folder(watch: tables.WatchTable, base: Path, storage: Storage) -> Watc
         publish=watch.publish,
         min_free=watch.min_free,
         links=watch.links,
+        signals=watch.signals,
     )
 
 

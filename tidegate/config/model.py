@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tidegate.config.dumping import SetDumping
-from tidegate.terms import DayEnd, Evidence, Links, Oversize, Publish, Storage, WatchMode
+from tidegate.terms import DayEnd, Evidence, Links, Oversize, Publish, Signals, Storage, WatchMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class WatchFolder:
     publish: Publish = Publish.HARDLINK
     min_free: int | None = None
     links: Links = Links.ANY
+    signals: Signals | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationInf
 from tidegate.config import dump_values, pushing, values
 from tidegate.config.dumping import Check
 from tidegate.config.timezone import zone
-from tidegate.terms import AdapterName, DayEnd, Evidence, Links, Oversize, Publish, Storage, WatchMode
+from tidegate.terms import AdapterName, DayEnd, Evidence, Links, Oversize, Publish, Signals, Storage, WatchMode
 from tidegate.units import format_size
 
 _Flag = Annotated[bool, PlainValidator(values.flag)]
@@ -52,6 +52,7 @@ class WatchTable(Table):
     publish: Annotated[Publish, PlainValidator(values.one_of(*Publish))] = Publish.HARDLINK
     min_free: _SizeOrUnset = None
     links: Annotated[Links, PlainValidator(values.one_of(*Links))] = Links.ANY
+    signals: Annotated[Signals | None, PlainValidator(values.one_of(*Signals))] = None
 
 
 class WeekdaysTable(Table):

@@ -66,13 +66,17 @@ class MarkerBody(NamedTuple):
 
 
 class MarkerFile(NamedTuple):
-    """One marker as it stands on the disk, before its body is read. ``is_empty``: a plain file without a body."""
+    """One marker as it stands on the disk, before its body is read. ``is_empty``: a plain file without a body.
+
+    ``is_foreign``: it is no marker but what another program leaves (``tidegate.markers.signals``).
+    """
 
     kind: MarkerKind
     ctime_ns: int
     mtime_ns: int
     inode: int
     is_empty: bool
+    is_foreign: bool = False
 
     @property
     def signature(self) -> str:
