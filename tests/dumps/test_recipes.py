@@ -11,6 +11,7 @@ import pytest
 from tests.dumps.house import tell
 from tests.host import ROOT, Host
 from tidegate.config.load import load
+from tidegate.terms import AdapterName
 
 TEXT = (ROOT / "docs" / "DUMPS.md").read_text()
 BLOCKS = re.findall(r"^```toml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
@@ -26,12 +27,17 @@ def host_of(folder: Path, recipe: str, *, images: Path | None = None) -> Host:
     return host
 
 
+def test_each_recipe_has_a_name_of_its_own() -> None:
+    """Somebody may take two of them into one file."""
+    assert len(SETS) == len(BLOCKS)
+
+
 @pytest.mark.parametrize("recipe", SETS)
 def test_a_recipe_is_a_configuration(tmp_path: Path, recipe: str) -> None:
     """With all of its keys."""
     dumping = load(host_of(tmp_path / "host", recipe).file).backup_sets[0].dumping
     assert dumping is not None
-    assert all(rule.command for rule in dumping.rules.values())
+    assert all(rule.command or rule.adapter is not AdapterName.COMMAND for rule in dumping.rules.values())
 
 
 @pytest.mark.parametrize("recipe", SETS)
