@@ -22,6 +22,11 @@ VM_INFO = Family(
     " backup set; no other series has that label, so that a VM that changes its set keeps its history.",
     ("vm", "backup_set"),
 )
+VM_FIRST_SEEN = Family(
+    "tidegate_vm_first_seen_timestamp_seconds",
+    "When the VM was first heard of. While it was never off-site, the age of its missing copy counts from here.",
+    ("vm",),
+)
 VM_LAST_DUMP = Family(
     "tidegate_vm_last_dump_timestamp_seconds",
     "Point in time whose data the VM's newest finished dump holds. Too long ago: its dump job does not run"
@@ -228,6 +233,12 @@ PASS_FINISHED = Family(
     "When a pass last came to its end. Alert when two should have run since. Absent: none ever did.",
 )
 
+PASS_INTERVAL = Family(
+    "tidegate_pass_interval_seconds",
+    "How often a pass is meant to run: a day with [pass] at, else as the latest passes came, and a day at least. The"
+    " threshold to alert by.",
+)
+
 # --- watch folders
 
 WATCH_UP = Family(
@@ -244,6 +255,11 @@ WATCH_SCANNED = Family(
 WATCH_SCAN_SECONDS = Family(
     "tidegate_watch_last_scan_duration_seconds",
     "What that scan took. Near the scan interval: raise the interval, or move old dumps out of the folder.",
+    ("watch",),
+)
+WATCH_SCAN_INTERVAL = Family(
+    "tidegate_watch_scan_interval_seconds",
+    "How often the watch folder is scanned, as configured: the threshold to alert by.",
     ("watch",),
 )
 WATCH_OVERFLOWS = Family(

@@ -4,6 +4,7 @@ Reads, and decides nothing: what needs the planner was stored by the pass.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from prometheus_client.core import Metric
 from sqlalchemy import Connection
@@ -20,6 +21,10 @@ from tidegate.terms import FETCHED, MarkerResult, Reason
 #: Words that are exported as 0 before they ever occur, so that their first occurrence is seen as growth.
 _HELD = tuple(reason for reason in Reason if reason is not Reason.GRANTED)
 _TAKEN_BACK = (Reason.CHANGED, Reason.RUNNING, Reason.BACKING_OFF, Reason.MISSING)
+
+#: More than two weeks of a pass each workday, so that two weekends are among them.
+_PASSES_LOOKED_AT = 16
+_DAY = 86_400.0
 
 _Counters = Mapping[str, Mapping[str, int]]
 
@@ -44,6 +49,8 @@ def of_state(connection: Connection, config: Config) -> Iterator[Metric]:
     yield from _day(day, outstanding.bytes if day is None else slices.outstanding_bytes(connection, day.number))
     yield from _links(outstanding, ledger.waiting_since(connection), _last_fetched(known), counters)
     yield from _passes(*tallies.pass_times(connection), counters)
+    starts = [] if config.pass_at else [one.started_at for one in tallies.last_passes(connection, _PASSES_LOOKED_AT)]
+    yield catalogue.PASS_INTERVAL.one(pass_interval(starts))
     yield from _watches(config.watches, tallies.watch_statuses(connection), counters)
     times = lateness.histogram(counters)
     yield catalogue.MARKER_RECORD.of_buckets(times.buckets, times.sum)
@@ -52,6 +59,7 @@ def of_state(connection: Connection, config: Config) -> Iterator[Metric]:
 
 def _vms(rows: Collection[VmRow]) -> Iterator[Metric]:
     yield catalogue.VM_INFO.of(((row.name, row.backup_set or ""), 1) for row in rows)
+    yield catalogue.VM_FIRST_SEEN.of(((row.name,), row.first_seen) for row in rows)
     yield catalogue.VM_LAST_DUMP.of(((row.name,), row.last_dump_time) for row in rows)
     yield catalogue.VM_LAST_DUMP_SIZE.of(((row.name,), _last_size(row)) for row in rows)
     yield catalogue.VM_LAST_DUMP_SHRUNK.of(((row.name,), _shrunk(row)) for row in rows)
@@ -134,6 +142,16 @@ def _passes(started: float | None, finished: float | None, counters: _Counters) 
     yield catalogue.PASS_FINISHED.one(finished)
 
 
+def pass_interval(starts: Sequence[float]) -> float:
+    """Seconds in which a pass is meant to come. ``starts``: of the latest passes that somebody else runs, newest first.
+
+    A day at least. Where passes stop at weekends, or come with a weekly dump, it is the longest gap that has come
+    twice: one that has come once is a host that was down.
+    """
+    gaps = sorted(later - earlier for later, earlier in pairwise(starts))
+    return max(_DAY, gaps[-2]) if len(gaps) > 1 else _DAY
+
+
 def _watches(
     watches: Sequence[WatchFolder], statuses: Mapping[str, WatchStatus], counters: _Counters
 ) -> Iterator[Metric]:
@@ -145,6 +163,7 @@ def _watches(
     yield catalogue.WATCH_UP.of(((name,), int(name in up)) for name in names)
     yield catalogue.WATCH_SCANNED.of(((one.watch,), one.last_scan_at) for one in seen)
     yield catalogue.WATCH_SCAN_SECONDS.of(((one.watch,), one.last_scan_seconds) for one in seen)
+    yield catalogue.WATCH_SCAN_INTERVAL.of(((watch.name,), watch.scan_interval) for watch in watches)
     yield catalogue.WATCH_OVERFLOWS.of(((name,), overflows.get(name, 0)) for name in names)
     listening = [(one.watch, one.listening) for one in seen]
     yield catalogue.WATCH_LISTENING.of(((name,), None if does is None else int(does)) for name, does in listening)

@@ -1,5 +1,6 @@
 """The text of the metrics: what stands in it, what does not, and what becomes of it when something fails."""
 
+import dataclasses
 import os
 import re
 import shutil
@@ -117,6 +118,29 @@ def test_the_allowance_is_never_negative(filled: State, config: Config) -> None:
     with filled.write() as connection:
         connection.exec_driver_sql("UPDATE link SET bytes = 8000000000")
     assert series(text.render(filled, config))[name] == 0
+
+
+@pytest.mark.parametrize(
+    ("days", "interval"),
+    [
+        ([], 1),
+        ([0, 7], 1),
+        ([0, 0.1, 0.2, 1, 1.1, 1.2], 1),
+        ([0, 1, 2, 3, 4, 7, 8, 9, 10, 11, 14], 3),
+        ([0, 1, 2, 12, 13, 14], 1),
+        ([0, 7, 14, 21], 7),
+    ],
+    ids=["none yet", "two", "after each dump job", "workdays", "a host that was down", "weekly"],
+)
+def test_how_often_passes_come_is_learned_where_another_scheduler_runs_them(
+    days: list[float], interval: float, state: State, config: Config
+) -> None:
+    with state.write() as connection:
+        for day in days:
+            tallies.start_pass(connection, day * 86400.0)
+    name = "tidegate_pass_interval_seconds"
+    assert series(text.render(state, dataclasses.replace(config, pass_at=None)))[name] == interval * 86400
+    assert series(text.render(state, config))[name] == 86400
 
 
 # --- a VM's life
