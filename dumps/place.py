@@ -28,6 +28,8 @@ from tidegate.units import format_stamp
 
 _WORKSHOP = ".tidegate-dumps"
 _PART, _WHOLE, _GONE = ".part", ".whole", ".gone"
+#: An adapter may let others into the folder of its dump, QEMU say: the way there has to be open.
+_WAY_THROUGH, _OWNERS_ALONE = 0o711, 0o700
 #: More dumps of one VM in a row than anybody makes in as many seconds.
 _TRIES = 1000
 
@@ -47,7 +49,7 @@ class Place:
             self.path.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             with suppress(FileExistsError):
-                self._make(self._workshop)
+                self._make(self._workshop, _WAY_THROUGH)
         except OSError as error:
             raise FaultError(f"{self.path}: no dumps can be made there: {error.strerror}") from error
 
@@ -74,11 +76,12 @@ class Place:
 
     def begin(self, name: str) -> None:
         """Makes the folder in which it is made. Raises OSError."""
-        self._make(self.part(name))
+        self._make(self.part(name), _OWNERS_ALONE)
 
-    def _make(self, folder: Path) -> None:
+    def _make(self, folder: Path, mode: int) -> None:
         """Made by root it is given to the owner of the dumps' folder: as whom a command may well run."""
-        folder.mkdir(mode=0o700)
+        folder.mkdir(mode=_OWNERS_ALONE)
+        folder.chmod(mode)  # whatever the umask says
         owner = os.fstat(self._descriptor)
         if os.geteuid() == 0 and owner.st_uid != 0:
             os.chown(folder, owner.st_uid, owner.st_gid)

@@ -390,4 +390,5 @@ def test_a_command_may_run_as_the_owner_of_the_folder(tmp_path: Path) -> None:
     os.chown(host.dumps, NOBODY, NOBODY)
     shape = dump(host)
     assert (host.dumps / one(shape)["dump"]).stat().st_uid == NOBODY
-    assert (host.dumps / ".tidegate-dumps").stat().st_uid == NOBODY
+    workshop = (host.dumps / ".tidegate-dumps").stat()
+    assert (workshop.st_uid, workshop.st_mode & 0o777) == (NOBODY, 0o711)
