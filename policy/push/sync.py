@@ -5,26 +5,21 @@ What arrived is what rsync found there: after a run that ended well its own log 
 """
 
 import logging
-import re
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from policy import slicing, syncs
 from policy.away import away
 from policy.push import going_on, line
-from policy.push.command import Job
 from policy.push.line import Purse
-from policy.push.run import Progress, Ran, run
-from policy.transfers import Transfer
+from policy.push.run import Progress
+from policy.push.sending import PASSED, Sending, SliceSent, Source
 from tidegate import trace
 from tidegate.clock import Clock
 from tidegate.config.model import Config, Push, WatchFolder
 from tidegate.errors import UsageError
-from tidegate.names import printable
 from tidegate.state import dumps, ledger, pushes, slices
 from tidegate.state.door import State
 from tidegate.state.ledger import DayRow, LinkRow
@@ -32,20 +27,6 @@ from tidegate.state.slices import UnderWay
 from tidegate.terms import DayEnd
 
 log = logging.getLogger("tidegate.policy")
-
-#: Of a sync's bytes one part in so many is kept for the comparison, or what the names need if that is more.
-_FOR_COMPARING = 1000
-_BYTES_A_NAME = 100
-_BYTES_A_LIST = 4096
-
-#: With less than this rsync does not come to the first byte of a file.
-_LEAST_SLICE = 4096
-
-#: What a run comes to that has nothing to do.
-_NOTHING = Ran(0, 0, 0, was_cut=False, complaint="", name="", files=[])
-
-#: rsync's own statuses: some files could not be sent, some vanished, some were not deleted.
-_PASSED = frozenset({0, 23, 24, 25})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +38,6 @@ class Beginning:
     day: int
     links: Sequence[LinkRow]
     may_send: int
-
-
-class SliceSent(NamedTuple):
-    """Of a dump that leaves in slices: bytes that have crossed for it in all, its size, and whether it is there."""
-
-    link: LinkRow
-    sent: int
-    has_arrived: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +65,7 @@ class Pushed:
     @property
     def has_passed(self) -> bool:
         """True when it came to its end, or to the day's."""
-        return self.is_used_up or (self.status in _PASSED)
+        return self.is_used_up or (self.status in PASSED)
 
     @property
     def is_whole(self) -> bool:
@@ -196,7 +169,12 @@ class _Tree:
             links = list(seal.links)
             listener.begins(Beginning(self._watch.name, self._destination, day.number, links, left))
             with tempfile.TemporaryDirectory(prefix="tidegate-sync-") as folder:
-                sending = _Sending(self, Purse(self._state, seal.sync_id, left), Path(folder), listener.goes_on)
+                sending = Sending(
+                    Source(self._push, self._watch),
+                    Purse(self._state, seal.sync_id, left),
+                    Path(folder),
+                    listener.goes_on,
+                )
                 sending.run(self._files(links), self._under_way(day.number, links))
             return self._report(links, sending, day.number)
         finally:
@@ -214,15 +192,6 @@ class _Tree:
             if self._watch.name in away(connection, self._config):
                 return "its watch folder is down"
         return ""
-
-    def stands(self) -> bool:
-        """False before anything was ever let out: then there is nothing to send."""
-        return self._watch.export.is_dir()
-
-    def job(self, log_file: Path, *options: str, only: LinkRow | None = None) -> Job:
-        """One run of rsync for the whole tree, or for one link of it."""
-        source = f"{self._watch.export}/{'' if only is None else only.export_name}"
-        return Job(self._push, self._watch, source, log_file, options)
 
     def _under_way(self, day: int, links: Iterable[LinkRow]) -> dict[LinkRow, UnderWay]:
         with self._state.read() as connection:
@@ -244,7 +213,7 @@ class _Tree:
             found[link] = frozenset("/".join(filter(None, (link.export_name, name))) for name in members)
         return found
 
-    def _report(self, links: Collection[LinkRow], sending: "_Sending", day: int) -> Pushed:
+    def _report(self, links: Collection[LinkRow], sending: Sending, day: int) -> Pushed:
         trace.point("sent")
         main = sending.main
         used_up = sending.was_cut
@@ -252,7 +221,7 @@ class _Tree:
         said = syncs.Report(
             arrived=arrived,
             transfer=sending.transfer(),
-            broke_off=not (used_up or main.status in _PASSED),
+            broke_off=not (used_up or main.status in PASSED),
         )
         outcome = syncs.report(self._config, self._state, self._clock, said, wait=self._wait, watch=self._watch.name)
         with self._state.write() as connection:
@@ -274,108 +243,3 @@ class _Tree:
             day_ended=outcome.day_ended,
             complaint="" if used_up or main.status == 0 else main.complaint,
         )
-
-
-class _Sending:
-    """The runs of rsync for one tree: the transfer; where that does not tell what arrived, a comparison; the slices.
-
-    The slices come last. Whatever the others need for names and checksums beside what they were charged for, the
-    slices do without.
-    """
-
-    def __init__(self, tree: _Tree, purse: Purse, folder: Path, tell: Callable[[Progress], None]) -> None:
-        self.purse = purse
-        self.received = 0
-        self.under_way: dict[LinkRow, UnderWay] = {}
-        self._tree = tree
-        self._folder = folder
-        self._tell = tell
-        self._files: dict[LinkRow, frozenset[str]] = {}
-        self._there: set[str] = set()
-        self._crossed: Counter[str] = Counter()
-        self._cut_slices = 0
-
-    @property
-    def was_cut(self) -> bool:
-        """Whether the day's bytes, or those of a slice, were gone before everything was."""
-        return self.main.was_cut or self._cut_slices > 0
-
-    def run(self, files: dict[LinkRow, frozenset[str]], under_way: dict[LinkRow, UnderWay]) -> None:
-        """Sends the tree; ``files`` are the paths of each link's. Of links ``under_way`` their slices of today go."""
-        self._files = files
-        self.under_way = under_way
-        if not self._tree.stands():
-            self.main = _NOTHING
-            return
-        kept = min(self.purse.left // 2, self._for_comparing())
-        without = [f"--exclude=/{_literally(link.export_name)}" for link in under_way]
-        self.main = self._one(self._tree.job(self._folder / "sent", *without), self.purse.left - kept)
-        self._there |= {item.path for item in self.main.files if self.main.status == 0 or not item.is_sent}
-        if self.main.status != 0 and any(item.is_sent for item in self.main.files):
-            self._compare(without)
-        if self.main.status in _PASSED:
-            for link, slice_ in under_way.items():
-                self._send_slice(link, slice_.today - slice_.sent_today)
-
-    def _for_comparing(self) -> int:
-        names = sum(len(path) + _BYTES_A_NAME for paths in self._files.values() for path in paths)
-        return max(_BYTES_A_LIST + names, self.purse.size // _FOR_COMPARING)
-
-    def _compare(self, without: Sequence[str]) -> None:
-        """What would not be sent again, has arrived."""
-        compared = self._one(self._tree.job(self._folder / "compared", "--dry-run", *without), self.purse.left)
-        self._there |= {item.path for item in compared.files if not item.is_sent}
-
-    def _send_slice(self, link: LinkRow, size: int) -> None:
-        """Goes on with one link where it was cut last; its words count as its own."""
-        if min(size, self.purse.left) < _LEAST_SLICE:
-            return
-        job = self._tree.job(self._folder / f"slice-{link.id}", only=link)
-        ran = run(job, self.purse, size, self._tell)
-        self.received += ran.received
-        self._crossed[link.export_name] += ran.sent
-        self._cut_slices += ran.was_cut
-        if ran.status == 0:
-            self._there |= {item.path for item in ran.files}
-        elif not ran.was_cut:
-            log.warning("%s: rsync ended with %d: %s", printable(link.export_name), ran.status, ran.complaint)
-
-    def _one(self, job: Job, at_most: int) -> Ran:
-        ran = run(job, self.purse, at_most, self._tell)
-        self.received += ran.received
-        left = ran.sent  # its log tells what it was through with, also of what was still in its buffers
-        for item in ran.files:
-            self._crossed[_top(item.path)] += min(item.bytes, left)
-            left -= min(item.bytes, left)
-        if ran.status not in _PASSED:
-            self._crossed[_top(ran.name)] += left
-        return ran
-
-    def has_arrived(self, link: LinkRow) -> bool:
-        """Whether each of its files is known to be there."""
-        return self._files[link] <= self._there
-
-    def cut_short(self) -> list[LinkRow]:
-        """The whole links that were on their way when the day's bytes were gone, or the line, far enough to tell."""
-        if self.main.status in _PASSED:
-            return []
-        waiting = (link for link in self._files if link not in self.under_way and not self.has_arrived(link))
-        return [link for link in waiting if slicing.arrived_of(link.bytes, self._crossed[link.export_name])]
-
-    def slices_sent(self) -> Iterable[SliceSent]:
-        """How far the links under way are by now."""
-        for link, before in self.under_way.items():
-            yield SliceSent(link, before.sent + self._crossed[link.export_name], self.has_arrived(link))
-
-    def transfer(self) -> Transfer:
-        """What crossed, for the records."""
-        return Transfer(self.purse.spent, self.received, dict(+self._crossed))
-
-
-def _top(path: str) -> str:
-    return path.partition("/")[0]
-
-
-def _literally(name: str) -> str:
-    """A name as a pattern of rsync: with a wildcard in it a backslash has its meaning, without it has none."""
-    return re.sub(r"[\\*?\[]", r"\\\g<0>", name) if re.search(r"[*?\[]", name) else name
