@@ -24,6 +24,7 @@ _DOMAIN = """
   <name>{name}</name>
   <memory unit='MiB'>32</memory>
   <os>{firmware}<type arch='x86_64' machine='pc'>hvm</type></os>
+  <features><acpi/></features>
   <devices>
     {devices}
     <controller type='usb' model='none'/>
@@ -95,17 +96,20 @@ class Hypervisor:
 
     # --- VMs
 
-    def define(self, name: str, *, agent: bool = False, slow: bool = False, **disks: int) -> None:
+    def define(
+        self, name: str, *, agent: bool = False, slow: bool = False, variables: bool = False, **disks: int
+    ) -> None:
         """A VM with these disks, by their names in it: MiB of random data at the beginning of each.
 
-        ``agent``: it has the channel of a guest agent, and is driven by ``guest.Agent``.
+        ``agent``: it has the channel of a guest agent, and is driven by ``guest.Agent``. ``variables``: its firmware
+        keeps some in a file.
         """
         devices = [self._disk(name, target, filled, slow=slow) for target, filled in (disks or {"vda": 1}).items()]
         halting = self.folder / "firmware"
         halting.write_bytes(guest.FIRMWARE)
         description = _DOMAIN.format(
             name=name,
-            firmware=_FIRMWARE.format(path=halting) * agent,
+            firmware=_FIRMWARE.format(path=halting) * agent + self._flash(name) * variables,
             devices="".join([*devices, _AGENT * agent]),
             more=_QTEST.format(path=self.qtest(name)) * agent,
         )
@@ -135,6 +139,16 @@ class Hypervisor:
     def is_backed_up(self, name: str) -> bool:
         """Whether a backup job of the VM goes on."""
         return self._virsh("backup-dumpxml", name, check=False).returncode == 0
+
+    def variables(self, name: str) -> Path:
+        """Where those of a VM's firmware lie."""
+        return self.folder / "disks" / f"{name}.fd"
+
+    def _flash(self, name: str) -> str:
+        flash = self.folder / "flash"
+        for file, content in ((flash, guest.FIRMWARE), (self.variables(name), os.urandom(64 << 10))):
+            file.write_bytes(content)
+        return f"<loader readonly='yes' type='pflash'>{flash}</loader><nvram>{self.variables(name)}</nvram>"
 
     def _disk(self, name: str, target: str, filled: int, *, slow: bool) -> str:
         path = self.disk(name, target)

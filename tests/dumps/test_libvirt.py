@@ -11,7 +11,7 @@ import pytest
 from dumps import guest
 from tests.dumps import hypervisor
 from tests.dumps.guest import Agent, answering, hanging, stuck_in_freezing
-from tests.dumps.house import dump, is_tidy, marker, one, results, until
+from tests.dumps.house import dump, is_tidy, marker, one, results, tell, until
 from tests.dumps.hypervisor import MIB, Hypervisor, house_of, is_same
 from tests.host import Host
 
@@ -37,6 +37,32 @@ def test_every_disk_of_a_vm_is_dumped_whether_it_runs_or_not(tmp_path: Path, lib
         assert is_tidy(host)
     bodies = [path.read_text() for path in host.dumps.glob("two-*.done")]
     assert all('"vdb.qcow2": {"size"' in body for body in bodies)
+
+
+def test_a_vm_comes_back_with_the_variables_of_its_firmware(tmp_path: Path, libvirt: Hypervisor) -> None:
+    """Without them it forgets what it boots. They are kept of a VM that runs, too."""
+    libvirt.define("uefi", variables=True)
+    host = house_of(libvirt, tmp_path / "host", "uefi")
+    shut_off = made(host, dump(host), "uefi")
+    libvirt.virsh("start", "uefi")
+    path = made(host, dump(host), "uefi")
+    kept = {(one / "nvram.fd").read_bytes() for one in (shut_off, path)}
+    assert kept == {libvirt.variables("uefi").read_bytes()}
+    restored = tmp_path / "restored" / "uefi"
+    tell(host, "restore", "uefi", "--from", str(path), "--to", str(restored.parent))
+    libvirt.virsh("destroy", "uefi")
+    libvirt.variables("uefi").unlink()
+    libvirt.virsh("define", str(restored / "define.xml"))
+    libvirt.virsh("start", "uefi")
+    assert str(restored / "nvram.fd") in libvirt.virsh("dumpxml", "uefi")
+
+
+def test_a_disk_that_cannot_be_dumped_makes_the_dump_fail(tmp_path: Path, libvirt: Hypervisor) -> None:
+    """Never is a dump made without it: of a VM that is shut off a disk on the network cannot be read."""
+    libvirt.define("far", slow=True)
+    host = house_of(libvirt, tmp_path / "host", "far")
+    assert "disk vda is neither a file nor a block device" in one(dump(host, code=1), "far")["error"]
+    assert is_tidy(host)
 
 
 def test_what_is_written_after_the_job_has_begun_is_not_in_the_dump(tmp_path: Path, libvirt: Hypervisor) -> None:
