@@ -45,6 +45,7 @@ class Libvirt:
         live = domain.parse(virsh.ask("dumpxml"))
         task.out.parent.chmod(0o711)  # QEMU mostly runs as a user of its own, and has to get at its files
         task.out.mkdir()
+        task.out.chmod(0o755)  # whatever the umask says
         _describe(task, virsh, live)
         if live.is_active:
             _push(task, virsh, live)
