@@ -70,13 +70,13 @@ def remembered_sizes(sizes: str, dump_time: float, size: int) -> str:
 
     The same for the same dumps, in whatever order they are found.
     """
-    return joined_sizes(sizes, f"{int(dump_time)}:{size}")
+    return joined_sizes(sizes, f"{dump_time}:{size}")
 
 
 def joined_sizes(sizes: str, others: str) -> str:
     """The latest of both."""
     known = {*map(_sized, sizes.split()), *map(_sized, others.split())}
-    return " ".join(f"{time}:{each}" for time, each in sorted(known)[-SIZES - 1 :])
+    return " ".join(f"{time:.3f}:{each}" for time, each in sorted(known)[-SIZES - 1 :])
 
 
 def shrunk_from(sizes: str) -> int | None:
@@ -86,6 +86,7 @@ def shrunk_from(sizes: str) -> int | None:
     return usual if newest * 2 < usual else None
 
 
-def _sized(told: str) -> tuple[int, int]:
+def _sized(told: str) -> tuple[float, int]:
+    """To the millisecond: dumps of one second have an order too."""
     time, _, size = told.partition(":")
-    return int(time), int(size)
+    return round(float(time), 3), int(size)

@@ -131,6 +131,12 @@ def test_a_dump_below_half_of_the_usual_size_is_suspicious(sizes: list[int], exp
     assert shrunk_from(sized(*sizes)) == expected
 
 
+def test_two_dumps_of_one_second_have_their_order() -> None:
+    """The smaller one is not the earlier one for that."""
+    told = remembered_sizes(remembered_sizes("", START + 0.25, 10), START + 0.75, 4)
+    assert shrunk_from(told) == 10
+
+
 @given(st.lists(st.integers(0, 10**12), max_size=20), seeds)
 def test_the_order_in_which_dumps_are_found_does_not_matter_for_their_sizes(sizes: list[int], seed: int) -> None:
     found = list(enumerate(sizes))
