@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.vzdump import Guest, Killed, Vzdump
-from tests.host import ROOT, Host, reasons
+from tests.dumps.house import let_out, tell
+from tests.host import ROOT, Host
 
 HOOK = ROOT / "deploy" / "proxmox" / "tidegate-vzdump-hook"
 
@@ -35,12 +36,12 @@ def test_what_vzdump_has_finished_leaves_and_what_has_failed_does_not(host: Host
     assert standing(host, "done") == [f"{archive(good)}.done", f"{archive(last)}.done"]
     assert standing(host, "failed") == [f"{archive(bad)}.failed"]
     assert standing(host, "running") == []
-    assert reasons(host.json("pass")) == {
+    assert let_out(host) == {
         archive(good): "granted",
         archive(bad): "dump_failed",
         archive(last): "granted",
     }
-    assert {one["vm"] for one in host.json("status")["vms"]} == {"100", "101", "102"}
+    assert {one["vm"] for one in json.loads(tell(host, "status", "--json"))["vms"]} == {"100", "101", "102"}
 
 
 def test_the_dump_time_is_when_the_backup_was_started(host: Host) -> None:
@@ -79,7 +80,7 @@ def test_markers_of_what_vzdump_has_pruned_go(host: Host) -> None:
     for guest in (first, second):
         Vzdump(host.dumps, HOOK, keep=1).run([guest])
     assert standing(host, "done") == [f"{archive(second)}.done"]
-    assert reasons(host.json("pass")) == {archive(second): "granted"}
+    assert let_out(host) == {archive(second): "granted"}
 
 
 @pytest.mark.parametrize("target", ["-", "host/100/2026-11-22T03:00:00Z"])

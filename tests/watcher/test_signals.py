@@ -1,12 +1,14 @@
 """Dumps of programs that write no markers: what those leave is read in a marker's place, and stays."""
 
 import datetime
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.deploy.vzdump import Guest, Vzdump
-from tests.host import Host, reasons
+from tests.dumps.house import let_out, tell
+from tests.host import Host
 from tests.watcher.following import Site
 
 HOOKLESS = Path("/bin/true")
@@ -26,7 +28,7 @@ def test_what_vzdump_has_finished_leaves_without_a_hook(tmp_path: Path) -> None:
     host = host_of(tmp_path / "host", "vzdump")
     good, bad = Guest(100), Guest(101, fails=True)
     Vzdump(host.dumps, HOOKLESS).run([good, bad])
-    assert reasons(host.json("pass")) == {archive(good): "granted"}
+    assert let_out(host) == {archive(good): "granted"}
 
 
 def test_an_archive_waits_for_its_log(tmp_path: Path) -> None:
@@ -35,18 +37,18 @@ def test_an_archive_waits_for_its_log(tmp_path: Path) -> None:
     guest = Guest(100)
     unfinished = host.dumps / f"{guest.base}.vma.dat"
     unfinished.write_bytes(b"half")
-    assert reasons(host.json("pass")) == {}
+    assert let_out(host) == {}
     unfinished.rename(host.dumps / archive(guest))
-    assert reasons(host.json("pass")) == {}
+    assert let_out(host) == {}
     (host.dumps / f"{guest.base}.log").touch()
-    assert reasons(host.json("pass")) == {archive(guest): "granted"}
+    assert let_out(host) == {archive(guest): "granted"}
 
 
 def test_the_name_of_an_archive_tells_the_dump_time(tmp_path: Path) -> None:
     """In the host's own time; a name whose date there is not tells none."""
     host = host_of(tmp_path / "host", "vzdump")
     Vzdump(host.dumps, HOOKLESS).run([Guest(100), Guest(101, time="2026_02_30-03_00_00")])
-    times = {one["vm"]: one["dump_time"] for one in host.json("plan")["decisions"]}
+    times = {one["vm"]: one["dump_time"] for one in json.loads(tell(host, "plan", "--json"))["decisions"]}
     begun = datetime.datetime(2026, 11, 22, 3).astimezone(datetime.UTC)
     assert times["100"] == begun.strftime("%Y-%m-%dT%H:%M:%SZ")
     assert not times["101"].startswith("2026-02")
@@ -59,7 +61,7 @@ def test_a_file_in_a_folder_says_that_it_is_whole(tmp_path: Path, signals: str, 
     host.dump("vm1-2026-11-22", {"disk": 10, "deep/disk": 10, f"deep/{file}": 1, file: 1}, marked=False)
     host.dump("vm2-2026-11-22", {"disk": 10}, marked=False)
     host.dump("all/vm3", {"disk": 10, file: 1}, marked=False)
-    assert reasons(host.json("pass")) == {"vm1-2026-11-22": "granted", "all/vm3": "granted"}
+    assert let_out(host) == {"vm1-2026-11-22": "granted", "all/vm3": "granted"}
 
 
 @pytest.mark.parametrize(("signals", "file"), INSIDE)
@@ -67,12 +69,12 @@ def test_a_dump_that_has_left_keeps_its_signal_and_leaves_once(tmp_path: Path, s
     """A marker of its own would go."""
     host = host_of(tmp_path / "host", signals)
     host.dump("vm1", {"disk": 10, file: 1}, marked=False)
-    host.run("pass")
-    host.run("synced", "--all")
+    tell(host, "pass")
+    tell(host, "synced", "--all")
     for _ in range(3):
-        assert "granted" not in reasons(host.json("pass")).values()
+        assert "granted" not in let_out(host).values()
     assert (host.dumps / "vm1" / file).exists()
-    [vm] = host.json("status")["vms"]
+    [vm] = json.loads(tell(host, "status", "--json"))["vms"]
     assert (vm["offsite_by"], vm["newest_dump"]["state"]) == ("report", "confirmed")
 
 
@@ -81,7 +83,7 @@ def test_a_marker_that_was_written_later_counts(tmp_path: Path) -> None:
     host = host_of(tmp_path / "host", "status-ok")
     host.dump("vm1", {"disk": 10, "STATUS.ok": 1}, marked=False)
     host.mark("vm1", "failed")
-    assert reasons(host.json("pass")) == {"vm1": "dump_failed"}
+    assert let_out(host) == {"vm1": "dump_failed"}
 
 
 def test_a_dump_that_is_written_into_after_its_signal_is_refused(tmp_path: Path) -> None:
@@ -89,7 +91,7 @@ def test_a_dump_that_is_written_into_after_its_signal_is_refused(tmp_path: Path)
     path = host.dump("vm1", {"disk": 10, "success": 1}, marked=False)
     while (path / "disk").stat().st_mtime_ns <= (path / "success").stat().st_ctime_ns:  # a tick of the clock
         (path / "disk").write_bytes(b"later")
-    assert reasons(host.json("pass")) == {"vm1": "changed"}
+    assert let_out(host) == {"vm1": "changed"}
 
 
 @pytest.mark.parametrize("signals", ["vzdump", "status-ok"])
@@ -116,4 +118,4 @@ def test_a_symbolic_link_is_no_signal(tmp_path: Path) -> None:
     elsewhere.mkdir()
     (elsewhere / "STATUS.ok").touch()
     (host.dumps / "vm2").symlink_to(elsewhere)
-    assert reasons(host.json("pass")) == {}
+    assert let_out(host) == {}
