@@ -6,7 +6,7 @@ a call of it that hangs hangs this process too. A virsh that hangs is ended.
 
 from dumps import leftovers
 from dumps.commands import Commands
-from dumps.failure import DumpFailed
+from dumps.failure import DumpFailed, Stopped
 
 #: What it prints is translated; and a daemon that it starts, as it does for `qemu:///session`, is none of the dump's.
 _ENVIRONMENT = {"LC_ALL": "C", leftovers.MARK: ""}
@@ -43,4 +43,10 @@ class Virsh:
         return self._uuid
 
     def _run(self, *words: str) -> str:
-        return self._commands.read(["virsh", "--quiet", "--connect", self._uri, *words], **_ENVIRONMENT)
+        try:
+            return self._commands.read(["virsh", "--quiet", "--connect", self._uri, *words], **_ENVIRONMENT)
+        except Stopped:
+            raise
+        except DumpFailed as error:
+            error.sentence = f"{words[0]}: {error.sentence}"
+            raise

@@ -136,6 +136,10 @@ class Hypervisor:
         """Where a VM's disk lies."""
         return self.folder / "disks" / f"{name}-{target}.qcow2"
 
+    def process(self, name: str) -> int:
+        """The number of the QEMU that is a VM."""
+        return int((self.folder / "run" / "libvirt" / "qemu" / "run" / f"{name}.pid").read_text())
+
     def is_backed_up(self, name: str) -> bool:
         """Whether a backup job of the VM goes on."""
         return self._virsh("backup-dumpxml", name, check=False).returncode == 0

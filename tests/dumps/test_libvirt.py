@@ -1,5 +1,6 @@
 """The adapter ``libvirt``, with a real libvirt and real QEMU."""
 
+import os
 import signal
 import subprocess
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dumps import guest
+from dumps import guest, virsh
 from tests.dumps import hypervisor
 from tests.dumps.guest import Agent, answering, hanging, stuck_in_freezing
 from tests.dumps.house import dump, is_tidy, marker, one, results, tell, until
@@ -220,6 +221,27 @@ def test_a_job_that_is_ended_by_somebody_else_has_failed(tmp_path: Path, libvirt
     run.communicate()
     assert "libvirt's backup job ended as Cancelled" in marker(host, "failed", "ended")["error"]
     assert is_tidy(host)
+
+
+def test_a_vm_whose_qemu_hangs_keeps_no_other_from_being_dumped(
+    tmp_path: Path, libvirt: Hypervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """libvirt waits for it for ever; nothing is begun when it comes back."""
+    monkeypatch.setattr(virsh, "_SECONDS", 3.0)
+    for name in ("stuck", "well"):
+        libvirt.define(name)
+        libvirt.virsh("start", name)
+    host = house_of(libvirt, tmp_path / "host", "stuck", "well")
+    os.kill(libvirt.process("stuck"), signal.SIGSTOP)
+    try:
+        shape = dump(host, code=1)
+    finally:
+        os.kill(libvirt.process("stuck"), signal.SIGCONT)
+    assert results(shape) == {"stuck": "failed", "well": "done"}
+    assert "it took longer than 3s" in one(shape, "stuck")["error"]
+    until(lambda: not libvirt.is_backed_up("stuck"))
+    assert is_tidy(host)
+    assert results(dump(host)) == {"stuck": "done", "well": "done"}
 
 
 def test_a_job_goes_on_while_libvirt_is_started_anew(tmp_path: Path) -> None:
