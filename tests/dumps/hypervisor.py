@@ -1,4 +1,4 @@
-"""A real libvirt with real QEMU, of the test's own: no system service, no KVM, no guest but the firmware.
+"""A real libvirt with real QEMU, of the test's own: no system service, no KVM, and firmware that halts.
 
 libvirtd serves a session when it is not root. Started by root it is put into a user namespace in which it is not; the
 files it makes are root's all the same, and nothing outside of its folder is touched.
@@ -109,7 +109,7 @@ class Hypervisor:
         halting.write_bytes(guest.FIRMWARE)
         description = _DOMAIN.format(
             name=name,
-            firmware=_FIRMWARE.format(path=halting) * agent + self._flash(name) * variables,
+            firmware=self._flash(name) if variables else _FIRMWARE.format(path=halting),
             devices="".join([*devices, _AGENT * agent]),
             more=_QTEST.format(path=self.qtest(name)) * agent,
         )
