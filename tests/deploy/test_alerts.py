@@ -1,160 +1,73 @@
 """The shipped alerts, as Prometheus' own tool reads them: when each fires, when not, and what is written of them."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import takewhile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import pytest
 
 from exporters.catalogue import FAMILIES
+from tests.deploy import rules
+from tests.deploy.alert_cases import CASES, CORE, MORE, QUIET, UP, VARIANTS, Case
+from tests.deploy.rules import promtool
 
-ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "deploy" / "prometheus"
-RULES = sorted(FOLDER.glob("*.rules.yml"))
-WATCHER = FOLDER / "watcher.rules.yml"
-TABLE = ROOT / "docs" / "RELIABILITY.md"
-METRIC = re.compile(r"\btidegate_[a-z_]+")
+TABLE = rules.ROOT / "docs" / "RELIABILITY.md"
 ALERT = re.compile(r"\bTidegate[A-Z][A-Za-z]+")
-ON = '{job="tidegate", instance="host:9877"}'
-OF = '{job="tidegate", instance="host:9877", watch="dumps"}'
-OF_VM = '{job="tidegate", instance="host:9877", vm="vm1"}'
-LATE = "tidegate_marker_record_seconds"
+#: Fires always.
+WATCHDOG = "TidegateWatchdog"
+KNOWN = {family.name for family in FAMILIES}
 
 
-class Case(NamedTuple):
-    """``series``: name with labels -> values, one a minute. Minutes: the last before it fires, it fires, it is over."""
-
-    series: Mapping[str, str]
-    before: int
-    fires: int
-    clears: int
-
-
-#: In each the first ten minutes are good ones.
-CASES = {
-    "TidegateServiceGone": Case({f"up{ON}": "1x9 0x19 1x30"}, 14, 15, 30),
-    "TidegateStateUnreadable": Case({f"up{ON}": "1x60", f"tidegate_collect_success{ON}": "1x9 0x19 1x30"}, 14, 15, 30),
-    "TidegateWatchFolderDown": Case({f"tidegate_watch_up{OF}": "1x9 0x19 1x30"}, 24, 25, 30),
-    "TidegateScanOverdue": Case(
-        {
-            f"tidegate_watch_up{OF}": "1x120",
-            f"tidegate_watch_last_scan_timestamp_seconds{OF}": "0+60x10 600x78 5400+60x30",
-        },
-        75,
-        76,
-        90,
-    ),
-    "TidegateWatchNotListening": Case({f"tidegate_watch_listening{OF}": "1x9 0x19 1x30"}, 24, 25, 30),
-    "TidegateWatchOverflows": Case({f"tidegate_watch_overflows_total{OF}": "0x9 1x9 2x9 3x600"}, 29, 30, 390),
-    "TidegateMarkersUnannounced": Case({f"tidegate_watch_unannounced_markers_total{OF}": "0x9 4x120"}, 9, 10, 70),
-    "TidegateMarkersLate": Case(
-        {
-            f"{LATE}_count{ON}": "7+1x9 20x120",
-            f'{LATE}_bucket{{job="tidegate", instance="host:9877", le="900"}}': "7+1x9 16x120",
-            f'{LATE}_bucket{{job="tidegate", instance="host:9877", le="3600"}}': "7+1x9 20x120",
-        },
-        9,
-        10,
-        70,
-    ),
-    "TidegateDumpFailed": Case({f"tidegate_vm_last_dump_success{OF_VM}": "1x9 0x79 1x30"}, 69, 70, 90),
-    "TidegateDumpShrunk": Case({f"tidegate_vm_last_dump_shrunk{OF_VM}": "0x9 1x79 0x30"}, 9, 10, 90),
-    "TidegateVmWithoutBackup": Case({f"tidegate_hypervisor_vms_without_backup{ON}": "0x9 3x79 0x30"}, 69, 70, 90),
-    "TidegateMoreThanWasLetOut": Case(
-        {
-            f"tidegate_wire_beyond_charge_bytes_total{ON}": "0x9 1000000000x1600",
-            f"tidegate_day_limit_bytes{ON}": "10000000000x1700",
-        },
-        9,
-        10,
-        1460,
-    ),
-    "TidegateStorageIsNoMirror": Case({f"tidegate_links_sent_again_total{ON}": "3x9 5x1600"}, 9, 10, 1460),
-}
-#: The service gone from the configuration of Prometheus; figures of Prometheus 3; and what is to stay quiet.
-VARIANTS = {
-    "the job is not there": ("TidegateServiceGone", Case({f"up{ON}": "1x9 _x19 1x30"}, 19, 20, 30)),
-    "read and not told by a log": (
-        "TidegateStorageIsNoMirror",
-        Case({f"tidegate_links_read_again_total{ON}": "0x9 1x1600"}, 9, 10, 1460),
-    ),
-    "another form of le": (
-        "TidegateMarkersLate",
-        CASES["TidegateMarkersLate"]._replace(
-            series={name.replace('"900"', '"900.0"'): one for name, one in CASES["TidegateMarkersLate"].series.items()}
-        ),
-    ),
-}
-QUIET = {
-    "TidegateDumpFailed": {f"tidegate_vm_last_dump_success{OF_VM}": "1x9 0x50 1x60"},
-    "TidegateMoreThanWasLetOut": {
-        f"tidegate_wire_beyond_charge_bytes_total{ON}": "0x9 100000000x110",
-        f"tidegate_day_limit_bytes{ON}": "10000000000x120",
-    },
-    "TidegateWatchOverflows": {f"tidegate_watch_overflows_total{OF}": "0x9 1x9 2x100"},
-    "TidegateScanOverdue": {
-        f"tidegate_watch_up{OF}": "1x10 0x110",
-        f"tidegate_watch_last_scan_timestamp_seconds{OF}": "0+60x10 600x110",
-    },
-    "TidegateMarkersLate": {
-        f"{LATE}_count{ON}": "7+1x120",
-        f'{LATE}_bucket{{job="tidegate", instance="host:9877", le="900"}}': "7+1x120",
-    },
-    "TidegateServiceGone": {f"up{ON}": "1x9 0x4 1x100"},
-}
-
-
-@pytest.fixture(autouse=True)
-def promtool() -> None:
-    if shutil.which("promtool") is None:
-        assert not os.environ.get("CI"), "promtool is missing, and nobody would ever notice that"
-        pytest.skip("promtool is missing; `make test` fetches it")
-
-
-def run(*words: str | Path) -> None:
-    done = subprocess.run(["promtool", *words], capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def tried(folder: Path, series: Mapping[str, str], firing: Mapping[int, Mapping[str, int]]) -> None:
-    """Runs the rules over these series. ``firing``: minute -> alert -> how many of it fire then."""
-    count = 'count(ALERTS{{alertname="{}", alertstate="firing"}}) or vector(0)'
-    expected = [
-        {"expr": count.format(alert), "eval_time": f"{minute}m", "exp_samples": [{"labels": "{}", "value": number}]}
-        for minute, alerts in firing.items()
-        for alert, number in alerts.items()
-    ]
+def tried(folder: Path, series: Mapping[str, str], minutes: int, **tests: Any) -> None:
+    """Runs the rules over these series, with one of them every so many ``minutes``."""
     test = {
-        "interval": "1m",
+        "interval": f"{minutes}m",
         "input_series": [{"series": name, "values": values} for name, values in series.items()],
-        "promql_expr_test": expected,
+        **tests,
     }
+    told = {"rule_files": [str(rules.CORE), str(rules.MORE)], "evaluation_interval": f"{minutes}m", "tests": [test]}
     file = folder / "test.yml"  # what is JSON is YAML
-    file.write_text(
-        json.dumps({"rule_files": [str(file) for file in RULES], "evaluation_interval": "1m", "tests": [test]})
-    )
-    run("test", "rules", file)
+    file.write_text(json.dumps(told))
+    promtool("test", "rules", file)
 
 
-def rules(*files: Path) -> dict[str, dict[str, str]]:
-    """Alert -> the keys below it, whatever their depth; a folded text is not among them. Of all files, or of these."""
-    text = "".join(file.read_text() for file in files or RULES)
-    parts = re.split(r"^      - alert: (\w+)$", text, flags=re.MULTILINE)[1:]
-    return {
-        name: dict(re.findall(r"^ +(\w+): ?(.*)$", text, flags=re.MULTILINE))
-        for name, text in zip(parts[::2], parts[1::2], strict=True)
+def firing(name: str, case: Case) -> dict[str, Any]:
+    """The one alert with all that is said of it."""
+    keys = rules.alerts()[name]
+    annotations = {
+        "summary": case.says,
+        "description": filled(keys["description"], case.labels),
+        "runbook_url": f"{rules.RUNBOOKS}/{name}.md",
     }
+    return {"exp_labels": {**case.labels, "severity": keys["severity"]}, "exp_annotations": annotations}
 
 
-def metrics(text: str) -> set[str]:
-    """Names of families in a text."""
-    return {re.sub(rf"^({LATE})_(count|bucket|sum)$", r"\1", name) for name in METRIC.findall(text)}
+def filled(text: str, labels: Mapping[str, str]) -> str:
+    """``text`` with its labels in it."""
+    return re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda found: labels[found[1]], text)
+
+
+def others(names: Collection[str]) -> str:
+    """Asks how many fire besides these."""
+    return f'count(ALERTS{{alertstate="firing", alertname!~"{"|".join(names)}"}}) or vector(0)'
+
+
+def moments(name: str, case: Case) -> dict[str, Any]:
+    """Not before, then with these words, and over; and no other one for the same cause."""
+
+    def told(step: int, *alerts: Mapping[str, Any]) -> dict[str, Any]:
+        return {"alertname": name, "eval_time": f"{step * case.minutes}m", "exp_alerts": alerts}
+
+    alone = {
+        "expr": others((WATCHDOG, name, *case.also)),
+        "eval_time": f"{case.fires * case.minutes}m",
+        "exp_samples": [{"labels": "{}", "value": 0}],
+    }
+    every = (told(case.before), told(case.fires, firing(name, case)), told(case.clears))
+    return {"alert_rule_test": every, "promql_expr_test": [alone]}
 
 
 # --- when they fire
@@ -164,49 +77,63 @@ def metrics(text: str) -> set[str]:
 def test_an_alert_fires_when_it_should_and_not_before_and_is_over(name: str, tmp_path: Path) -> None:
     """And no other one fires for the same cause."""
     case = CASES[name]
-    up = {} if any(one.startswith("up{") for one in case.series) else {f"up{ON}": "1x1700"}
-    nothing = dict.fromkeys(CASES, 0)
-    tried(
-        tmp_path,
-        {**case.series, **up},
-        {case.before: nothing, case.fires: nothing | {name: 1}, case.clears: nothing},
-    )
+    tried(tmp_path, {**UP, **case.series}, case.minutes, **moments(name, case))
 
 
 @pytest.mark.parametrize(("name", "case"), VARIANTS.values(), ids=list(VARIANTS))
 def test_it_fires_in_other_cases_too(name: str, case: Case, tmp_path: Path) -> None:
-    tried(tmp_path, case.series, {case.before: {name: 0}, case.fires: {name: 1}, case.clears: {name: 0}})
+    series = {**UP, **case.series} if name != "TidegateServiceGone" else case.series
+    tried(tmp_path, series, case.minutes, alert_rule_test=moments(name, case)["alert_rule_test"])
 
 
-@pytest.mark.parametrize("name", QUIET)
-def test_it_keeps_quiet_where_there_is_nothing_to_do(name: str, tmp_path: Path) -> None:
-    """Two overflows, a scan that a folder does without since it is down, a service that is started anew."""
-    tried(tmp_path, QUIET[name], {minute: {name: 0} for minute in range(0, 110, 5)})
+@pytest.mark.parametrize(("name", "series", "steps", "minutes"), QUIET.values(), ids=list(QUIET))
+def test_it_keeps_quiet_where_there_is_nothing_to_do(
+    name: str, series: Mapping[str, str], steps: int, minutes: int, tmp_path: Path
+) -> None:
+    times = range(0, steps * minutes, 5 * minutes)
+    none = [{"alertname": name, "eval_time": f"{minute}m", "exp_alerts": ()} for minute in times]
+    tried(tmp_path, series, minutes, alert_rule_test=none)
+
+
+def test_one_fires_always_so_that_its_silence_is_heard(tmp_path: Path) -> None:
+    """Also where no host tells anything."""
+    case = Case({}, 0, 0, 0, "Alerts on Tidegate arrive", {})
+    always = [
+        {"alertname": WATCHDOG, "eval_time": time, "exp_alerts": [firing(WATCHDOG, case)]} for time in ("0m", "9h")
+    ]
+    tried(tmp_path, {}, 1, alert_rule_test=always)
 
 
 def test_every_alert_has_its_case() -> None:
-    assert set(rules()) == set(CASES)
+    assert set(rules.alerts(rules.CORE)) == {*CORE, WATCHDOG}
+    assert set(rules.alerts(rules.MORE)) == set(MORE)
 
 
 # --- what they say
 
 
 def test_promtool_finds_nothing_to_say_about_the_rules() -> None:
-    run("check", "rules", *RULES)
+    promtool("check", "rules", "--lint=all", "--lint-fatal", rules.CORE, rules.MORE)
 
 
-def test_every_alert_is_of_one_of_two_severities_and_says_what_to_do() -> None:
-    for name, keys in rules().items():
-        assert keys["severity"] in ("critical", "warning"), name
-        assert keys["summary"], name
-        assert "description" in keys, name
+def test_each_file_is_of_use_without_the_other() -> None:
+    """What is recorded in one is asked for in that one only."""
+    for file in (rules.CORE, rules.MORE):
+        every = [rule for group in rules.groups(file).values() for rule in group]
+        asked = {name for rule in every for name in re.findall(r"\btidegate:[a-z_:]+", rule.keys["expr"])}
+        assert asked == {rule.name for rule in every if rule.kind == "record"}
 
 
-def test_alerts_ask_for_metrics_that_there_are() -> None:
-    """`up` is Prometheus' own."""
-    known = {family.name for family in FAMILIES}
-    for name, keys in rules().items():
-        assert metrics(keys["expr"]) <= known, name
+def test_every_alert_is_of_one_of_two_severities() -> None:
+    for name, keys in rules.alerts().items():
+        assert keys["severity"] in (("none",) if name == WATCHDOG else ("critical", "warning")), name
+
+
+def test_rules_ask_for_metrics_that_there_are() -> None:
+    """`up` is Prometheus' own; others are node_exporter's."""
+    every = [rule for group in rules.groups(rules.CORE, rules.MORE).values() for rule in group]
+    for rule in every:
+        assert rules.metrics(rule.keys["expr"]) <= KNOWN, rule.name
 
 
 def rows() -> list[dict[str, str]]:
@@ -220,26 +147,25 @@ def rows() -> list[dict[str, str]]:
 
 def test_the_paper_names_the_metrics_and_alerts_that_there_are() -> None:
     """Every alert on the watcher has a row, and no row names another."""
-    known = {family.name for family in FAMILIES}
-    assert {alert for row in rows() for alert in ALERT.findall(row["the alert"])} == set(rules(WATCHER))
-    assert {metric for row in rows() for metric in metrics(row["the metric that shows it"])} <= known
+    watcher = {rule.name for rule in rules.groups(rules.MORE)["tidegate-watcher"]} | {"TidegateServiceGone"}
+    assert {alert for row in rows() for alert in ALERT.findall(row["the alert"])} == watcher
+    assert {metric for row in rows() for metric in rules.metrics(row["the metric that shows it"])} <= KNOWN
 
 
 def test_in_each_row_the_alert_is_one_on_the_metric_beside_it() -> None:
     for row in rows():
         for alert in ALERT.findall(row["the alert"]):
-            asked = metrics(rules()[alert]["expr"]) | set(re.findall(r"^up\b", rules()[alert]["expr"]))
-            told = metrics(row["the metric that shows it"]) | set(
-                re.findall(r"`(up)`", row["the metric that shows it"])
-            )
-            assert asked & told, (row["what happens"], alert)
+            asked = rules.alerts()[alert]["expr"]
+            told = row["the metric that shows it"]
+            both = rules.metrics(asked) & rules.metrics(told)
+            assert both or (re.match(r"up\b", asked) and "`up`" in told), (row["what happens"], alert)
 
 
 def test_the_configuration_in_the_readme_is_one(tmp_path: Path) -> None:
     """With the rules where it says that they are."""
-    text = (FOLDER / "README.md").read_text()
-    (snippet,) = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
+    text = (rules.FOLDER / "README.md").read_text()
+    (snippet,) = re.findall(r"`prometheus\.yml`.*?```yaml\n(.*?)```", text, flags=re.DOTALL)
     assert "/etc/prometheus/tidegate/*.rules.yml" in snippet
     file = tmp_path / "prometheus.yml"
-    file.write_text(snippet.replace("/etc/prometheus/tidegate", str(FOLDER)))
-    run("check", "config", file)
+    file.write_text(snippet.replace("/etc/prometheus/tidegate", str(rules.FOLDER)))
+    promtool("check", "config", file)

@@ -1,0 +1,108 @@
+"""The pages that the alerts point to: one each, and nothing in them that does not exist."""
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import click
+import pytest
+
+from exporters.catalogue import FAMILIES
+from tests.deploy import rules
+from tidegate.cli.main import tidegate
+
+PAGES = {page.stem: page for page in sorted((rules.ROOT / "docs" / "runbooks").iterdir())}
+HEADINGS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
+BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+INLINE = re.compile(r"`(tidegate [^`]+)`")
+LINK = re.compile(r"\]\(([^)]+)\)")
+
+
+def commands(lines: Iterable[str]) -> Iterator[list[str]]:
+    """Every ``tidegate …`` in lines of shell, without what the shell does around it."""
+    for line in lines:
+        for one in re.split(r"\||&&|;", line):
+            words = shlex.split(one, comments=True)
+            if words[:1] == ["tidegate"]:
+                yield words[1:]
+
+
+def pasted(text: str) -> Iterator[list[str]]:
+    """The commands in its blocks."""
+    return commands(line for block in BLOCK.findall(text) for line in block.splitlines())
+
+
+def mentioned(text: str) -> Iterator[list[str]]:
+    """Those between its words."""
+    return commands(INLINE.findall(text))
+
+
+def understood(words: list[str]) -> None:
+    """Reads the words as the command line does, and runs nothing. Raises click's UsageError."""
+    command: click.Command = tidegate
+    context = None
+    while isinstance(command, click.Group):
+        found = command.get_command(click.Context(command), words[0]) if words else None
+        if found is None:
+            raise click.UsageError(f"no such command: {words}")
+        command, words = found, words[1:]
+    context = command.make_context(command.name, list(words), resilient_parsing=False)
+    context.close()
+
+
+def test_every_alert_has_its_page_and_every_page_its_alert() -> None:
+    assert set(PAGES) == set(rules.alerts())
+    for name, keys in rules.alerts().items():
+        assert keys["runbook_url"] == f"{rules.RUNBOOKS}/{name}.md"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_says_what_it_means_what_it_costs_how_to_look_and_what_to_do(name: str) -> None:
+    text = PAGES[name].read_text()
+    assert text.startswith(f"# {name}\n")
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == HEADINGS
+    assert all(part.strip() for part in re.split(r"^#+ .*$", text, flags=re.MULTILINE)[2:])
+    diagnosis = text.partition("## Diagnosis")[2].partition("## Mitigation")[0]
+    assert BLOCK.search(diagnosis), "no command to paste"
+
+
+def test_a_metric_that_a_page_names_exists() -> None:
+    known = {family.name for family in FAMILIES}
+    for name, page in PAGES.items():
+        assert rules.metrics(page.read_text()) <= known, name
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_command_in_a_page_exists_with_its_options(name: str) -> None:
+    """In the alert's own text too."""
+    said = rules.alerts()[name]["description"]
+    filled = re.sub(r"\{\{ \$labels\.\w+ \}\}", "vm1", said)
+    for words in pasted(PAGES[name].read_text()):
+        understood(words)
+    for words in mentioned(PAGES[name].read_text() + filled):
+        with suppress(click.MissingParameter):  # `tidegate dump` is spoken of, not called
+            understood(words)
+
+
+@pytest.mark.parametrize("line", ["tidegate explian vm1", "tidegate check --as backup", "tidegate explain | head"])
+def test_a_command_that_does_not_exist_is_found(line: str) -> None:
+    (words,) = pasted(f"```sh\n{line}\n```\n")
+    with pytest.raises(click.UsageError):
+        understood(words)
+
+
+def test_what_is_pasted_is_shell(tmp_path: Path) -> None:
+    for name, page in PAGES.items():
+        script = tmp_path / f"{name}.sh"
+        script.write_text("".join(BLOCK.findall(page.read_text())))
+        done = subprocess.run(["sh", "-n", script], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), name
+
+
+def test_a_page_links_to_what_there_is() -> None:
+    for name, page in PAGES.items():
+        for target in LINK.findall(page.read_text()):
+            assert (page.parent / target).exists(), (name, target)
