@@ -8,8 +8,8 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# The programs that tests start by name: `tidegate` of the environment that runs the tests, and promtool
-# where `make test` put it because the machine has none.
+# The programs that tests start by name: `tidegate` of the environment that runs the tests, and Prometheus' own
+# where `make test` put them because the machine has none.
 os.environ["PATH"] = os.pathsep.join(
     [str(Path(sys.executable).parent), os.environ["PATH"], str(ROOT / "build" / "bin")]
 )

@@ -187,8 +187,7 @@ class Machine:
             (self.bin / name).symlink_to(shutil.which(name) or name)
         self.program("id", "echo 1000")
         self.program("python3", f'exec {sys.executable} "$@"')
-        self.program("promtool")
-        for name in re.findall(r"want ([\w.-]+) ", (ROOT / "bootstrap" / "machine").read_text()):
+        for name in re.findall(r"want(?:_unpacked)? ([\w.-]+) ", (ROOT / "bootstrap" / "machine").read_text()):
             self.program(name)
         # A copy: the checkout itself may have a promtool under build/.
         (folder / "bootstrap").mkdir()

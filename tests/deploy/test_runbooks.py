@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -57,6 +58,15 @@ def test_every_alert_has_its_page_and_every_page_its_alert() -> None:
     assert set(PAGES) == set(rules.alerts())
     for name, keys in rules.alerts().items():
         assert keys["runbook_url"] == f"{rules.RUNBOOKS}/{name}.md"
+
+
+def test_the_readme_shows_how_all_of_them_get_another_place(tmp_path: Path) -> None:
+    """One word in one command: no alert is left behind."""
+    (line,) = re.findall(r"^sed .*$", (rules.FOLDER / "README.md").read_text(), re.MULTILINE)
+    copies = [Path(shutil.copy(file, tmp_path)) for file in (rules.CORE, rules.MORE)]
+    subprocess.run(line.replace("/etc/prometheus/tidegate", str(tmp_path)), shell=True, check=True)
+    for name, keys in rules.alerts(*copies).items():
+        assert keys["runbook_url"] == f"https://wiki.example.org/tidegate/{name}.md"
 
 
 @pytest.mark.parametrize("name", PAGES)
