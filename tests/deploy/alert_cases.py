@@ -20,7 +20,7 @@ def named(metric: str, labels: Labels, **more: str) -> str:
 class Case(NamedTuple):
     """``series``: name with labels -> values, one a step.
 
-    Steps: the last before it fires, the first at which it does, one at which it is over.
+    Steps: the last before it fires, the first at which it does, the first at which it is over.
     ``says``: its summary then; ``labels``: all but name and severity. ``also``: what fires for the same cause then.
     ``minutes`` of a step.
     """
@@ -74,11 +74,10 @@ WEEK = 168
 #: Two VMs; the second doubles for eighty minutes.
 DENSE = LIMIT | dumped("vm1", "6000000000x200") | dumped("vm2", "3000000000x9 6000000000x79 3000000000x60")
 EVERY_HOUR = gauge("tidegate_pass_interval_seconds", "3600x5000")
-THREE_OF_FOUR = {
-    **offsite("0x149 9000x40", "vm1"),
-    **offsite("0x149 9000x40", "vm2"),
-    **offsite("0x149 9000x40", "vm3"),
-    **offsite("0+60x200", "vm4"),
+FOUR_OF_TWELVE = {
+    series: values
+    for number in range(12)
+    for series, values in offsite("0x149 9000x40" if number < 4 else "0+60x200", f"vm{number}").items()
 }
 STALE = "The off-site copy of vm1 has 113.3% of the age that it may have"
 
@@ -95,11 +94,11 @@ CORE = {
         also=("TidegateVmStale",),
     ),
     "TidegateManyVmsStale": Case(
-        THREE_OF_FOUR,
+        FOUR_OF_TWELVE,
         135,
         136,
         150,
-        "3 VMs of one host are stale, more than a quarter on host:9877",
+        "4 VMs of one host are stale, more than a quarter on host:9877",
         also=("TidegateVmStale",),
     ),
     "TidegatePassMissed": Case(
@@ -111,7 +110,7 @@ CORE = {
     ),
     "TidegatePullerDown": Case(
         gauge("tidegate_outstanding_oldest_timestamp_seconds", "0x500")
-        | gauge("tidegate_last_fetched_timestamp_seconds", "_x299 270000x100"),
+        | gauge("tidegate_last_fetched_timestamp_seconds", "_x300 270000x100"),
         289,
         290,
         300,
@@ -139,7 +138,7 @@ MORE = {
         gauge("tidegate_links_taken_back_total", "3x9 4x160", HOST, reason="changed"),
         9,
         10,
-        156,
+        154,
         "A dump was rewritten after it was marked as finished on host:9877",
         HOST | {"reason": "changed"},
         minutes=TEN,
@@ -181,7 +180,7 @@ MORE = {
         gauge("tidegate_limit_exceeded_bytes_total", "0x9 5000000000x160"),
         9,
         10,
-        156,
+        154,
         "5GB were let out above the limit by force",
         minutes=TEN,
     ),
@@ -189,7 +188,7 @@ MORE = {
         gauge("tidegate_pass_failures_total", "0x9 1x160"),
         9,
         10,
-        156,
+        154,
         "A pass ended with an error on host:9877",
         minutes=TEN,
     ),
@@ -220,7 +219,7 @@ MORE = {
         gauge("tidegate_links_taken_back_total", "0x9 2x160", HOST, reason="backing_off"),
         9,
         10,
-        156,
+        154,
         "The storage left out 2 links for three days while it fetched others",
         HOST | {"reason": "backing_off"},
         minutes=TEN,
@@ -229,7 +228,7 @@ MORE = {
         LIMIT | gauge("tidegate_wire_beyond_charge_bytes_total", "0x9 1000000000x160"),
         9,
         10,
-        156,
+        154,
         "1GB more crossed the line than was let out",
         minutes=TEN,
     ),
@@ -237,7 +236,7 @@ MORE = {
         gauge("tidegate_links_sent_again_total", "3x9 5x160"),
         9,
         10,
-        156,
+        154,
         "Kept links were fetched again though the storage had them on host:9877",
         minutes=TEN,
     ),
@@ -273,7 +272,7 @@ MORE = {
         gauge("tidegate_watch_overflows_total", "0x9 1x9 2x9 3x600", WATCH),
         29,
         30,
-        390,
+        370,
         "The kernel keeps dropping events of dumps",
         WATCH,
     ),
@@ -304,7 +303,7 @@ VARIANTS = {
     "never off-site": (
         "TidegateVmStale",
         CORE["TidegateVmStale"]._replace(
-            series=gauge("tidegate_vm_first_seen_timestamp_seconds", "0x400", VM) | offsite("_x149 9000x40")
+            series=gauge("tidegate_vm_first_seen_timestamp_seconds", "0x400", VM) | offsite("_x150 9000x40")
         ),
     ),
     "a stale VM of which nothing is heard any more": (
@@ -313,9 +312,10 @@ VARIANTS = {
             offsite("0x137 stale", target="7200x137 stale"),
             135,
             400,
-            500,
+            498,
             "The off-site copy of vm1 has 333.3% of the age that it may have",
             VM,
+            also=("TidegateRecoveryPointOld",),
         ),
     ),
     "no pass ever came": (
@@ -324,7 +324,7 @@ VARIANTS = {
             series=EVERY_HOUR
             | gauge("tidegate_vm_first_seen_timestamp_seconds", "0x400", VM)
             | gauge("tidegate_vm_first_seen_timestamp_seconds", "3000x400", HOST, vm="vm2")
-            | gauge("tidegate_pass_last_finish_timestamp_seconds", "_x149 9000x40"),
+            | gauge("tidegate_pass_last_finish_timestamp_seconds", "_x150 9000x40"),
         ),
     ),
     "nothing was fetched since": (
@@ -339,7 +339,7 @@ VARIANTS = {
     ),
     "the job is not there": (
         "TidegateServiceGone",
-        Case(gauge("up", "1x9 _x19 1x30"), 19, 20, 30, "Tidegate's service does not answer", {"job": "tidegate"}),
+        Case(gauge("up", "1x9 _x20 1x30"), 19, 20, 30, "Tidegate's service does not answer", {"job": "tidegate"}),
     ),
     "changed before it was let out": (
         "TidegateDumpChanged",

@@ -55,19 +55,22 @@ def others(names: Collection[str]) -> str:
     return f'count(ALERTS{{alertstate="firing", alertname!~"{"|".join(names)}"}}) or vector(0)'
 
 
+def asked(expression: str, minute: int, number: int) -> dict[str, Any]:
+    """What promtool is to find."""
+    return {"expr": expression, "eval_time": f"{minute}m", "exp_samples": [{"labels": "{}", "value": number}]}
+
+
 def moments(name: str, case: Case) -> dict[str, Any]:
-    """Not before, then with these words, and over; and no other one for the same cause."""
+    """Not before, then with these words, to the end, and over; and no other one for the same cause."""
 
     def told(step: int, *alerts: Mapping[str, Any]) -> dict[str, Any]:
         return {"alertname": name, "eval_time": f"{step * case.minutes}m", "exp_alerts": alerts}
 
-    alone = {
-        "expr": others((WATCHDOG, name, *case.also)),
-        "eval_time": f"{case.fires * case.minutes}m",
-        "exp_samples": [{"labels": "{}", "value": 0}],
-    }
+    fires = f'count(count by (alertname) (ALERTS{{alertstate="firing", alertname="{name}"}}))'
+    last = asked(fires, (case.clears - 1) * case.minutes, 1)
+    alone = asked(others((WATCHDOG, name, *case.also)), case.fires * case.minutes, 0)
     every = (told(case.before), told(case.fires, firing(name, case)), told(case.clears))
-    return {"alert_rule_test": every, "promql_expr_test": [alone]}
+    return {"alert_rule_test": every, "promql_expr_test": [last, alone]}
 
 
 # --- when they fire
@@ -83,7 +86,7 @@ def test_an_alert_fires_when_it_should_and_not_before_and_is_over(name: str, tmp
 @pytest.mark.parametrize(("name", "case"), VARIANTS.values(), ids=list(VARIANTS))
 def test_it_fires_in_other_cases_too(name: str, case: Case, tmp_path: Path) -> None:
     series = {**UP, **case.series} if name != "TidegateServiceGone" else case.series
-    tried(tmp_path, series, case.minutes, alert_rule_test=moments(name, case)["alert_rule_test"])
+    tried(tmp_path, series, case.minutes, **moments(name, case))
 
 
 @pytest.mark.parametrize(("name", "series", "steps", "minutes"), QUIET.values(), ids=list(QUIET))
