@@ -148,7 +148,7 @@ MORE = {
         9,
         10,
         90,
-        "2 dumps cannot leave as they are: bad_marker",
+        "Held for bad_marker until somebody acts: 2 of the dumps",
         HOST | {"reason": "bad_marker"},
     ),
     "TidegateVmWithoutBackup": Case(
@@ -156,7 +156,7 @@ MORE = {
         69,
         70,
         90,
-        "3 VMs of the hypervisor are in no backup",
+        "In no backup: 3 of the hypervisor's VMs",
     ),
     "TidegateLimitTooSmall": Case(DENSE, 69, 70, 90, "The targets need 120% of what the limit allows on host:9877"),
     "TidegateBacklogGrowing": Case(
@@ -173,7 +173,7 @@ MORE = {
         69,
         70,
         90,
-        "2 dumps are heavier than a whole day and never leave",
+        "Heavier than a whole day, so that they never leave: 2 of the dumps",
         HOST | {"reason": "oversize"},
     ),
     "TidegateLimitExceeded": Case(
@@ -220,7 +220,7 @@ MORE = {
         9,
         10,
         154,
-        "The storage left out 2 links for three days while it fetched others",
+        "Left out by the storage for three days while it fetched others: 2 of the links",
         HOST | {"reason": "backing_off"},
         minutes=TEN,
     ),
