@@ -112,7 +112,7 @@ def test_with_the_puller_dead_nothing_becomes_fresh_and_no_more_leaves_than_one_
 
 
 def test_the_puller_that_comes_back_finds_one_limit_and_then_all_goes_on(host: Host, puller: Puller) -> None:
-    """After three days without a sync the first one brings one limit over, and the next day has its own."""
+    """After three days without a sync the first one brings the newest, one limit of it; the next day has its own."""
     clock = GivenClock()
     admin = AtGivenTime(host, clock)
     written = {}
@@ -121,7 +121,9 @@ def test_the_puller_that_comes_back_finds_one_limit_and_then_all_goes_on(host: H
         admin.run("pass")
         clock.advance(DAY)
     assert puller.pull_at(clock) == 9_000
+    assert {path.name: path.read_bytes() for path in puller.has()} == written
     clock.advance(2 * HOUR)
+    written = dump_all(host, clock)
     assert admin.json("pass")["day"]["number"] == 2
     assert puller.pull_at(clock) == 9_000
     assert {path.name: path.read_bytes() for path in puller.has()} == written

@@ -95,7 +95,8 @@ def test_killed_at_each_trace_point(tmp_path: Path) -> None:
 
 def trace_points() -> set[str]:
     """All that stand in the rooms which a pass enters, but the one where a watcher has armed its doorbell."""
-    sources = (file.read_text() for room in ("policy", "watcher") for file in (ROOT / room).rglob("*.py"))
+    files = [file for room in ("policy", "watcher") for file in (ROOT / room).rglob("*.py")]
+    sources = (file.read_text() for file in files if not file.is_relative_to(ROOT / "policy" / "push"))
     return {name for source in sources for name in re.findall(r'trace\.point\("(.+?)"\)', source)} - {"armed"}
 
 
