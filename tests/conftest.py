@@ -1,6 +1,7 @@
 """What all tests stand on."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -17,3 +18,9 @@ os.environ["PATH"] = os.pathsep.join(
 # What an example costs depends on what else the machine does; a test that hangs meets pytest's timeout.
 settings.register_profile("tidegate", deadline=None, print_blob=True)
 settings.load_profile("tidegate")
+
+# What is ignored when the tests start (nohup, a job in the background) every program they start would ignore too; what
+# is handled is not inherited.
+for number in (signal.SIGHUP, signal.SIGINT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)
