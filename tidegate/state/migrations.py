@@ -111,18 +111,25 @@ def _know_reads_again(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE link ADD COLUMN read_again_at FLOAT")
 
 
+def _know_the_way_there(connection: Connection) -> None:
+    for part in (
+        _know_what_crossed,
+        _know_copies,
+        _know_pushes,
+        _know_what_is_usual,
+        _know_room,
+        _know_swaps,
+        _know_slices,
+        _know_reads_again,
+    ):
+        part(connection)
+
+
 #: Version that a step starts from -> the step.
 STEPS: Mapping[int, Callable[[Connection], None]] = {
     1: _know_footings,
     2: _know_more_rules,
-    3: _know_what_crossed,
-    4: _know_copies,
-    5: _know_pushes,
-    6: _know_what_is_usual,
-    7: _know_room,
-    8: _know_swaps,
-    9: _know_slices,
-    10: _know_reads_again,
+    3: _know_the_way_there,
 }
 
 

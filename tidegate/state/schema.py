@@ -1,4 +1,4 @@
-"""The tables of the state file, version 11. Times are seconds since the epoch, sizes are bytes.
+"""The tables of the state file, version 4. Times are seconds since the epoch, sizes are bytes.
 
 ``dump`` and ``vm`` are written by the recorder, ``day``, ``link``, ``sync`` by the policy; all of them are read by
 everybody. A file name is kept as its bytes: a disk holds names that are no text.
@@ -26,7 +26,7 @@ from sqlalchemy.types import UserDefinedType
 
 from tidegate.terms import DumpState, Evidence, Force, LinkState, Reason
 
-SCHEMA_VERSION = 11
+SCHEMA_VERSION = 4
 metadata = MetaData()
 
 
