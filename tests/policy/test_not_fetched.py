@@ -28,6 +28,16 @@ def arrived(at: AtGivenTime, *names: str) -> None:
     at.run("synced", "--arrived", str(listing))
 
 
+def left_out(at: AtGivenTime, clock: GivenClock) -> None:
+    """Of two dumps that were let out together ``stuck.img`` is still to be fetched, three days after the other one."""
+    at.host.dump("stuck.img", 700)
+    at.host.dump("vm1.img", 100)
+    at.run("pass")
+    clock.advance(DAY)
+    arrived(at, "vm1.img")
+    clock.advance(3 * DAY)
+
+
 def decision(at: AtGivenTime, dump: str) -> dict[str, object]:
     [found] = [one for one in at.json("plan")["decisions"] if one["dump"] == dump]
     return dict(found)
@@ -80,12 +90,7 @@ def test_one_that_is_left_out_is_taken_back_and_has_its_turn_again_a_week_later(
 
 def test_its_newer_dump_waits_too_unless_it_is_forced(at: AtGivenTime, clock: GivenClock) -> None:
     """It is the VM whose turn comes later."""
-    at.host.dump("stuck.img", 700)
-    at.host.dump("vm1.img", 100)
-    at.run("pass")
-    clock.advance(DAY)
-    arrived(at, "vm1.img")
-    clock.advance(3 * DAY)
+    left_out(at, clock)
     at.run("pass")
     at.host.dump("stuck.img", 600)
     assert decision(at, "stuck.img")["reason"] == "backing_off"
@@ -123,12 +128,7 @@ def test_what_was_fetched_before_it_was_let_out_proves_nothing(at: AtGivenTime, 
 
 def test_nothing_is_taken_back_while_a_sync_runs(at: AtGivenTime, clock: GivenClock) -> None:
     """It may be fetching that very one."""
-    at.host.dump("stuck.img", 700)
-    at.host.dump("vm1.img", 100)
-    at.run("pass")
-    clock.advance(DAY)
-    arrived(at, "vm1.img")
-    clock.advance(3 * DAY)
+    left_out(at, clock)
     at.run("sync-started")
     at.run("pass")
     assert "stuck.img" in at.host.exported()
