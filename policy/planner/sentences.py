@@ -143,8 +143,10 @@ def alone_after_others(size: int) -> str:
     return f"{_alone(size)} when no other dump is later than it"
 
 
-def sliced_later(size: int, due_age: float, rest: float) -> str:
-    """Of a dump heavier than a whole day that leaves in slices, and is not needed yet."""
+def sliced_later(size: int, due_age: float | None, rest: float) -> str:
+    """Of a dump heavier than a whole day that leaves in slices, and is not needed yet; None: there is no copy."""
+    if due_age is None:
+        return f"{_in_slices(size)}, the first in {_span(rest)}"
     return f"{_in_slices(size)} from when its off-site copy is {_span(max(0.0, due_age))} old, in {_span(rest)}"
 
 

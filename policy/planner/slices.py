@@ -83,7 +83,7 @@ def held(heavy: Sequence[Candidate], day: Day, rules: Rules, ahead: Dump | None)
         rest = _rest_until_due(candidate, rules)
         leaves = None
         if rest > 0:
-            told = sentences.sliced_later(dump.bytes, SHARE * target - rest, rest)
+            told = sentences.sliced_later(dump.bytes, None if age is None else SHARE * target - rest, rest)
             leaves = day.number - int(-rest // DAY)
         else:
             told = sentences.sliced_after(dump.bytes, None if ahead is None else ahead.vm)

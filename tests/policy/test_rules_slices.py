@@ -98,6 +98,20 @@ def test_a_dump_heavier_than_a_day_begins_and_the_others_have_half() -> None:
     assert plan.granted_bytes == 10 * GB
 
 
+@pytest.mark.parametrize(
+    ("offsite_time", "told"),
+    [
+        pytest.param(NOW - DAY, "from when its off-site copy is ", id="a copy"),
+        pytest.param(None, "it leaves in slices, the first in ", id="no copy"),
+    ],
+)
+def test_one_that_is_not_due_yet_says_when_its_first_slice_goes(offsite_time: float | None, told: str) -> None:
+    huge = a_vm("huge", bytes=25 * GB, offsite_time=offsite_time, first_seen=NOW - DAY, target=20 * DAY)
+    [held] = decide([huge], [a_dump(1, "huge", bytes=25 * GB)], a_day(), SLICES, NOW).decisions
+    assert (held.verdict, held.reason) == (Verdict.HELD, Reason.NO_ALLOWANCE)
+    assert told in held.detail
+
+
 def test_one_that_is_under_way_goes_on_and_neither_a_newer_one_nor_another_begins() -> None:
     begun = replace(a_dump(1, "huge", bytes=25 * GB), outstanding=True, part=Part(10 * GB))
     newer = a_dump(2, "huge", bytes=24 * GB, age=60.0)
