@@ -1,16 +1,12 @@
 """What commands and the service take beside a long history: VMs that have each been dumped ten times."""
 
-import os
 import sqlite3
-import subprocess
-import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.host import BenchHost
-from tests.bench.paired import ROOT
+from tests.bench.paired import Cost, run
 from tests.bench.recording import watched
 from tests.bench.report import Section, seconds
 
@@ -18,14 +14,6 @@ VMS = (1_000, 10_000, 100_000)
 #: Of each VM: nine that were off-site once, of which only the books tell, and a newer one that waits.
 DUMPS = 10
 DAY = 86_400.0
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """What one run took: seconds, and the most bytes of memory that it held."""
-
-    wall: float
-    memory: int
 
 
 def measure(scratch: Path) -> Section:
@@ -47,17 +35,17 @@ def measure(scratch: Path) -> Section:
     )
 
 
-def _column(folder: Path, count: int) -> dict[str, Use]:
+def _column(folder: Path, count: int) -> dict[str, Cost]:
     host = BenchHost(folder)
     _live(host, count)
     some_vm = f"vm{count // 2:06}"
     used = {
         "start of `watch`": _start(host),
-        "`status`": _run(host.command("status")),
-        "`explain` of one VM": _run(host.command("explain", some_vm)),
-        "`plan`": _run(host.command("plan")),
-        "`pass`": _run(host.command("pass")),
-        "`pass` once more": _run(host.command("pass")),
+        "`status`": run(host.command("status")),
+        "`explain` of one VM": run(host.command("explain", some_vm)),
+        "`plan`": run(host.command("plan")),
+        "`pass`": run(host.command("pass")),
+        "`pass` once more": run(host.command("pass")),
     }
     host.remove()
     return used
@@ -67,9 +55,9 @@ def _live(host: BenchHost, count: int) -> None:
     """Lets one dump of each VM out for real, tells of the eight before it, and has a newer one recorded."""
     names = host.dump(count)
     host.mark(names)
-    _run(host.command("pass"))
+    run(host.command("pass"))
     host.limit(count * 2048 // 10)
-    _run(host.command("synced", "--all"))
+    run(host.command("synced", "--all"))
     _tell_of_older(host.folder / "state.db")
     newer = host.dump(count, suffix="-2026-11-23")
     host.mark(newer)
@@ -98,21 +86,10 @@ def _copy(
     connection.execute(f"insert into {table} ({named}) select {', '.join(values)} from {table} where {which}")
 
 
-def _run(words: Sequence[str]) -> Use:
-    begun = time.perf_counter()
-    process = subprocess.Popen(words, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - begun
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, words)
-    return Use(wall, used.ru_maxrss * 1024)
-
-
-def _start(host: BenchHost) -> Use:
+def _start(host: BenchHost) -> Cost:
     """Until it listens and has looked at every marker."""
     with watched(host) as (_, pid, seconds_to_listen):
-        return Use(seconds_to_listen, _most_held(pid))
+        return Cost(seconds_to_listen, 0.0, _most_held(pid))
 
 
 def _most_held(pid: int) -> int:
@@ -120,10 +97,10 @@ def _most_held(pid: int) -> int:
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
 
 
-def _shown(use: Use) -> str:
+def _shown(use: Cost) -> str:
     return f"{seconds(use.wall)}, {use.memory / 1e6:.0f} MB"
 
 
-def _growth(columns: Sequence[dict[str, Use]], name: str) -> str:
+def _growth(columns: Sequence[dict[str, Cost]], name: str) -> str:
     before, last = (column[name] for column in columns[-2:])
     return f"{last.wall / before.wall:.1f} ×, memory {last.memory / before.memory:.1f} ×"

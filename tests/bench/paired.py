@@ -16,10 +16,14 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one run took, in seconds. ``cpu`` is of the process and of the children it waited for."""
+    """What one run took, in seconds. ``cpu`` is of the process and of the children it waited for.
+
+    ``memory``: the most bytes that a process held, 0 where nobody looked.
+    """
 
     wall: float
     cpu: float
+    memory: int = 0
 
 
 def rounds(count: int, contestants: Mapping[str, Callable[[int], _T]]) -> dict[str, list[_T]]:
@@ -65,7 +69,7 @@ def run(words: Sequence[str]) -> Cost:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, words)
-    return Cost(wall, used.ru_utime + used.ru_stime)
+    return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
 
 
 def timed(act: Callable[[], object]) -> Cost:
