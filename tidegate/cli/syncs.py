@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from policy.syncs import Report
     from policy.transfers import Transfer
 
+_FILE = click.Path(path_type=Path, allow_dash=True)
+
 watch_option = click.option("--watch", metavar="NAME", help="Only the export tree of this watch folder; default: all.")
 
 
@@ -47,25 +49,25 @@ def sync_started(session: Session, *, watch: str | None, wait: float, as_json: b
 @click.option(
     "--arrived",
     metavar="FILE",
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=_FILE,
     help="A list of what arrived, one name of the export tree a line; - is stdin. With --started: by a sync of then.",
 )
 @click.option(
     "--stats",
     metavar="FILE",
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=_FILE,
     help="What rsync said with --stats --no-h: how much crossed the line; - is stdin.",
 )
 @click.option(
     "--log",
     metavar="FILE",
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=_FILE,
     help="rsync's log with the format '%o %i %b %l %n': the same, also by VM, of the last transfer in it; - is stdin.",
 )
 @click.option(
     "--receipt",
     metavar="FILE",
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=_FILE,
     help="What a storage has checked, as deploy/storage/tidegate-pull writes it; - is stdin. Says all that is needed.",
 )
 @click.option("--all", "everything", is_flag=True, help="Everything that stands in the export trees now has arrived.")
