@@ -18,7 +18,7 @@ from tidegate.clock import Clock, Instant
 from tidegate.config.model import Config
 from tidegate.errors import ExitCode, TidegateError, UsageError
 from tidegate.names import printable
-from tidegate.state import crossings, ledger
+from tidegate.state import crossings, ledger, sync_rows
 from tidegate.state.door import State
 from tidegate.state.ledger import DayRow
 from tidegate.terms import Evidence
@@ -106,10 +106,10 @@ def end(config: Config, state: State, clock: Clock, request: Request, log: Path)
     watch = _watch_of(config, request)
     now = clock.now().wall
     with state.write() as connection:
-        sync_id = ledger.sync_of_process(connection, request.process, since=now - COUNTS_FOR)
+        sync_id = sync_rows.sync_of_process(connection, request.process, since=now - COUNTS_FOR)
         day = ledger.open_day(connection)
         if sync_id is None and day is not None and transfer.files:  # a part was fetched: it crossed the line as well
-            sync_id = ledger.add_sync(connection, watch=watch, started_at=now, day=day.number)
+            sync_id = sync_rows.add_sync(connection, watch=watch, started_at=now, day=day.number)
         if sync_id is not None:
             wire.record(connection, sync_id, transfer)
             _end_transfer(connection, config, sync_id)
@@ -119,7 +119,7 @@ def end(config: Config, state: State, clock: Clock, request: Request, log: Path)
 def _end_transfer(connection: Connection, config: Config, sync_id: int) -> None:
     """The process's number is another's soon. And where no report is to come, nothing waits for it any longer."""
     awaits_report = config.offsite.confirm is Evidence.REPORT
-    ledger.change_sync(connection, sync_id, process=None, **({} if awaits_report else {"sealed_at": None}))
+    sync_rows.change_sync(connection, sync_id, process=None, **({} if awaits_report else {"sealed_at": None}))
 
 
 def _watch_of(config: Config, request: Request) -> str | None:

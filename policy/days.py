@@ -11,7 +11,7 @@ from policy.planner import day as rules
 from policy.planner.records import Allowance
 from tidegate.clock import Instant
 from tidegate.config.model import Config
-from tidegate.state import ledger, slices
+from tidegate.state import ledger, slices, sync_rows
 from tidegate.state.ledger import DayRow
 from tidegate.terms import DayEnd, Evidence
 
@@ -139,6 +139,6 @@ def _rules(config: Config) -> rules.DayRules:
 
 def _all_reported(connection: Connection, config: Config, day: DayRow) -> bool:
     """True when every export tree was reported since the day was opened; one that is away cannot be fetched from."""
-    reported = {one.watch for one in ledger.reports(connection, since_day=day.number)}
+    reported = {one.watch for one in sync_rows.reports(connection, since_day=day.number)}
     there = {watch.name for watch in config.watches} - held_to_be_away(connection, config)
     return None in reported or (bool(reported) and there <= reported)

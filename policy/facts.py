@@ -14,7 +14,7 @@ from policy.planner.sentences import not_fetched
 from tidegate.config.model import Config
 from tidegate.markers.vm_name import export_name, stem
 from tidegate.names import printable
-from tidegate.state import dumps, ledger, vms
+from tidegate.state import dumps, ledger, sync_rows, vms
 from tidegate.state.dumps import DumpRow
 from tidegate.state.ledger import LinkRow
 from tidegate.state.vms import VmRow
@@ -116,14 +116,14 @@ def _coming(config: Config, moment: float) -> tuple[int, ...]:
 
 def is_syncing(connection: Connection, config: Config, now: float) -> bool:
     """True while the storage may be pulling: announced and not reported, or read a moment ago."""
-    if ledger.open_seals(connection, since=now - SEAL_LASTS_SECONDS):
+    if sync_rows.open_seals(connection, since=now - SEAL_LASTS_SECONDS):
         return True
     if config.offsite.confirm not in (Evidence.READ, Evidence.REMOVAL):
         return False
     if is_being_fetched(connection, config, now):
         return True
     last_read = ledger.last_read(connection, since=now - config.day.quiet)
-    reported = ledger.reports(connection)
+    reported = sync_rows.reports(connection)
     return last_read is not None and not (reported and (reported[0].reported_at or 0) >= last_read)
 
 

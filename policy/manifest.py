@@ -31,7 +31,7 @@ from policy.links import ExportTree
 from tidegate.clock import Instant
 from tidegate.config.model import Config, WatchFolder
 from tidegate.errors import NOT_AS_TOLD, FaultError
-from tidegate.state import dumps, ledger
+from tidegate.state import dumps, ledger, sync_rows
 from tidegate.state.door import State
 from tidegate.state.dumps import DumpRow
 from tidegate.state.export import Export, Header, NotAnExport, export, read_header
@@ -100,7 +100,7 @@ def write(config: Config, state: State, now: Instant, *, down: Collection[str], 
 
 def _sealed(connection: Connection, config: Config, now: float) -> frozenset[str]:
     """The watch folders whose trees a sync may be reading that was sealed and is not reported."""
-    seals = ledger.open_seals(connection, now - facts.SEAL_LASTS_SECONDS)
+    seals = sync_rows.open_seals(connection, now - facts.SEAL_LASTS_SECONDS)
     covered = {seal.watch for seal in seals}
     return frozenset(watch.name for watch in config.watches if None in covered or watch.name in covered)
 

@@ -15,7 +15,7 @@ from tidegate.config.model import Config, WatchFolder
 from tidegate.identity import Identity
 from tidegate.names import printable
 from tidegate.patience import ask
-from tidegate.state import dumps, ledger, tallies
+from tidegate.state import dumps, ledger, sync_rows, tallies
 from tidegate.state.ledger import LinkRow
 from tidegate.terms import LinkState, Storage
 from tidegate.units import format_size
@@ -90,7 +90,7 @@ def to_drop(connection: Connection, config: Config, now: Instant, seal_lasts: fl
     wanting = {one.watch.name for one in short(connection, config)}
     if not wanting or config.offsite.storage is not Storage.COLLECT:
         return []
-    if ledger.open_seals(connection, since=now.wall - seal_lasts):
+    if sync_rows.open_seals(connection, since=now.wall - seal_lasts):
         return []
     confirmed = ledger.in_tree_and(connection, [LinkState.CONFIRMED])
     links = [link for link in confirmed if link.watch in wanting and link.dump_id is not None]

@@ -12,9 +12,10 @@ from policy.transfers import Transfer
 from tidegate.clock import Clock, Instant
 from tidegate.config.model import Config
 from tidegate.errors import UsageError
-from tidegate.state import ledger
+from tidegate.state import ledger, sync_rows
 from tidegate.state.door import State
-from tidegate.state.ledger import LinkRow, SyncRow
+from tidegate.state.ledger import LinkRow
+from tidegate.state.sync_rows import SyncRow
 from tidegate.terms import Evidence
 
 log = logging.getLogger("tidegate.policy")
@@ -69,10 +70,10 @@ def announce(
         with state.write() as connection:
             day = days.current(connection, config, now)
             links = [one for one in ledger.outstanding(connection) if one.in_tree and watch in (None, one.watch)]
-            sync_id = ledger.add_sync(
+            sync_id = sync_rows.add_sync(
                 connection, watch=watch, sealed_at=now.wall, started_at=now.wall, day=day.number, process=process
             )
-            ledger.seal(connection, sync_id, [link.id for link in links])
+            sync_rows.seal(connection, sync_id, [link.id for link in links])
         sealing = {one.name for one in config.watches if watch in (None, one.name)}
         manifest.write(config, state, now, down=down, sealing=sealing)
         return Seal(sync_id, links)
@@ -129,7 +130,7 @@ def _record(
     """Nothing is confirmed of a folder that is away: nobody knows whether its links stood when the sync came by."""
     day = days.current(connection, config, now)
     standing = [one for one in ledger.outstanding(connection) if watch in (None, one.watch)]
-    announced = ledger.seals(connection, now.wall - facts.SEAL_LASTS_SECONDS)
+    announced = sync_rows.seals(connection, now.wall - facts.SEAL_LASTS_SECONDS)
     seals = [one for one in announced if one.reported_at is None]
     # A list that is told once more speaks of the sync that it was told for.
     meant = seals or (announced if said.arrived is not None else [])
@@ -140,14 +141,14 @@ def _record(
     if _is_old(connection, said, watch, now):
         return Outcome((), tuple(standing), day.number, day_ended=False)
     own = [one.id for one in seals if one.watch == watch and _is_of(said, one)]
-    own = own or [ledger.add_sync(connection, watch=watch, started_at=said.started, day=day.number)]
+    own = own or [sync_rows.add_sync(connection, watch=watch, started_at=said.started, day=day.number)]
     if said.transfer is not None:
         wire.record(connection, own[0], said.transfer)
     confirmed = [link for link in standing if link.in_tree and link.watch not in down and covers(link)]
     confirmation.confirm(connection, confirmed, Evidence.REPORT, now.wall)
     for sync_id in own:
         told = {"reported_at": now.wall, "evidence": "" if said.broke_off else Evidence.REPORT, "day": day.number}
-        ledger.change_sync(connection, sync_id, **told, confirmed=len(confirmed) if sync_id == own[0] else 0)
+        sync_rows.change_sync(connection, sync_id, **told, confirmed=len(confirmed) if sync_id == own[0] else 0)
     after = days.current(connection, config, now)
     done = {link.id for link in confirmed}
     unknown = (said.arrived or frozenset()) - {link.export_name for link in ledger.in_tree(connection)}
@@ -171,7 +172,7 @@ def _is_old(connection: Connection, said: Report, watch: str | None, now: Instan
         return False
     if said.started > now.wall:
         raise UsageError("synced: --started lies in the future; say when the sync that has passed began")
-    last = next((one for one in ledger.reports(connection) if one.watch == watch), None)
+    last = next((one for one in sync_rows.reports(connection) if one.watch == watch), None)
     return last is not None and said.started <= (last.started_at or last.reported_at or 0)
 
 
@@ -187,7 +188,7 @@ def _covers(connection: Connection, said: Report, seals: list[SyncRow]) -> Calla
         held_to.append(lambda link: link.linked_at is not None and link.linked_at < started)
     elif seals:
         # For a list too: what stands under a name of it may have been linked since.
-        sealed = ledger.sealed_links(connection, seals[0].id)  # a sync announced twice was started twice
+        sealed = sync_rows.sealed_links(connection, seals[0].id)  # a sync announced twice was started twice
         held_to.append(lambda link: link.id in sealed)
     if held_to:
         return lambda link: all(holds(link) for holds in held_to)

@@ -11,8 +11,9 @@ from sqlalchemy import Connection
 
 from policy import kept
 from policy.transfers import Transfer
-from tidegate.state import crossings, ledger, tallies
-from tidegate.state.ledger import LinkRow, SyncRow
+from tidegate.state import crossings, ledger, sync_rows, tallies
+from tidegate.state.ledger import LinkRow
+from tidegate.state.sync_rows import SyncRow
 from tidegate.terms import Evidence, LinkState
 from tidegate.units import format_size
 
@@ -29,11 +30,11 @@ def record(connection: Connection, sync_id: int, transfer: Transfer) -> None:
 
     To be called before the sync's links are confirmed: what has been confirmed until then was sent again.
     """
-    before = ledger.one_sync(connection, sync_id)
+    before = sync_rows.one_sync(connection, sync_id)
     sent = max(transfer.sent, before.sent_bytes or 0)
     received = max(transfer.received or 0, before.received_bytes or 0)
     is_told = transfer.received is not None or before.received_bytes is not None
-    ledger.change_sync(connection, sync_id, sent_bytes=sent, received_bytes=received if is_told else None)
+    sync_rows.change_sync(connection, sync_id, sent_bytes=sent, received_bytes=received if is_told else None)
     tallies.count(connection, "wire_sent_bytes", sent - (before.sent_bytes or 0))
     tallies.count(connection, "wire_received_bytes", received - (before.received_bytes or 0))
     _record_links(connection, before, transfer.files)
@@ -66,7 +67,7 @@ def _record_beyond(connection: Connection, sync: SyncRow) -> None:
     new = sent - charged - known
     if new <= 0:
         return
-    ledger.change_sync(connection, sync.id, beyond_bytes=sync.beyond_bytes + new)
+    sync_rows.change_sync(connection, sync.id, beyond_bytes=sync.beyond_bytes + new)
     tallies.count(connection, "wire_beyond_charge_bytes", new)
     if sent - charged > _TOLERATED_BYTES + _TOLERATED * max(charged, crossings.limit_of(connection, sync.day)):
         log.warning(

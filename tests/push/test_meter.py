@@ -17,7 +17,7 @@ from policy.push.run import Ran
 from tests.host import Host
 from tests.push import storage
 from tidegate.errors import FaultError
-from tidegate.state import ledger
+from tidegate.state import sync_rows
 from tidegate.state.door import State
 
 #: What a run needs for its own words before the first byte of a file can cross.
@@ -38,7 +38,7 @@ class Line:
         self.push, self._watch = config.push, config.watches[0]
         self._state = State(host.state)
         with self._state.write() as connection:
-            self._sync = ledger.add_sync(connection, day=1)
+            self._sync = sync_rows.add_sync(connection, day=1)
         self._attempts = 0
 
     def send(self, limit: int) -> Ran:

@@ -14,7 +14,7 @@ from tidegate.units import format_size, format_time, parse_time
 
 if TYPE_CHECKING:
     from tidegate.state.history import LetOut, PastDay, PastDump
-    from tidegate.state.ledger import SyncRow
+    from tidegate.state.sync_rows import SyncRow
 
 
 @click.command()

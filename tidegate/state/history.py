@@ -6,8 +6,9 @@ from sqlalchemy import ColumnElement, Connection, ScalarSelect, and_, func, or_,
 
 from tidegate.state import crossings, dumps, ledger
 from tidegate.state.dumps import DumpRow
-from tidegate.state.ledger import LinkRow, SyncRow
+from tidegate.state.ledger import LinkRow
 from tidegate.state.schema import day, link, sync
+from tidegate.state.sync_rows import SyncRow
 from tidegate.terms import LinkState
 
 #: Of one VM: more dumps than this nobody reads.
