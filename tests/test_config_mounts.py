@@ -1,6 +1,11 @@
 """What is tried out on real mounts: whether a hard link can be made, whether a read leaves its trace."""
 
 import contextlib
+import fcntl
+import os
+import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -162,3 +167,63 @@ def test_dumps_that_are_not_ours_to_write_still_show_another_mount(dumps: Path, 
     elsewhere.chmod(0o777)
     with as_nobody():
         assert "a bind mount" in (link_fault(dumps, elsewhere / ".rsync") or "")
+
+
+_PROBE_FOR_EVER = """
+import sys
+from pathlib import Path
+from tidegate.config.probes import link_fault, shows_reads
+dumps = Path(sys.argv[1])
+print("ready", flush=True)
+while True:
+    faults = link_fault(dumps, dumps / ".rsync"), not shows_reads(dumps / ".rsync")
+    assert not any(faults), faults
+"""
+
+
+def test_what_killed_probes_have_left_goes_with_the_next_one_and_several_do_not_disturb_each_other(
+    dumps: Path,
+) -> None:
+    """A host where ``check`` is killed now and then does not fill with dot files."""
+    dice = random.Random(5)
+    for _ in range(5):
+        command = [sys.executable, "-c", _PROBE_FOR_EVER, str(dumps)]
+        probing = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(3)]
+        for one in probing:
+            assert one.stdout is not None
+            one.stdout.readline()
+        for one in probing:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                one.wait(dice.random() / 20)  # one that ends has met a fault
+            one.kill()
+            assert one.communicate()[1] == b""
+    assert link_fault(dumps, dumps / ".rsync") is None
+    assert everything_in(dumps) == set()
+
+
+def test_a_probe_that_is_in_use_is_left_alone(dumps: Path) -> None:
+    """Another ``check`` is at work."""
+    other = dumps / ".tidegate-probe-0"
+    with other.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert link_fault(dumps, dumps / ".rsync") is None
+    assert everything_in(dumps) == {other}
+    assert link_fault(dumps, dumps / ".rsync") is None
+    assert everything_in(dumps) == set()
+
+
+def test_what_others_plant_under_the_names_of_probes_harms_nothing(dumps: Path) -> None:
+    """Where anybody may write, none of them can keep the service from starting, nor have a file written into."""
+    secret = dumps.parent / "secret"
+    secret.write_text("mine")
+    names = [dumps / f".tidegate-probe-{number}" for number in range(20)]
+    names[0].symlink_to(secret)
+    names[1].mkdir()
+    os.mkfifo(names[2])
+    os.link(secret, names[3])
+    for name in names[4:]:
+        name.symlink_to("nowhere")
+    assert link_fault(dumps, dumps / ".rsync") is None
+    assert shows_reads(dumps / ".rsync")
+    assert secret.read_text() == "mine"
+    assert not (dumps / "nowhere").exists()

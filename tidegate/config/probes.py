@@ -1,11 +1,12 @@
 """Tries out, on the real folders, what Tidegate lives by: links or reflinks, and the trace that a read leaves.
 
-What is tried leaves nothing behind, save an empty ``.tidegate-probe-…`` if it is killed in between;
-no scan looks at dot names and the puller does not see it, since it stands beside the export tree.
+What is tried leaves nothing behind. If it is killed in between, a ``.tidegate-probe-…`` of one byte stands until the
+next one is made there; no scan looks at dot names and the puller does not see it, since it stands beside the tree.
 """
 
 import contextlib
 import errno
+import fcntl
 import os
 import secrets
 import stat
@@ -18,6 +19,8 @@ _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 _NO_REFLINKS = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.ENOSYS, errno.EINVAL, errno.EXDEV})
 _CLOSED = frozenset({errno.EACCES, errno.EROFS})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: More of them are seldom in use in one folder at a time.
+_PROBES = 16
 
 
 def link_fault(dumps: Path, tree: Path) -> str | None:
@@ -128,11 +131,8 @@ def _one_mount(one: int, other: int) -> None:
 
 
 def _test_link(source: int, target: int) -> None:
-    with _probe_file(source) as name:
-        link = f"{name}.link"
-        os.link(name, link, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
-        with _removed(target, link):
-            one, other = os.stat(name, dir_fd=source), os.stat(link, dir_fd=target)
+    with _probe_file(source) as name, _probe_link(source, name, target) as link:
+        one, other = os.stat(name, dir_fd=source), os.stat(link, dir_fd=target)
         if not os.path.samestat(one, other):  # a filesystem of layers may have made a copy
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
 
@@ -165,11 +165,9 @@ def _reason(error: OSError) -> str:
 
 def _read_leaves_trace(folder: int, name: str) -> bool:
     """Reads through a fresh link, as the puller does, and looks whether the time of access has moved."""
-    link = f"{name}.link"
     # Long ago, so that the clock's grain does not matter: a read moves it or it does not.
     os.utime(name, ns=(0, 0), dir_fd=folder, follow_symlinks=False)
-    os.link(name, link, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-    with _removed(folder, link):
+    with _probe_link(folder, name, folder) as link:
         reader = os.open(link, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
         try:
             os.read(reader, 1)
@@ -181,15 +179,76 @@ def _read_leaves_trace(folder: int, name: str) -> bool:
 @contextlib.contextmanager
 def _probe_file(folder: int) -> Iterator[str]:
     """A file of one byte in ``folder``, gone afterwards. Raises OSError where none can be made."""
-    name = _probe_name()
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    file = os.open(name, flags, 0o600, dir_fd=folder)
-    with _removed(folder, name):
-        try:
+    name, file = next(made for name in _free_names(folder) if (made := _made(folder, name)) is not None)
+    try:
+        with _removed(folder, name):
             os.write(file, b"?")  # one byte: a filesystem may not even ask its server to read an empty file
-        finally:
-            os.close(file)
-        yield name
+            yield name
+    finally:
+        os.close(file)
+
+
+def _made(folder: int, name: str) -> tuple[str, int] | None:
+    """An empty file under this name, open, and locked as long as it is, under each of its names. None: it is taken."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        file = os.open(name, flags, 0o600, dir_fd=folder)
+    except FileExistsError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        is_ours = False
+    except OSError:
+        is_ours = True  # where nobody can lock, nobody takes it for one that was left
+    else:
+        is_ours = os.fstat(file).st_nlink > 0
+    if is_ours:
+        return name, file
+    os.close(file)  # before it was locked another took it for one that was left
+    return None
+
+
+@contextlib.contextmanager
+def _probe_link(source: int, name: str, target: int) -> Iterator[str]:
+    """Another name of a probe file, in ``target``, gone afterwards. Raises OSError where none can be made."""
+    for link in _free_names(target):
+        with contextlib.suppress(FileExistsError):
+            os.link(name, link, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
+            break
+    with _removed(target, link):
+        yield link
+
+
+def _free_names(folder: int) -> Iterator[str]:
+    """Names for probes. They are few, so that those that a killed one left are met again, and removed.
+
+    Whoever may write there may have taken all of them: then random ones follow, without end.
+    """
+    names = [f".tidegate-probe-{number}" for number in range(_PROBES)]
+    yield from [name for name in names if _clear(folder, name)]
+    while True:
+        yield _probe_name()
+
+
+def _clear(folder: int, name: str) -> bool:
+    """Removes what a killed probe left under this name. False where one is in use, or something else stands there."""
+    try:
+        left = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    try:
+        fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Another may have removed it since it was opened, and have made its own: that one is locked, ours is not.
+        if os.path.samestat(os.fstat(left), os.stat(name, dir_fd=folder, follow_symlinks=False)):
+            os.unlink(name, dir_fd=folder)
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(left)
 
 
 @contextlib.contextmanager
