@@ -204,8 +204,27 @@ def test_a_watch_on_the_root_must_be_given_a_name(written: Written) -> None:
 )
 def test_an_address_is_a_host_and_a_port(written: Written, listen: str, meant: tuple[str, int]) -> None:
     """IPv6 stands in brackets, as in a URL."""
-    config = load(written(smallest(more=f'[exporters.http]\nlisten = "{listen}"')))
+    config = load(written(smallest(more=f'[exporters.http]\nlisten = "{listen}"\nbeyond_loopback = true')))
     assert config.exporters.listen == meant
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "[::1]", "localhost"])
+def test_this_machine_may_ask_without_a_word(written: Written, host: str) -> None:
+    """All of 127.0.0.0/8 is loopback."""
+    config = load(written(smallest(more=f'[exporters.http]\nlisten = "{host}:9877"')))
+    assert config.exporters.listen == (host.strip("[]"), 9877)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.0.2.1", "[fe80::1]", "metrics.example.org", "localhost.lan"])
+@pytest.mark.parametrize("word", ["", "beyond_loopback = false"])
+def test_other_machines_may_ask_only_where_the_configuration_says_so(written: Written, host: str, word: str) -> None:
+    """What is served has neither encryption nor a log-in."""
+    file = written(smallest(more=f'[exporters.http]\nlisten = "{host}:9877"\n{word}'))
+    with pytest.raises(ConfigError) as caught:
+        load(file)
+    (error,) = caught.value.errors
+    assert "[exporters.http] listen: " in error
+    assert "beyond_loopback = true" in error
 
 
 def test_nothing_is_looked_at_where_the_surroundings_do_not_matter(written: Written) -> None:

@@ -39,8 +39,8 @@ def recorded(host: Host) -> set[str]:
     return found
 
 
-def listening(port: int, host: str = "127.0.0.1") -> dict[str, Any]:
-    return {"exporters.http": {"listen": f"{host}:{port}"}}
+def listening(port: int, host: str = "127.0.0.1", **more: bool) -> dict[str, Any]:
+    return {"exporters.http": {"listen": f"{host}:{port}", **more}}
 
 
 def metrics(port: int) -> dict[str, float]:
@@ -129,7 +129,7 @@ def test_the_metrics_move_to_another_address_and_tell_of_the_reload(host: Host) 
         running.reload()
         assert not serves(port)
         assert metrics(other)[LOADED_AT] > first[LOADED_AT]
-        host.configure(**listening(other, "0.0.0.0"))
+        host.configure(**listening(other, "0.0.0.0", beyond_loopback=True))
         running.reload()
         assert metrics(other)[RELOADED] == 1
         host.configure()

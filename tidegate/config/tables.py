@@ -216,9 +216,22 @@ class HypervisorTable(Table):
 class HttpTable(Table):
     """``[exporters.http]``."""
 
+    beyond_loopback: _Flag = False  # before `listen`, which is judged by it
     listen: Annotated[tuple[str, int], PlainValidator(values.listen)] = Field(
         description='say where metrics are served, like listen = "127.0.0.1:9877"'
     )
+
+    @field_validator("listen")
+    @classmethod
+    def _where_nobody_else_hears(cls, listen: tuple[str, int], info: ValidationInfo) -> tuple[str, int]:
+        """There is neither encryption nor a log-in: that must be meant."""
+        host, port = listen
+        if info.data.get("beyond_loopback") is False and not values.is_loopback(host):
+            raise ValueError(
+                f"{host!r} is more than this machine, and what is served there has neither encryption nor a log-in; "
+                f'write "127.0.0.1:{port}" and let a reverse proxy add both, or say beyond_loopback = true'
+            )
+        return listen
 
 
 class TextfileTable(Table):

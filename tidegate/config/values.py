@@ -166,6 +166,14 @@ def listen(value: object) -> tuple[str, int]:
     return host, port
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it. Of names only ``localhost`` is known to."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def choice(words: Iterable[str]) -> str:
     """``"a", "b" or "c"``."""
     *rest, last = (f'"{word}"' for word in words)
