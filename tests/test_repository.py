@@ -169,6 +169,7 @@ def test_make_alone_prints_the_targets() -> None:
         "soak",
         "torture",
         "year",
+        "life",
         "race",
         "fuzz",
         "lock",
