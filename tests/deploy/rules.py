@@ -1,7 +1,6 @@
 """The shipped alerting rules as they stand in their files, and Prometheus' own tool to try them with."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -9,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
+from tests.privileges import cannot
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "deploy" / "prometheus"
@@ -64,10 +63,20 @@ def metrics(text: str) -> set[str]:
     return {re.sub(histogram, r"\1", name) for name in METRIC.findall(text)}
 
 
+def needs(program: str) -> None:
+    """Says that the test cannot be where a program is not."""
+    if shutil.which(program) is None:
+        cannot(f"{program} is missing; `make test` fetches it")
+
+
+def snippet(file: str, page: Path = FOLDER / "README.md") -> str:
+    """The configuration that a page shows for ``file``, as it stands there."""
+    (found,) = re.findall(rf"`{re.escape(file)}`.*?```yaml\n(.*?)```", page.read_text(), flags=re.DOTALL)
+    return str(found)
+
+
 def promtool(*words: str | Path) -> None:
     """Runs Prometheus' own tool, which has to find nothing to say."""
-    if shutil.which("promtool") is None:
-        assert not os.environ.get("CI"), "promtool is missing, and nobody would ever notice that"
-        pytest.skip("promtool is missing; `make test` fetches it")
+    needs("promtool")
     done = subprocess.run(["promtool", *words], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr

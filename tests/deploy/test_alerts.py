@@ -166,8 +166,7 @@ def test_in_each_row_the_alert_is_one_on_the_metric_beside_it() -> None:
 
 def test_the_configuration_in_the_readme_is_one(tmp_path: Path) -> None:
     """With the rules where it says that they are."""
-    text = (rules.FOLDER / "README.md").read_text()
-    (snippet,) = re.findall(r"`prometheus\.yml`.*?```yaml\n(.*?)```", text, flags=re.DOTALL)
+    snippet = rules.snippet("prometheus.yml")
     assert "/etc/prometheus/tidegate/*.rules.yml" in snippet
     file = tmp_path / "prometheus.yml"
     file.write_text(snippet.replace("/etc/prometheus/tidegate", str(rules.FOLDER)))
