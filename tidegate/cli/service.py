@@ -14,7 +14,7 @@ from pathlib import Path
 from exporters import text
 from exporters.http import MetricsServer
 from tidegate.cli import summary
-from tidegate.cli.notify import Notifier
+from tidegate.cli.service_manager import ServiceManager
 from tidegate.clock import Clock
 from tidegate.config.model import Config
 from tidegate.errors import FaultError, NewerStateError, TidegateError, UsageError
@@ -44,13 +44,13 @@ class Service:
         self,
         load: Callable[[], Config],
         clock: Clock,
-        notifier: Notifier,
+        manager: ServiceManager,
         run_pass: Callable[[Path], None],
         take_back: Callable[[Config, State, Clock], TakeBack],
     ) -> None:
         self._load = load
         self._clock = clock
-        self._notifier = notifier
+        self._manager = manager
         self._run_pass = run_pass
         self._take_back = take_back
         self._config = load()
@@ -72,7 +72,7 @@ class Service:
                     watcher.work()
             finally:
                 if not self._stopping:  # else it was told at once
-                    self._notifier.stopping()
+                    self._manager.stopping()
                 if self._metrics is not None:
                     self._metrics.stop()
 
@@ -80,13 +80,13 @@ class Service:
         """Makes ``run`` record what was seen and return."""
         with self._guard:
             self._stopping = True
-            self._notifier.stopping()
+            self._manager.stopping()
             if self._watcher is not None:
                 self._watcher.stop()
 
     def reload(self) -> None:
         """Loads the configuration anew. One with mistakes is refused, with all of them logged; the old one goes on."""
-        self._notifier.reloading()
+        self._manager.reloading()
         try:
             self._take(self._load())
         except TidegateError as error:
@@ -133,7 +133,7 @@ class Service:
             log.error("the new configuration is refused: %s", line)
         self._loading = text.Loading(successful=False, at=self._loading.at)
         log.error("the configuration of before goes on")
-        self._notifier.ready()
+        self._manager.ready()
 
     # --- metrics
 
@@ -168,10 +168,10 @@ class Service:
 
     def _ready(self) -> None:
         self._tell_status()
-        self._notifier.ready()
+        self._manager.ready()
 
     def _turned(self) -> None:
-        self._notifier.turned()
+        self._manager.turned()
         uptime = self._clock.now().uptime
         if uptime >= self._version_due:
             self._version_due = uptime + _VERSION_SECONDS
@@ -192,6 +192,6 @@ class Service:
         now = self._clock.now()
         self._status_due = now.uptime + _STATUS_SECONDS
         try:
-            self._notifier.status(summary.line(self._state, now.wall))
+            self._manager.status(summary.line(self._state, now.wall))
         except FaultError as error:
-            self._notifier.status(str(error))
+            self._manager.status(str(error))

@@ -35,15 +35,15 @@ def watch(session: Session) -> None:
     Ends on SIGTERM or SIGINT, after what was seen is recorded. SIGHUP loads the configuration anew: one with
     mistakes is refused, and the old one goes on.
     """
-    from tidegate.cli.notify import Notifier
     from tidegate.cli.service import Service
+    from tidegate.cli.service_manager import ServiceManager
     from tidegate.clock import SystemClock
 
     gc.enable()
     session.log_everything()
     clock = SystemClock()
     service = Service(
-        lambda: session.config(surroundings=True, waits=True), clock, Notifier(clock), run_pass, take_back
+        lambda: session.config(surroundings=True, waits=True), clock, ServiceManager(clock), run_pass, take_back
     )
     _on(signal.SIGHUP, service.reload)
     _on(signal.SIGTERM, service.stop)

@@ -19,7 +19,7 @@ log = logging.getLogger("tidegate.watch")
 _PATIENCE_SECONDS = 1.0
 
 
-class Notifier:
+class ServiceManager:
     """Tells the service manager that ``environment`` names, if any. May be used from several threads."""
 
     def __init__(self, clock: Clock, environment: Mapping[str, str] = os.environ) -> None:

@@ -12,7 +12,7 @@ from tests.clock import GivenClock
 from tests.exporters.client import wait_for
 from tests.host import Host
 from tests.service.running import Manager, service
-from tidegate.cli.notify import Notifier
+from tidegate.cli.service_manager import ServiceManager
 from tidegate.state import dumps
 from tidegate.state.door import State
 from watcher.daily import DailyPass
@@ -27,11 +27,11 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def test_it_is_told_in_the_words_of_sd_notify(address: str) -> None:
     """Ready, reloading, a status line and stopping, one datagram each."""
     with Manager(address) as manager:
-        notifier = Notifier(GivenClock(), {"NOTIFY_SOCKET": address})
-        notifier.ready()
-        notifier.reloading()
-        notifier.status("2 VMs")
-        notifier.stopping()
+        telling = ServiceManager(GivenClock(), {"NOTIFY_SOCKET": address})
+        telling.ready()
+        telling.reloading()
+        telling.status("2 VMs")
+        telling.stopping()
         assert [manager.next().splitlines()[0] for _ in range(4)] == [
             "READY=1",
             "RELOADING=1",
@@ -44,9 +44,9 @@ def test_it_is_told_in_the_words_of_sd_notify(address: str) -> None:
 def test_the_same_status_is_not_told_twice(address: str) -> None:
     """A line that stands already is no news."""
     with Manager(address) as manager:
-        notifier = Notifier(GivenClock(), {"NOTIFY_SOCKET": address})
+        telling = ServiceManager(GivenClock(), {"NOTIFY_SOCKET": address})
         for line in ("1 VMs", "1 VMs", "2 VMs"):
-            notifier.status(line)
+            telling.status(line)
         assert [manager.next(), manager.next()] == ["STATUS=1 VMs", "STATUS=2 VMs"]
         assert manager.heard_nothing_more()
 
@@ -54,15 +54,15 @@ def test_the_same_status_is_not_told_twice(address: str) -> None:
 def test_a_name_in_the_status_cannot_say_that_the_service_is_ready(address: str) -> None:
     """What follows a newline would be a word of its own."""
     with Manager(address) as manager:
-        Notifier(GivenClock(), {"NOTIFY_SOCKET": address}).status("vm\nREADY=1")
+        ServiceManager(GivenClock(), {"NOTIFY_SOCKET": address}).status("vm\nREADY=1")
         assert manager.next() == "STATUS=vm\\nREADY=1"
 
 
 @pytest.mark.parametrize("said", [None, "", "vsock:2:1234", "relative/path"])
 def test_without_a_socket_that_is_known_nothing_happens(said: str | None, caplog: pytest.LogCaptureFixture) -> None:
     """The service also runs in a terminal, and under others than systemd."""
-    notifier = Notifier(GivenClock(), {} if said is None else {"NOTIFY_SOCKET": said})
-    notifier.ready()
+    telling = ServiceManager(GivenClock(), {} if said is None else {"NOTIFY_SOCKET": said})
+    telling.ready()
     assert caplog.messages == []
 
 
@@ -70,7 +70,7 @@ def test_a_manager_that_is_gone_is_told_in_the_log_and_stops_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The work goes on."""
-    Notifier(GivenClock(), {"NOTIFY_SOCKET": str(tmp_path / "gone")}).ready()
+    ServiceManager(GivenClock(), {"NOTIFY_SOCKET": str(tmp_path / "gone")}).ready()
     assert caplog.messages == ["the service manager does not hear: No such file or directory"]
 
 
@@ -80,10 +80,10 @@ def test_a_manager_that_is_gone_is_told_in_the_log_and_stops_nothing(
 def pings(manager: Manager, environment: dict[str, str]) -> int:
     """How many are heard of a loop that turns once a second for 100 seconds."""
     clock = GivenClock()
-    notifier = Notifier(clock, {"NOTIFY_SOCKET": manager.address, **environment})
+    telling = ServiceManager(clock, {"NOTIFY_SOCKET": manager.address, **environment})
     for _ in range(100):
         clock.advance(1)
-        notifier.turned()
+        telling.turned()
     while not manager.heard_nothing_more():
         pass
     assert set(manager.told) <= {"WATCHDOG=1"}
@@ -125,8 +125,8 @@ def test_a_loop_that_hangs_sends_no_ping_whatever_else_still_lives(
     host = Host(tmp_path / "host")
     clock = GivenClock()
     with Manager(address) as manager, closing(State(host.state)) as state:
-        notifier = Notifier(clock, {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "20000000"})
-        watcher = Watcher(host.config(), state, clock, on_turn=notifier.turned)
+        telling = ServiceManager(clock, {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "20000000"})
+        watcher = Watcher(host.config(), state, clock, on_turn=telling.turned)
         thread = threading.Thread(target=watcher.run)
         thread.start()
         hanging.wait()
