@@ -7,6 +7,7 @@ from dumps.commands import Commands
 from dumps.contents import Contents, look, sha256_of
 from dumps.failure import DumpFailed
 from tidegate.config.dumping import SHA256, SIZE, Check
+from tidegate.names import printable
 
 #: Programs that read one kind of file: of a folder they are given each file of that kind.
 _READS = {
@@ -38,10 +39,13 @@ def _size(out: Path, contents: Contents) -> None:
 
 
 def _sha256(out: Path, contents: Contents, commands: Commands) -> None:
-    for name, expected in (contents.sums or {}).items():
-        path = out / name if name else out
-        if sha256_of(path, commands.unless_stopped) != expected:
-            raise DumpFailed(f"verify: sha256: {path.name} is not what was written")
+    sums = contents.sums or {}
+    for one in contents.identity.members:
+        path = out / one.name if one.name else out
+        if one.name not in sums:  # a check that looks at nothing must not pass
+            raise DumpFailed(f"verify: sha256: nobody has said the sum of {printable(path.name)}")
+        if sha256_of(path, commands.unless_stopped) != sums[one.name].lower():
+            raise DumpFailed(f"verify: sha256: {printable(path.name)} is not what was summed")
 
 
 def _command(check: Check, out: Path, contents: Contents, commands: Commands) -> None:

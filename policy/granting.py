@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from policy import facts, trees
 from policy.facts import Facts
 from policy.links import ExportTree, LinkFailure, LinkRequest, Published, check_all
 from policy.planner.records import Decision
+from tidegate import trace
 from tidegate.clock import Clock, Instant
 from tidegate.config.model import Config
 from tidegate.identity import Identity
@@ -64,12 +65,17 @@ class Failed:
     detail: str
 
 
+#: Why a dump does not pass the checks that the configuration asks of it; None if it does. Given its marker's body.
+Verify = Callable[[dumps.DumpRow, str | None], str | None]
+
+
 class Granting:
     """Lets the granted dumps of one pass out. Used under the pass lock."""
 
-    def __init__(self, config: Config, state: State) -> None:
+    def __init__(self, config: Config, state: State, verify: Verify | None) -> None:
         self._config = config
         self._state = state
+        self._verify = verify
         self._trees: dict[str, ExportTree] = {}
         self._identities: dict[int, Identity] = {}
         self._standing: Counter[int | None] = Counter()
@@ -98,7 +104,34 @@ class Granting:
             with self._state.write() as connection:
                 for dump_id in dumps.still_so(connection, [known.rows[one] for one in failures]):
                     _hinder(connection, dump_id, failures[dump_id])
-        return set(failures)
+        return set(failures) | self._failing_checks([row for row in rows if row.id not in failures])
+
+    def _failing_checks(self, rows: Sequence[dumps.DumpRow]) -> set[int]:
+        """The ids of those that do not pass the checks of the configuration.
+
+        They may take hours: what is known of each is recorded at once, and a pass that was killed does not begin anew.
+        """
+        if self._verify is None:
+            return set()
+        with self._state.read() as connection:
+            unverified = dumps.unverified(connection, [row.id for row in rows])
+            bodies = dumps.bodies(connection, unverified)
+        failing = set()
+        for row in rows:
+            if row.id not in unverified:
+                continue
+            fault = self._verify(row, bodies.get(row.id))
+            trace.point("checked")
+            with self._state.write() as connection:
+                if not dumps.still_so(connection, [row]):
+                    failing.add(row.id)
+                elif fault is None:
+                    dumps.change(connection, row.id, verified=True)
+                else:
+                    failing.add(row.id)
+                    log.error("%s: not let out: %s", printable(row.path), fault)
+                    dumps.change(connection, row.id, state=DumpState.BAD, reason=Reason.VERIFY_FAILED, detail=fault)
+        return failing
 
     def grant(
         self, connection: Connection, known: Facts, decisions: Sequence[Decision], day: int, now: Instant

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from policy import days, endings, facts, fetching, manifest, room, slicing, trees
 from policy.away import away, held_to_be_away
 from policy.facts import Facts
-from policy.granting import Failed, Grant, Granting, end_swapped
+from policy.granting import Failed, Grant, Granting, Verify, end_swapped
 from policy.planner.plan import decide
 from policy.planner.records import Day, Decision, Plan, Rules
 from policy.planner.targets import targets
@@ -43,15 +43,18 @@ class PassResult:
     short: tuple[room.Short, ...] = ()
 
 
-def run(config: Config, state: State, clock: Clock, *, wait: float) -> PassResult:
-    """One whole pass. Raises BusyError when another pass holds the lock longer than ``wait`` seconds."""
+def run(config: Config, state: State, clock: Clock, *, wait: float, verify: Verify | None = None) -> PassResult:
+    """One whole pass. Raises BusyError when another pass holds the lock longer than ``wait`` seconds.
+
+    ``verify`` is asked of each dump before it is let out for the first time.
+    """
     with state.pass_lock(wait=wait):
         now = clock.now()
         with state.write() as connection:
             pass_id = tallies.start_pass(connection, now.wall)
             tallies.count(connection, "passes")
         try:
-            return _Pass(config, state, now, pass_id).run(clock)
+            return _Pass(config, state, now, pass_id, verify).run(clock)
         except BaseException:
             with state.write() as connection:
                 tallies.count(connection, "pass_failures")
@@ -72,12 +75,12 @@ def review(config: Config, state: ScratchState, clock: Clock) -> PassResult:
 
 
 class _Pass:
-    def __init__(self, config: Config, state: State, now: Instant, pass_id: int) -> None:
+    def __init__(self, config: Config, state: State, now: Instant, pass_id: int, verify: Verify | None = None) -> None:
         self._config = config
         self._state = state
         self._now = now
         self._pass_id = pass_id
-        self._granting = Granting(config, state)
+        self._granting = Granting(config, state, verify)
         self._down: frozenset[str] = frozenset()
         self._short: tuple[room.Short, ...] = ()
         self._unread: frozenset[int] = frozenset()

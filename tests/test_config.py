@@ -13,7 +13,7 @@ import pytest
 
 from tests.users import as_nobody, open_the_way
 from tidegate.config import load as loading
-from tidegate.config.dumping import SHA256, SIZE, DumpRule, SetDumping
+from tidegate.config.dumping import NOTHING_TO_VERIFY, SHA256, SIZE, DumpRule, SetDumping, Verification
 from tidegate.config.errors import ConfigError
 from tidegate.config.load import find, load
 from tidegate.config.model import (
@@ -130,7 +130,14 @@ def test_every_key_arrives_in_its_place(written: Written) -> None:
         offsite=Offsite(Storage.MIRROR, Evidence.PRESUMED, retention=2_592_000.0),
         remove_markers=False,
         backup_sets=(
-            BackupSet("weekly", 734_400.0, ("vm1", "vm2"), SetDumping("nightly", "", 2, {"vm1": of_set, "vm2": own})),
+            BackupSet(
+                "weekly",
+                734_400.0,
+                ("vm1", "vm2"),
+                SetDumping("nightly", "", 2, {"vm1": of_set, "vm2": own}),
+                Verification(of_set.verify, 7_200.0),
+                {"vm2": NOTHING_TO_VERIFY},
+            ),
             BackupSet("on demand", None, ()),
         ),
         exporters=Exporters(listen=("::1", 9877), textfile=here / "tidegate.prom"),

@@ -65,7 +65,7 @@ def _good(watch: str, rows: Sequence[DumpRow], seen: Observation, identity: Iden
     if row is None:
         merged.new = _values(watch, seen, now)
         merged.result = MarkerResult.RECORDED
-    elif _is_settled(row, rows):
+    elif _is_settled(row, rows) or _has_failed_its_checks(row, seen):
         merged.dump_time = row.dump_time
         merged.change(row, marker_standing=True)
         if merged.change(row, signature=seen.signature):
@@ -82,11 +82,17 @@ def _is_settled(row: DumpRow, rows: Sequence[DumpRow]) -> bool:
     return row.state in _SETTLED
 
 
+def _has_failed_its_checks(row: DumpRow, seen: Observation) -> bool:
+    """A check costs as much as reading the dump: it is made again when the marker is, and not by each scan."""
+    is_bad = row.state is DumpState.BAD and row.reason is Reason.VERIFY_FAILED
+    return is_bad and row.signature == seen.signature and row.marker_standing
+
+
 def _refresh(merged: Merge, row: DumpRow, seen: Observation, identity: Identity) -> None:
     is_told = merged.change(row, signature=seen.signature)
     merged.dump_time = _dump_time(row, seen)
     if is_told:
-        merged.changes[row.id]["body"] = seen.body
+        merged.changes[row.id] |= {"body": seen.body, "verified": False}
     recovers = row.ended_at is not None or row.state is not DumpState.PENDING or row.reason in HINDRANCES
     if is_told or recovers:
         merged.result = MarkerResult.RECORDED if recovers else MarkerResult.REPEATED

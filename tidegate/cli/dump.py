@@ -1,9 +1,7 @@
 """``tidegate dump``."""
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +9,7 @@ import click
 from tidegate.cli import show
 from tidegate.cli.context import Session, Span, json_option, pass_session, print_json
 from tidegate.cli.logs import complain
+from tidegate.cli.stopping import stopped_by_signals
 from tidegate.errors import ExitCode, TidegateError, UsageError
 from tidegate.terms import DumpResult
 from tidegate.units import format_exact_time, format_size, format_span
@@ -18,14 +17,11 @@ from tidegate.units import format_exact_time, format_size, format_span
 if TYPE_CHECKING:
     from dumps.attempt import Outcome
     from dumps.runner import Run
-    from dumps.stop import Stop
     from policy.passes import PassResult
     from tidegate.config.dumping import SetDumping
     from tidegate.config.model import Config
 
 FORMAT = 1
-#: A service manager, a hand, and a terminal that goes.
-_STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @click.command()
@@ -79,23 +75,11 @@ def _run(session: Session, config: "Config", name: str, dumping: "SetDumping", *
     session.compare_versions(config)
     with closing(Stop()) as stop, progress(sys.stderr) as shown:
         runner = Runner(config, name, dumping, state, clock, stop, shown)
-        with runner.alone(wait=wait), _stopped_by_signals(stop):
+        with runner.alone(wait=wait), stopped_by_signals(stop):
             run = runner.run()
     if not run.was_stopped:
         hypervisor.record(config, state, clock)
     return run
-
-
-@contextmanager
-def _stopped_by_signals(stop: "Stop") -> Iterator[None]:
-    """The handlers do nothing but wake those who wait: everything else is theirs."""
-    heard = [number for number in _STOPPING if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores one
-    before = {number: signal.signal(number, lambda *_: stop.ask()) for number in heard}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _pass(session: Session, config: "Config") -> "PassResult | None":

@@ -13,9 +13,11 @@ from tidegate.terms import Reason, Verdict
 from tidegate.units import format_size
 
 if TYPE_CHECKING:
+    from policy.granting import Verify
     from policy.passes import PassResult
     from tidegate.config.model import Config
     from tidegate.state.door import ScratchState
+    from tidegate.state.dumps import DumpRow
 
 
 @click.command("pass")
@@ -77,12 +79,30 @@ def let_out(session: Session, config: "Config", *, wait: float) -> "PassResult":
     session.compare_versions(config)
     scan_and_record(config, state, clock)
     hypervisor.record(config, state, clock)
-    result = passes.run(config, state, clock, wait=wait)
+    result = passes.run(config, state, clock, wait=wait, verify=_verify(config))
     if config.exporters.textfile is not None:
         from exporters import text, textfile
 
         textfile.write(config.exporters.textfile, text.render(state, config))
     return result
+
+
+def _verify(config: "Config") -> "Verify":
+    """Asks a dump that others have made for the checks of its set."""
+    from dumps.checking import fault
+    from tidegate.cli.stopping import ended_by_signals
+
+    def verify(row: "DumpRow", body: str | None) -> str | None:
+        verification = config.verification_of(row.vm or "", row.backup_set)
+        if not verification.checks:
+            return None
+        told = {"VM": row.vm or "", "BACKUP_SET": row.backup_set or ""}
+        path = config.watch(row.watch).path / row.path
+        with ended_by_signals() as stop:
+            return fault(verification, path, body, told, stop)
+        raise AssertionError("a signal ends the program")
+
+    return verify
 
 
 def _print(result: "PassResult", *, as_json: bool, would: bool) -> None:

@@ -64,7 +64,9 @@ def missing_programs(config: "Config") -> Iterator[str]:
     """One sentence for each program that the dumps of a set need and that is not found on this PATH."""
     for one in config.backup_sets:
         rules = () if one.dumping is None else one.dumping.rules.values()
-        needed = {words[0] for rule in rules for words in (rule.pre, rule.command, rule.post, *rule.verify) if words}
-        for program in sorted(needed - {*SIZE, *SHA256}):
+        made = {words[0] for rule in rules for words in (rule.pre, rule.command, rule.post) if words}
+        verifications = (one.verification, *one.vm_verifications.values())
+        checked = {words[0] for verification in verifications for words in verification.checks}
+        for program in sorted((made | checked) - {*SIZE, *SHA256}):
             if shutil.which(program) is None:
                 yield f"[backup_sets.{one.name}]: {program} is not found on the PATH here; the dumps need it"

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tidegate.config import dump_build, pushing, tables
+from tidegate.config.dumping import Verification
 from tidegate.config.model import (
     BackupSet,
     Config,
@@ -25,6 +26,8 @@ _EXPORT = ".rsync"
 _LAYOUTS = {Storage.MIRROR: "{vm}{suffixes}", Storage.COLLECT: "{name}"}
 #: Polling has nothing but its scans; with events a scan is only the safety net.
 _SCAN_INTERVALS = {WatchMode.EVENTS: 300.0, WatchMode.POLL: 60.0}
+_NO_VM = tables.VmTable()
+_NO_SET = tables.BackupSetTable()
 
 
 def config(document: tables.Document, file: Path) -> Config:
@@ -48,6 +51,7 @@ def config(document: tables.Document, file: Path) -> Config:
         dump_logs=base / (document.dumps.logs or state.with_name(f"{state.name}.dump-logs")),
         hypervisor=_hypervisor(document.hypervisor),
         vm_targets={name: each.target for name, each in document.vms.items() if each.target is not None},
+        vm_verifications=_vm_verifications(document, _NO_SET),
         push=_push(document.sync, base),
     )
 
@@ -75,7 +79,21 @@ def watch_folder(watch: tables.WatchTable, base: Path, storage: Storage) -> Watc
 def _backup_sets(document: tables.Document, watches: Sequence[WatchFolder], base: Path) -> Iterator[BackupSet]:
     for name, each in document.backup_sets.items():
         dumping = dump_build.dumping(each, document.vms, watches, base) if each.dumps else None
-        yield BackupSet(name, each.target, each.vms, dumping)
+        yield BackupSet(
+            name,
+            each.target,
+            each.vms,
+            dumping,
+            dump_build.verification(_NO_VM, each),
+            _vm_verifications(document, each),
+        )
+
+
+def _vm_verifications(document: tables.Document, backup_set: tables.BackupSetTable) -> dict[str, Verification]:
+    """VM -> its own one, where it is not what the set's VMs have."""
+    usual = dump_build.verification(_NO_VM, backup_set)
+    own = {vm: dump_build.verification(each, backup_set) for vm, each in document.vms.items()}
+    return {vm: one for vm, one in own.items() if one != usual}
 
 
 def _hypervisor(hypervisor: tables.HypervisorTable | None) -> Hypervisor | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tidegate.config import tables
-from tidegate.config.dumping import DumpRule, SetDumping
+from tidegate.config.dumping import NOTHING_TO_VERIFY, DumpRule, SetDumping, Verification
 from tidegate.config.model import WatchFolder
 from tidegate.config.values import choice, did_you_mean
 from tidegate.terms import AdapterName
@@ -48,6 +48,12 @@ def rule(vm: tables.DumpTable, backup_set: tables.DumpTable) -> DumpRule:
         keep=said(vm.keep, backup_set.keep, None),
         uri=said(vm.uri, backup_set.uri, None),
     )
+
+
+def verification(vm: tables.DumpTable, backup_set: tables.DumpTable) -> Verification:
+    """What the dumps of this VM that others have made must pass."""
+    of_vm = rule(vm, backup_set)
+    return Verification(of_vm.verify, of_vm.timeout) if of_vm.verify else NOTHING_TO_VERIFY
 
 
 def destination(to: str | None, watches: Sequence[WatchFolder], base: Path) -> tuple[WatchFolder, str]:

@@ -12,6 +12,17 @@ SHA256: Check = ("sha256",)
 
 
 @dataclass(frozen=True, slots=True)
+class Verification:
+    """What a dump that others have made must pass before a pass lets it out, and what each check may take."""
+
+    checks: tuple[Check, ...] = ()
+    timeout: float = 0.0
+
+
+NOTHING_TO_VERIFY = Verification()
+
+
+@dataclass(frozen=True, slots=True)
 class DumpRule:
     """How one VM is dumped.
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tidegate.config.dumping import SetDumping
+from tidegate.config.dumping import NOTHING_TO_VERIFY, SetDumping, Verification
 from tidegate.terms import DayEnd, Evidence, Links, Oversize, Publish, Signals, Storage, WatchMode
 
 
@@ -77,12 +77,17 @@ class Offsite:
 
 @dataclass(frozen=True, slots=True)
 class BackupSet:
-    """What holds for a named group of VMs. ``dumping`` None: others make their dumps."""
+    """What holds for a named group of VMs. ``dumping`` None: others make their dumps.
+
+    ``verification`` is that of its VMs but for those of ``vm_verifications``.
+    """
 
     name: str
     target: float | None
     vms: tuple[str, ...]
     dumping: SetDumping | None = None
+    verification: Verification = NOTHING_TO_VERIFY
+    vm_verifications: Mapping[str, Verification] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +130,8 @@ class Exporters:
 class Config:
     """One whole configuration. ``vm_targets``: VM -> its own one. ``dump_logs``: the folder of what dumps print.
 
-    ``pass_at`` None: the watcher runs no daily pass. ``push`` None: the storage pulls.
+    ``vm_verifications``: VM -> its own one, where it is in no set. ``pass_at`` None: the watcher runs no daily pass.
+    ``push`` None: the storage pulls.
     """
 
     file: Path
@@ -141,6 +147,7 @@ class Config:
     exporters: Exporters
     dump_logs: Path
     vm_targets: Mapping[str, float] = field(default_factory=dict)
+    vm_verifications: Mapping[str, Verification] = field(default_factory=dict)
     hypervisor: Hypervisor | None = None
     push: Push | None = None
 
@@ -156,6 +163,13 @@ class Config:
         of_set = self.backup_set(backup_set) if backup_set is not None else None
         own = (self.vm_targets.get(vm), None if of_set is None else of_set.target)
         return next((one for one in own if one is not None), self.staleness.target)
+
+    def verification_of(self, vm: str, backup_set: str | None) -> Verification:
+        """What a dump of ``vm`` must pass that others have made."""
+        of_set = self.backup_set(backup_set) if backup_set is not None else None
+        if of_set is None:
+            return self.vm_verifications.get(vm, NOTHING_TO_VERIFY)
+        return of_set.vm_verifications.get(vm, of_set.verification)
 
     def backup_set(self, name: str) -> BackupSet | None:
         """The backup set of this name."""

@@ -179,8 +179,10 @@ class DumpTable(Table):
     uri: Annotated[str | None, PlainValidator(dump_values.uri)] = None
 
 
-#: The keys that say how a dump is made; the target says when its copy is old.
-DUMP_KEYS = frozenset(DumpTable.model_fields) - {"target"}
+#: The keys that also hold for dumps that others have made: when a copy is old, and what a pass checks.
+_KEYS_FOR_ALL = frozenset(("target", "verify", "timeout"))
+#: The keys that say how a dump is made.
+DUMP_KEYS = frozenset(DumpTable.model_fields) - _KEYS_FOR_ALL
 
 
 class BackupSetTable(DumpTable):
@@ -193,7 +195,7 @@ class BackupSetTable(DumpTable):
     @property
     def dumps(self) -> bool:
         """Whether it says anything of how dumps are made."""
-        return bool(self.model_fields_set - {"target", "vms"})
+        return bool(self.model_fields_set - _KEYS_FOR_ALL - {"vms"})
 
 
 class VmTable(DumpTable):

@@ -254,6 +254,11 @@ def identities_of(connection: Connection, rows: Collection[DumpRow]) -> dict[int
     return found | {row.id: file_identity(row.fingerprint) for row in rows if not row.is_folder}
 
 
+def unverified(connection: Connection, ids: Collection[int]) -> set[int]:
+    """Those of these dumps that are not known to have passed their checks."""
+    return set(connection.scalars(select(dump.c.id).where(dump.c.id.in_(listed(ids)), ~dump.c.verified)))
+
+
 def bodies(connection: Connection, ids: Collection[int]) -> dict[int, str]:
     """What the markers of these dumps said, as JSON; of those whose markers said anything."""
     query = select(dump.c.id, dump.c.body).where(dump.c.id.in_(listed(ids)), dump.c.body.is_not(None))

@@ -111,6 +111,10 @@ def _know_reads_again(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE link ADD COLUMN read_again_at FLOAT")
 
 
+def _know_checks(connection: Connection) -> None:
+    connection.exec_driver_sql("ALTER TABLE dump ADD COLUMN verified BOOLEAN NOT NULL DEFAULT '0'")
+
+
 def _know_the_way_there(connection: Connection) -> None:
     for part in (
         _know_what_crossed,
@@ -121,6 +125,7 @@ def _know_the_way_there(connection: Connection) -> None:
         _know_swaps,
         _know_slices,
         _know_reads_again,
+        _know_checks,
     ):
         part(connection)
 

@@ -109,6 +109,7 @@ dump = Table(
     Column("marker_standing", Boolean, nullable=False, server_default="1"),
     Column("sha256", Text),
     Column("body", Text),  # the marker's JSON, unknown keys too
+    Column("verified", Boolean, nullable=False, server_default="0"),  # it has passed its checks
     UniqueConstraint("watch", "path", "fingerprint"),
     Index("dump_by_vm", "vm", "dump_time"),
     Index("dump_standing", "watch", sqlite_where=Column("marker_standing", Boolean)),
