@@ -1,16 +1,27 @@
 """``tidegate check``."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from tidegate.cli import show
 from tidegate.cli.context import Session, pass_session
+from tidegate.errors import ExitCode
 from tidegate.units import format_size
+
+if TYPE_CHECKING:
+    from tidegate.config.model import Config
+    from tidegate.state.door import State
+
+#: More of what a user cannot read are counted and not named.
+_NAMED = 10
 
 
 @click.command()
 @click.option("--names", is_flag=True, help="Print each dump's VM and its name in the export tree.")
+@click.option("--as", "user", metavar="USER", help="Try whether USER, the puller, can read what is let out.")
 @pass_session
-def check(session: Session, *, names: bool) -> None:
+def check(session: Session, *, names: bool, user: str | None) -> None:
     """Validate the configuration and what it names: folders, filesystems, links, reads. Shows every mistake at once."""
     from policy import passes
     from tidegate.cli import hypervisor
@@ -34,18 +45,49 @@ def check(session: Session, *, names: bool) -> None:
         click.echo(sentence)
     for sentence in worries(passes.review(config, session.scratch(config), SystemClock())):
         click.echo(sentence)
+    if user is not None:
+        _try_as(session, config, user)
+
+
+def _try_as(session: Session, config: "Config", user: str) -> None:
+    """Ends with 1 where there is something that the puller cannot read."""
+    from tidegate.impersonation import unreadable
+    from tidegate.state import dumps
+    from tidegate.terms import DumpState
+
+    with _scanned(session, config).read() as connection:
+        rows = [row for row in dumps.without_end(connection) if row.state is not DumpState.MISSING and row.fingerprint]
+    paths = {watch.name: watch.path for watch in config.watches}
+    tops = sorted(paths[row.watch] / row.path for row in rows if row.watch in paths)
+    closed = unreadable(user, [watch.export for watch in config.watches], tops)
+    for one in closed[:_NAMED]:
+        click.echo(f"{user} cannot read {one.path}: {one.why}")
+    if len(closed) > _NAMED:
+        click.echo(f"… and {len(closed) - _NAMED} more")
+    if closed:
+        click.echo(f"what {user} cannot read does not arrive: let its dump script open it to him")
+        click.get_current_context().exit(ExitCode.PARTLY)
+    click.echo(f"{user} can read the export trees, and the {len(tops)} dumps that wait or are let out")
+
+
+def _scanned(session: Session, config: "Config") -> "State":
+    """A copy of the state, with what stands on the disks."""
+    from tidegate.clock import SystemClock
+    from watcher.scan import scan_and_record
+
+    scratch = session.scratch(config)
+    scan_and_record(config, scratch, SystemClock())
+    return scratch
 
 
 def _print_names(session: Session) -> None:
     from policy import facts
     from tidegate.clock import SystemClock
     from tidegate.names import printable
-    from watcher.scan import scan_and_record
 
     config = session.config()
-    scratch = session.scratch(config)
+    scratch = _scanned(session, config)
     clock = SystemClock()
-    scan_and_record(config, scratch, clock)
     with scratch.read() as connection:
         known = facts.gather(connection, config, now=clock.now().wall)
     rows = []

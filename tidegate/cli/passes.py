@@ -15,6 +15,7 @@ from tidegate.units import format_size
 if TYPE_CHECKING:
     from policy.granting import Verify
     from policy.passes import PassResult
+    from policy.planner.records import Decision
     from tidegate.config.model import Config
     from tidegate.state.door import ScratchState
     from tidegate.state.dumps import DumpRow
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.command("pass")
 @click.option("--dry-run", is_flag=True, help="The same as `tidegate plan`: write nothing.")
-@click.option("--strict", is_flag=True, help="End with 1 if a dump of any VM failed.")
+@click.option("--strict", is_flag=True, help="End with 1 if the newest dump of any VM failed, or its checks.")
 @wait_option
 @json_option
 @pass_session
@@ -31,8 +32,7 @@ def run_pass(session: Session, *, dry_run: bool, strict: bool, wait: float, as_j
     config = session.config()
     result = preview(config, session.scratch(config)) if dry_run else let_out(session, config, wait=wait)
     _print(result, as_json=as_json, would=dry_run)
-    dump_failed = any(one.reason is Reason.DUMP_FAILED for one in result.plan.decisions)
-    if result.failed or (strict and dump_failed):
+    if result.failed or (strict and _has_failing_dumps(result)):
         click.get_current_context().exit(ExitCode.PARTLY)
 
 
@@ -85,6 +85,15 @@ def let_out(session: Session, config: "Config", *, wait: float) -> "PassResult":
 
         textfile.write(config.exporters.textfile, text.render(state, config))
     return result
+
+
+def _has_failing_dumps(result: "PassResult") -> bool:
+    """An older failure that a good dump has followed is over, though its marker may still stand."""
+    newest: dict[str, Decision] = {}
+    for one in result.plan.decisions:
+        if one.dump.vm not in newest or newest[one.dump.vm].dump.dump_time < one.dump.dump_time:
+            newest[one.dump.vm] = one
+    return any(one.reason in (Reason.DUMP_FAILED, Reason.VERIFY_FAILED) for one in newest.values())
 
 
 def _verify(config: "Config") -> "Verify":

@@ -61,7 +61,14 @@ def _shrunk(row: VmRow) -> str:
 
 
 def missing_programs(config: "Config") -> Iterator[str]:
-    """One sentence for each program that the dumps of a set need and that is not found on this PATH."""
+    """One sentence for each program that the dumps of a set or the syncs need and that is not found on this PATH."""
+    if config.push is not None:
+        from tidegate.config.pushing import is_over_ssh
+
+        needed = [config.push.rsync, *(config.push.ssh[:1] if is_over_ssh(config.push.destination) else ())]
+        for program in needed:
+            if shutil.which(program) is None:
+                yield f"[sync]: {program} is not found on the PATH here; `tidegate sync` needs it"
     for one in config.backup_sets:
         rules = () if one.dumping is None else one.dumping.rules.values()
         made = {words[0] for rule in rules for words in (rule.pre, rule.command, rule.post) if words}

@@ -44,6 +44,11 @@ def is_of_a_host(written: str) -> bool:
     return _OF_A_HOST.match(written) is not None
 
 
+def is_over_ssh(written: str) -> bool:
+    """Whether rsync starts its remote shell for it, and does not speak to a daemon."""
+    return is_of_a_host(written) and "::" not in written and not written.startswith("rsync://")
+
+
 def options(value: object) -> tuple[str, ...]:
     """Options for rsync beside those that Tidegate sets."""
     found = words(value)
