@@ -1,7 +1,7 @@
 """From the real service, or its textfile, to somebody who is told: by real scrapes, rules and routes.
 
-Rules, configurations and routes are those that are shipped. What differs is said by ``hurried`` and ``at_once``, and
-is nothing but waiting; the waiting itself is held by ``test_alerts.py``.
+Rules, configurations and routes are those that are shipped. What differs is said by ``rules.hurried`` and ``at_once``,
+and is nothing but waiting; the waiting itself is held by ``test_alerts.py``.
 """
 
 import os
@@ -26,16 +26,6 @@ from tidegate.units import format_time
 ADMIN, ALIVE = "/admin", "/alive"
 
 
-def hurried(folder: Path) -> Path:
-    """The shipped rules in a folder of their own, where each alert waits for a second before it fires."""
-    folder.mkdir()
-    for file in (rules.CORE, rules.MORE):
-        text, waits = re.subn(r"^( +for: ).*$", r"\g<1>1s", file.read_text(), flags=re.MULTILINE)
-        assert waits
-        (folder / file.name).write_text(text)
-    return folder
-
-
 def at_once(configuration: str) -> str:
     """The shipped route, without the half minute in which it gathers what else fires."""
     return configuration.replace("route:\n", "route:\n  group_wait: 0s\n  group_interval: 1s\n", 1)
@@ -56,7 +46,7 @@ def chain(folder: Path, *, service: int, textfiles: Path) -> Iterator[Chain]:
         with programs.alertmanager(folder / "alertmanager", routes) as manager:
             asked = rules.snippet("prometheus.yml")
             for written, meant in {
-                "/etc/prometheus/tidegate": str(hurried(folder / "rules")),
+                "/etc/prometheus/tidegate": str(rules.hurried(folder / "rules")),
                 "127.0.0.1:9877": f"127.0.0.1:{service}",
                 "127.0.0.1:9100": f"127.0.0.1:{node.port}",
                 "127.0.0.1:9093": f"127.0.0.1:{manager.port}",

@@ -1,10 +1,8 @@
 """The pages that the alerts point to: one each, and nothing in them that does not exist."""
 
 import re
-import shlex
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,45 +11,11 @@ import pytest
 
 from exporters.catalogue import FAMILIES
 from tests.deploy import rules
-from tidegate.cli.main import tidegate
+from tests.deploy.commands import BLOCK, mentioned, pasted, understood
 
 PAGES = {page.stem: page for page in sorted((rules.ROOT / "docs" / "runbooks").iterdir())}
 HEADINGS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
-BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-INLINE = re.compile(r"`(tidegate [^`]+)`")
 LINK = re.compile(r"\]\(([^)]+)\)")
-
-
-def commands(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Every ``tidegate …`` in lines of shell, without what the shell does around it."""
-    for line in lines:
-        for one in re.split(r"\||&&|;", line):
-            words = shlex.split(one, comments=True)
-            if words[:1] == ["tidegate"]:
-                yield words[1:]
-
-
-def pasted(text: str) -> Iterator[list[str]]:
-    """The commands in its blocks."""
-    return commands(line for block in BLOCK.findall(text) for line in block.splitlines())
-
-
-def mentioned(text: str) -> Iterator[list[str]]:
-    """Those between its words."""
-    return commands(INLINE.findall(text))
-
-
-def understood(words: list[str]) -> None:
-    """Reads the words as the command line does, and runs nothing. Raises click's UsageError."""
-    command: click.Command = tidegate
-    context = None
-    while isinstance(command, click.Group):
-        found = command.get_command(click.Context(command), words[0]) if words else None
-        if found is None:
-            raise click.UsageError(f"no such command: {words}")
-        command, words = found, words[1:]
-    context = command.make_context(command.name, list(words), resilient_parsing=False)
-    context.close()
 
 
 def test_every_alert_has_its_page_and_every_page_its_alert() -> None:

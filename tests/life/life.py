@@ -64,6 +64,7 @@ class Life:
         }
         passes: dict[str, Any] = {"pass": {"at": f"{PASS_HOUR}:00"}}  # a word of Python's
         self.host.configure(
+            watch={"min_free": "1 GB"},
             limit={"daily": f"{self.limit // fleet.GB} GB"},
             offsite={"confirm": "report"},
             backup_sets=sets,

@@ -1,0 +1,74 @@
+"""The row "Is Tidegate well?"."""
+
+from collections.abc import Iterator
+
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.models import units
+from grafana_foundation_sdk.models.dashboard import Panel
+
+from deploy.grafana.builder import panels
+from deploy.grafana.builder.panels import About, Steps
+from deploy.grafana.builder.queries import a_day, of_host
+
+
+def row() -> Iterator[Builder[Panel]]:
+    """Its panels, from left to right."""
+    buckets = of_host("tidegate_marker_record_seconds_bucket")
+    yield panels.states(
+        About(
+            "What runs",
+            "Each host's scrape, state file and configuration, and each watch folder. A textfile has no answer about"
+            " state file and configuration.",
+            12,
+            "TidegateServiceGone",
+        ),
+        {
+            "scrape of {{instance}}": of_host("up", 'job="tidegate"'),
+            "state file of {{instance}}": of_host("tidegate_collect_success"),
+            "configuration of {{instance}}": of_host("tidegate_config_last_reload_successful"),
+            "watch folder {{watch}} of {{instance}}": of_host("tidegate_watch_up"),
+        },
+    )
+    yield panels.days(
+        About("What went wrong each day", "`tidegate history`, `tidegate plan` and the log name them.", 12),
+        {
+            "dumps that failed": a_day("tidegate_markers_total", 'state="failed"'),
+            "bad markers": a_day("tidegate_markers_total", 'state="bad"'),
+            "passes that failed": a_day("tidegate_pass_failures_total"),
+            "links that failed": a_day("tidegate_link_failures_total"),
+            "links taken back": a_day("tidegate_links_taken_back_total"),
+            "foreign files": a_day("tidegate_foreign_files_total"),
+        },
+        units.NoUnit,
+    )
+    yield panels.lines(
+        About(
+            "Room on the dumps' disks",
+            "As the last pass found it, beside the min_free of the configuration. Pinned is what links alone keep.",
+            12,
+            "TidegateDiskLow",
+        ),
+        {
+            "free, {{watch}} of {{instance}}": of_host("tidegate_watch_free_bytes"),
+            "pinned, {{watch}} of {{instance}}": of_host("tidegate_watch_pinned_bytes"),
+            "min_free, {{watch}} of {{instance}}": of_host("tidegate_watch_min_free_bytes"),
+        },
+        units.BytesSI,
+    )
+    yield panels.lines(
+        About(
+            "From a marker to its record",
+            "In which 99 of 100 markers were recorded, over a day. Seconds are usual; minutes: the service was down, a"
+            " disk away, or the folder gives no events.",
+            6,
+            "TidegateMarkersLate",
+        ),
+        {"{{instance}}": f"histogram_quantile(0.99, sum by (instance, le) (increase({buckets}[1d])))"},
+        units.Seconds,
+    )
+    yield panels.figure(
+        About("VMs in no backup", "The hypervisor's; `tidegate check` names them.", 6, "TidegateVmWithoutBackup"),
+        f"sum({of_host('tidegate_hypervisor_vms_without_backup')})",
+        units.NoUnit,
+        Steps(1, 10),
+    )

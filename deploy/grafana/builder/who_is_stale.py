@@ -1,0 +1,86 @@
+"""The row "Who is stale?"."""
+
+from collections.abc import Iterator
+
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.models import units
+from grafana_foundation_sdk.models.common import TableCellBackgroundDisplayMode, TableCellDisplayMode
+from grafana_foundation_sdk.models.dashboard import DynamicConfigValue, Panel
+
+from deploy.grafana.builder import panels, queries
+from deploy.grafana.builder.panels import About, Column, Steps
+from deploy.grafana.builder.queries import of_host, of_vms
+
+#: The same dashboard with the VM that a cell names.
+ONLY = "/d/tidegate?${__url_time_range}&${datasource:queryparam}&${instance:queryparam}&var-vm=${__value.raw}"
+
+
+def row() -> Iterator[Builder[Panel]]:
+    """Its panels, from left to right."""
+    yield panels.lines(
+        About(
+            "Off-site ages, of their targets",
+            "Below 100 % no VM is stale. The worst alone above it: look at that VM. The median too: no matter of single"
+            " VMs.",
+            12,
+            "TidegateManyVmsStale",
+        ),
+        {
+            "worst": f"max({of_vms(queries.TARGET_USED)})",
+            "worst tenth": f"quantile(0.9, {of_vms(queries.TARGET_USED)})",
+            "median": f"quantile(0.5, {of_vms(queries.TARGET_USED)})",
+        },
+        units.PercentUnit,
+        steps=panels.TARGETS,
+        colours={"worst": "purple", "worst tenth": "blue", "median": "light-blue"},
+    )
+    yield panels.lines(
+        About("Newest dumps", "Together, of the chosen VMs. What grows here needs more of the limit.", 12),
+        {"{{instance}}": f"sum by (instance) ({of_vms(of_host('tidegate_vm_last_dump_size_bytes'))})"},
+        units.BytesSI,
+    )
+    yield panels.rows(
+        About(
+            "VMs, worst first",
+            "A VM chooses itself for the panels above; `tidegate explain VM` says why its copy is as old as it is, and"
+            " when it is expected to leave.",
+            24,
+            "TidegateVmStale",
+        ),
+        {
+            "A": of_vms(queries.TARGET_USED),
+            "B": of_vms(queries.OFFSITE_AGE),
+            "C": of_vms(of_host("tidegate_vm_target_seconds")),
+            "D": of_vms(queries.DUMP_AGE),
+            "E": of_vms(of_host("tidegate_vm_last_dump_size_bytes")),
+            "F": of_vms(of_host("tidegate_vm_last_dump_success")),
+        },
+        [
+            Column("VM", "vm", [panels.links("Only this VM", ONLY)]),
+            Column("backup set", "backup_set"),
+            Column("of its target", "A", [_unit(units.PercentUnit), *_judged(panels.TARGETS)]),
+            Column("off-site age", "B", [_unit(units.Seconds)]),
+            Column("target", "C", [_unit(units.Seconds)]),
+            Column("age of its newest dump", "D", [_unit(units.Seconds)]),
+            Column("size", "E", [_unit(units.BytesSI)]),
+            Column("last dump", "F", [DynamicConfigValue("mappings", panels.mapped(_RESULTS))]),
+            Column("host", "instance"),
+        ],
+        height=12,
+        worst="of its target",
+    )
+
+
+_RESULTS = {"1": ("finished", panels.GREEN), "0": ("failed", panels.RED)}
+
+
+def _unit(unit: str) -> DynamicConfigValue:
+    return DynamicConfigValue("unit", unit)
+
+
+def _judged(steps: Steps) -> list[DynamicConfigValue]:
+    cell = {"type": TableCellDisplayMode.COLOR_BACKGROUND, "mode": TableCellBackgroundDisplayMode.BASIC}
+    return [
+        DynamicConfigValue("thresholds", panels.thresholds(steps).build()),
+        DynamicConfigValue("custom.cellOptions", cell),
+    ]

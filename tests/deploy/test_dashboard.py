@@ -1,0 +1,201 @@
+"""The dashboard: of the shape that Grafana reads, and with something to show for every question it asks."""
+
+import json
+import math
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import pytest
+
+from deploy.grafana.builder.dashboard import RUNBOOKS, text
+from exporters.catalogue import FAMILIES
+from tests.clock import DAY, HOUR
+from tests.deploy import rules, schema, shown
+from tests.deploy.commands import BLOCK, mentioned, understood
+from tests.deploy.programs import Prometheus, Sample, await_true
+from tests.life.life import Life
+
+PANELS = {panel["title"]: panel for panel in shown.panels()}
+#: Of the real program, with a little before it: a day's bar begins a day earlier.
+VMS, DAYS, HOURS = 20, 32, 2
+
+
+# --- of the shape that Grafana reads
+
+
+def test_the_file_is_what_the_builder_makes() -> None:
+    """`make dashboard` was not forgotten."""
+    assert shown.FILE.read_text() == text()
+
+
+def test_grafanas_types_find_nothing_to_say() -> None:
+    assert list(schema.faults(shown.FILE.read_text())) == []
+
+
+def _panel(shape: Any, kind: str) -> Any:
+    return next(panel for panel in shape["panels"] if panel["type"] == kind)
+
+
+@pytest.mark.parametrize(
+    ("planted", "said"),
+    [
+        (lambda shape: shape.update(refersh="5m"), ".refersh is unknown"),
+        (lambda shape: shape.update(title=7), ".title is 7"),
+        (lambda shape: _panel(shape, "stat").update(descripton=""), "descripton is unknown"),
+        (lambda shape: _panel(shape, "stat")["options"].update(colourMode="value"), "colourMode is unknown"),
+        (lambda shape: _panel(shape, "stat")["options"].update(colorMode="backgroud"), "color_mode is 'backgroud'"),
+        (lambda shape: _panel(shape, "stat")["gridPos"].update(w="4"), "grid_pos.w is '4'"),
+        (lambda shape: _panel(shape, "table")["targets"][0].update(instant="yes"), "instant is 'yes'"),
+        (
+            lambda shape: _panel(shape, "timeseries")["fieldConfig"]["defaults"]["custom"].update(linewidth=1),
+            "linewidth",
+        ),
+        (lambda shape: shape["templating"]["list"][0].update(type="datasuorce"), "type_val is 'datasuorce'"),
+    ],
+    ids=["key", "title", "key of a panel", "option", "word", "width", "query", "chart", "variable"],
+)
+def test_a_mistake_is_found(planted: Callable[[Any], None], said: str) -> None:
+    """Each was planted: what finds nothing above finds these."""
+    shape = shown.dashboard()
+    planted(shape)
+    assert said in "\n".join(schema.faults(json.dumps(shape)))
+
+
+def test_no_panel_lies_on_another() -> None:
+    places = [panel["gridPos"] for panel in shown.dashboard()["panels"]]
+    assert all(place["x"] + place["w"] <= 24 for place in places)
+    for one, other in combinations(places, 2):
+        beside = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
+        above = one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
+        assert beside or above, (one, other)
+
+
+# --- what is written on it
+
+
+@pytest.mark.parametrize("title", PANELS)
+def test_a_panel_says_what_it_shows_in_which_unit_and_what_to_do(title: str) -> None:
+    panel = PANELS[title]
+    assert panel["description"].endswith(".")
+    for words in mentioned(panel["description"]):
+        with suppress(click.MissingParameter):  # `tidegate explain` is spoken of, not called
+            understood(words)
+    assert panel["type"] in ("table", "state-timeline") or panel["fieldConfig"]["defaults"]["unit"]
+    for link in panel.get("links", []):
+        page = link["url"].removeprefix("${runbooks}/")
+        assert (rules.ROOT / "docs" / "runbooks" / page).exists()
+
+
+def test_the_pages_are_where_the_alerts_say_that_they_are() -> None:
+    """So that one command gives both another place."""
+    assert shown.variables()["runbooks"]["query"] == RUNBOOKS == rules.RUNBOOKS
+
+
+def test_the_readme_shows_how_it_is_put_in_place_and_gets_the_pages_from_elsewhere(tmp_path: Path) -> None:
+    lines = BLOCK.findall((shown.FILE.parent / "README.md").read_text())[0]
+    command = lines.replace("/var/lib/grafana/dashboards", str(tmp_path))
+    subprocess.run(command, shell=True, check=True, cwd=rules.ROOT)
+    put = json.loads((tmp_path / "tidegate" / "tidegate.json").read_text())
+    assert put["templating"]["list"][-1]["query"] == "https://wiki.example.org/tidegate"
+
+
+def test_panels_ask_for_metrics_that_there_are() -> None:
+    known = {family.name for family in FAMILIES}
+    for title, panel in PANELS.items():
+        asked = set().union(*(rules.metrics(query.expression) for query in shown.queries(panel)))
+        assert asked <= known, title
+
+
+# --- what it shows
+
+
+class Shown(NamedTuple):
+    """A month of the real program in a real Prometheus, as of its end."""
+
+    prometheus: Prometheus
+    end: float
+    life: Life
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    """The alerting rules are hurried: those that fire at its end do so at once."""
+    folder = tmp_path_factory.mktemp("month")
+    life = Life(folder / "host", count=VMS, days=DAYS, end=time.time())
+    life.live(every=HOURS)
+    life.close()
+    life.scrapes.write(folder / "metrics.openmetrics")
+    with shown.month(folder, folder / "metrics.openmetrics", hours=HOURS) as prometheus:
+        await_true(lambda: bool(prometheus.alerts() - {"TidegateWatchdog"}), prometheus.log)
+        yield Shown(prometheus, life.clock.wall, life)
+
+
+def values(samples: list[Sample]) -> list[float]:
+    """All of them; not a number is none."""
+    return [value for one in samples for _, value in one.points if not math.isnan(value)]
+
+
+@pytest.mark.parametrize("title", PANELS)
+def test_every_query_of_a_panel_finds_something(title: str, month: Shown) -> None:
+    """Now or at some time of the month, also where nothing found is 0 found."""
+    for query in shown.queries(PANELS[title]):
+        now = query._replace(expression=query.expression.removesuffix(" or vector(0)"))
+        ever = now._replace(step=HOUR)
+        assert any(values(one.ask(month.prometheus, time.time())) for one in (now, ever)), query
+
+
+@pytest.mark.parametrize("name", [name for name, one in shown.variables().items() if one["type"] == "query"])
+def test_there_is_something_to_choose(name: str, month: Shown) -> None:
+    asked = re.fullmatch(r"label_values\((.*), (\w+)\)", shown.variables()[name]["query"])
+    assert asked is not None
+    found = month.prometheus.label_values(asked[2], shown.filled(asked[1]))
+    assert len(found) == {"instance": 1, "backup_set": 3, "vm": len(month.life.vms)}[name]
+
+
+def of(title: str, legend: str) -> shown.Query:
+    return next(query for query in shown.queries(PANELS[title]) if query.legend == legend)
+
+
+def test_the_bars_of_the_days_are_all_that_was_let_out_and_none_is_above_the_limit_but_by_force(month: Shown) -> None:
+    (let_out,) = of("Let out each day", "let out").ask(month.prometheus, month.end)
+    first, last = let_out.points[0][0] - DAY, let_out.points[-1][0]
+    granted = "tidegate_granted_bytes_total"
+    (before,), (after,) = (values(month.prometheus.query(granted, at)) for at in (first, last))
+    assert sum(value for _, value in let_out.points) == after - before
+    above = [value - month.life.limit for _, value in let_out.points if value > month.life.limit]
+    assert len(above) <= 1
+    assert sum(above) <= month.life.beyond
+
+
+def test_the_parts_of_the_open_day_are_its_limit_and_what_was_forced_above_it(month: Shown) -> None:
+    title = "Where the open day's limit goes"
+    parts = [query.ask(month.prometheus, month.end)[0].points for query in shown.queries(PANELS[title])]
+    for points in zip(*parts, strict=True):
+        total = sum(value for _, value in points)
+        assert month.life.limit <= total <= month.life.limit + month.life.beyond
+
+
+@pytest.mark.parametrize(
+    ("title", "recorded"),
+    [
+        ("VMs, worst first", "tidegate:vm_target_used:ratio"),
+        ("Limit that the targets need", "tidegate:targets:density"),
+    ],
+)
+def test_the_dashboard_and_the_alerts_work_it_out_alike(title: str, recorded: str, month: Shown) -> None:
+    """A VM that is stale here is one of which somebody is told."""
+    rule = next(one for group in rules.groups(rules.CORE, rules.MORE).values() for one in group if one.name == recorded)
+    query = next(shown.queries(PANELS[title]))._replace(step=None)
+    told = month.prometheus.query(rule.keys["expr"], month.end - HOUR)
+    found = query.ask(month.prometheus, month.end - HOUR)
+    assert {one.labels.get("vm"): pytest.approx(one.points[0][1]) for one in told} == {
+        one.labels.get("vm"): one.points[0][1] for one in found
+    }
+    assert told
