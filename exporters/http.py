@@ -1,4 +1,4 @@
-"""The small server that answers /metrics.
+"""The small server that answers /metrics, and hands every other path to the site, which has the page.
 
 A scrape must be answered whatever other clients do, and whatever they do must cost the service little:
 
@@ -13,14 +13,15 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any
 
+from exporters import hosts
+from exporters.answer import Answer, Site, sentence
 from exporters.seats import Seats
 from exporters.text import CONTENT_TYPE, SharedText
 from tidegate.errors import FaultError
@@ -31,30 +32,48 @@ MOST_CONNECTIONS = 32
 #: Seconds for a whole question, and again for taking the answer. Below Prometheus' own time-out of 10 s.
 PATIENCE = 5.0
 _LONGEST_HEAD = 16384
-_PLAIN = "text/plain; charset=utf-8"
+_NOWHERE = sentence(HTTPStatus.NOT_FOUND, "Nothing is here. The metrics are at /metrics.")
+_READ_ONLY = sentence(HTTPStatus.METHOD_NOT_ALLOWED, "Nothing can be changed here: GET and HEAD are all.")
+_FOREIGN = sentence(
+    HTTPStatus.MISDIRECTED_REQUEST,
+    "This page is not shown under that name. If it is a name of this host, add it to [exporters.http] hosts.",
+)
+#: Nothing is loaded from anywhere else, no page of others holds this one, and what a name makes of itself is no script.
+_CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+_HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", _CONTENT_SECURITY_POLICY),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cache-Control", "no-store"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
 _REFUSAL = b"HTTP/1.0 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """What one path answers: the type of its content, and who writes it anew for each question."""
-
-    content_type: str
-    write: Callable[[], bytes]
+def _no_site(target: str) -> Answer:
+    if target.partition("?")[0] == "/":
+        return sentence(HTTPStatus.OK, "Tidegate. The metrics are at /metrics.")
+    return _NOWHERE
 
 
 class MetricsServer:
     """Answers at ``listen`` (host, port; port 0: any) from `start` to `stop`.
 
-    ``render`` gives the text of /metrics. It is called from other threads, by one at a time.
+    ``render`` gives the text of /metrics. It is called from other threads, by one at a time. ``site`` answers every
+    other path. ``names`` are those under which a browser may see it, beside loopback and the address that it reached;
+    they may be changed while it serves.
     """
 
-    def __init__(self, listen: tuple[str, int], render: Callable[[], bytes]) -> None:
+    def __init__(
+        self, listen: tuple[str, int], render: Callable[[], bytes], site: Site = _no_site, names: Collection[str] = ()
+    ) -> None:
         self._listen = listen
-        self._pages = {
-            "/": Page(_PLAIN, lambda: b"Tidegate. The metrics are at /metrics.\n"),
-            "/metrics": Page(CONTENT_TYPE, SharedText(render)),
-        }
+        self._metrics = SharedText(render)
+        self._site = site
+        self.names = names
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -69,7 +88,7 @@ class MetricsServer:
     def start(self) -> None:
         """Serves in a thread of its own. Raises FaultError when the address cannot be had."""
         try:
-            self._server = _Server(self._listen, self._pages)
+            self._server = _Server(self._listen, self._answer)
         except OSError as error:
             host, port = self._listen
             raise FaultError(
@@ -89,6 +108,14 @@ class MetricsServer:
         self._server.seats.clear()
         self._server = self._thread = None
 
+    def _answer(self, target: str, host: str | None, own_address: str) -> Answer:
+        path = target.partition("?")[0]
+        if path == "/metrics":  # asked for by whatever name the scraper knows this host
+            return Answer(HTTPStatus.OK, CONTENT_TYPE, self._metrics())
+        if not path.startswith("/-/") and not hosts.is_ours(host, own_address, (self._listen[0], *self.names)):
+            return _FOREIGN
+        return self._site(target)
+
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
@@ -96,8 +123,8 @@ class _Server(ThreadingHTTPServer):
     # Some versions of Python set it for HTTP servers: two services would share a port and the scrapes.
     allow_reuse_port = False
 
-    def __init__(self, listen: tuple[str, int], pages: Mapping[str, Page]) -> None:
-        self.pages = pages
+    def __init__(self, listen: tuple[str, int], answer: Callable[[str, str | None, str], Answer]) -> None:
+        self.answer = answer
         self.seats = Seats(MOST_CONNECTIONS)
         found: Any = socket.getaddrinfo(*listen, type=socket.SOCK_STREAM)[0]
         self.address_family, _, _, _, address = found
@@ -157,24 +184,34 @@ class _Handler(BaseHTTPRequestHandler):
         return head
 
     def do_GET(self) -> None:
-        """Answers with the page."""
-        self._answer(with_body=True)
+        """Answers."""
+        self._ask_and_tell()
 
     def do_HEAD(self) -> None:
-        """Answers with the page's headers."""
-        self._answer(with_body=False)
+        """Answers with the headers of the same."""
+        self._ask_and_tell()
 
-    def _answer(self, *, with_body: bool) -> None:
-        page = self.server.pages.get(self.path.partition("?")[0])
-        status = HTTPStatus.NOT_FOUND if page is None else HTTPStatus.OK
-        body = b"Nothing is here. The metrics are at /metrics.\n" if page is None else page.write()
-        self.send_response(status)
-        self.send_header("Content-Type", _PLAIN if page is None else page.content_type)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("X-Content-Type-Options", "nosniff")
+    def _ask_and_tell(self) -> None:
+        own_address = self.connection.getsockname()[0]
+        self._tell(self.server.answer(self.path, self.headers.get("Host"), own_address))
+
+    def _tell(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
+        for name, value in (*_HEADERS, *answer.headers):
+            self.send_header(name, value)
         self.end_headers()
-        if with_body:
-            self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(answer.body)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What http.server says of a question that it does not understand: a method that is no GET, or no HTTP."""
+        if code == HTTPStatus.NOT_IMPLEMENTED:
+            self._tell(_READ_ONLY._replace(headers=(("Allow", "GET, HEAD"),)))
+        else:
+            status = HTTPStatus(code)
+            self._tell(sentence(status, message or status.phrase))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name that http.server gives it
         """Says nothing: a line for each scrape would hide the lines that matter."""

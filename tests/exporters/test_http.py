@@ -46,7 +46,9 @@ def test_head_has_the_headers_and_no_body(server: MetricsServer) -> None:
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
 def test_nothing_but_get_and_head_is_understood(server: MetricsServer, method: str) -> None:
     """Nothing here can be changed."""
-    assert ask(server, method=method)[0] == 501
+    status, headers, body = ask(server, method=method)
+    assert (status, headers["Allow"]) == (405, "GET, HEAD")
+    assert body == b"Nothing can be changed here: GET and HEAD are all.\n"
 
 
 def test_it_listens_on_ipv6_too() -> None:

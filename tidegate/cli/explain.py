@@ -1,7 +1,7 @@
 """``tidegate explain``."""
 
 import datetime
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -48,7 +48,6 @@ def explain(session: Session, *, vm: str, as_json: bool) -> None:
     if vm not in result.facts.known and not decisions:
         raise UsageError(f"explain: no VM named {vm!r} is known; `tidegate status` lists them")
     now = SystemClock().now().wall
-    reasons = _reasons(result, vm)
     expected = _expected(result, vm, now, decisions)
     if as_json:
         print_json(
@@ -57,26 +56,36 @@ def explain(session: Session, *, vm: str, as_json: bool) -> None:
                 "vm": vm,
                 "day": shapes.day(result.day),
                 "decisions": [shapes.decision(one) for one in decisions],
-                "reasons": reasons,
+                "reasons": _reasons(result, vm),
                 "expected": None if expected is None else format_time(expected),
                 "links": shapes.links(history),
             }
         )
         return
     zone = config.day.timezone
-    for line in _copy(result.facts.known.get(vm), vm, now, config):
+    for line in told(result, vm, history, config, expected=expected, now=now):
         click.echo(line)
-    if history:
-        reasons.append(f"it last left {format_span(now - history[0].granted.wall)} ago")
-    for one in decisions:
-        click.echo(_sentence(one, reasons if one.rank is not None else [], zone))
-    if expected is not None:
-        click.echo(f"Expected to leave on {format_date(expected, zone)}.")
     click.echo(show.account(shapes.day(result.day)))
     if history:
         click.echo("Let out before:")
         headings = ("day", "granted", "name", "size", "state", "confirmed", "by")
         show.table(headings, (_link_row(row, zone) for row in history), right=(0, 3))
+
+
+def told(
+    result: "PassResult", vm: str, history: "Sequence[LinkRow]", config: "Config", *, expected: float | None, now: float
+) -> Iterator[str]:
+    """Why the dumps of ``vm`` leave or stay, a sentence each. ``history`` are its links, newest first."""
+    zone = config.day.timezone
+    yield from _copy(result.facts.known.get(vm), vm, now, config)
+    reasons = _reasons(result, vm)
+    if history:
+        reasons.append(f"it last left {format_span(now - history[0].granted.wall)} ago")
+    for one in result.plan.decisions:
+        if one.dump.vm == vm:
+            yield _sentence(one, reasons if one.rank is not None else [], zone)
+    if expected is not None:
+        yield f"Expected to leave on {format_date(expected, zone)}."
 
 
 def _reasons(result: "PassResult", vm: str) -> list[str]:
@@ -90,12 +99,15 @@ def _expected(result: "PassResult", vm: str, now: float, decisions: "Sequence[De
     """On which coming day, as a time on it, a dump leaves; None where that is now, or cannot be said."""
     from policy.planner.forecast import first_day_out
 
-    if vm not in result.facts.known or not any(
-        one.reason in _WAITING and not one.dump.outstanding for one in decisions
-    ):
+    if vm not in result.facts.known or not waits(decisions):
         return None
     day = first_day_out(beginning(result, now), vm, _HORIZON)
     return now + day * _SECONDS_OF_DAY if day else None
+
+
+def waits(decisions: "Iterable[Decision]") -> bool:
+    """Whether one of these dumps waits for nothing but its turn."""
+    return any(one.reason in _WAITING and not one.dump.outstanding for one in decisions)
 
 
 def _copy(known: "VmRow | None", vm: str, now: float, config: "Config") -> Iterator[str]:

@@ -15,6 +15,7 @@ from exporters import text
 from exporters.http import MetricsServer
 from tidegate.cli import summary
 from tidegate.cli.service_manager import ServiceManager
+from tidegate.cli.site import Site
 from tidegate.clock import Clock
 from tidegate.config.model import Config
 from tidegate.errors import FaultError, NewerStateError, TidegateError, UsageError
@@ -28,8 +29,6 @@ log = logging.getLogger("tidegate.watch")
 _VERSION_SECONDS = 5.0
 #: How often the line for `systemctl status` is made anew.
 _STATUS_SECONDS = 60.0
-
-Address = tuple[str, int]
 
 
 class Service:
@@ -56,6 +55,7 @@ class Service:
         self._config = load()
         self._loading = text.Loading(successful=True, at=clock.now().wall)
         self._state = State(self._config.state)
+        self._site = Site(self._config.file, self._state, clock)
         self._guard = threading.Lock()
         self._watcher: Watcher | None = None
         self._wanted = True  # a watcher with the present configuration
@@ -67,7 +67,7 @@ class Service:
         """Works until it is stopped. Raises BusyError when another watcher runs, and NewerStateError."""
         with self._state.watch_lock():
             try:
-                self._metrics = self._serve(self._config.exporters.listen)
+                self._metrics = self._serve(self._config)
                 while (watcher := self._next()) is not None:
                     watcher.work()
             finally:
@@ -75,6 +75,7 @@ class Service:
                     self._manager.stopping()
                 if self._metrics is not None:
                     self._metrics.stop()
+                self._site.close()
 
     def stop(self) -> None:
         """Makes ``run`` record what was seen and return."""
@@ -120,7 +121,7 @@ class Service:
         with self._guard:
             if self._stopping:
                 return
-            self._move_metrics(config.exporters.listen)
+            self._move_metrics(config)
             self._config = config
             self._loading = text.Loading(successful=True, at=self._clock.now().wall)
             self._wanted = True
@@ -135,29 +136,31 @@ class Service:
         log.error("the configuration of before goes on")
         self._manager.ready()
 
-    # --- metrics
+    # --- metrics and the page
 
-    def _move_metrics(self, listen: Address | None) -> None:
+    def _move_metrics(self, config: Config) -> None:
         """To another address; raises FaultError and stays where it is when that one cannot be had.
 
         The old one is left first: ``0.0.0.0`` cannot be had while we hold ``127.0.0.1`` at the same port.
         """
-        if listen == self._config.exporters.listen:
-            return
         old = self._metrics
+        if config.exporters.listen == self._config.exporters.listen:
+            if old is not None:
+                old.names = config.exporters.hosts
+            return
         if old is not None:
             old.stop()
         try:
-            self._metrics = self._serve(listen)
+            self._metrics = self._serve(config)
         except FaultError:
             if old is not None:
                 old.start()
             raise
 
-    def _serve(self, listen: Address | None) -> MetricsServer | None:
-        if listen is None:
+    def _serve(self, config: Config) -> MetricsServer | None:
+        if config.exporters.listen is None:
             return None
-        server = MetricsServer(listen, self._render)
+        server = MetricsServer(config.exporters.listen, self._render, self._site, config.exporters.hosts)
         server.start()
         return server
 
@@ -167,10 +170,12 @@ class Service:
     # --- what the loop tells
 
     def _ready(self) -> None:
+        self._site.has_scanned()
         self._tell_status()
         self._manager.ready()
 
     def _turned(self) -> None:
+        self._site.turned()
         self._manager.turned()
         uptime = self._clock.now().uptime
         if uptime >= self._version_due:

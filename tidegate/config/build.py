@@ -128,4 +128,5 @@ def _exporters(exporters: tables.ExportersTable, base: Path) -> Exporters:
     return Exporters(
         listen=exporters.http.listen if exporters.http else None,
         textfile=base / exporters.textfile.path if exporters.textfile else None,
+        hosts=exporters.http.hosts if exporters.http else (),
     )

@@ -120,10 +120,14 @@ class Hypervisor:
 
 @dataclass(frozen=True, slots=True)
 class Exporters:
-    """Where metrics go. ``listen`` is (host, port) or None; ``textfile`` is written after each pass."""
+    """Where metrics and the page go. ``listen`` is (host, port) or None; ``textfile`` is written after each pass.
+
+    ``hosts``: further names under which a browser may ask for the page.
+    """
 
     listen: tuple[str, int] | None
     textfile: Path | None
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,6 +222,7 @@ class HttpTable(Table):
     listen: Annotated[tuple[str, int], PlainValidator(values.listen)] = Field(
         description='say where metrics are served, like listen = "127.0.0.1:9877"'
     )
+    hosts: Annotated[tuple[str, ...], PlainValidator(values.hosts)] = ()
 
     @field_validator("listen")
     @classmethod

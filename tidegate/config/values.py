@@ -166,6 +166,13 @@ def listen(value: object) -> tuple[str, int]:
     return host, port
 
 
+def hosts(value: object) -> tuple[str, ...]:
+    """Names under which a browser may ask for the page, like ``["backup.example.org"]``."""
+    if not isinstance(value, list) or not all(isinstance(one, str) and _HOST.fullmatch(one) for one in value):
+        raise ValueError(f'{value!r} is no list of host names; write it like ["backup.example.org"], without a port')
+    return tuple(value)
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches it. Of names only ``localhost`` is known to."""
     try:

@@ -1,0 +1,64 @@
+"use strict";
+
+// Asks for the same page again and puts its <main> in place of the old one. Without this script the page is whole;
+// it is only as old as it says.
+(() => {
+  const every = 15000;
+  const patience = 25000; // above what the service takes at most
+  const live = document.getElementById("live");
+  let timer = 0;
+  let asking = null;
+
+  const path = (element) => {
+    if (element.id) return `#${CSS.escape(element.id)}`;
+    const href = element.getAttribute("href");
+    return href ? `${element.localName}[href="${CSS.escape(href)}"]` : element.localName;
+  };
+
+  const replace = (fresh) => {
+    const old = document.querySelector("main");
+    const focused = old.contains(document.activeElement) ? document.activeElement : null;
+    if (focused && focused.matches("input, select")) return; // somebody writes there
+    const open = [...old.querySelectorAll("details[open]")].map((one) => one.id);
+    const place = focused && path(focused);
+    const same = place ? [...old.querySelectorAll(place)].indexOf(focused) : -1;
+    old.replaceChildren(...fresh.childNodes);
+    for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+    if (place) ([...old.querySelectorAll(place)][same] ?? old).focus({ preventScroll: true });
+  };
+
+  const turn = async () => {
+    asking = new AbortController();
+    const limit = setTimeout(() => asking.abort(), patience);
+    try {
+      const answer = await fetch(location.href, { signal: asking.signal, cache: "no-store", credentials: "same-origin" });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = page.querySelector("main");
+      if (!fresh) throw new Error(answer.statusText);
+      replace(fresh);
+      document.title = page.title;
+      say("");
+    } catch {
+      if (!document.hidden) say("The service does not answer; what stands here is as old as it says.");
+    } finally {
+      clearTimeout(limit);
+      asking = null;
+      wait();
+    }
+  };
+
+  const say = (words) => {
+    if (live.textContent !== words) live.textContent = words;
+  };
+
+  const wait = () => {
+    clearTimeout(timer);
+    if (!document.hidden) timer = setTimeout(turn, every);
+  };
+
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) clearTimeout(timer);
+    else if (!asking) turn();
+  });
+  wait();
+})();

@@ -1,0 +1,150 @@
+"""Times, ages and grids in words: for people who read, and for those who cannot see what is drawn."""
+
+import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from exporters.page.shown import PAST_DAYS, Mark, NewestDump, Shown, Today, Trouble, Turn, VmShown
+from tidegate.terms import Freshness, Reason, Verdict
+from tidegate.units import format_date, format_size, format_span
+
+_HOUR, _DAY = 3600, 86_400.0
+
+#: Why a dump is where it is, for a column that is read at a glance.
+REASONS = {
+    Reason.GRANTED: "leaves next",
+    Reason.OUTSTANDING: "let out",
+    Reason.NO_ALLOWANCE: "waits for room",
+    Reason.OVERSIZE: "too heavy for a day",
+    Reason.TOO_OLD: "too old",
+    Reason.SUPERSEDED: "a newer one is there",
+    Reason.ALREADY_OFFSITE: "off-site",
+    Reason.NO_GAIN: "no gain",
+    Reason.RUNNING: "being written",
+    Reason.OPEN: "still open",
+    Reason.CHANGED: "changed",
+    Reason.MISSING: "missing",
+    Reason.UNSAFE: "unsafe",
+    Reason.AMBIGUOUS: "ambiguous name",
+    Reason.BAD_MARKER: "bad marker",
+    Reason.VERIFY_FAILED: "not what was declared",
+    Reason.DUMP_FAILED: "dump failed",
+    Reason.ON_HOLD: "on hold",
+    Reason.BACKING_OFF: "not fetched",
+    Reason.LINK_ERROR: "cannot be linked",
+}
+_MARKS = ((Mark.CONFIRMED, "confirmed"), (Mark.LET_OUT, "let out"), (Mark.DUMPED, "dumped"), (Mark.FAILED, "failed"))
+_WAITING = frozenset({Reason.NO_ALLOWANCE, Reason.OUTSTANDING, Reason.RUNNING, Reason.ON_HOLD})
+#: So many dates of a kind are named in the text of a strip.
+_NAMED = 4
+
+
+def span(seconds: float) -> str:
+    """Coarse: what an age is read for."""
+    if seconds >= 10 * _DAY:
+        return f"{seconds // _DAY:.0f}d"
+    unit = _HOUR if seconds >= _HOUR else 60 if seconds >= 60 else 1
+    return format_span(seconds // unit * unit)
+
+
+def clock(seconds: float, zone: datetime.tzinfo) -> str:
+    """The time of a day: ``12:04:31``."""
+    return datetime.datetime.fromtimestamp(seconds, zone).strftime("%H:%M:%S")
+
+
+def date(seconds: float, zone: datetime.tzinfo) -> str:
+    """Short: ``Thu 26 Nov``."""
+    weekday, number, month = format_date(seconds, zone).split()
+    return f"{weekday[:3]} {number} {month[:3]}"
+
+
+def moment(seconds: float, now: float, zone: datetime.tzinfo) -> str:
+    """A time near to now, with its date where that is another one: ``12:04``, ``Thu 26 Nov 12:04``, with its year."""
+    then, today = (datetime.datetime.fromtimestamp(one, zone) for one in (seconds, now))
+    told = then.strftime("%H:%M")
+    if then.date() == today.date():
+        return told
+    year = "" if abs(seconds - now) < 300 * _DAY else f" {then.year}"
+    return f"{date(seconds, zone)}{year} {told}"
+
+
+def day_out(shown: Shown, seconds: float | None) -> str:
+    """On which day a dump leaves."""
+    if seconds is None:
+        return ""
+    days = round((seconds - shown.as_of) / _DAY)
+    return "next pass" if days == 0 else date(seconds, shown.zone)
+
+
+def strip(shown: Shown, vm: VmShown) -> str:
+    """What a strip draws."""
+    parts = list(_happened(shown, vm.past))
+    if vm.coming:
+        coming = (day_out(shown, shown.as_of + day * _DAY) for day in vm.coming[:_NAMED])
+        parts.append(f"expected to leave: {', '.join(coming)}{_more(len(vm.coming))}")
+    return "; ".join(parts) or "nothing happened in these days, and nothing is expected"
+
+
+def _happened(shown: Shown, past: bytes) -> Iterator[str]:
+    for mark, word in _MARKS:
+        days = [day for day in range(len(past) - 1, -1, -1) if past[day] & mark]
+        if days:
+            dates = ", ".join(_dates(shown, days[:_NAMED]))
+            yield f"{word} on {len(days)} of {len(past)} days, last {dates}{_more(len(days))}"
+
+
+def _dates(shown: Shown, days: Iterable[int]) -> Iterator[str]:
+    for day in days:
+        yield date(shown.as_of - (PAST_DAYS - 1 - day) * _DAY, shown.zone)
+
+
+def _more(count: int) -> str:
+    return f" and {count - _NAMED} more" if count > _NAMED else ""
+
+
+def answer(urgent: Sequence[Trouble], later: Sequence[Trouble]) -> str:
+    """Whether one can sleep."""
+    if urgent:
+        return "Not yet: look at this first."
+    if later:
+        return (
+            f"You can sleep; {'one thing waits' if len(later) == 1 else f'{len(later)} things wait'} for the morning."
+        )
+    return "You can sleep."
+
+
+def lede(counts: Mapping[str, int], total: int) -> str:
+    """How many copies are within their targets."""
+    fresh = counts[Freshness.FRESH]
+    if not total:
+        return "No VM is known yet."
+    if fresh == total:
+        return f"{'The one VM has a copy' if total == 1 else f'All {total:,} VMs have copies'} off-site within target."
+    return f"{fresh:,} of {total:,} VMs have copies off-site within their targets."
+
+
+def parts(day: Today) -> list[tuple[str, int, str]]:
+    """Kind, bytes and name of each part of the day."""
+    found = [
+        ("sent", day.used, "used"),
+        ("out", day.outstanding, "let out, not confirmed yet"),
+        ("reserve", day.reserve, "kept free"),
+        ("left", day.left, "may still leave"),
+    ]
+    return [one for one in found if one[1] or one[0] == "left"]
+
+
+def account(day: Today) -> str:
+    """The bar of the day."""
+    return f"Of {format_size(day.limit)}: " + ", ".join(f"{format_size(size)} {name}" for _, size, name in parts(day))
+
+
+def mood(one: Turn) -> str:
+    """How a verdict is coloured; the words beside it say the same."""
+    if one.verdict is Verdict.GRANTED:
+        return "good"
+    return "" if one.reason in _WAITING else "soon"
+
+
+def dump_state(dump: NewestDump) -> str:
+    """What became of a VM's newest dump, or why it is held."""
+    return REASONS[Reason(dump.reason)] if dump.reason else dump.state

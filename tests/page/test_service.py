@@ -1,0 +1,157 @@
+"""What the real service answers beside the metrics: the page, the API, and how it is."""
+
+import json
+import os
+import signal
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.exporters.client import wait_for
+from tests.host import Host
+from tests.service.running import Running, free_port, service
+
+PATIENCE = 60
+
+
+class Served:
+    """A service with two VMs, and those who ask it."""
+
+    def __init__(self, host: Host, port: int, running: Running) -> None:
+        self.host = host
+        self.running = running
+        self._root = f"http://127.0.0.1:{port}"
+
+    def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str]:
+        question = urllib.request.Request(self._root + path, method=method, headers=headers)
+        try:
+            with urllib.request.urlopen(question, timeout=PATIENCE) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def json(self, path: str) -> dict[str, Any]:
+        status, text = self.ask(path)
+        assert status == 200, text
+        shape: dict[str, Any] = json.loads(text)
+        return shape
+
+    def child(self) -> int | None:
+        """The process that makes the page."""
+        pid = self.running.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            children += (thread / "children").read_text().split()
+        for child in children:
+            if b"tidegate.cli.page" in Path(f"/proc/{child}/cmdline").read_bytes():
+                return int(child)
+        return None
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    port = free_port()
+    host = Host(tmp_path / "host", daily=1000, **{"exporters.http": {"listen": f"127.0.0.1:{port}"}})
+    host.dump("vm1", 800)
+    host.dump("vm2", 900)
+    host.run("pass")
+    with service(host) as running:
+        yield Served(host, port, running)
+
+
+def without_ages(shape: Any) -> Any:
+    """Ages and opening times differ by the moments between two looks."""
+    if isinstance(shape, dict):
+        return {
+            key: without_ages(value) for key, value in shape.items() if key not in {"offsite_age_seconds", "opened"}
+        }
+    return [without_ages(one) for one in shape] if isinstance(shape, list) else shape
+
+
+@pytest.mark.parametrize("command", ["status", "plan"])
+def test_the_api_answers_what_the_command_prints(served: Served, command: str) -> None:
+    """The same shape with the same figures."""
+    assert without_ages(served.json(f"/api/v1/{command}")) == without_ages(served.host.json(command))
+
+
+def test_the_page_of_a_vm_has_the_sentences_of_explain(served: Served) -> None:
+    """Word for word, but for ages that grow between the two."""
+    told = served.host.run("explain", "vm2").stdout.splitlines()
+    page = served.ask("/vm/vm2")[1]
+    assert "vm2 has no copy off-site that Tidegate knows of." in told
+    assert "<li>vm2 has no copy off-site that Tidegate knows of.</li>" in page
+    (held,) = (line for line in told if "is held (no_allowance)" in line)
+    assert held.partition(":")[2].partition(";")[0] in page
+
+
+def test_it_is_healthy_and_ready_once_the_first_scan_is_done(served: Served) -> None:
+    """Until then 503 with a sentence; READY=1 was sent when the tests begin."""
+    assert served.ask("/-/healthy") == (200, "The service turns.\n")
+    assert served.ask("/-/ready")[0] == 200
+
+
+def test_a_configuration_with_a_mistake_leaves_the_last_page_which_says_so(served: Served) -> None:
+    """The API hands out nothing old."""
+    assert "Nothing newer can be shown" not in served.ask("/")[1]
+    served.host.file.write_text("[state]\npth = 1\n")
+    wait_for(lambda: "Nothing newer can be shown" in served.ask("/")[1])
+    status, text = served.ask("/")
+    assert (status, "config.toml:2: [state] pth" in text) == (200, True)
+    assert served.ask("/api/v1/status")[0] == 503
+    assert served.ask("/-/healthy")[0] == 200
+
+
+def test_a_child_that_is_killed_is_followed_by_another(served: Served) -> None:
+    """Whoever asks next notices nothing."""
+    served.ask("/")
+    before = served.child()
+    assert before is not None
+    os.kill(before, signal.SIGKILL)
+    status, text = served.ask("/")
+    assert (status, "No newer page" in text) == (200, False)
+    assert served.child() not in {None, before}
+
+
+def test_the_child_runs_behind_everything_and_ends_with_the_service(served: Served) -> None:
+    """It is nice to others, and nobody is left."""
+    served.ask("/")
+    child = served.child()
+    assert child is not None
+    assert os.getpriority(os.PRIO_PROCESS, child) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10)
+    assert served.running.end() == 0
+    wait_for(lambda: not Path(f"/proc/{child}").exists())
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:9877", "127.0.0.1.evil.example", "192.0.2.1", ""])
+def test_a_name_that_is_not_ours_is_refused(served: Served, host: str) -> None:
+    """A foreign page can let its own name lead here, and would read what is answered."""
+    for path in ("/", "/vm/vm1", "/api/v1/status", "/static/page.js"):
+        status, text = served.ask(path, Host=host)
+        assert (status, "vm1" in text) == (421, False)
+    assert served.ask("/metrics", Host=host)[0] == 200
+    assert served.ask("/-/ready", Host=host)[0] == 200
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1", "127.1.2.3:80", "[::1]:9877"])
+def test_loopback_is_ours_under_each_of_its_names(served: Served, host: str) -> None:
+    """Also through a tunnel that has another port."""
+    assert served.ask("/", Host=host)[0] == 200
+
+
+def test_a_reload_takes_further_names(served: Served) -> None:
+    """The name of a reverse proxy that hands on what it was asked for."""
+    listen = f"127.0.0.1:{served._root.rpartition(':')[2]}"
+    assert served.ask("/", Host="Backup.example")[0] == 421
+    served.host.configure(daily=1000, **{"exporters.http": {"listen": listen, "hosts": ["backup.example"]}})
+    served.running.reload()
+    assert served.ask("/", Host="Backup.example")[0] == 200
+
+
+def test_what_is_not_there_is_404(served: Served) -> None:
+    """A VM that nobody knows, a file that is none of the page's, a command that has no API."""
+    for path in ("/vm/vm9", "/vm/", "/nothing", "/static/../site.py", "/static/", "/api/v1/forecast", "/-/nothing"):
+        assert served.ask(path)[0] == 404, path

@@ -1,0 +1,225 @@
+"""From the state to what the page shows: the same review, plan and forecast that the commands print."""
+
+import heapq
+import platform
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+
+from exporters.page import shown
+from policy import passes
+from policy.passes import PassResult
+from policy.planner.forecast import Forecast, VmForecast, run_forward
+from policy.planner.records import Decision, Vm
+from policy.planner.targets import freshness, offsite_age, targets
+from tidegate import __version__
+from tidegate.cli import explain, page_grid, page_health, page_troubles, shapes
+from tidegate.cli.forecast import beginning
+from tidegate.clock import Clock
+from tidegate.config.model import Config
+from tidegate.state import dumps, history, ledger
+from tidegate.state.door import ScratchState
+from tidegate.state.dumps import DumpRow
+from tidegate.terms import Freshness, LinkState, Verdict
+from watcher.scan import scan_and_record
+
+_DAY = 86_400.0
+#: Of what takes of the day so many are named, the heaviest.
+_NAMED = 24
+_LINKS = 10
+
+
+class Look:
+    """One look at everything: the recorded state, and the plan and the forecast that follow from it.
+
+    ``books`` are a copy of the state that goes on being read; ``close`` ends it. Raises TidegateError.
+    """
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        self._config = config
+        self._now = clock.now().wall
+        began = clock.now()
+        self.books = ScratchState(config.state)
+        scratch = ScratchState(config.state)
+        try:
+            self._review = passes.review(config, scratch, clock)
+            with scratch.read() as connection:
+                self._newest = dumps.newest_of_each(connection)
+            scan_and_record(config, scratch, clock)
+            self._plan = passes.preview(config, scratch, clock)
+        finally:
+            scratch.close()
+        self._start = beginning(self._plan, self._now)
+        self._forecast = {one.vm.vm: one for one in self._run_forward().vms}
+        self.shown = self._shown(clock.now().elapsed_since(began))
+
+    def close(self) -> None:
+        """Ends the books."""
+        self.books.close()
+
+    def _run_forward(self) -> Forecast:
+        return run_forward(self._start, shown.COMING_DAYS)
+
+    def _shown(self, took: float) -> shown.Shown:
+        zone = self._config.day.timezone
+        with self.books.read() as connection:
+            happened = page_grid.marks(connection, page_grid.midnights(self._now, zone))
+            health = page_health.health(connection, self._config, self._review.facts.known.values(), self._now)
+            today = _today(connection, self._review)
+        vms = sorted(self._vms(happened), key=_worst_first)
+        return shown.Shown(
+            as_of=self._now,
+            took=took,
+            host=platform.node(),
+            version=__version__,
+            zone=zone,
+            troubles=tuple(page_troubles.troubles(self._review, self._plan, health, vms, self._now)),
+            today=today,
+            queue=tuple(map(self._turn, self._plan.plan.decisions)),
+            vms=tuple(vms),
+            health=health,
+            story=self._story,
+            json={
+                "status": lambda: shapes.status(self._review, self._newest, self._review.rules, self._now),
+                "plan": lambda: shapes.plan(self._plan),
+            },
+        )
+
+    # --- VMs
+
+    def _vms(self, happened: Mapping[str, bytes]) -> Iterator[shown.VmShown]:
+        facts = self._review.facts
+        target_of = targets(facts.vms, self._review.rules)
+        reasons = {
+            one.dump.dump_id: None if one.verdict is Verdict.GRANTED else one.reason
+            for one in self._review.plan.decisions
+        }
+        nothing = bytes(shown.PAST_DAYS)
+        for vm in facts.vms:
+            row = facts.known.get(vm.vm)
+            if row is None:  # a marker too bad to name a VM stands in the queue, and is no VM
+                continue
+            target = target_of[vm.vm]
+            coming = self._forecast.get(vm.vm)
+            yield shown.VmShown(
+                name=vm.vm,
+                backup_set=row.backup_set,
+                verdict=freshness(vm, target, self._now),
+                age=offsite_age(vm, self._now),
+                target=target,
+                offsite_time=vm.offsite_time,
+                offsite_by=None if vm.offsite_time is None else row.offsite_by,
+                lateness=_lateness(vm, target, self._now),
+                last_dump_failed=row.last_dump_failed,
+                on_hold=row.on_hold,
+                forced=row.forced is not None,
+                dump=_dump(self._newest.get(vm.vm), reasons),
+                past=happened.get(vm.vm, nothing),
+                coming=() if coming is None else coming.days_out,
+            )
+
+    def _story(self, vm: str) -> shown.Story:
+        with self.books.read() as connection:
+            links = ledger.of_vm(connection, vm, _LINKS)
+            found = history.of_vm(connection, vm, 0.0)
+        sentences = explain.told(self._plan, vm, links, self._config, expected=self._expected(vm), now=self._now)
+        return shown.Story(tuple(sentences), tuple(_past(found)))
+
+    def _expected(self, vm: str) -> float | None:
+        """As `explain` tells it, as far as the forecast of the grid goes."""
+        coming = self._forecast.get(vm)
+        if coming is None or not explain.waits(one for one in self._plan.plan.decisions if one.dump.vm == vm):
+            return None
+        return self._leaves(coming) if coming.days_out and coming.days_out[0] else None
+
+    def _leaves(self, coming: VmForecast) -> float:
+        return self._now + coming.days_out[0] * _DAY
+
+    # --- the queue
+
+    def _turn(self, one: Decision) -> shown.Turn:
+        return shown.Turn(
+            one.rank,
+            one.dump.vm,
+            one.backup_set,
+            one.dump.path,
+            one.dump.bytes,
+            one.dump.dump_time,
+            one.verdict,
+            one.reason,
+            one.detail,
+            self._leaves_on(one),
+        )
+
+    def _leaves_on(self, one: Decision) -> float | None:
+        if one.verdict is Verdict.GRANTED:
+            return self._now
+        if one.rank is None:
+            return None
+        coming = self._forecast.get(one.dump.vm)
+        if coming is not None and coming.days_out:
+            return self._leaves(coming)
+        if one.forecast_day is None:
+            return None
+        return self._now + (one.forecast_day - self._plan.plan.day.number) * _DAY
+
+
+def _worst_first(vm: shown.VmShown) -> tuple[Any, ...]:
+    return (-_badness(vm), -vm.lateness, vm.name)
+
+
+def _badness(vm: shown.VmShown) -> int:
+    order = (Freshness.FRESH, Freshness.NEVER, Freshness.STALE)
+    never_late = vm.verdict is Freshness.NEVER and vm.lateness > 1
+    return 3 if never_late else order.index(vm.verdict) * 2 or int(vm.last_dump_failed)
+
+
+def _lateness(vm: Vm, target: float, now: float) -> float:
+    """The share of its target that its age has used, or without a copy the time since it was first seen."""
+    age = offsite_age(vm, now)
+    return (max(0.0, now - vm.first_seen) if age is None else age) / target
+
+
+def _dump(row: DumpRow | None, reasons: Mapping[int, Any]) -> shown.NewestDump | None:
+    if row is None:
+        return None
+    return shown.NewestDump(row.path, row.bytes, row.dump_time, row.state, reasons.get(row.id))
+
+
+def _past(found: list[history.PastDump]) -> Iterator[shown.PastDump]:
+    for one in found:
+        row = one.dump
+        if not one.let_out:
+            yield shown.PastDump(row.path, row.bytes, row.dump_time, row.state, None, None, None, None, None)
+        for link, crossed in ((each.link, each.crossed) for each in reversed(one.let_out)):
+            yield shown.PastDump(
+                row.path,
+                link.bytes,
+                row.dump_time,
+                link.state,
+                link.day,
+                link.granted_at,
+                link.confirmed_at,
+                link.confirmed_by,
+                crossed,
+            )
+
+
+def _today(connection: Connection, result: PassResult) -> shown.Today:
+    day, account = result.day, result.day.allowance
+    links = [one for one in ledger.of_day(connection, day.number) if one.state is not LinkState.VOID]
+    links += [one for one in ledger.outstanding(connection) if one.day < day.number]
+    heaviest = heapq.nlargest(_NAMED, links, key=lambda one: one.bytes)
+    return shown.Today(
+        number=day.number,
+        opened=day.opened,
+        limit=account.limit,
+        reserve=account.reserve,
+        used=account.used + account.debt,
+        outstanding=account.outstanding + account.sliced,
+        left=account.left,
+        debt=max(account.debt, account.owed),
+        took=tuple(shown.LetOut(one.vm, one.export_name, one.bytes, one.state, one.granted_at) for one in heaviest),
+        count=len(links),
+    )

@@ -1,0 +1,54 @@
+"""How Tidegate itself is: its watch folders, its passes, and whether the storage fetches."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection
+
+from exporters.page.shown import Health, WatchShown
+from tidegate.config.model import Config
+from tidegate.state import tallies
+from tidegate.state.door import running_watcher
+from tidegate.state.tallies import WatchStatus
+from tidegate.state.vms import VmRow
+from tidegate.terms import FETCHED
+from watcher.daily import last_due
+
+_DAY = 86_400.0
+#: Of passes that were killed there may be a few, one after another.
+_PASSES = 20
+
+
+def health(connection: Connection, config: Config, vms: Iterable[VmRow], now: float) -> Health:
+    """As it was recorded; asks no folder."""
+    statuses = tallies.watch_statuses(connection)
+    last = next((one for one in tallies.last_passes(connection, _PASSES) if one.finished_at is not None), None)
+    fetched = [one.offsite_at for one in vms if one.offsite_by in FETCHED and one.offsite_at is not None]
+    return Health(
+        watches=tuple(_watch(one.name, statuses.get(one.name)) for one in config.watches),
+        last_pass=None if last is None else last.finished_at,
+        let_out_by_it=0 if last is None else last.granted,
+        next_pass=_next_pass(config, now),
+        fetched=max(fetched, default=None),
+        watcher_runs=running_watcher(config.state) is not None,
+    )
+
+
+def _watch(name: str, status: WatchStatus | None) -> WatchShown:
+    if status is None:
+        return WatchShown(name, False, "it was never looked at", None, None, None, None, None)
+    return WatchShown(
+        name,
+        status.up,
+        status.detail,
+        status.last_scan_at,
+        status.last_scan_seconds,
+        status.listening,
+        status.free_bytes,
+        status.pinned_bytes,
+    )
+
+
+def _next_pass(config: Config, now: float) -> float | None:
+    if config.pass_at is None:
+        return None
+    return last_due(now + _DAY, config.pass_at, config.day.timezone).timestamp()
