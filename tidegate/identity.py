@@ -19,7 +19,8 @@ from tidegate.terms import Reason
 #: Names under which programs write what is not finished yet.
 _UNFINISHED = (".tmp", ".partial", ".part")
 _UNFINISHED_VZDUMP = ("vzdump-", ".dat")
-_MAX_DEPTH = 64
+#: No dump has folders within folders deeper than this.
+MAX_DEPTH = 64
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -162,8 +163,8 @@ def _identify_folder(folder: int, name: str, owners: frozenset[int], device: int
 
 
 def _walk(folder: int, prefix: str, owners: frozenset[int], device: int, depth: int) -> Iterator[Member]:
-    if depth > _MAX_DEPTH:
-        raise Hindered(Reason.UNSAFE, f"its folders are nested more than {_MAX_DEPTH} deep")
+    if depth > MAX_DEPTH:
+        raise Hindered(Reason.UNSAFE, f"its folders are nested more than {MAX_DEPTH} deep")
     for name in os.listdir(folder):
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
         if status.st_dev != device:
@@ -180,9 +181,14 @@ def _walk(folder: int, prefix: str, owners: frozenset[int], device: int, depth: 
             yield _member(prefix + name, status)
 
 
-def _refuse_unfinished(name: str) -> None:
+def is_unfinished(name: str) -> bool:
+    """Whether a name says that its file is still being written."""
     start, end = _UNFINISHED_VZDUMP
-    if name.endswith(_UNFINISHED) or (name.startswith(start) and name.endswith(end)):
+    return name.endswith(_UNFINISHED) or (name.startswith(start) and name.endswith(end))
+
+
+def _refuse_unfinished(name: str) -> None:
+    if is_unfinished(name):
         raise Hindered(Reason.RUNNING, f"{printable(name)} is named as a file that is still being written")
 
 

@@ -22,8 +22,7 @@ from watchdog.observers.inotify_c import (
 )
 
 from tidegate.markers.format import SUFFIXES
-from tidegate.markers.signals import dumps_told_by
-from tidegate.terms import Signals
+from tidegate.markers.signals import Foreign, dumps_told_by
 from watcher.ground import Ground, join
 from watcher.rings import Rings
 
@@ -203,7 +202,7 @@ class Doorbell:
         else:
             self._rings.name(join(folder, dump))
 
-    def _on_signal(self, event: InotifyEvent, kind: Signals) -> None:
+    def _on_signal(self, event: InotifyEvent, kind: Foreign) -> None:
         folder = self._folder_of(event.wd)
         if folder is not None:
             for dump in dumps_told_by(folder, os.fsdecode(event.name), kind):

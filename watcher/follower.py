@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from tidegate.clock import Clock
 from tidegate.config.model import Config, WatchFolder
 from tidegate.errors import BusyError, FaultError
+from tidegate.markers.signals import Quiet
 from tidegate.state import tallies
 from tidegate.state.door import State
 from tidegate.terms import MarkerResult, WatchMode
@@ -59,6 +60,8 @@ class Follower:
         self._early = Early()
         self._root = _Root(watch)
         self._root_due = self._scan_due = float("-inf")
+        # No event tells when nothing has been written for a time.
+        self._is_told_by_events = watch.mode is WatchMode.EVENTS and not isinstance(watch.signals, Quiet)
         self._is_up = False
         self._blocked_until = float("-inf")
         self._retry_seconds = _FIRST_RETRY_SECONDS
@@ -137,7 +140,7 @@ class Follower:
         self._tell_running(scanned.results)
         self._is_up = scanned.up
         self._early.add(scanned.early, self._uptime())
-        if was_up and is_complete and self._watch.mode is WatchMode.EVENTS:
+        if was_up and is_complete and self._is_told_by_events:
             self._unannounced.found(scanned.fresh, self._uptime())
             self._unannounced.heard(folders=covered)
         is_settled = scanned.up and scanned.is_whole and self._ears.are_open() is not False

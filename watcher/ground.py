@@ -13,7 +13,7 @@ from pathlib import Path
 from tidegate.config.model import Config, WatchFolder
 from tidegate.footing import footing_of
 from tidegate.identity import open_folder
-from tidegate.markers.signals import look_at_all
+from tidegate.markers.signals import is_looked_into, look_at_all
 from tidegate.patience import ask
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -69,7 +69,7 @@ class Ground:
         descriptor = os.dup(root)
         try:
             for part in folder.split("/") if folder else ():
-                if look_at_all(descriptor, part, self.watch.signals):
+                if not is_looked_into(part, self.watch.signals) or look_at_all(descriptor, part, self.watch.signals):
                     raise NotADirectoryError(errno.ENOTDIR, "it lies inside a dump", folder)
                 deeper = os.open(part, _FOLDER_FLAGS, dir_fd=descriptor)
                 os.close(descriptor)

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tidegate.markers import format as markers
-from tidegate.markers.signals import look, look_at_all
-from tidegate.terms import Signals
+from tidegate.markers.signals import Foreign, is_looked_into, look, look_at_all
 from watcher.ground import NOWHERE, Ground, join
 
 #: Called with each folder's path and descriptor before the folder is listed: what comes later is told by events.
@@ -83,7 +82,11 @@ class _Folder:
                     self.listing.signatures[above + dump] = signature
         signals = self.ground.watch.signals
         if signals is not None:
-            others = [name for name in others if name in kinds or not self._is_told(name, above, signals)]
+            others = [
+                name
+                for name in others
+                if name in kinds or (not self._is_told(name, above, signals) and is_looked_into(name, signals))
+            ]
         if self.ground.watch.recursive:
             for name in others:
                 if name not in kinds and self._is_folder(name):
@@ -103,7 +106,7 @@ class _Folder:
             return ""
         return markers.signature_of_one(kinds, status)
 
-    def _is_told(self, dump: str, above: str, kind: Signals) -> bool:
+    def _is_told(self, dump: str, above: str, kind: Foreign) -> bool:
         """Whether a foreign signal says that this is a dump; then it is noted."""
         try:
             signal = look(self.descriptor, dump, kind)

@@ -2,6 +2,8 @@
 
 import datetime
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -119,3 +121,126 @@ def test_a_symbolic_link_is_no_signal(tmp_path: Path) -> None:
     (elsewhere / "STATUS.ok").touch()
     (host.dumps / "vm2").symlink_to(elsewhere)
     assert let_out(host) == {}
+
+
+# --- dumps of which nobody says anything
+
+
+REST = 900.0
+
+
+def quiet_host(folder: Path, names: str = r"\.img$") -> Host:
+    """Its dumps are complete when nobody has written to them for a quarter of an hour."""
+    return Host(
+        folder,
+        watch={"quiet_names": names, "quiet_after": "15m"},
+        offsite={"confirm": "report"},
+        day={"at_least": "0s"},
+    )
+
+
+def rested(path: Path, seconds: float) -> Path:
+    """As if its last byte was written so long ago, and that of everything in it."""
+    then = time.time() - seconds
+    for one in (*path.rglob("*"), path):
+        os.utime(one, (then, then))
+    return path
+
+
+def test_a_dump_is_complete_when_nobody_has_written_to_it_for_the_time(tmp_path: Path) -> None:
+    """Other names, unfinished ones and dot names are no dumps however long they rest."""
+    host = quiet_host(tmp_path / "host", r"^(vm|\.vm)")
+    rested(host.dump("vm1.img", 10, marked=False), REST + 60)
+    rested(host.dump("vm2.img", 10, marked=False), REST - 60)
+    for name in ("other.img", "vm3.img.part", "vm4.tmp", ".vm5.img"):
+        rested(host.dump(name, 10, marked=False), REST + 60)
+    assert let_out(host) == {"vm1.img": "granted"}
+    rested(host.dumps / "vm2.img", REST + 60)
+    assert let_out(host) == {"vm1.img": "outstanding", "vm2.img": "granted"}
+
+
+def test_a_folder_rests_when_everything_in_it_does(tmp_path: Path) -> None:
+    """And before that nobody takes what lies in it for dumps of their own."""
+    host = quiet_host(tmp_path / "host", r"^(vm|disk)")
+    folder = rested(host.dump("vm1", {"disk0.img": 10, "deep/disk1.img": 10}, marked=False), REST + 60)
+    os.utime(folder / "deep" / "disk1.img")
+    assert let_out(host) == {}
+    rested(folder, REST + 60)
+    assert let_out(host) == {"vm1": "granted"}
+    assert host.exported() == {"vm1/disk0.img": 10, "vm1/deep/disk1.img": 10}
+
+
+def test_that_it_is_let_out_does_not_disturb_its_rest(tmp_path: Path) -> None:
+    """A link is a change of the file, and no writing. It leaves once, and a later dump after it."""
+    host = quiet_host(tmp_path / "host")
+    rested(host.dump("vm1.img", 10, marked=False), REST + 60)
+    tell(host, "pass")
+    assert let_out(host) == {"vm1.img": "outstanding"}
+    tell(host, "synced", "--all")
+    assert "granted" not in let_out(host).values()
+    rested(host.dump("vm1.img", 20, marked=False), REST + 30)
+    assert let_out(host) == {"vm1.img": "granted"}
+    assert host.exported() == {"vm1.img": 20}
+
+
+def test_one_that_is_written_again_before_it_left_waits_anew(tmp_path: Path) -> None:
+    """It is withdrawn, and comes back when it rests again."""
+    host = quiet_host(tmp_path / "host")
+    path = rested(host.dump("vm1.img", 10, marked=False), REST + 60)
+    tell(host, "pass")
+    tell(host, "hold", "vm1")
+    assert host.exported() == {}
+    with path.open("ab") as file:
+        file.write(b"more")
+    tell(host, "release", "vm1")
+    assert let_out(host) == {}
+    rested(path, REST + 60)
+    assert let_out(host) == {"vm1.img": "granted"}
+
+
+def test_one_that_is_still_open_is_not_taken_however_long_it_rests(tmp_path: Path) -> None:
+    """A dump over a line that hangs."""
+    host = quiet_host(tmp_path / "host")
+    path = host.dump("vm1.img", 10, marked=False)
+    with path.open("ab"):
+        rested(path, REST + 60)
+        assert let_out(host) == {"vm1.img": "open"}
+        assert host.exported() == {}
+    assert let_out(host) == {"vm1.img": "granted"}
+
+
+def test_a_marker_goes_beside_it(tmp_path: Path) -> None:
+    """The latest word counts: who can say that a dump failed, or runs, is believed."""
+    host = quiet_host(tmp_path / "host")
+    rested(host.dump("vm1.img", 10, marked=False), REST + 60)
+    rested(host.dump("vm2.img", 10, marked=False), REST + 60)
+    host.mark("vm1.img", "running")
+    host.mark("vm2.img", "failed")
+    assert let_out(host) == {"vm1.img": "running", "vm2.img": "dump_failed"}
+
+
+def test_a_folder_deeper_than_any_dump_breaks_no_scan(tmp_path: Path) -> None:
+    """Anybody who may write beside the dumps can make one."""
+    host = quiet_host(tmp_path / "host")
+    rested(host.dump("vm2.img", 10, marked=False), REST + 60)
+    deep = os.open(host.dumps, os.O_RDONLY)
+    for name in ["vm1.img", *["d"] * 200]:
+        os.mkdir(name, dir_fd=deep)
+        deeper = os.open(name, os.O_RDONLY, dir_fd=deep)
+        os.utime(deep, (0, 0))
+        os.close(deep)
+        deep = deeper
+    os.utime(deep, (0, 0))
+    os.close(deep)
+    assert let_out(host) == {"vm1.img": "unsafe", "vm2.img": "granted"}
+
+
+def test_a_watcher_that_finds_it_counts_no_event_as_lost(tmp_path: Path) -> None:
+    """None can tell that nothing has happened for a time."""
+    site = Site(tmp_path / "host", quiet_names=r"\.img$", quiet_after="15m", scan_interval="1s")
+    with site.watched():
+        rested(site.host.dump("vm1.img", 10, marked=False), REST + 60)
+        site.records("vm1.img")
+        rested(site.host.dump("vm2.img", 10, marked=False), REST + 60)
+        site.records("vm2.img")
+    assert site.counted("markers_unannounced") == 0

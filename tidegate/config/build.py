@@ -19,6 +19,7 @@ from tidegate.config.model import (
     WatchFolder,
 )
 from tidegate.config.timezone import host_zone
+from tidegate.markers.signals import Foreign, Quiet
 from tidegate.terms import Evidence, Storage, WatchMode
 
 _EXPORT = ".rsync"
@@ -72,8 +73,14 @@ def watch_folder(watch: tables.WatchTable, base: Path, storage: Storage) -> Watc
         publish=watch.publish,
         min_free=watch.min_free,
         links=watch.links,
-        signals=watch.signals,
+        signals=_signals(watch),
     )
+
+
+def _signals(watch: tables.WatchTable) -> Foreign | None:
+    if watch.quiet_names is None or watch.quiet_after is None:
+        return watch.signals
+    return Quiet(watch.quiet_names, watch.quiet_after)
 
 
 def _backup_sets(document: tables.Document, watches: Sequence[WatchFolder], base: Path) -> Iterator[BackupSet]:

@@ -20,12 +20,14 @@ from tidegate.terms import DayEnd, Evidence, Oversize, Publish, Storage
 #: Keys of a ``[[watch]]`` without which its folders cannot be judged.
 _TELLING = {("path",), ("name",), ("export",), ("recursive",)}
 _CONFIRM: Place = ("offsite", "confirm")
+_NAMES, _AFTER = "quiet_names", "quiet_after"
 
 
 def between_keys(document: dict[str, Any], base: Path, *, surroundings: bool) -> list[Problem]:
     """Everything that can be said of the document beyond its single keys."""
     watches = _good_watches(document, base)
-    problems = [*_names(watches), *_presumed(document), *_pushed(document, watches), *_sliced(document)]
+    problems = [*_names(watches), *_quiet(document), *_presumed(document), *_pushed(document, watches)]
+    problems += _sliced(document)
     problems += [*_removal(document, watches), *dump_problems(document, watches, base)]
     if surroundings:
         faults = list(folder_problems(watches))
@@ -70,6 +72,19 @@ def _names(watches: Watches) -> Iterator[Problem]:
                 f'another watch folder is named "{watch.name}" too; set `name` in one of the two',
             )
         seen.add(watch.name)
+
+
+def _quiet(document: dict[str, Any]) -> Iterator[Problem]:
+    """Names and the time that they are left alone say one thing together."""
+    written = document.get("watch")
+    for index, each in enumerate(written if isinstance(written, list) else []):
+        said = {key for key in (_NAMES, _AFTER) if isinstance(each, dict) and key in each}
+        if said == {_NAMES}:
+            yield Problem(("watch", index, _AFTER), 'missing: say how long complete dumps have rested, like "15m"')
+        elif said == {_AFTER}:
+            yield Problem(("watch", index, _NAMES), "missing: say which names are dumps, like '\\.qcow2$'")
+        elif said and "signals" in each:
+            yield Problem(("watch", index, "signals"), f"{_NAMES} takes its place; leave one of the two out")
 
 
 def _presumed(document: dict[str, Any]) -> Iterator[Problem]:

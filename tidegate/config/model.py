@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tidegate.config.dumping import NOTHING_TO_VERIFY, SetDumping, Verification
-from tidegate.terms import DayEnd, Evidence, Links, Oversize, Publish, Signals, Storage, WatchMode
+from tidegate.markers.signals import Foreign
+from tidegate.terms import DayEnd, Evidence, Links, Oversize, Publish, Storage, WatchMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class WatchFolder:
     publish: Publish = Publish.HARDLINK
     min_free: int | None = None
     links: Links = Links.ANY
-    signals: Signals | None = None
+    signals: Foreign | None = None
 
 
 @dataclass(frozen=True, slots=True)

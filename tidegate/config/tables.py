@@ -53,6 +53,8 @@ class WatchTable(Table):
     min_free: _SizeOrUnset = None
     links: Annotated[Links, PlainValidator(values.one_of(*Links))] = Links.ANY
     signals: Annotated[Signals | None, PlainValidator(values.one_of(*Signals))] = None
+    quiet_names: Annotated[re.Pattern[str] | None, PlainValidator(values.names_pattern)] = None
+    quiet_after: _SpanOrUnset = None
 
 
 class WeekdaysTable(Table):

@@ -123,12 +123,17 @@ def one_of(*words: _Word) -> Callable[[object], _Word]:
     return word
 
 
-def pattern(value: object) -> re.Pattern[str]:
-    """A regular expression with a group named vm."""
+def names_pattern(value: object) -> re.Pattern[str]:
+    """A regular expression."""
     try:
-        compiled = re.compile(text(value))
+        return re.compile(text(value))
     except (re.error, OverflowError) as error:
         raise ValueError(f"{value!r} is not a regular expression: {error}") from None
+
+
+def pattern(value: object) -> re.Pattern[str]:
+    """A regular expression with a group named vm."""
+    compiled = names_pattern(value)
     if "vm" not in compiled.groupindex:
         raise ValueError(f"{value!r} has no group named vm; write it like '^(?P<vm>[^.]+)'")
     return compiled
