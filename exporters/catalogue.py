@@ -3,7 +3,7 @@
 To add one: put it here, give it its samples in ``families.py``, and renew what the tests compare with
 (`RENEW=1 pytest tests/exporters`).
 Times are seconds since the epoch and never ages: what never happened has no series, and no age stands still
-when the exporter does. Labels come from a closed list; names, paths and ids of dumps are never among them.
+when the exporter does. Labels come from a closed list: names, paths and ids of dumps are never among them.
 """
 
 from exporters.family import Distribution, Family
@@ -63,6 +63,37 @@ VM_TARGET = Family(
     " alert by. Absent: no pass has seen the VM yet.",
     ("vm",),
 )
+
+# --- all VMs: these are counted when the text is written, the others when the state changes
+
+VMS = Family(
+    "tidegate_vms",
+    "VMs that are not retired, by how their off-site copies stand against their targets: fresh, stale, or never where"
+    " there is none. `tidegate status` names them, the worst first.",
+    ("state",),
+)
+VMS_PAST_TARGET = Family(
+    "tidegate_vms_past_target",
+    "VMs whose off-site copy is older than its target, or that have waited longer than that for their first one. Above"
+    " 0: `tidegate status` names them. What alerts go by where there are no series of single VMs.",
+)
+VMS_PAST_TWICE_TARGET = Family(
+    "tidegate_vms_past_twice_target",
+    "Those of them that are past twice their target: turns that are a little late do not make this. Their dumps fail,"
+    " cannot leave, or are not fetched.",
+)
+VMS_OLDEST_OFFSITE = Family(
+    "tidegate_vms_oldest_offsite_timestamp_seconds",
+    "Point in time that the oldest of the VMs' newest off-site copies holds: the furthest that a disaster would set one"
+    " of them back. Absent: there is no copy.",
+)
+VMS_FIRST_SEEN = Family(
+    "tidegate_vms_first_seen_timestamp_seconds",
+    "When the first of the VMs was heard of. While no pass has ever run, it is missed since then. Absent: there is no"
+    " VM.",
+)
+
+# --- the hypervisor
 
 HYPERVISOR_ASKED = Family(
     "tidegate_hypervisor_last_look_timestamp_seconds",
@@ -316,12 +347,14 @@ MARKERS = Family(
 
 COLLECT_SUCCESS = Family(
     "tidegate_collect_success",
-    "1: the state could be read for this answer. 0: this answer tells nothing of it; read the service's log"
-    " and try `tidegate status`. Alert on 0 and on absence.",
+    "1: this part of the text could be made. 0: it is missing, so that no figure in it looks fresh; read the service's"
+    " log and try `tidegate status`. Alert on 0 and on absence.",
+    ("collector",),
 )
 COLLECT_DURATION = Family(
     "tidegate_collect_duration_seconds",
-    "What reading the state and writing this text took. Near the scrape's time-out: raise that.",
+    "What making this text took, most of it rests that leave the processor to the recording of dumps. Near the scrape's"
+    " time-out: raise that, or set vm_series = false in [exporters].",
 )
 
 # --- the service's configuration: in /metrics only

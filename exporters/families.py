@@ -3,20 +3,19 @@
 Reads, and decides nothing: what needs the planner was stored by the pass.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 from prometheus_client.core import Metric
 from sqlalchemy import Connection
 
 import tidegate
 from exporters import catalogue
-from tidegate.config.model import Config, WatchFolder
+from tidegate.config.model import Config
 from tidegate.state import hypervisors, lateness, ledger, slices, tallies, vms
-from tidegate.state.ledger import DayRow, Outstanding
-from tidegate.state.tallies import WatchStatus
-from tidegate.state.vms import VmRow
-from tidegate.terms import FETCHED, MarkerResult, Reason
+from tidegate.state.ledger import DayRow
+from tidegate.terms import Freshness, MarkerResult, Reason
 
 #: Words that are exported as 0 before they ever occur, so that their first occurrence is seen as growth.
 _HELD = tuple(reason for reason in Reason if reason is not Reason.GRANTED)
@@ -29,70 +28,54 @@ _DAY = 86_400.0
 _Counters = Mapping[str, Mapping[str, int]]
 
 
+class View(NamedTuple):
+    """What there is to read from: one transaction, so that the figures belong together, and the time of the text.
+
+    ``now`` is in seconds since the epoch.
+    """
+
+    connection: Connection
+    config: Config
+    now: float
+
+
 def build_info() -> Metric:
     """The one family that needs no state."""
     return catalogue.BUILD_INFO.of([((tidegate.__version__,), 1)])
 
 
-def of_state(connection: Connection, config: Config) -> Iterator[Metric]:
-    """Every family that comes from the state, in the order of the catalogue.
-
-    To be used up within one read transaction, so that the figures belong together.
-    """
-    counters = tallies.counters(connection)
-    outstanding = ledger.outstanding_total(connection)
-    known = vms.all_vms(connection).values()
-    yield from _vms(known)
-    yield from _hypervisor(hypervisors.last_look(connection))
-    yield from _waiting(tallies.waiting(connection))
-    day = ledger.open_day(connection)
-    yield from _day(day, outstanding.bytes if day is None else slices.outstanding_bytes(connection, day.number))
-    yield from _links(outstanding, ledger.waiting_since(connection), _last_fetched(known), counters)
-    yield from _passes(*tallies.pass_times(connection), counters)
-    starts = [] if config.pass_at else [one.started_at for one in tallies.last_passes(connection, _PASSES_LOOKED_AT)]
-    yield catalogue.PASS_INTERVAL.one(pass_interval(starts))
-    yield from _watches(config.watches, tallies.watch_statuses(connection), counters)
-    times = lateness.histogram(counters)
-    yield catalogue.MARKER_RECORD.of_buckets(times.buckets, times.sum)
-    yield catalogue.MARKERS.of(_by_label(counters, "markers", tuple(MarkerResult)))
+def all_vms(view: View) -> Iterator[Metric]:
+    """The only ones that change though nothing in the state does."""
+    standing = vms.standing(view.connection, view.now)
+    fresh = standing.vms - standing.never - standing.stale
+    counts = {Freshness.FRESH: fresh, Freshness.STALE: standing.stale, Freshness.NEVER: standing.never}
+    yield catalogue.VMS.of(((state,), count) for state, count in counts.items())
+    yield catalogue.VMS_PAST_TARGET.one(standing.past_target)
+    yield catalogue.VMS_PAST_TWICE_TARGET.one(standing.past_twice_target)
+    yield catalogue.VMS_OLDEST_OFFSITE.one(standing.oldest_offsite)
+    yield catalogue.VMS_FIRST_SEEN.one(standing.first_seen)
 
 
-def _vms(rows: Collection[VmRow]) -> Iterator[Metric]:
-    yield catalogue.VM_INFO.of(((row.name, row.backup_set or ""), 1) for row in rows)
-    yield catalogue.VM_FIRST_SEEN.of(((row.name,), row.first_seen) for row in rows)
-    yield catalogue.VM_LAST_DUMP.of(((row.name,), row.last_dump_time) for row in rows)
-    yield catalogue.VM_LAST_DUMP_SIZE.of(((row.name,), _last_size(row)) for row in rows)
-    yield catalogue.VM_LAST_DUMP_SHRUNK.of(((row.name,), _shrunk(row)) for row in rows)
-    yield catalogue.VM_LAST_DUMP_SUCCESS.of(((row.name,), _last_success(row)) for row in rows)
-    yield catalogue.VM_OFFSITE.of(((row.name,), None if row.is_dropped else row.offsite_time) for row in rows)
-    yield catalogue.VM_TARGET.of(((row.name,), row.target) for row in rows)
-
-
-def _last_size(row: VmRow) -> int | None:
-    return None if row.last_dump_time is None else row.last_dump_bytes
-
-
-def _shrunk(row: VmRow) -> int | None:
-    return None if row.last_dump_time is None else int(row.shrunk_from is not None)
-
-
-def _last_success(row: VmRow) -> int | None:
-    return None if row.last_result_at is None else int(not row.last_dump_failed)
-
-
-def _hypervisor(look: hypervisors.Look | None) -> Iterator[Metric]:
+def hypervisor(view: View) -> Iterator[Metric]:
+    """What it had when it was last asked."""
+    look = hypervisors.last_look(view.connection)
     yield catalogue.HYPERVISOR_ASKED.one(None if look is None else look.asked_at)
     yield catalogue.HYPERVISOR_VMS.one(None if look is None else look.vms)
     yield catalogue.WITHOUT_BACKUP.one(None if look is None else len(look.without_backup))
 
 
-def _waiting(tally: Mapping[Reason, tuple[int, int]]) -> Iterator[Metric]:
+def waiting(view: View) -> Iterator[Metric]:
+    """What the last pass held."""
+    tally = tallies.waiting(view.connection)
     amounts = [((reason,), tally.get(reason, (0, 0))) for reason in _HELD]
     yield catalogue.DUMPS_WAITING.of((label, dumps) for label, (dumps, _) in amounts)
     yield catalogue.BYTES_WAITING.of((label, size) for label, (_, size) in amounts)
 
 
-def _day(day: DayRow | None, outstanding: int) -> Iterator[Metric]:
+def day(view: View) -> Iterator[Metric]:
+    """The account of the open day."""
+    day = ledger.open_day(view.connection)
+    outstanding = 0 if day is None else slices.outstanding_bytes(view.connection, day.number)
     days = [] if day is None else [day]
     yield catalogue.DAY_NUMBER.of(((), one.number) for one in days)
     yield catalogue.DAY_OPENED.of(((), one.opened.wall) for one in days)
@@ -107,13 +90,14 @@ def _allowance(day: DayRow, outstanding: int) -> int:
     return max(0, day.limit_bytes - day.reserve_bytes - outstanding - day.used_bytes)
 
 
-def _links(
-    outstanding: Outstanding, since: float | None, fetched: float | None, counters: _Counters
-) -> Iterator[Metric]:
+def links(view: View) -> Iterator[Metric]:
+    """What was let out, and what became of it."""
+    counters = tallies.counters(view.connection)
+    outstanding = ledger.outstanding_total(view.connection)
     yield catalogue.OUTSTANDING_LINKS.one(outstanding.links)
     yield catalogue.OUTSTANDING_BYTES.one(outstanding.bytes)
-    yield catalogue.OUTSTANDING_OLDEST.one(since)
-    yield catalogue.LAST_FETCHED.one(fetched)
+    yield catalogue.OUTSTANDING_OLDEST.one(ledger.waiting_since(view.connection))
+    yield catalogue.LAST_FETCHED.one(vms.last_fetched(view.connection))
     yield catalogue.GRANTED_DUMPS.one(_count(counters, "granted_dumps"))
     yield catalogue.GRANTED_BYTES.one(_count(counters, "granted_bytes"))
     yield catalogue.LIMIT_EXCEEDED.one(_count(counters, "limit_exceeded_bytes"))
@@ -129,17 +113,16 @@ def _links(
     yield catalogue.FOREIGN_FILES.one(_count(counters, "foreign_files"))
 
 
-def _last_fetched(rows: Collection[VmRow]) -> float | None:
-    return max(
-        (row.offsite_at for row in rows if row.offsite_by in FETCHED and row.offsite_at is not None), default=None
-    )
-
-
-def _passes(started: float | None, finished: float | None, counters: _Counters) -> Iterator[Metric]:
+def passes(view: View) -> Iterator[Metric]:
+    """When they ran, and how often they are meant to."""
+    counters = tallies.counters(view.connection)
+    started, finished = tallies.pass_times(view.connection)
+    latest = [] if view.config.pass_at else tallies.last_passes(view.connection, _PASSES_LOOKED_AT)
     yield catalogue.PASSES.one(_count(counters, "passes"))
     yield catalogue.PASS_FAILURES.one(_count(counters, "pass_failures"))
     yield catalogue.PASS_STARTED.one(started)
     yield catalogue.PASS_FINISHED.one(finished)
+    yield catalogue.PASS_INTERVAL.one(pass_interval([one.started_at for one in latest]))
 
 
 def pass_interval(starts: Sequence[float]) -> float:
@@ -152,10 +135,10 @@ def pass_interval(starts: Sequence[float]) -> float:
     return max(_DAY, gaps[-2]) if len(gaps) > 1 else _DAY
 
 
-def _watches(
-    watches: Sequence[WatchFolder], statuses: Mapping[str, WatchStatus], counters: _Counters
-) -> Iterator[Metric]:
+def watches(view: View) -> Iterator[Metric]:
     """The configured folders only: one that was taken out of the configuration has nothing to tell."""
+    watches, statuses = view.config.watches, tallies.watch_statuses(view.connection)
+    counters = tallies.counters(view.connection)
     names = [watch.name for watch in watches]
     up = {name for name in names if name in statuses and statuses[name].up}
     seen = [statuses[name] for name in names if name in statuses]
@@ -172,6 +155,14 @@ def _watches(
     yield catalogue.WATCH_FREE.of(((one.watch,), one.free_bytes) for one in seen)
     yield catalogue.WATCH_MIN_FREE.of(((watch.name,), watch.min_free) for watch in watches)
     yield catalogue.WATCH_PINNED.of(((one.watch,), one.pinned_bytes) for one in seen)
+
+
+def markers(view: View) -> Iterator[Metric]:
+    """How long their records took, and what became of them."""
+    counters = tallies.counters(view.connection)
+    times = lateness.histogram(counters)
+    yield catalogue.MARKER_RECORD.of_buckets(times.buckets, times.sum)
+    yield catalogue.MARKERS.of(_by_label(counters, "markers", tuple(MarkerResult)))
 
 
 def _count(counters: _Counters, name: str) -> int:

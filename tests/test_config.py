@@ -140,7 +140,7 @@ def test_every_key_arrives_in_its_place(written: Written) -> None:
             ),
             BackupSet("on demand", None, ()),
         ),
-        exporters=Exporters(listen=("::1", 9877), textfile=here / "tidegate.prom"),
+        exporters=Exporters(listen=("::1", 9877), textfile=here / "tidegate.prom", vm_series=False),
         dump_logs=here / "logs",
         hypervisor=Hypervisor(("list-vms",), ("scratch",)),
         vm_targets={"db1.prod": 86_400.0},

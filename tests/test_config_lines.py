@@ -112,8 +112,8 @@ SECTIONS = (
 )
 KEYS_OF_CONFIG = (
     "path name export layout vm_pattern recursive mode scan_interval daily reserve oversize ends at_least "
-    "quiet at timezone target max_dump_age storage confirm remove vms listen beyond_loopback hosts watch limit "
-    "backup_sets dayly"
+    "quiet at timezone target max_dump_age storage confirm remove vms listen vm_series beyond_loopback hosts watch "
+    "limit backup_sets dayly"
 )
 VALUES_OF_CONFIG = r"""
 "dumps" "." "" "\u0001" "\u0085" "\U0001F600" "../x" "/" "~" "10GB" "-1GB" "20h" "0s" "x" "read" "presumed" "at"

@@ -241,11 +241,12 @@ MORE = {
         minutes=TEN,
     ),
     "TidegateStateUnreadable": Case(
-        gauge("tidegate_collect_success", "1x9 0x19 1x30"),
+        gauge("tidegate_collect_success", "1x9 0x19 1x30", HOST, collector="vms")
+        | gauge("tidegate_collect_success", "1x60", HOST, collector="process"),
         14,
         15,
         30,
-        "Tidegate cannot read its state file on host:9877",
+        "Tidegate cannot read its state file, or not all of it on host:9877",
     ),
     "TidegateWatchFolderDown": Case(
         gauge("tidegate_watch_up", "1x9 0x19 1x30", WATCH), 24, 25, 30, "The watch folder dumps is down", WATCH
@@ -322,8 +323,7 @@ VARIANTS = {
         "TidegatePassMissed",
         CORE["TidegatePassMissed"]._replace(
             series=EVERY_HOUR
-            | gauge("tidegate_vm_first_seen_timestamp_seconds", "0x400", VM)
-            | gauge("tidegate_vm_first_seen_timestamp_seconds", "3000x400", HOST, vm="vm2")
+            | gauge("tidegate_vms_first_seen_timestamp_seconds", "0x400")
             | gauge("tidegate_pass_last_finish_timestamp_seconds", "_x150 9000x40"),
         ),
     ),

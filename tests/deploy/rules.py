@@ -18,6 +18,7 @@ MORE = FOLDER / "more.rules.yml"
 RUNBOOKS = "file:///usr/local/share/doc/tidegate/runbooks"
 METRIC = re.compile(r"\btidegate_[a-z_]+")
 
+_LABEL = re.compile(r'\{\{ (?:or )?\$labels\.(\w+)(?: "(\w+)")? \}\}')
 _RULE = re.compile(r"^      - (alert|record): (\S+)$", re.MULTILINE)
 _GROUP = re.compile(r"^  - name: (\S+)$", re.MULTILINE)
 _FOLDED = re.compile(r"^( +)(\w+): >-\n((?:\1 +.*\n)+)", re.MULTILINE)
@@ -83,6 +84,11 @@ def snippet(file: str, page: Path = FOLDER / "README.md") -> str:
     """The configuration that a page shows for ``file``, as it stands there."""
     (found,) = re.findall(rf"`{re.escape(file)}`.*?```yaml\n(.*?)```", page.read_text(), flags=re.DOTALL)
     return str(found)
+
+
+def filled(text: str, labels: Mapping[str, str]) -> str:
+    """``text`` with its labels in it, or what it says where there is none."""
+    return _LABEL.sub(lambda found: labels.get(found[1], found[2] or ""), text)
 
 
 def promtool(*words: str | Path) -> None:

@@ -39,15 +39,10 @@ def firing(name: str, case: Case) -> dict[str, Any]:
     keys = rules.alerts()[name]
     annotations = {
         "summary": case.says,
-        "description": filled(keys["description"], case.labels),
+        "description": rules.filled(keys["description"], case.labels),
         "runbook_url": f"{rules.RUNBOOKS}/{name}.md",
     }
     return {"exp_labels": {**case.labels, "severity": keys["severity"]}, "exp_annotations": annotations}
-
-
-def filled(text: str, labels: Mapping[str, str]) -> str:
-    """``text`` with its labels in it."""
-    return re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda found: labels[found[1]], text)
 
 
 def others(names: Collection[str]) -> str:

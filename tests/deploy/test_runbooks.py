@@ -53,7 +53,7 @@ def test_a_metric_that_a_page_names_exists() -> None:
 def test_a_command_in_a_page_exists_with_its_options(name: str) -> None:
     """In the alert's own text too."""
     said = rules.alerts()[name]["description"]
-    filled = re.sub(r"\{\{ \$labels\.\w+ \}\}", "vm1", said)
+    filled = rules.filled(said, dict.fromkeys(("vm", "watch", "reason"), "vm1"))
     for words in pasted(PAGES[name].read_text()):
         understood(words)
     for words in mentioned(PAGES[name].read_text() + filled):

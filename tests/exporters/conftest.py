@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 import tidegate
+from exporters.exposition import Exposition
 from exporters.http import MetricsServer
 from tests.exporters.client import serving
-from tests.exporters.filled import fill
-from tidegate.clock import Instant
+from tests.exporters.filled import DAY, START, fill
+from tidegate.clock import Clock, Instant
 from tidegate.config import model
 from tidegate.state.door import State
 from tidegate.terms import DayEnd, Evidence, Oversize, Storage, WatchMode
@@ -60,6 +61,10 @@ def filled(state: State) -> State:
     return state
 
 
+#: When the texts are made.
+NOW = START + 4 * DAY
+
+
 class SteppingClock:
     """Each look at it is a quarter of a second after the one before."""
 
@@ -68,12 +73,24 @@ class SteppingClock:
 
     def now(self) -> Instant:
         self._seconds += 0.25
-        return Instant(1_800_000_000 + self._seconds, "boot", self._seconds)
+        return Instant(NOW + self._seconds, "boot", self._seconds)
+
+    def pass_by(self, seconds: float) -> None:
+        """As if nobody had looked at it for so long."""
+        self._seconds += seconds
 
 
 @pytest.fixture
 def clock() -> SteppingClock:
     return SteppingClock()
+
+
+@pytest.fixture
+def exposition(filled: State, clock: Clock) -> Iterator[Exposition]:
+    """Of the filled state."""
+    exposition = Exposition(filled, clock)
+    yield exposition
+    exposition.close()
 
 
 @pytest.fixture(autouse=True)

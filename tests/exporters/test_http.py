@@ -6,9 +6,10 @@ from contextlib import suppress
 import pytest
 
 from exporters import text
+from exporters.exposition import Exposition
 from exporters.http import MetricsServer
 from tests.exporters.client import LOOPBACK, ask, say, serving
-from tidegate.clock import Clock
+from tests.exporters.conftest import NOW
 from tidegate.config.model import Config
 from tidegate.errors import FaultError
 from tidegate.state.door import State
@@ -16,13 +17,13 @@ from tidegate.state.door import State
 # --- what it answers
 
 
-def test_it_serves_the_state_as_prometheus_text(filled: State, config: Config, clock: Clock) -> None:
+def test_it_serves_the_state_as_prometheus_text(filled: State, exposition: Exposition, config: Config) -> None:
     """The real text over a real connection, read in the server's own threads."""
-    with serving(lambda: text.scrape(filled, config, clock)) as server:
+    with serving(lambda: exposition.text(config)) as server:
         status, headers, body = ask(server)
     assert (status, headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
-    assert body.startswith(text.render(filled, config))
-    assert b"\ntidegate_collect_success 1.0\n" in body
+    assert body.startswith(text.render(filled, config, NOW))
+    assert b'\ntidegate_collect_success{collector="vms"} 1.0\n' in body
 
 
 def test_the_root_points_to_the_metrics(server: MetricsServer) -> None:

@@ -6,13 +6,17 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from exporters import families, text
+from exporters import text
 from exporters.catalogue import FAMILIES
+from exporters.exposition import Exposition, Loading
 from exporters.family import Family
+from tests.exporters.conftest import NOW
+from tests.exporters.filled import DAY, START
 from tidegate.clock import Clock
 from tidegate.config.model import Config
 from tidegate.errors import FaultError
@@ -22,7 +26,7 @@ from tidegate.terms import MarkerResult, Reason
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-LABELS = {"vm", "backup_set", "reason", "state", "watch"}
+LABELS = {"vm", "backup_set", "reason", "state", "watch", "collector"}
 
 
 def series(text: bytes) -> dict[str, float]:
@@ -31,27 +35,32 @@ def series(text: bytes) -> dict[str, float]:
     return {name: float(value) for name, value in found}
 
 
+def of_vms(text: bytes) -> list[bytes]:
+    """The lines of single VMs."""
+    return [line for line in text.splitlines() if b"{" in line and b'vm="' in line]
+
+
 # --- the whole
 
 
 def test_the_whole_text_is_the_one_that_was_looked_at(
-    filled: State, config: Config, clock: Clock, same_as: Callable[[Path, str], None]
+    exposition: Exposition, config: Config, same_as: Callable[[Path, str], None]
 ) -> None:
     """All of /metrics but what tells of this process."""
-    loading = text.Loading(successful=True, at=1_795_000_000.0)
-    ours, process, _ = text.scrape(filled, config, clock, loading).decode().partition("# HELP process_")
+    loading = Loading(successful=True, at=1_795_000_000.0)
+    ours, process, _ = exposition.text(config, loading).decode().partition("# HELP process_")
     assert process
     same_as(HERE / "metrics.golden", ours)
 
 
-def test_promtool_finds_nothing_to_say(filled: State, config: Config, clock: Clock) -> None:
+def test_promtool_finds_nothing_to_say(exposition: Exposition, config: Config) -> None:
     """Names, units, types and help texts are as Prometheus wants them."""
     if shutil.which("promtool") is None:
         assert not os.environ.get("CI"), "promtool is missing, and nobody would ever notice that"
         pytest.skip("promtool is missing; `make test` fetches it")
     checked = subprocess.run(
         ["promtool", "check", "metrics"],
-        input=text.scrape(filled, config, clock),
+        input=exposition.text(config),
         capture_output=True,
         check=False,
     )
@@ -60,13 +69,15 @@ def test_promtool_finds_nothing_to_say(filled: State, config: Config, clock: Clo
 
 def test_every_family_is_exported_in_the_order_of_the_catalogue(state: State, config: Config, clock: Clock) -> None:
     """Also from an empty state: a family that nobody yields, or that nobody catalogued, is seen here."""
-    headings = re.findall(r"^# TYPE (tidegate_\S+) (\S+)$", text.scrape(state, config, clock).decode(), re.MULTILINE)
+    with closing(Exposition(state, clock)) as exposition:
+        answer = exposition.text(config).decode()
+    headings = re.findall(r"^# TYPE (tidegate_\S+) (\S+)$", answer, re.MULTILINE)
     assert headings == [(family.name, family.type) for family in FAMILIES]
 
 
 def test_the_same_state_gives_the_same_bytes(filled: State, config: Config) -> None:
     """Nothing depends on the hour or on the order of rows."""
-    assert text.render(filled, config) == text.render(filled, config)
+    assert text.render(filled, config, NOW) == text.render(filled, config, NOW)
 
 
 def test_labels_are_the_closed_list() -> None:
@@ -85,13 +96,13 @@ def test_no_family_tells_an_age() -> None:
 
 def test_what_never_happened_has_no_series(state: State, config: Config) -> None:
     """A 0 would be read as the year 1970."""
-    found = series(text.render(state, config))
+    found = series(text.render(state, config, NOW))
     assert [name for name in found if "timestamp" in name or name.startswith("tidegate_day_")] == []
 
 
 def test_words_are_exported_as_0_before_they_occur(state: State, config: Config) -> None:
     """The first occurrence is growth from 0 and not the birth of a series, which `increase()` does not see."""
-    found = series(text.render(state, config))
+    found = series(text.render(state, config, NOW))
     for reason in set(Reason) - {Reason.GRANTED}:
         assert found[f'tidegate_dumps_waiting{{reason="{reason}"}}'] == 0
         assert found[f'tidegate_dumps_waiting_bytes{{reason="{reason}"}}'] == 0
@@ -103,21 +114,21 @@ def test_words_are_exported_as_0_before_they_occur(state: State, config: Config)
 
 def test_a_watch_folder_that_was_never_looked_at_is_not_up(state: State, config: Config) -> None:
     """A failure must not look fresh, and neither must nothing at all."""
-    assert series(text.render(state, config))['tidegate_watch_up{watch="dumps"}'] == 0
+    assert series(text.render(state, config, NOW))['tidegate_watch_up{watch="dumps"}'] == 0
 
 
 def test_a_watch_folder_that_left_the_configuration_has_no_series(filled: State, config: Config) -> None:
     """Nobody looks at it any more: it would alert for ever."""
-    assert b"taken out" not in text.render(filled, config)
+    assert b"taken out" not in text.render(filled, config, NOW)
 
 
 def test_the_allowance_is_never_negative(filled: State, config: Config) -> None:
     """Outstanding links of earlier days may weigh more than the limit of this one."""
     name = "tidegate_day_allowance_bytes"
-    assert series(text.render(filled, config))[name] == 10e9 - 0.5e9 - 5e9 - 2e9
+    assert series(text.render(filled, config, NOW))[name] == 10e9 - 0.5e9 - 5e9 - 2e9
     with filled.write() as connection:
         connection.exec_driver_sql("UPDATE link SET bytes = 8000000000")
-    assert series(text.render(filled, config))[name] == 0
+    assert series(text.render(filled, config, NOW))[name] == 0
 
 
 @pytest.mark.parametrize(
@@ -139,8 +150,8 @@ def test_how_often_passes_come_is_learned_where_another_scheduler_runs_them(
         for day in days:
             tallies.start_pass(connection, day * 86400.0)
     name = "tidegate_pass_interval_seconds"
-    assert series(text.render(state, dataclasses.replace(config, pass_at=None)))[name] == interval * 86400
-    assert series(text.render(state, config))[name] == 86400
+    assert series(text.render(state, dataclasses.replace(config, pass_at=None), NOW))[name] == interval * 86400
+    assert series(text.render(state, config, NOW))[name] == 86400
 
 
 # --- a VM's life
@@ -148,22 +159,52 @@ def test_how_often_passes_come_is_learned_where_another_scheduler_runs_them(
 
 def test_a_retired_vm_has_no_series_at_once_and_its_neighbours_keep_theirs(filled: State, config: Config) -> None:
     """Only retiring does that: a VM that was dropped from its job must go on alerting."""
-    before = text.render(filled, config)
+    before = text.render(filled, config, NOW)
     with filled.write() as connection:
         vms.change(connection, "mail", retired_at=1.0)
-    after = text.render(filled, config)
+    after = text.render(filled, config, NOW)
     assert b'vm="mail"' in before
-    assert [line for line in before.splitlines() if b'vm="mail"' not in line] == after.splitlines()
+    assert of_vms(after) == [line for line in of_vms(before) if b'vm="mail"' not in line]
 
 
 def test_a_vm_that_changes_its_set_keeps_its_series(filled: State, config: Config) -> None:
     """The set is told by one family of its own."""
-    before = set(series(text.render(filled, config)))
+    before = set(series(text.render(filled, config, NOW)))
     with filled.write() as connection:
         vms.change(connection, "db1", backup_set="daily")
-    after = set(series(text.render(filled, config)))
+    after = set(series(text.render(filled, config, NOW)))
     assert before - after == {'tidegate_vm_info{backup_set="weekly",vm="db1"}'}
     assert after - before == {'tidegate_vm_info{backup_set="daily",vm="db1"}'}
+
+
+# --- all VMs
+
+
+def test_vms_are_counted_by_how_their_copies_stand_at_that_moment(filled: State, config: Config) -> None:
+    """db1 has a copy a week old at the start and a day of its target left; of the others there is none."""
+
+    def counted(now: float) -> list[float]:
+        found = series(text.render(filled, config, now))
+        states = [found[f'tidegate_vms{{state="{state}"}}'] for state in ("fresh", "stale", "never")]
+        return [*states, found["tidegate_vms_past_target"], found["tidegate_vms_past_twice_target"]]
+
+    assert counted(START + DAY) == [1, 0, 2, 0, 0]
+    assert counted(START + DAY + 1) == [0, 1, 2, 1, 0]
+    assert counted(START + 8 * DAY + 1) == [0, 1, 2, 2, 0]  # mail, which waits for its first copy
+    assert counted(START + 9 * DAY + 1) == [0, 1, 2, 2, 1]
+    assert counted(START + 16 * DAY + 1) == [0, 1, 2, 2, 2]
+    with filled.write() as connection:
+        vms.change(connection, "db1", is_dropped=True)
+    assert counted(START + 8 * DAY + 1) == [0, 0, 3, 2, 0]  # it waits for a copy as if it had never had one
+
+
+def test_without_series_of_single_vms_all_else_is_told(filled: State, config: Config) -> None:
+    """Their number is that of the VMs, which some hosts have more of than a Prometheus likes."""
+    without = dataclasses.replace(config, exporters=dataclasses.replace(config.exporters, vm_series=False))
+    whole, rest = (text.render(filled, one, NOW) for one in (config, without))
+    assert not of_vms(rest)
+    of_rest = [line for line in whole.splitlines() if b"tidegate_vm_" not in line]
+    assert rest.splitlines() == of_rest
 
 
 # --- restarts and failures
@@ -171,20 +212,20 @@ def test_a_vm_that_changes_its_set_keeps_its_series(filled: State, config: Confi
 
 def test_a_restart_loses_no_counter(filled: State, config: Config) -> None:
     """Counters live in the state file."""
-    before = text.render(filled, config)
+    before = text.render(filled, config, NOW)
     filled.close()
     again = State(config.state)
-    assert text.render(again, config) == before
+    assert text.render(again, config, NOW) == before
     again.close()
 
 
 def test_the_scrape_waits_for_no_writer(filled: State, config: Config) -> None:
     """It sees the last transaction that was committed, while the next one is open."""
-    before = text.render(filled, config)
+    before = text.render(filled, config, NOW)
     with filled.write() as connection:
         tallies.count(connection, "passes")
-        assert text.render(filled, config) == before
-    assert text.render(filled, config) != before
+        assert text.render(filled, config, NOW) == before
+    assert text.render(filled, config, NOW) != before
 
 
 def broken(state: State) -> None:
@@ -193,37 +234,11 @@ def broken(state: State) -> None:
     state.path.write_bytes(b"no database" * 1000)
 
 
-def test_an_unreadable_state_is_told_and_hides_nothing_else(filled: State, config: Config, clock: Clock) -> None:
-    """No figure of it is left that could look fresh; the process and the version are still seen."""
-    broken(filled)
-    found = series(text.scrape(filled, config, clock))
-    ours = {name: value for name, value in found.items() if name.startswith("tidegate_")}
-    assert ours == {
-        'tidegate_build_info{version="1.2.3"}': 1,
-        "tidegate_collect_success": 0,
-        "tidegate_collect_duration_seconds": 0.25,
-    }
-    assert "process_resident_memory_bytes" in found
-
-
 def test_an_unreadable_state_leaves_no_textfile_to_write(filled: State, config: Config) -> None:
     """The file of before stays, and its age says so."""
     broken(filled)
     with pytest.raises(FaultError, match="the state file is damaged"):
-        text.render(filled, config)
-
-
-def test_a_bug_in_one_figure_is_logged_with_its_trace_and_is_no_error_of_the_scrape(
-    filled: State,
-    config: Config,
-    clock: Clock,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """An answer of 500 would hide that the service lives."""
-    monkeypatch.setattr(families, "_allowance", lambda *_: 1 // 0)
-    assert series(text.scrape(filled, config, clock))["tidegate_collect_success"] == 0
-    assert "ZeroDivisionError" in caplog.text
+        text.render(filled, config, NOW)
 
 
 # --- the list of metrics

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from exporters import text, textfile
-from tidegate.clock import Clock
+from exporters.exposition import Exposition
+from tests.exporters.conftest import NOW
 from tidegate.config.model import Config
 from tidegate.errors import FaultError
 from tidegate.state.door import State
@@ -16,12 +17,12 @@ OF_ONE_PROCESS = ("process_", "tidegate_collect_", "tidegate_config_")
 
 
 def test_the_textfile_is_metrics_save_what_is_true_of_one_process(
-    filled: State, config: Config, clock: Clock, tmp_path: Path
+    filled: State, exposition: Exposition, config: Config, tmp_path: Path
 ) -> None:
     """Byte for byte, in the same order."""
-    textfile.write(tmp_path / "tidegate.prom", text.render(filled, config))
+    textfile.write(tmp_path / "tidegate.prom", text.render(filled, config, NOW))
     written = (tmp_path / "tidegate.prom").read_text().splitlines()
-    served = text.scrape(filled, config, clock).decode().splitlines()
+    served = exposition.text(config).decode().splitlines()
     assert written == [
         line for line in served if not line.removeprefix("# HELP ").removeprefix("# TYPE ").startswith(OF_ONE_PROCESS)
     ]

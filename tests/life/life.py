@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from exporters import text
+from exporters.exposition import Exposition, Loading
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import DAY, HOUR, GivenClock
 from tests.host import Host
@@ -49,6 +49,7 @@ class Life:
         self.state = State(self._config.state)
         self._end, self._days = end // HOUR * HOUR, days
         self.clock = GivenClock(self._end - days * DAY)
+        self._exposition = Exposition(self.state, self.clock)
         self.admin = AtGivenTime(self.host, self.clock)
         self.jobs = DumpJobs(self.host, self.vms, dice)
         self.puller = Puller(self.admin, folder / "rsync.log", dice)
@@ -84,6 +85,7 @@ class Life:
 
     def close(self) -> None:
         """Nothing is done there any more."""
+        self._exposition.close()
         self.state.close()
 
     @property
@@ -118,8 +120,8 @@ class Life:
         return [one["vm"] for one in shape["decisions"] if one["reason"] == "no_allowance"]
 
     def _metrics(self) -> str:
-        loading = text.Loading(successful=True, at=self._end - self._days * DAY)
-        return text.scrape(self.state, self._config, self.clock, loading).decode()
+        loading = Loading(successful=True, at=self._end - self._days * DAY)
+        return self._exposition.text(self._config, loading).decode()
 
     # --- what happens once
 

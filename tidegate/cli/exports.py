@@ -18,12 +18,13 @@ from tidegate.errors import UsageError
 def export_metrics(session: Session, *, output: Path | None) -> None:
     """Write the metrics as a textfile for node_exporter, equal to /metrics save the process's own."""
     from exporters import text, textfile
+    from tidegate.clock import SystemClock
 
     config = session.config()
     target = output or config.exporters.textfile
     if target is None:
         raise UsageError("export-metrics: say --output FILE, or set [exporters.textfile] path")
-    rendered = text.render(session.state(config), config)
+    rendered = text.render(session.state(config), config, SystemClock().now().wall)
     if str(target) == "-":
         click.echo(rendered.decode(), nl=False)
     else:

@@ -83,7 +83,7 @@ def let_out(session: Session, config: "Config", *, wait: float) -> "PassResult":
     if config.exporters.textfile is not None:
         from exporters import text, textfile
 
-        textfile.write(config.exporters.textfile, text.render(state, config))
+        textfile.write(config.exporters.textfile, text.render(state, config, clock.now().wall))
     return result
 
 

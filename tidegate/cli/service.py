@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from exporters import text
+from exporters.exposition import Exposition, Loading
 from exporters.http import MetricsServer
 from tidegate.cli import summary
 from tidegate.cli.service_manager import ServiceManager
@@ -53,9 +53,10 @@ class Service:
         self._run_pass = run_pass
         self._take_back = take_back
         self._config = load()
-        self._loading = text.Loading(successful=True, at=clock.now().wall)
+        self._loading = Loading(successful=True, at=clock.now().wall)
         self._state = State(self._config.state)
         self._site = Site(self._config.file, self._state, clock)
+        self._exposition = Exposition(self._state, clock)
         self._guard = threading.Lock()
         self._watcher: Watcher | None = None
         self._wanted = True  # a watcher with the present configuration
@@ -123,7 +124,7 @@ class Service:
                 return
             self._move_metrics(config)
             self._config = config
-            self._loading = text.Loading(successful=True, at=self._clock.now().wall)
+            self._loading = Loading(successful=True, at=self._clock.now().wall)
             self._wanted = True
             if self._watcher is not None:
                 self._watcher.stop()
@@ -132,7 +133,7 @@ class Service:
     def _refuse(self, why: str) -> None:
         for line in why.splitlines():
             log.error("the new configuration is refused: %s", line)
-        self._loading = text.Loading(successful=False, at=self._loading.at)
+        self._loading = Loading(successful=False, at=self._loading.at)
         log.error("the configuration of before goes on")
         self._manager.ready()
 
@@ -165,7 +166,7 @@ class Service:
         return server
 
     def _render(self) -> bytes:
-        return text.scrape(self._state, self._config, self._clock, self._loading)
+        return self._exposition.text(self._config, self._loading)
 
     # --- what the loop tells
 

@@ -136,4 +136,5 @@ def _exporters(exporters: tables.ExportersTable, base: Path) -> Exporters:
         listen=exporters.http.listen if exporters.http else None,
         textfile=base / exporters.textfile.path if exporters.textfile else None,
         hosts=exporters.http.hosts if exporters.http else (),
+        vm_series=exporters.vm_series,
     )

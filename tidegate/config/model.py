@@ -123,12 +123,13 @@ class Hypervisor:
 class Exporters:
     """Where metrics and the page go. ``listen`` is (host, port) or None; ``textfile`` is written after each pass.
 
-    ``hosts``: further names under which a browser may ask for the page.
+    ``hosts``: further names under which a browser may ask for the page. ``vm_series`` False: no series of single VMs.
     """
 
     listen: tuple[str, int] | None
     textfile: Path | None
     hosts: tuple[str, ...] = ()
+    vm_series: bool = True
 
 
 @dataclass(frozen=True, slots=True)

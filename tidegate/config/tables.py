@@ -248,8 +248,9 @@ class TextfileTable(Table):
 
 
 class ExportersTable(Table):
-    """``[exporters.*]``."""
+    """``[exporters]`` and ``[exporters.*]``."""
 
+    vm_series: _Flag = True
     http: HttpTable | None = None
     textfile: TextfileTable | None = None
 

@@ -1,16 +1,16 @@
 """VMs in the state: what is known of each besides its dumps."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, delete, exists, select, update
+from sqlalchemy import Connection, Select, and_, case, delete, exists, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from tidegate import learning
 from tidegate.state.listed import as_list, given_list, listed, paired
 from tidegate.state.schema import dump, link, vm
-from tidegate.terms import Evidence, Force
+from tidegate.terms import FETCHED, Evidence, Force
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,40 @@ class VmRow:
         return retention is None or self.offsite_at is None or now < self.offsite_at + retention
 
 
+class VmFigures(NamedTuple):
+    """What the metrics tell of one VM: a tuple for each of tens of thousands at every scrape, and no VmRow."""
+
+    name: str
+    backup_set: str | None
+    first_seen: float
+    last_dump_time: float | None
+    last_dump_bytes: int
+    last_result_at: float | None
+    last_dump_failed: bool
+    dump_sizes: str
+    offsite_time: float | None
+    is_dropped: bool
+    target: float | None
+
+
+class Standing(NamedTuple):
+    """How all VMs that are not retired stand at one moment.
+
+    ``past_target`` and ``past_twice_target`` count those too that have waited so long for their first copy.
+    """
+
+    vms: int
+    never: int
+    stale: int
+    past_target: int
+    past_twice_target: int
+    oldest_offsite: float | None
+    first_seen: float | None
+
+
 _COLUMNS = [vm.c[name] for name in VmRow.__dataclass_fields__]
 #: These are made once: for a single marker the making of statements took longer than SQLite.
+_FIGURES = select(*[vm.c[name] for name in VmFigures._fields]).where(vm.c.retired_at.is_(None)).order_by(vm.c.name)
 _BY_NAMES = select(*_COLUMNS).where(vm.c.name.in_(given_list("names"))).order_by(vm.c.name)
 _NEW = insert(vm)
 _SAVED = _NEW.on_conflict_do_update(
@@ -68,6 +100,35 @@ _SAVED = _NEW.on_conflict_do_update(
 def all_vms(connection: Connection) -> dict[str, VmRow]:
     """Every VM that is not retired, by name, sorted."""
     return _rows(connection, select(*_COLUMNS).where(vm.c.retired_at.is_(None)).order_by(vm.c.name))
+
+
+def figures(connection: Connection, stretch: int) -> Iterator[list[VmFigures]]:
+    """Of every VM that is not retired, sorted by name, at most ``stretch`` of them at a time."""
+    for rows in connection.execute(_FIGURES, execution_options={"yield_per": stretch}).partitions():
+        yield [VmFigures._make(row) for row in rows]
+
+
+def standing(connection: Connection, now: float) -> Standing:
+    """Counted by SQLite, which lets other threads of this process go on meanwhile. ``now``: seconds since the epoch."""
+    is_kept = and_(vm.c.offsite_time.is_not(None), ~vm.c.is_dropped)
+    offsite = case((is_kept, vm.c.offsite_time))
+    age = now - func.coalesce(offsite, vm.c.first_seen)
+    counts = (
+        func.count(),
+        func.count().filter(~is_kept),
+        func.count().filter(now - offsite > vm.c.target),
+        func.count().filter(age > vm.c.target),
+        func.count().filter(age > 2 * vm.c.target),
+        func.min(offsite),
+        func.min(vm.c.first_seen),
+    )
+    return Standing._make(connection.execute(select(*counts).where(vm.c.retired_at.is_(None))).one())
+
+
+def last_fetched(connection: Connection) -> float | None:
+    """When the storage was last seen to have fetched a dump of any VM that is not retired."""
+    is_fetched = vm.c.offsite_by.in_([str(one) for one in FETCHED])
+    return connection.execute(select(func.max(vm.c.offsite_at)).where(is_fetched, vm.c.retired_at.is_(None))).scalar()
 
 
 def one(connection: Connection, name: str) -> VmRow | None:
