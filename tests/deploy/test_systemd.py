@@ -13,7 +13,7 @@ from tests.deploy import units
 from tests.privileges import needs_root
 
 ROOT = units.FOLDER.parents[1]
-UNITS = (*units.SERVICES, "tidegate-pass.timer")
+UNITS = (*units.SERVICES, *units.TIMERS)
 #: 2.0, as the tool counts it.
 THRESHOLD = 20
 
@@ -55,7 +55,7 @@ def test_dumps_and_export_tree_are_under_one_path_that_may_be_written(unit: str)
 
 def test_both_services_may_do_the_same() -> None:
     """The service's own daily pass is its child, and has what it has."""
-    watch, one_pass = (dict(units.settings(unit)) for unit in units.SERVICES)
+    watch, one_pass = (dict(units.settings(unit)) for unit in units.LINKING)
     same = (
         "User",
         "Group",
@@ -86,14 +86,15 @@ def test_the_commands_of_the_units_are_commands() -> None:
         assert run(sys.executable, "-m", "tidegate", *arguments, "--help").returncode == 0
 
 
-def test_the_timer_runs_once_a_day_and_makes_up_for_what_was_missed() -> None:
+@pytest.mark.parametrize(("unit", "hour"), list(zip(units.TIMERS, ["12:00", "20:00"], strict=True)))
+def test_the_timers_run_once_a_day_and_make_up_for_what_was_missed(unit: str, hour: str) -> None:
     """`systemd-analyze calendar` understands it."""
-    timer = dict(units.settings("tidegate-pass.timer"))
+    timer = dict(units.settings(unit))
     assert timer["Persistent"] == "yes"
     assert "RandomizedDelaySec" in timer
     done = run("systemd-analyze", "calendar", "--base-time=2026-11-22 00:00:00", "--iterations=2", timer["OnCalendar"])
     assert done.returncode == 0, done.stderr
-    assert re.findall(r"2026-\d\d-\d\d \d\d:\d\d", done.stdout) == ["2026-11-22 12:00", "2026-11-23 12:00"]
+    assert re.findall(r"2026-\d\d-\d\d \d\d:\d\d", done.stdout) == [f"2026-11-22 {hour}", f"2026-11-23 {hour}"]
 
 
 def test_the_user_and_the_states_folder_are_made_as_the_units_expect_them(tmp_path: Path) -> None:

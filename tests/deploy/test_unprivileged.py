@@ -110,6 +110,21 @@ def test_a_pass_needs_no_system_call_that_its_unit_refuses(host: Host) -> None:
     assert done.stderr == ""
 
 
+def test_a_sync_reads_dumps_that_are_roots_under_its_unit(host: Host) -> None:
+    """It needs no right to link, and rsync none but to read."""
+    assert as_user(host.command("pass"), *CAPABILITIES).returncode == 0
+    storage = host.folder / "storage"
+    storage.mkdir()
+    os.chown(storage, NOBODY, NOBODY)
+    sync = {"destination": str(storage), "options": ["--recursive", "--times", "--perms"]}
+    host.configure(state={"path": "../state/state.db"}, offsite={"confirm": "report"}, sync=sync)
+    unit = "tidegate-sync.service"
+    done = as_user([*CONFINED, unit, *host.command("sync")], *units.capabilities(unit))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (storage / "vm1").read_bytes() == (host.dumps / "vm1").read_bytes()
+    assert {one["offsite_by"] for one in host.json("status")["vms"]} == {"report"}
+
+
 def test_what_the_filter_refuses_is_refused(host: Host) -> None:
     """So that the test above tests something."""
     program = "import os, sys; os.chown(sys.argv[1], -1, -1)"

@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "systemd"
-SERVICES = ("tidegate-watch.service", "tidegate-pass.service")
+#: They link.
+LINKING = ("tidegate-watch.service", "tidegate-pass.service")
+SERVICES = (*LINKING, "tidegate-sync.service")
+TIMERS = ("tidegate-pass.timer", "tidegate-sync.timer")
 
 
 def settings(unit: str) -> Iterator[tuple[str, str]]:
