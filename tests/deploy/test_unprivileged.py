@@ -142,6 +142,8 @@ def test_the_service_becomes_ready_serves_reloads_and_runs_its_pass_under_its_fi
     with service(host, "--log-format", "json", before=before) as running:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
             assert b'tidegate_collect_success{collector="vms"} 1.0' in answer.read()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/vm/vm1", timeout=60) as answer:
+            assert b"vm1" in answer.read()
         host.configure(**sections | {"pass": {"at": "00:00"}})
         running.reload()
         wait_for(lambda: len(host.exported()) == 3)

@@ -4,6 +4,7 @@
 runs behind everything else.
 """
 
+import contextlib
 import gc
 import os
 import signal
@@ -29,7 +30,8 @@ def main(file: Path) -> None:
     """Answers until nobody asks."""
     answers = _take_stdout()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal it goes to all; the service ends this one
-    os.nice(10)
+    with contextlib.suppress(OSError):  # where a filter of system calls forbids it the page is made all the same
+        os.nice(10)
     logs.set_up(30, "text")
     gc.disable()  # a look makes a million records that all stay: to go through them again and again costs a third of it
     source = _Source(file)
