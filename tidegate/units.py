@@ -88,6 +88,11 @@ def format_time(seconds: float, zone: datetime.tzinfo = datetime.UTC) -> str:
     return datetime.datetime.fromtimestamp(seconds, zone).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+def format_minute(seconds: float, zone: datetime.tzinfo) -> str:
+    """For people who know their zone, to the minute: ``"2026-11-22 03:00"``."""
+    return datetime.datetime.fromtimestamp(seconds, zone).strftime("%Y-%m-%d %H:%M")
+
+
 def format_exact_time(seconds: float) -> str:
     """RFC 3339 in UTC, to the millisecond: what tells two dumps of one second apart."""
     return (

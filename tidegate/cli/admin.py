@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tidegate.cli import shapes, show
+from tidegate.cli import layout, shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option, watch_names
 from tidegate.errors import UsageError
 from tidegate.markers.vm_name import vm_of
@@ -32,7 +32,7 @@ def hold(session: Session, *, vm: str, wait: float) -> None:
 
     config = session.config()
     link = admin.hold(config, session.state(config), SystemClock(), vm, wait=wait)
-    click.echo(f"{vm} is on hold{_HELD[link]}")
+    show.say(f"{vm} is on hold{_HELD[link]}")
 
 
 #: By the value of LinkState, None where it had no link.
@@ -52,7 +52,7 @@ def release(session: Session, *, vm: str) -> None:
 
     config = session.config()
     admin.release(session.state(config), vm)
-    click.echo(f"{vm} is released")
+    show.say(f"{vm} is released")
 
 
 @click.command()
@@ -74,7 +74,7 @@ def force(session: Session, *, vm: str, over_limit: bool, cancel: bool) -> None:
     config = session.config()
     how = None if cancel else Force.OVER_LIMIT if over_limit else Force.WITHIN_LIMIT
     admin.force(session.state(config), vm, how)
-    click.echo(_FORCED[how].format(vm=vm))
+    show.say(_FORCED[how].format(vm=vm))
 
 
 #: By the value of Force.
@@ -97,7 +97,7 @@ def retire(session: Session, *, vm: str, wait: float) -> None:
 
     config = session.config()
     admin.retire(config, session.state(config), SystemClock(), vm, wait=wait)
-    click.echo(f"{vm} is retired")
+    show.say(f"{vm} is retired")
 
 
 @click.command()
@@ -116,7 +116,7 @@ def rename(session: Session, *, old: str, new: str, wait: float) -> None:
 
     config = session.config()
     done = renaming.rename(config, session.state(config), SystemClock(), old, new, wait=wait)
-    click.echo(f"{old} is {new} from now on" + (f"; the dumps of {new} belong to it" if done.joined else ""))
+    show.say(f"{old} is {new} from now on" + (f"; the dumps of {new} belong to it" if done.joined else ""))
     if done.configured:
         click.echo(f"tidegate: {config.file} still names {old}: name {new} there too", err=True)
 
@@ -168,9 +168,18 @@ def adopt(session: Session, *, sent: bool, moved: str | None, wait: float, as_js
         for one in found
     )
     if found:
-        show.table(("name", "vm", "size", "dump time", ""), rows, right=(2,))
+        show.table(
+            (
+                layout.name("name"),
+                layout.name("vm"),
+                layout.number("size"),
+                layout.word("dump time", goes=1),
+                layout.text(""),
+            ),
+            rows,
+        )
     adopted = sum(one.vm is not None for one in found)
-    click.echo(f"{adopted} adopted{' as sent' if sent else ''}, {len(found) - adopted} left as foreign files")
+    show.say(f"{adopted} adopted{' as sent' if sent else ''}, {len(found) - adopted} left as foreign files")
 
 
 def _believe(session: Session, config: "Config", moved: str) -> None:
@@ -179,7 +188,7 @@ def _believe(session: Session, config: "Config", moved: str) -> None:
     watch_names(config, moved)
     with session.state(config).write() as connection:
         tallies.set_watch_status(connection, moved, footing=None)
-    click.echo(f"{moved}: the next scan believes what stands there")
+    show.say(f"{moved}: the next scan believes what stands there")
 
 
 @click.command("mark-sent")
@@ -203,7 +212,7 @@ def mark_sent(session: Session, *, vm: str | None, at: str | None, listing: Path
     config = session.config()
     copies = {vm: _time(at)} if vm is not None and at is not None else _listed(session, listing or Path("-"))
     fresher = admin.mark_sent(config, session.state(config), SystemClock(), copies)
-    click.echo(f"{len(fresher)} of {len(copies)} VMs have a newer copy off-site than was known")
+    show.say(f"{len(fresher)} of {len(copies)} VMs have a newer copy off-site than was known")
 
 
 def _time(text: str) -> float:

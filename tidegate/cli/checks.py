@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tidegate.cli import show
+from tidegate.cli import layout, show
 from tidegate.cli.context import Session, pass_session
 from tidegate.errors import ExitCode
 from tidegate.units import format_size
@@ -33,18 +33,18 @@ def check(session: Session, *, names: bool, user: str | None) -> None:
     if names:
         _print_names(session)
     folders = f"{len(config.watches)} watch folder{'s' if len(config.watches) != 1 else ''}"
-    click.echo(
+    show.say(
         f"{config.file}: well: {folders}, {format_size(config.limit.daily)} a day, a day ends by {config.day.ends}, "
         f"confirmed by {config.offsite.confirm}, the storage is a {config.offsite.storage}"
     )
     for sentence in filter(None, map(advice, config.watches)):
-        click.echo(sentence)
+        show.say(sentence)
     for sentence in missing_programs(config):
-        click.echo(sentence)
+        show.say(sentence)
     for sentence in hypervisor.sentences(config, session.scratch(config)):
-        click.echo(sentence)
+        show.say(sentence)
     for sentence in worries(passes.review(config, session.scratch(config), SystemClock())):
-        click.echo(sentence)
+        show.say(sentence)
     if user is not None:
         _try_as(session, config, user)
 
@@ -61,13 +61,13 @@ def _try_as(session: Session, config: "Config", user: str) -> None:
     tops = sorted(paths[row.watch] / row.path for row in rows if row.watch in paths)
     closed = unreadable(user, [watch.export for watch in config.watches], tops)
     for one in closed[:_NAMED]:
-        click.echo(f"{user} cannot read {one.path}: {one.why}")
+        show.say(f"{user} cannot read {one.path}: {one.why}")
     if len(closed) > _NAMED:
-        click.echo(f"… and {len(closed) - _NAMED} more")
+        show.say(f"… and {len(closed) - _NAMED} more")
     if closed:
-        click.echo(f"what {user} cannot read does not arrive: let its dump script open it to him")
+        show.say(f"what {user} cannot read does not arrive: let its dump script open it to him")
         click.get_current_context().exit(ExitCode.PARTLY)
-    click.echo(f"{user} can read the export trees, and the {len(tops)} dumps that wait or are let out")
+    show.say(f"{user} can read the export trees, and the {len(tops)} dumps that wait or are let out")
 
 
 def _scanned(session: Session, config: "Config") -> "State":
@@ -95,4 +95,13 @@ def _print_names(session: Session) -> None:
         row = known.rows[dump.dump_id]
         name = "" if row.vm is None else printable(facts.export_name_of(config, row))
         rows.append((dump.path, row.vm or "", name, dump.hindrance or "", dump.note))
-    show.table(("dump", "vm", "export name", "hindrance", "why"), sorted(rows))
+    show.table(
+        (
+            layout.name("dump"),
+            layout.name("vm"),
+            layout.name("export name"),
+            layout.word("hindrance"),
+            layout.text("why"),
+        ),
+        sorted(rows),
+    )

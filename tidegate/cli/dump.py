@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tidegate.cli import show
+from tidegate.cli import layout, show
 from tidegate.cli.context import Session, Span, json_option, pass_session, print_json
 from tidegate.cli.logs import complain
 from tidegate.cli.stopping import stopped_by_signals
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from tidegate.config.model import Config
 
 FORMAT = 1
+_COLUMNS = (
+    layout.name("vm"),
+    layout.word("result"),
+    layout.number("size"),
+    layout.number("time"),
+    layout.name("dump", goes=1),
+    layout.text("why"),
+)
 
 
 @click.command()
@@ -132,15 +140,15 @@ def _print(run: "Run", let_out: "PassResult | None") -> None:
     from tidegate.cli import passes
 
     for name, told in run.undone:
-        click.echo(f"{name} {told}")
-    show.table(("vm", "result", "size", "time", "dump", "why"), [_row(one) for one, _ in run.outcomes], right=(2, 3))
+        show.say(f"{name} {told}")
+    show.table(_COLUMNS, (_row(one) for one, _ in run.outcomes))
     count = {result: sum(one.result is result for one, _ in run.outcomes) for result in DumpResult}
     removed = f", {len(run.removed)} older ones removed" if run.removed else ""
     skipped = f", {count[DumpResult.SKIPPED]} not begun" if count[DumpResult.SKIPPED] else ""
-    click.echo(f"{count[DumpResult.DONE]} dumped, {count[DumpResult.FAILED]} failed{skipped}{removed}")
+    show.say(f"{count[DumpResult.DONE]} dumped, {count[DumpResult.FAILED]} failed{skipped}{removed}")
     for one, _ in run.outcomes:
         if one.result is DumpResult.FAILED and one.journal is not None:
-            click.echo(f"the log of {one.vm}: {one.journal}")
+            show.say(f"the log of {one.vm}: {one.journal}")
     if let_out is not None:
         passes.show_result(let_out)
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tidegate.cli import shapes, show
+from tidegate.cli import layout, shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json
 from tidegate.cli.forecast import beginning
 from tidegate.cli.passes import preview
 from tidegate.errors import UsageError
 from tidegate.names import printable
 from tidegate.terms import Reason, Verdict
-from tidegate.units import format_date, format_size, format_span, format_time
+from tidegate.units import format_date, format_minute, format_size, format_span, format_time
 
 if TYPE_CHECKING:
     from policy.passes import PassResult
@@ -22,6 +22,15 @@ if TYPE_CHECKING:
     from tidegate.state.ledger import LinkRow
     from tidegate.state.vms import VmRow
 
+_LINKS = (
+    layout.number("day", goes=3),
+    layout.word("granted"),
+    layout.name("name", goes=1),
+    layout.number("size"),
+    layout.word("state"),
+    layout.word("confirmed", goes=4),
+    layout.word("by", goes=2),
+)
 _HISTORY = 10
 #: How many days are looked at for the one on which a dump leaves.
 _HORIZON = 90
@@ -64,12 +73,11 @@ def explain(session: Session, *, vm: str, as_json: bool) -> None:
         return
     zone = config.day.timezone
     for line in told(result, vm, history, config, expected=expected, now=now):
-        click.echo(line)
-    click.echo(show.account(shapes.day(result.day)))
+        show.say(line)
+    show.say(show.account(shapes.day(result.day)))
     if history:
         click.echo("Let out before:")
-        headings = ("day", "granted", "name", "size", "state", "confirmed", "by")
-        show.table(headings, (_link_row(row, zone) for row in history), right=(0, 3))
+        show.table(_LINKS, (_link_row(row, zone) for row in history))
 
 
 def told(
@@ -115,7 +123,7 @@ def _copy(known: "VmRow | None", vm: str, now: float, config: "Config") -> Itera
     if known is None or known.offsite_time is None:
         yield f"{vm} has no copy off-site that Tidegate knows of."
     else:
-        when, age = format_time(known.offsite_time, config.day.timezone), format_span(now - known.offsite_time)
+        when, age = format_minute(known.offsite_time, config.day.timezone), format_span(now - known.offsite_time)
         yield f"{vm}'s newest copy off-site is of {when}, {age} old (by: {known.offsite_by})."
         if not known.is_kept(config.offsite.retention, now):
             yield "The storage has kept it for its retention: it counts as gone."
@@ -127,7 +135,7 @@ def _copy(known: "VmRow | None", vm: str, now: float, config: "Config") -> Itera
 
 def _sentence(one: "Decision", reasons: Sequence[str], zone: datetime.tzinfo) -> str:
     """One dump and why it leaves or stays."""
-    when = format_time(one.dump.dump_time, zone)
+    when = format_minute(one.dump.dump_time, zone)
     verb = "would leave with the next pass" if one.verdict is Verdict.GRANTED else f"is held ({one.reason})"
     return f"{one.dump.path} ({format_size(one.dump.bytes)}, of {when}) {verb}: {'; '.join([one.detail, *reasons])}."
 
@@ -135,10 +143,10 @@ def _sentence(one: "Decision", reasons: Sequence[str], zone: datetime.tzinfo) ->
 def _link_row(row: "LinkRow", zone: datetime.tzinfo) -> tuple[str, ...]:
     return (
         str(row.day),
-        format_time(row.granted.wall, zone),
+        format_minute(row.granted.wall, zone),
         printable(row.export_name),
         format_size(row.bytes),
         row.state,
-        "" if row.confirmed_at is None else format_time(row.confirmed_at, zone),
+        "" if row.confirmed_at is None else format_minute(row.confirmed_at, zone),
         row.confirmed_by or "",
     )

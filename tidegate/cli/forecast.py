@@ -1,14 +1,16 @@
 """``tidegate forecast``."""
 
 import datetime
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tidegate.cli import shapes, show
+from tidegate.cli import layout, shapes, show
 from tidegate.cli.context import Session, Size, Span, json_option, pass_session, print_json
 from tidegate.cli.passes import preview
+from tidegate.cli.screen import of_stdout
 from tidegate.errors import UsageError
 from tidegate.units import format_date, format_size, format_span
 
@@ -16,6 +18,19 @@ if TYPE_CHECKING:
     from policy.passes import PassResult
     from policy.planner.forecast import Forecast, Start, VmForecast
 
+_COLUMNS = (
+    layout.name("vm"),
+    layout.word("set", goes=2),
+    layout.number("size", goes=4),
+    layout.number("every", goes=1),
+    layout.number("target", goes=5),
+    layout.number("age now"),
+    layout.number("oldest"),
+    layout.word("within target", goes=3),
+    layout.text("leaves"),
+)
+#: Of the sentences below the table, as a rule.
+_SUMMARY_LINES = 6
 _SECONDS_OF_DAY = 86_400
 _SHOWN_DAYS_OUT = 3
 _SHOWN_NAMES = 5
@@ -38,6 +53,7 @@ class Goal(click.ParamType[tuple[str | None, float]]):
 @click.option("--target", "goals", type=Goal(), multiple=True, help="As if this were the target of all VMs or of one.")
 @click.option("--without", metavar="VM", multiple=True, help="As if this VM were not there.")
 @click.option("--needed", is_flag=True, help="Find the limit that would keep all targets; takes a dozen forecasts.")
+@click.option("--all", "everything", is_flag=True, help="Every VM, on a terminal too; it gets one screen of the worst.")
 @json_option
 @pass_session
 def forecast(
@@ -48,6 +64,7 @@ def forecast(
     goals: Sequence[tuple[str | None, float]],
     without: Sequence[str],
     needed: bool,
+    everything: bool,
     as_json: bool,
 ) -> None:
     """What will leave on the coming days, how old each copy gets, and what another limit or target would change.
@@ -69,12 +86,12 @@ def forecast(
         print_json({**shapes.forecast(changed, future), **({"needed_limit_bytes": limit} if needed else {})})
         return
     zone = config.day.timezone
-    _print_table(changed, future, zone)
+    _print_table(changed, future, zone, everything=everything)
     if changed is not start:
         _print_summary("As it is: ", start, run_forward(start, days), zone)
     _print_summary("With the change: " if changed is not start else "", changed, future, zone)
     if needed:
-        click.echo(_needed(limit))
+        show.say(_needed(limit))
 
 
 def _needed(limit: int | None) -> str:
@@ -104,11 +121,22 @@ def _changed(
     return start
 
 
-def _print_table(start: "Start", future: "Forecast", zone: datetime.tzinfo) -> None:
-    headings = ("vm", "set", "size", "every", "target", "age now", "oldest", "within target", "leaves")
-    rows = [_row(one, start.now, zone) for one in future.vms]
-    if rows:
-        show.table(headings, rows, right=(2, 3, 4, 5, 6))
+def _print_table(start: "Start", future: "Forecast", zone: datetime.tzinfo, *, everything: bool) -> None:
+    """Those first that are past their targets for the longest, and the most."""
+    seen = of_stdout()
+    vms = sorted(future.vms, key=_worst_first)
+    room = None if everything else show.rows_of_a_screen(seen, _SUMMARY_LINES)
+    if vms:
+        show.write(show.drawn(_COLUMNS, (_row(one, start.now, zone) for one in vms[:room]), seen))
+    if room is not None and len(vms) > room:
+        late = sum(one.within_from != 0 for one in vms[room:])
+        told = f"{late} of them past their targets" if late else "all within their targets"
+        show.say(f"and {len(vms) - room} more, {told}: `tidegate forecast --all`")
+
+
+def _worst_first(one: "VmForecast") -> tuple[float, float, str]:
+    late = math.inf if one.within_from is None else one.within_from
+    return -late, -(math.inf if one.oldest is None else one.oldest / one.target), one.vm.vm
 
 
 def _row(one: "VmForecast", now: float, zone: datetime.tzinfo) -> tuple[str, ...]:
@@ -130,7 +158,7 @@ def _row(one: "VmForecast", now: float, zone: datetime.tzinfo) -> tuple[str, ...
 
 def _print_summary(heading: str, start: "Start", future: "Forecast", zone: datetime.tzinfo) -> None:
     for line in _summary(start, future, zone):
-        click.echo(f"{heading}{line}")
+        show.say(f"{heading}{line}")
 
 
 def _summary(start: "Start", future: "Forecast", zone: datetime.tzinfo) -> Iterator[str]:

@@ -6,15 +6,46 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tidegate.cli import shapes, show
+from tidegate.cli import layout, shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json
 from tidegate.errors import UsageError
 from tidegate.names import printable
-from tidegate.units import format_size, format_time, parse_time
+from tidegate.units import format_minute, format_size, format_time, parse_time
 
 if TYPE_CHECKING:
     from tidegate.state.history import LetOut, PastDay, PastDump
     from tidegate.state.sync_rows import SyncRow
+
+_DAYS = (
+    layout.number("day"),
+    layout.word("opened"),
+    layout.number("limit", goes=3),
+    layout.number("let out"),
+    layout.number("confirmed"),
+    layout.number("sent"),
+    layout.number("ratio", goes=1),
+    layout.number("beyond", goes=2),
+)
+_SYNCS = (
+    layout.word("sync"),
+    layout.number("day"),
+    layout.word("reported"),
+    layout.number("confirmed"),
+    layout.number("sent"),
+    layout.number("received", goes=1),
+    layout.number("beyond", goes=2),
+)
+_DUMPS = (
+    layout.name("dump"),
+    layout.word("dump time", goes=5),
+    layout.number("size"),
+    layout.word("let out"),
+    layout.number("day", goes=3),
+    layout.word("confirmed"),
+    layout.word("by", goes=4),
+    layout.number("crossed", goes=2),
+    layout.number("ratio", goes=1),
+)
 
 
 @click.command()
@@ -121,14 +152,12 @@ def _ratio(crossed: int | None, size: int) -> float | None:
 
 def _print_days(shape: dict[str, Any], zone: datetime.tzinfo) -> None:
     if not shape["days"]:
-        click.echo("no day was ever opened: no pass has run")
+        show.say("no day was ever opened: no pass has run")
         return
-    days = ("day", "opened", "limit", "let out", "confirmed", "sent", "ratio", "beyond")
-    show.table(days, [_day_row(one, zone) for one in shape["days"]], right=(0, 2, 3, 4, 5, 6, 7))
+    show.table(_DAYS, (_day_row(one, zone) for one in shape["days"]))
     if shape["syncs"]:
         click.echo()
-        syncs = ("sync", "day", "reported", "confirmed", "sent", "received", "beyond")
-        show.table(syncs, [_sync_row(one, zone) for one in shape["syncs"]], right=(1, 3, 4, 5, 6))
+        show.table(_SYNCS, (_sync_row(one, zone) for one in shape["syncs"]))
 
 
 def _day_row(one: dict[str, Any], zone: datetime.tzinfo) -> tuple[str, ...]:
@@ -157,12 +186,11 @@ def _sync_row(one: dict[str, Any], zone: datetime.tzinfo) -> tuple[str, ...]:
 
 
 def _print_dumps(shape: dict[str, Any], zone: datetime.tzinfo) -> None:
-    headings = ("dump", "dump time", "size", "let out", "day", "confirmed", "by", "crossed", "ratio")
     rows = [row for one in shape["dumps"] for row in _dump_rows(one, zone)]
     if rows:
-        show.table(headings, rows, right=(2, 4, 7, 8))
+        show.table(_DUMPS, rows)
     else:
-        click.echo(f"no dump of {shape['vm']} was recorded or let out in these days")
+        show.say(f"no dump of {shape['vm']} was recorded or let out in these days")
 
 
 def _dump_rows(one: dict[str, Any], zone: datetime.tzinfo) -> list[tuple[str, ...]]:
@@ -185,7 +213,7 @@ def _dump_rows(one: dict[str, Any], zone: datetime.tzinfo) -> list[tuple[str, ..
 
 def _local(time: str | None, zone: datetime.tzinfo) -> str:
     """To the minute, for a table."""
-    return "" if time is None else format_time(parse_time(time), zone)[:16].replace("T", " ")
+    return "" if time is None else format_minute(parse_time(time), zone)
 
 
 def _size(size: int | None) -> str:

@@ -1,15 +1,16 @@
 """``tidegate locate``."""
 
+import datetime
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tidegate.cli import shapes, show
+from tidegate.cli import layout, shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json
 from tidegate.errors import UsageError
 from tidegate.names import printable
-from tidegate.units import format_size, format_time, parse_time
+from tidegate.units import format_minute, format_size, format_time, parse_time
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
     from tidegate.config.model import Config
     from tidegate.state.dumps import DumpRow
 
+_COLUMNS = (
+    layout.word("place"),
+    layout.path("path"),
+    layout.word("dump time"),
+    layout.number("size", goes=1),
+    layout.text(""),
+)
 #: The newest dumps and links of a VM; older ones have long been written over.
 _NEWEST = 20
 
@@ -40,21 +48,21 @@ def locate(session: Session, *, vm: str, as_json: bool) -> None:
         (
             one["place"],
             one["path"] or "",
-            format_time(parse_time(one["dump_time"]), zone),
+            format_minute(parse_time(one["dump_time"]), zone),
             "" if one["bytes"] is None else format_size(one["bytes"]),
-            _how(one),
+            _how(one, zone),
         )
         for one in copies
     )
     if copies:
-        show.table(("place", "path", "dump time", "size", ""), rows, right=(3,))
+        show.table(_COLUMNS, rows)
     else:
-        click.echo(f"no copy of {vm} is known anywhere")
+        show.say(f"no copy of {vm} is known anywhere")
 
 
-def _how(copy: dict[str, Any]) -> str:
+def _how(copy: dict[str, Any], zone: datetime.tzinfo) -> str:
     if copy["since"] is not None:
-        return f"{copy['evidence']}, since {copy['since']}"
+        return f"{copy['evidence']}, since {format_minute(parse_time(copy['since']), zone)}"
     return "whole" if copy["unchanged"] else "not what was recorded"
 
 

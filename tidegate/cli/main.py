@@ -1,6 +1,7 @@
 """``tidegate COMMAND``. A command is loaded when it is called."""
 
 import importlib
+import io
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -94,6 +95,8 @@ def tidegate(ctx: click.Context, *, config_file: Path | None, verbose: bool, log
 
 def main() -> NoReturn:
     """Does what the words say. What an admin can act on is one sentence; anything else is a bug and shows its trace."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name may hold letters that this locale has not
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = tidegate.main(standalone_mode=False)  # what a command hands to `Context.exit`, else None
     except click.ClickException as error:

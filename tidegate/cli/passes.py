@@ -1,12 +1,14 @@
 """``tidegate pass`` and ``tidegate plan``."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from tidegate.cli import shapes, show
+from tidegate.cli import layout, shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option
+from tidegate.cli.screen import of_stdout
 from tidegate.errors import ExitCode, UsageError
 from tidegate.names import printable
 from tidegate.terms import Reason, Verdict
@@ -19,6 +21,38 @@ if TYPE_CHECKING:
     from tidegate.config.model import Config
     from tidegate.state.door import ScratchState
     from tidegate.state.dumps import DumpRow
+
+_COLUMNS = (
+    layout.number("turn", goes=4),
+    layout.name("vm"),
+    layout.name("dump", goes=2),
+    layout.number("size"),
+    layout.word("verdict", goes=1),
+    layout.word("reason"),
+    layout.number("total", goes=3),
+    layout.text("why"),
+)
+
+_LEAVES, _ASKS, _WAITS, _RESTS = range(4)
+#: What waits is everything else.
+_URGENCY = {
+    Reason.GRANTED: _LEAVES,
+    Reason.DUMP_FAILED: _ASKS,
+    Reason.VERIFY_FAILED: _ASKS,
+    Reason.LINK_ERROR: _ASKS,
+    Reason.CHANGED: _ASKS,
+    Reason.MISSING: _ASKS,
+    Reason.UNSAFE: _ASKS,
+    Reason.AMBIGUOUS: _ASKS,
+    Reason.BAD_MARKER: _ASKS,
+    Reason.OVERSIZE: _ASKS,
+    Reason.TOO_OLD: _ASKS,
+    Reason.OUTSTANDING: _RESTS,
+    Reason.SUPERSEDED: _RESTS,
+    Reason.NO_GAIN: _RESTS,
+    Reason.ALREADY_OFFSITE: _RESTS,
+}
+_SUMMARY_LINES, _LEAST_HELD = 3, 5
 
 
 @click.command("pass")
@@ -42,14 +76,15 @@ def run_pass(session: Session, *, dry_run: bool, strict: bool, wait: float, as_j
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Set the plan beside what another script has linked into this folder.",
 )
+@click.option("--all", "everything", is_flag=True, help="Every dump that is held too, on a terminal; a pipe gets all.")
 @json_option
 @pass_session
-def plan(session: Session, *, compare: Path | None, as_json: bool) -> None:
+def plan(session: Session, *, compare: Path | None, everything: bool, as_json: bool) -> None:
     """What a pass would let out now, and why it would hold the rest. Scans, and writes nothing."""
     config = session.config()
     result = preview(config, session.scratch(config), ignore_trees=compare is not None)
     if compare is None:
-        _print(result, as_json=as_json, would=True)
+        _print(result, as_json=as_json, would=True, everything=everything)
         return
     if as_json:
         raise UsageError("plan: --compare and --json exclude each other")
@@ -114,37 +149,28 @@ def _verify(config: "Config") -> "Verify":
     return verify
 
 
-def _print(result: "PassResult", *, as_json: bool, would: bool) -> None:
+def _print(result: "PassResult", *, as_json: bool, would: bool, everything: bool = False) -> None:
     if as_json:
         print_json(shapes.plan(result))
     else:
-        show_result(result, would=would)
+        show_result(result, would=would, everything=everything)
 
 
-def show_result(result: "PassResult", *, would: bool = False) -> None:
-    """For people. ``would``: nothing was let out."""
-    rows = []
-    total = 0
-    for one in result.plan.decisions:
-        granted = one.verdict is Verdict.GRANTED
-        total += one.taken if granted else 0
-        rows.append(
-            (
-                "" if one.rank is None else str(one.rank),
-                one.dump.vm,
-                one.dump.path,
-                format_size(one.dump.bytes),
-                one.verdict,
-                one.reason,
-                format_size(total) if granted else "",
-                one.detail,
-            )
-        )
-    if rows:
-        show.table(("turn", "vm", "dump", "size", "verdict", "reason", "total", "why"), rows, right=(0, 3, 6))
+def show_result(result: "PassResult", *, would: bool = False, everything: bool = False) -> None:
+    """For people. ``would``: nothing was let out. A terminal gets what leaves and, of the rest, as much as it can hold.
+
+    First what leaves, in its order; then what somebody has to see to, what waits for its turn, and what needs nothing.
+    """
+    decisions = sorted(result.plan.decisions, key=lambda one: _URGENCY.get(one.reason, _WAITS))
     count = len(result.plan.granted)
-    click.echo(f"{count} {'would be ' if would else ''}let out, {len(rows) - count} held")
-    click.echo(show.account(shapes.day(result.day)))
+    seen = of_stdout()
+    room = None if everything else show.rows_of_a_screen(seen, _SUMMARY_LINES, least=count + _LEAST_HELD)
+    if decisions:
+        show.write(show.drawn(_COLUMNS, _rows(decisions[:room]), seen))
+    if room is not None and len(decisions) > room:
+        show.say(f"and {len(decisions) - room} more, held: `tidegate plan --all`")
+    show.say(f"{count} {'would be ' if would else ''}let out, {len(decisions) - count} held")
+    show.say(show.account(shapes.day(result.day)))
     for one in result.plan.forced:
         let_out = f"{format_size(one.beyond)} {'would be ' if would else ''}let out above the limit"
         click.echo(f"tidegate: {one.dump.vm}: {let_out}: forced", err=True)
@@ -152,6 +178,23 @@ def show_result(result: "PassResult", *, would: bool = False) -> None:
         click.echo(f"tidegate: {folder}", err=True)
     for watch in result.down:
         click.echo(f"tidegate: the watch folder {watch!r} is down: nothing of it was looked at", err=True)
+
+
+def _rows(decisions: "Iterable[Decision]") -> Iterator[tuple[str, ...]]:
+    total = 0
+    for one in decisions:
+        granted = one.verdict is Verdict.GRANTED
+        total += one.taken if granted else 0
+        yield (
+            "" if one.rank is None else str(one.rank),
+            one.dump.vm,
+            one.dump.path,
+            format_size(one.dump.bytes) if one.dump.bytes else "",
+            one.verdict,
+            one.reason,
+            format_size(total) if granted else "",
+            one.detail,
+        )
 
 
 def _compare(result: "PassResult", folder: Path) -> None:
@@ -164,9 +207,9 @@ def _compare(result: "PassResult", folder: Path) -> None:
         mine = "lets it out" if name in granted else planned[name].reason if name in planned else "knows no such dump"
         size = format_size(planned[name].dump.bytes) if name in planned else ""
         rows.append((name, size, mine, "linked" if name in there else "not there"))
-    show.table(("dump", "size", "tidegate", str(folder)), rows, right=(1,))
+    show.table((layout.name("dump"), layout.number("size"), layout.word("tidegate"), layout.word(str(folder))), rows)
     both = granted & there
-    click.echo(
+    show.say(
         f"{len(both)} the same, {len(granted - there)} only by Tidegate ({format_size(result.plan.granted_bytes)} "
         f"in all), {len(there - granted)} only in {folder}"
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tidegate.cli import shapes
+from tidegate.cli import shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option
 from tidegate.errors import ExitCode, UsageError
 
@@ -92,10 +92,10 @@ def rebuild(session: Session, *, source: Path | None, replace: bool, wait: float
         print_json({**shape, "kept": None if kept is None else str(kept), **_lines(result.known, result.unknown)})
         return
     for line in result.known:
-        click.echo(line)
+        show.say(line)
     for line in result.unknown:
-        click.echo(f"not known: {line}")
-    click.echo(f"{config.state} is made anew" + ("" if kept is None else f"; the old one is {kept}"))
+        show.say(f"not known: {line}")
+    show.say(f"{config.state} is made anew" + ("" if kept is None else f"; the old one is {kept}"))
 
 
 def _lines(known: Sequence[str], unknown: Sequence[str]) -> dict[str, list[str]]:
@@ -153,8 +153,8 @@ def verify(session: Session, *, wait: float, as_json: bool) -> None:
         print_json({"format": shapes.FORMAT, "differences": [one._asdict() for one in found]})
     else:
         for one in found:
-            click.echo(f"{one.where}: {one.means}; {one.say}")
+            show.say(f"{one.where}: {one.means}; {one.say}")
         if not found:
-            click.echo("the state, the markers, the export trees and the manifests tell the same")
+            show.say("the state, the markers, the export trees and the manifests tell the same")
     if found:
         click.get_current_context().exit(ExitCode.PARTLY)

@@ -1,29 +1,76 @@
 """``tidegate status``."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tidegate.cli import shapes, show
+from tidegate.cli import layout, shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json
-from tidegate.terms import Freshness
+from tidegate.cli.screen import Screen, of_stdout
+from tidegate.errors import UsageError
 from tidegate.units import format_size, format_span
 
 if TYPE_CHECKING:
     from policy.passes import PassResult
+    from tidegate.cli.verdict import Finding
     from tidegate.config.model import Config
 
-_WORST_FIRST = {Freshness.NEVER: 0, Freshness.STALE: 1, Freshness.FRESH: 2}
+_COLUMNS = (
+    layout.name("vm"),
+    layout.word("set", goes=4),
+    layout.word("verdict"),
+    layout.number("off-site"),
+    layout.number("target", goes=6),
+    layout.word("by", goes=2),
+    layout.name("newest dump", goes=1),
+    layout.number("size", goes=5),
+    layout.word("state", goes=3),
+    layout.word("reason", goes=7),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What ``status`` tells, from one look at the state."""
+
+    config: "Config"
+    shape: dict[str, Any]
+    findings: "Sequence[Finding]"
+    decide: Sequence[str]
 
 
 @click.command()
 @json_option
-@click.option("--check", "nagios", is_flag=True, help="One line and the exit code that Nagios knows.")
+@click.option("--all", "everything", is_flag=True, help="Every VM, on a terminal too; it gets one screen of the worst.")
+@click.option("--check", "nagios", is_flag=True, help="One line and the exit code for Nagios and its kin (0, 1, 2, 3).")
 @pass_session
-def status(session: Session, *, as_json: bool, nagios: bool) -> None:
-    """The day, and every VM's off-site copy, worst first. Shows what is recorded; looks at no dump."""
+def status(session: Session, *, as_json: bool, everything: bool, nagios: bool) -> None:
+    """The day, and every VM's off-site copy, worst first. Shows what is recorded; looks at no dump.
+
+    The first line says whether all is well: `critical` when copies are too old or none can get newer, `warning` when
+    something asks for a decision.
+    """
+    if nagios:
+        from tidegate.cli.nagios import check
+
+        if as_json:
+            raise UsageError("status: --check and --json exclude each other")
+        check(lambda: standing(session))
+        return
+    found = standing(session)
+    session.compare_versions(found.config)
+    if as_json:
+        print_json(found.shape)
+    else:
+        show.write(report(found, of_stdout(), everything=everything))
+
+
+def standing(session: Session) -> Standing:
+    """Looks at the state."""
     from policy import passes
+    from tidegate.cli.verdict import findings
     from tidegate.cli.worries import worries
     from tidegate.clock import SystemClock
     from tidegate.state import dumps
@@ -32,16 +79,11 @@ def status(session: Session, *, as_json: bool, nagios: bool) -> None:
     scratch = session.scratch(config)
     clock = SystemClock()
     result = passes.review(config, scratch, clock)
+    now = clock.now().wall
     with scratch.read() as connection:
-        newest = dumps.newest_of_each(connection)
-    session.compare_versions(config)
-    shape = shapes.status(result, newest, result.rules, clock.now().wall)
-    if as_json:
-        print_json(shape)
-    elif nagios:
-        _check(shape)
-    else:
-        _print_status(config, shape, [*_under_way(result), *worries(result)])
+        shape = shapes.status(result, dumps.newest_of_each(connection), result.rules, now)
+        found = findings(connection, config, result, shape["vms"], now)
+    return Standing(config, shape, found, [*_under_way(result), *worries(result)])
 
 
 def _under_way(result: "PassResult") -> Iterator[str]:
@@ -54,25 +96,51 @@ def _under_way(result: "PassResult") -> Iterator[str]:
             yield f"{one.dump.vm} leaves in slices: {told}"
 
 
-def _print_status(config: "Config", shape: dict[str, Any], decide: Iterable[str]) -> None:
+def report(found: Standing, seen: Screen, *, everything: bool = False) -> Iterator[str]:
+    """The lines for people. Of a terminal they fill one screen, with the worst VMs, unless ``everything`` is asked."""
+    from tidegate.cli.verdict import level_of, summary
+
+    vms = found.shape["vms"]
+    verdict = level_of(found.findings).name.lower()
+    above = [
+        *show.spoken(f"{verdict}: {summary(found.findings, len(vms))}", seen, verdict),
+        *show.spoken(show.account(found.shape["day"]), seen),
+        *(line for sentence in found.decide for line in show.spoken(sentence, seen)),
+    ]
+    below = [line for sentence in _advice(found.config) for line in show.spoken(sentence, seen)]
+    yield from above
+    if vms:
+        yield ""
+        yield from _table(found, seen, None if everything else show.rows_of_a_screen(seen, len(above) + len(below) + 1))
+    yield from below
+
+
+def _table(found: Standing, seen: Screen, room: int | None) -> Iterator[str]:
+    """By the worst that was found of each, then by how much of its target the copy's age has used."""
+    bad = {vm: place for place, one in reversed([*enumerate(found.findings)]) for vm in one.vms}
+
+    def badness(one: dict[str, Any]) -> tuple[int, bool, float, str]:
+        age, target = one["offsite_age_seconds"], one["target_seconds"]
+        return bad.get(one["vm"], len(found.findings)), age is not None, -(age or 0) / target, one["vm"]
+
+    vms = sorted(found.shape["vms"], key=badness)
+    yield from show.drawn(_COLUMNS, (_row(one) for one in vms[:room]), seen)
+    if rest := [] if room is None else vms[room:]:
+        ill = sum(one["vm"] in bad for one in rest)
+        told = f"{ill} of them not well" if ill else "all well"
+        yield from show.spoken(f"and {len(rest)} more, {told}: `tidegate status --all`", seen)
+
+
+def _advice(config: "Config") -> Iterator[str]:
     from tidegate.state.door import running_watcher
 
-    vms = sorted(shape["vms"], key=lambda one: (_WORST_FIRST[one["verdict"]], -(one["offsite_age_seconds"] or 0)))
-    if vms:
-        headings = ("vm", "set", "verdict", "off-site age", "target", "by", "newest dump", "size", "state", "reason")
-        show.table(headings, (_status_row(one) for one in vms), right=(3, 4, 7))
-    counts = {verdict: sum(one["verdict"] == verdict for one in vms) for verdict in Freshness}
-    click.echo(f"{len(vms)} VMs: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
-    click.echo(show.account(shape["day"]))
-    for sentence in decide:
-        click.echo(sentence)
     if not config.state.exists():
-        click.echo("nothing is recorded yet; run `tidegate pass` or start `tidegate watch`")
+        yield "nothing is recorded yet; run `tidegate pass` or start `tidegate watch`"
     elif running_watcher(config.state) is None:
-        click.echo("no watcher runs: what was marked since the last pass is not shown here; `tidegate plan` looks")
+        yield "no watcher runs: what was marked since the last pass is not shown here; `tidegate plan` looks"
 
 
-def _status_row(one: dict[str, Any]) -> tuple[str, ...]:
+def _row(one: dict[str, Any]) -> tuple[str, ...]:
     dump = one["newest_dump"]
     age = one["offsite_age_seconds"]
     return (
@@ -83,26 +151,7 @@ def _status_row(one: dict[str, Any]) -> tuple[str, ...]:
         format_span(one["target_seconds"]),
         one["offsite_by"] or "",
         "none" if dump is None else dump["path"],
-        "" if dump is None else format_size(dump["bytes"]),
+        "" if dump is None or not dump["bytes"] else format_size(dump["bytes"]),
         "failed" if one["last_dump_failed"] else "" if dump is None else dump["state"],
         "" if dump is None else dump["reason"] or "",
     )
-
-
-def _check(shape: dict[str, Any]) -> None:
-    """The codes that Nagios and its kin know: 0 well, 1 warning, 2 critical."""
-    bad = [one["vm"] for one in shape["vms"] if one["verdict"] != Freshness.FRESH]
-    failed = [one["vm"] for one in shape["vms"] if one["last_dump_failed"]]
-    shrunk = [one["vm"] for one in shape["vms"] if one["last_dump_shrunk_from_bytes"] is not None]
-    level = 2 if bad else 1 if failed or shrunk else 0
-    said = []
-    if bad:
-        said.append(f"stale or never off-site: {', '.join(bad[:20])}")
-    if failed:
-        said.append(f"last dump failed: {', '.join(failed[:20])}")
-    if shrunk:
-        said.append(f"last dump much smaller than usual: {', '.join(shrunk[:20])}")
-    word = ("OK", "WARNING", "CRITICAL")[level]
-    text = "; ".join(said) or f"{len(shape['vms'])} VMs off-site within their targets"
-    click.echo(f"TIDEGATE {word} - {text} | vms={len(shape['vms'])} stale={len(bad)} failed={len(failed)}")
-    click.get_current_context().exit(level)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tidegate.cli import shapes
+from tidegate.cli import shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option
 from tidegate.cli.pushing import Bar, Lines, summary
 from tidegate.errors import ExitCode
@@ -44,7 +44,7 @@ def sync(session: Session, *, dry_run: bool, wait: float, as_json: bool) -> None
     else:
         for one in done:
             for text in summary(one):
-                click.echo(text)
+                show.say(text)
     click.get_current_context().exit(_code(done))
 
 
@@ -66,5 +66,5 @@ def _show(beginnings: "list[Beginning]", *, as_json: bool) -> None:
         return
     for one in beginnings:
         size = format_size(sum(link.bytes for link in one.links))
-        click.echo(f"{one.watch} to {one.destination}: {len(one.links)} links, {size}")
-        click.echo(f"day {one.day}: {format_size(one.may_send)} may still be sent")
+        show.say(f"{one.watch} to {one.destination}: {len(one.links)} links, {size}")
+        show.say(f"day {one.day}: {format_size(one.may_send)} may still be sent")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tidegate.cli import shapes
+from tidegate.cli import shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option, watch_names
 from tidegate.errors import UsageError
 from tidegate.names import printable
@@ -41,7 +41,7 @@ def sync_started(session: Session, *, watch: str | None, wait: float, as_json: b
     if as_json:
         print_json({"format": shapes.FORMAT, "sealed": shapes.links(sealed)})
     else:
-        click.echo(f"{len(sealed)} links sealed, {format_size(sum(one.bytes for one in sealed))}")
+        show.say(f"{len(sealed)} links sealed, {format_size(sum(one.bytes for one in sealed))}")
 
 
 @click.command()
@@ -119,8 +119,8 @@ def synced(
         )
         return
     size = format_size(sum(one.bytes for one in outcome.confirmed))
-    click.echo(f"{len(outcome.confirmed)} confirmed, {size}; {len(outcome.left_outstanding)} still outstanding")
-    click.echo(f"day {outcome.day} is open" + (" (a new one)" if outcome.day_ended else ""))
+    show.say(f"{len(outcome.confirmed)} confirmed, {size}; {len(outcome.left_outstanding)} still outstanding")
+    show.say(f"day {outcome.day} is open" + (" (a new one)" if outcome.day_ended else ""))
     for name in outcome.unknown:
         click.echo(f"tidegate: {name!r} arrived but does not stand in an export tree", err=True)
 

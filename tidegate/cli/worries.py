@@ -31,9 +31,10 @@ def worries(result: "PassResult") -> Iterator[str]:
             f"nothing has been fetched for {format_span(late[0].waited // 3600 * 3600)}: {len(late)} links with {size} "
             "wait for the storage; does it still pull, and may it read them?"
         )
-    heavy = [one.dump for one in result.plan.decisions if one.reason is Reason.OVERSIZE]
+    heavy = {one.dump.vm: one.dump for one in reversed(result.plan.decisions) if one.reason is Reason.OVERSIZE}
     if heavy:
-        named = _named(heavy, lambda dump: f"{dump.vm} ({format_size(dump.bytes)})")
+        newest = sorted(heavy.values(), key=lambda dump: dump.vm)
+        named = _named(newest, lambda dump: f"{dump.vm} ({format_size(dump.bytes)})")
         yield (
             f"heavier than a whole day, held: {named}; raise [limit] daily, make the dumps smaller, "
             "say `tidegate force VM --over-limit`, or bring them off-site by hand and say `tidegate mark-sent`"

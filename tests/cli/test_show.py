@@ -2,13 +2,13 @@
 
 import pytest
 
-from tidegate.cli import show
+from tidegate.cli import layout, show
 
-HEADINGS = ("vm", "size", "why")
+COLUMNS = (layout.name("vm"), layout.number("size"), layout.text("why"))
 
 
 def printed(capsys: pytest.CaptureFixture[str], *rows: tuple[str, str, str]) -> list[str]:
-    show.table(HEADINGS, rows, right=(1,))
+    show.table(COLUMNS, rows)
     return capsys.readouterr().out.splitlines()
 
 
