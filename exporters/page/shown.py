@@ -35,11 +35,12 @@ class Level(StrEnum):
 
 
 class Trouble(NamedTuple):
-    """Something that is wrong, in a sentence; ``vms`` it is about, the worst first."""
+    """Something that is wrong, in a sentence and ``briefly``; ``vms`` it is about, the worst first."""
 
     level: Level
     sentence: str
     vms: tuple[str, ...] = ()
+    briefly: str = ""
 
 
 class Part(NamedTuple):

@@ -104,7 +104,7 @@ def _more(count: int) -> str:
 def answer(urgent: Sequence[Trouble], later: Sequence[Trouble]) -> str:
     """Whether one can sleep."""
     if urgent:
-        return "Not yet: look at this first."
+        return f"Not yet: {urgent[0].briefly}."
     if later:
         return (
             f"You can sleep; {'one thing waits' if len(later) == 1 else f'{len(later)} things wait'} for the morning."

@@ -39,6 +39,10 @@ def troubles(
     yield from _limit(review)
 
 
+def _now(briefly: str, sentence: str, vms: tuple[str, ...] = ()) -> Trouble:
+    return Trouble(Level.NOW, sentence, vms, briefly)
+
+
 def _copies(vms: Sequence[VmShown]) -> Iterator[Trouble]:
     stale = [one for one in vms if one.verdict is Freshness.STALE]
     if stale:
@@ -47,12 +51,11 @@ def _copies(vms: Sequence[VmShown]) -> Iterator[Trouble]:
         told = (
             f"{what}; the worst is {worst.name}, {format_span(worst.age or 0)} old against {format_span(worst.target)}"
         )
-        yield Trouble(Level.NOW, f"{told}.", _names(stale))
+        yield _now(f"{_count(len(stale), 'VM is', 'VMs are')} late", f"{told}.", _names(stale))
     never = [one for one in vms if one.verdict is Freshness.NEVER and one.lateness > 1]
     if never:
-        yield Trouble(
-            Level.NOW, f"{_count(len(never), 'VM was', 'VMs were')} never off-site, and should be.", _names(never)
-        )
+        what = f"{_count(len(never), 'VM was', 'VMs were')} never off-site"
+        yield _now(what, f"{what}, and should be.", _names(never))
     new = [one for one in vms if one.verdict is Freshness.NEVER and one.lateness <= 1]
     if new:
         what = _count(len(new), "new VM has", "new VMs have")
@@ -65,15 +68,16 @@ def _its(vms: Sequence[VmShown]) -> str:
 
 def _service(health: Health, now: float) -> Iterator[Trouble]:
     if not health.watcher_runs:
-        yield Trouble(Level.NOW, "No watcher runs: what is marked is not recorded.")
+        yield _now("no watcher runs", "No watcher runs: what is marked is not recorded.")
     for watch in health.watches:
         if not watch.up:
-            yield Trouble(Level.NOW, f"The watch folder {watch.name} is down: {watch.detail or 'it is not there'}.")
+            what = f"he watch folder {watch.name} is down"
+            yield _now(f"t{what}", f"T{what}: {watch.detail or 'it is not there'}.")
         elif watch.last_scan is None or now - watch.last_scan > _SCAN_SECONDS:
             yield Trouble(Level.LATER, f"The watch folder {watch.name} was not scanned for long.")
     if health.next_pass is not None and (health.last_pass is None or _is_missed(health.last_pass, now)):
         ago = "ever" if health.last_pass is None else f"for {format_span(now - health.last_pass)}"
-        yield Trouble(Level.NOW, f"No pass has come to its end {ago}: nothing new leaves.")
+        yield _now("no pass has run", f"No pass has come to its end {ago}: nothing new leaves.")
 
 
 def _is_missed(last_pass: float, now: float) -> bool:
@@ -84,10 +88,8 @@ def _storage(review: PassResult) -> Iterator[Trouble]:
     late = review.facts.late
     if nothing_is_fetched(late):
         waited = format_span(late[0].waited // 3600 * 3600)
-        yield Trouble(
-            Level.NOW,
-            f"The storage has fetched nothing for {waited}: {_count(len(late), 'link waits', 'links wait')}.",
-        )
+        told = f"The storage has fetched nothing for {waited}: {_count(len(late), 'link waits', 'links wait')}."
+        yield _now("the storage fetches nothing", told)
     for folder in review.short:
         yield Trouble(Level.LATER, f"{folder}.")
 

@@ -173,8 +173,12 @@ def listen(value: object) -> tuple[str, int]:
 
 def hosts(value: object) -> tuple[str, ...]:
     """Names under which a browser may ask for the page, like ``["backup.example.org"]``."""
-    if not isinstance(value, list) or not all(isinstance(one, str) and _HOST.fullmatch(one) for one in value):
-        raise ValueError(f'{value!r} is no list of host names; write it like ["backup.example.org"], without a port')
+    right = 'write it like ["backup.example.org"], without a port'
+    if not isinstance(value, list):
+        raise ValueError(f"{_shown(value)} is not a list; {right}")  # noqa: TRY004
+    for one in value:
+        if not (isinstance(one, str) and _HOST.fullmatch(one)):
+            raise ValueError(f"{_shown(one)} is not the name of a host; {right}")
     return tuple(value)
 
 

@@ -9,10 +9,12 @@
   let timer = 0;
   let asking = null;
 
+  // Where the keyboard is: the same link of the same section, should other sections come or go.
   const path = (element) => {
-    if (element.id) return `#${CSS.escape(element.id)}`;
+    const section = element.closest("section")?.getAttribute("aria-labelledby");
     const href = element.getAttribute("href");
-    return href ? `${element.localName}[href="${CSS.escape(href)}"]` : element.localName;
+    const name = href ? `${element.localName}[href="${CSS.escape(href)}"]` : element.localName;
+    return section ? `[aria-labelledby="${section}"] ${name}` : name;
   };
 
   const replace = (fresh) => {
