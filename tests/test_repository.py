@@ -171,6 +171,7 @@ def test_make_alone_prints_the_targets() -> None:
         "year",
         "life",
         "dashboard",
+        "pictures",
         "race",
         "fuzz",
         "lock",

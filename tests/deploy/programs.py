@@ -105,6 +105,13 @@ class Prometheus(Program):
         """Names of those that fire now."""
         return {one.labels["alertname"] for one in self.query('ALERTS{alertstate="firing"}')}
 
+    def has_judged(self) -> bool:
+        """Whether each rule was evaluated, no alert waits before it fires, and all that fire can be asked for."""
+        known = [rule for group in self._get("rules", {})["groups"] for rule in group["rules"]]
+        waits = [rule for rule in known if rule["lastEvaluation"].startswith("0001") or rule.get("state") == "pending"]
+        firing = sum(len(rule.get("alerts", [])) for rule in known)
+        return bool(known) and not waits and len(self.query('ALERTS{alertstate="firing"}')) == firing
+
     def _get(self, path: str, words: Mapping[str, object]) -> Any:
         try:
             told = json.loads(self.ask(f"/api/v1/{path}?{urllib.parse.urlencode(words)}"))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from tests.clock import DAY
 from tests.deploy import programs, rules
-from tests.deploy.programs import Prometheus, Sample
+from tests.deploy.programs import Prometheus, Sample, await_true
 
 FILE = rules.ROOT / "deploy" / "grafana" / "tidegate.json"
 #: What it shows at first, and how many points of it a panel asks for, in a browser of usual width.
@@ -72,9 +72,10 @@ def queries(panel: Json) -> Iterator[Query]:
 
 @contextmanager
 def month(folder: Path, metrics: Path, *, hours: float) -> Iterator[Prometheus]:
-    """A Prometheus that has scraped ``metrics``, each so many hours, and has the shipped rules, hurried."""
+    """A Prometheus that has scraped ``metrics`` each so many hours and judged it by the shipped rules, hurried."""
     rules.promtool("tsdb", "create-blocks-from", "openmetrics", "--max-block-duration=96h", metrics, folder / "data")
     each_second = f"global:\n  evaluation_interval: 1s\nrule_files:\n  - {rules.hurried(folder / 'rules')}/*.yml\n"
     back = ["--storage.tsdb.retention.time=10y", f"--query.lookback-delta={hours}h"]
     with programs.prometheus(folder, each_second, *back) as prometheus:
+        await_true(prometheus.has_judged, prometheus.log)
         yield prometheus

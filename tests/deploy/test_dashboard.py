@@ -10,6 +10,7 @@ from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 import click
 import pytest
@@ -19,8 +20,10 @@ from exporters.catalogue import FAMILIES
 from tests.clock import DAY, HOUR
 from tests.deploy import rules, schema, shown
 from tests.deploy.commands import BLOCK, mentioned, understood
-from tests.deploy.programs import Prometheus, Sample, await_true
+from tests.deploy.programs import Prometheus, Sample
 from tests.life.life import Life
+from tests.pictures.colours import THEMES
+from tests.pictures.page import Drawn, pages
 
 PANELS = {panel["title"]: panel for panel in shown.panels()}
 #: Of the real program, with a little before it: a day's bar begins a day earlier.
@@ -133,7 +136,6 @@ def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     life.close()
     life.scrapes.write(folder / "metrics.openmetrics")
     with shown.month(folder, folder / "metrics.openmetrics", hours=HOURS) as prometheus:
-        await_true(lambda: bool(prometheus.alerts() - {"TidegateWatchdog"}), prometheus.log)
         yield Shown(prometheus, life.clock.wall, life)
 
 
@@ -199,3 +201,15 @@ def test_the_dashboard_and_the_alerts_work_it_out_alike(title: str, recorded: st
         one.labels.get("vm"): one.points[0][1] for one in found
     }
     assert told
+
+
+def test_the_dashboard_can_be_drawn(month: Shown) -> None:
+    """Each row with all its panels, into the files that are in the repository."""
+    now = time.time()
+    drawn = [Drawn.of(panel, month.prometheus, now) for panel in shown.dashboard()["panels"]]
+    pictures = {name: dict(pages(drawn, theme, now)) for name, theme in THEMES.items()}
+    for rows in pictures.values():
+        written = "".join("".join(ElementTree.fromstring(picture).itertext()) for picture in rows.values())
+        assert [title for title in PANELS if title not in written] == []
+    names = {f"{row}-{name}.svg" for name, rows in pictures.items() for row in rows}
+    assert names == {file.name for file in (rules.ROOT / "docs" / "dashboard").iterdir()}

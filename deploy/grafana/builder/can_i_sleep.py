@@ -10,6 +10,8 @@ from deploy.grafana.builder import panels, queries
 from deploy.grafana.builder.panels import About, Column, Steps
 from deploy.grafana.builder.queries import of_host, of_vms, or_none
 
+_ALERT = [panels.width(220), panels.links("What to do", "${runbooks}/${__data.fields.alert}.md")]
+
 
 def row() -> Iterator[Builder[Panel]]:
     """Its panels, from left to right."""
@@ -22,22 +24,22 @@ def row() -> Iterator[Builder[Panel]]:
     firing = or_none(f"count({queries.FIRING})")
     oldest = f"time() - min({of_host('tidegate_outstanding_oldest_timestamp_seconds')})"
     yield panels.figure(
-        About("Stale VMs", "VMs whose off-site copy is older than its target.", 4, "TidegateVmStale"),
+        About("Stale VMs", "VMs whose off-site copy is older than its target.", 3, "TidegateVmStale"),
         stale,
         units.NoUnit,
         Steps(1, 3),
     )
     yield panels.figure(
-        About("VMs without a copy", "Never off-site, or kept there for its whole retention.", 4, "TidegateVmStale"),
+        About("Without a copy", "VMs never off-site, or kept there for its whole retention.", 3, "TidegateVmStale"),
         never,
         units.NoUnit,
         Steps(1, 3),
     )
     yield panels.figure(
         About(
-            "Oldest copy, of its target",
+            "Worst copy",
             "The off-site age of the VM that is worst off, as a part of its target: stale at 100 %.",
-            4,
+            3,
             "TidegateRecoveryPointOld",
         ),
         f"max({of_vms(queries.TARGET_USED)})",
@@ -45,10 +47,27 @@ def row() -> Iterator[Builder[Panel]]:
         panels.TARGETS,
     )
     yield panels.figure(
+        About("In no backup", "VMs of the hypervisor; `tidegate check` names them.", 3, "TidegateVmWithoutBackup"),
+        f"sum({of_host('tidegate_hypervisor_vms_without_backup')})",
+        units.NoUnit,
+        Steps(1, 3),
+    )
+    yield panels.figure(
+        About(
+            "Shrunk dumps",
+            "Newest dumps below half of their VM's usual size. They leave all the same.",
+            3,
+            "TidegateDumpShrunk",
+        ),
+        f"sum({of_vms(of_host('tidegate_vm_last_dump_shrunk'))})",
+        units.NoUnit,
+        Steps(1, 3),
+    )
+    yield panels.figure(
         About(
             "Since the last pass",
             "As a part of the time in which one should come. Nothing new is let out until one does.",
-            4,
+            3,
             "TidegatePassMissed",
         ),
         f"max({queries.PASS_INTERVALS})",
@@ -57,9 +76,9 @@ def row() -> Iterator[Builder[Panel]]:
     )
     yield panels.figure(
         About(
-            "Oldest link not fetched",
+            "Not fetched for",
             "How long the storage has left the oldest link that waits for it. A day is usual, three are not.",
-            4,
+            3,
             "TidegatePullerDown",
         ),
         or_none(f"({oldest})"),
@@ -67,7 +86,7 @@ def row() -> Iterator[Builder[Panel]]:
         Steps(1.5 * panels.DAY, 3 * panels.DAY),
     )
     yield panels.figure(
-        About("Alerts", "Those of deploy/prometheus that fire now, if Prometheus has these rules.", 4),
+        About("Alerts", "Those of deploy/prometheus that fire now, if Prometheus has these rules.", 3),
         firing,
         units.NoUnit,
         Steps(1, 3),
@@ -82,12 +101,17 @@ def row() -> Iterator[Builder[Panel]]:
         About("Alerts that fire", "Each leads to its page: what it means, what to look at, what to do.", 12),
         {"A": f"max by (alertname, severity, instance, vm, watch, reason) ({queries.FIRING})"},
         [
-            Column("alert", "alertname", [panels.links("What to do", "${runbooks}/${__data.fields.alert}.md")]),
-            Column("severity", "severity"),
-            Column("VM", "vm"),
-            Column("watch folder", "watch"),
-            Column("reason", "reason"),
+            Column(
+                "alert",
+                "alertname",
+                _ALERT,
+            ),
+            Column("severity", "severity", [panels.width(80)]),
+            Column("VM", "vm", [panels.width(100)]),
+            Column("folder", "watch", [panels.width(80)]),
+            Column("reason", "reason", [panels.width(90)]),
             Column("host", "instance"),
         ],
         height=8,
+        first=("severity", False),
     )

@@ -120,9 +120,12 @@ def lines(
     steps: Steps | None = None,
     colours: Mapping[str, str] = {},
     stacked: bool = False,
+    most: float | None = None,
 ) -> timeseries.Panel:
-    """Legend -> expression. ``steps`` are drawn as lines of their own."""
+    """Legend -> expression. ``steps`` are drawn as lines of their own; what is above ``most`` is not drawn."""
     panel = _chart(about, queries, unit, colours).min(0)
+    if most is not None:
+        panel.max(most)
     if steps is not None:
         dashed = common.GraphThresholdsStyleConfig().mode(kinds.GraphThresholdsStyleMode.DASHED)
         panel.thresholds(thresholds(steps)).thresholds_style(dashed)
@@ -139,17 +142,22 @@ def days(
     panel = _chart(about, drawn, unit, colours).interval("1d").min(0)
     panel.draw_style(kinds.GraphDrawStyle.BARS).fill_opacity(70).line_width(0)
     if limit:
-        panel.override_by_name(
-            "limit",
-            [
-                DynamicConfigValue("custom.drawStyle", kinds.GraphDrawStyle.LINE),
-                DynamicConfigValue("custom.lineInterpolation", kinds.LineInterpolation.STEP_AFTER),
-                DynamicConfigValue("custom.lineWidth", 2),
-                DynamicConfigValue("custom.fillOpacity", 0),
-                DynamicConfigValue("color", {"mode": FieldColorModeId.FIXED, "fixedColor": RED}),
-            ],
-        )
+        panel.override_by_name("limit", _LIMIT)
     return panel
+
+
+def stacked_days(about: About, queries: Mapping[str, str], unit: str) -> timeseries.Panel:
+    """A bar a day, of parts that add up."""
+    return days(about, queries, unit).stacking(common.StackingConfig().mode(kinds.StackingMode.NORMAL))
+
+
+_LIMIT = [
+    DynamicConfigValue("custom.drawStyle", kinds.GraphDrawStyle.LINE),
+    DynamicConfigValue("custom.lineInterpolation", kinds.LineInterpolation.STEP_AFTER),
+    DynamicConfigValue("custom.lineWidth", 2),
+    DynamicConfigValue("custom.fillOpacity", 0),
+    DynamicConfigValue("color", {"mode": FieldColorModeId.FIXED, "fixedColor": RED}),
+]
 
 
 def _chart(about: About, queries: Mapping[str, str], unit: str, colours: Mapping[str, str]) -> timeseries.Panel:
@@ -199,6 +207,11 @@ def states(about: About, queries: Mapping[str, str]) -> statetimeline.Panel:
     return _placed(panel, about, height=8)
 
 
+def width(pixels: int) -> DynamicConfigValue:
+    """Of a column; the others share what is left."""
+    return DynamicConfigValue("custom.width", pixels)
+
+
 def links(title: str, url: str) -> DynamicConfigValue:
     """Where the values of a column lead."""
     return DynamicConfigValue("links", [{"title": title, "url": url}])
@@ -213,9 +226,12 @@ class Column(NamedTuple):
 
 
 def rows(
-    about: About, queries: Mapping[str, str], columns: Sequence[Column], *, height: int, worst: str = ""
+    about: About, queries: Mapping[str, str], columns: Sequence[Column], *, height: int, first: tuple[str, bool]
 ) -> table.Panel:
-    """Letter -> expression, joined by their labels, all but the job in a column. ``worst``: the one to sort by."""
+    """Letter -> expression, joined by their labels, all but the job in a column.
+
+    ``first``: the column to sort by, and whether its largest are first.
+    """
     panel = table.Panel().cell_height(kinds.TableCellHeight.SM).no_value("none").thresholds(thresholds(None))
     for reference, expression in queries.items():
         panel.with_target(in_columns(expression, reference))
@@ -230,6 +246,6 @@ def rows(
     for column in columns:
         if column.properties:
             panel.override_by_name(column.heading, list(column.properties))
-    if worst:
-        panel.sort_by([common.TableSortByFieldState().display_name(worst).desc(True)])
+    heading, falls = first
+    panel.sort_by([common.TableSortByFieldState().display_name(heading).desc(falls)])
     return _placed(panel, about, height)

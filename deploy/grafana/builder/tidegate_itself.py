@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Panel
 
 from deploy.grafana.builder import panels
-from deploy.grafana.builder.panels import About, Steps
+from deploy.grafana.builder.panels import About
 from deploy.grafana.builder.queries import a_day, of_host
 
 
@@ -29,7 +29,7 @@ def row() -> Iterator[Builder[Panel]]:
             "watch folder {{watch}} of {{instance}}": of_host("tidegate_watch_up"),
         },
     )
-    yield panels.days(
+    yield panels.stacked_days(
         About("What went wrong each day", "`tidegate history`, `tidegate plan` and the log name them.", 12),
         {
             "dumps that failed": a_day("tidegate_markers_total", 'state="failed"'),
@@ -60,15 +60,9 @@ def row() -> Iterator[Builder[Panel]]:
             "From a marker to its record",
             "In which 99 of 100 markers were recorded, over a day. Seconds are usual; minutes: the service was down, a"
             " disk away, or the folder gives no events.",
-            6,
+            12,
             "TidegateMarkersLate",
         ),
         {"{{instance}}": f"histogram_quantile(0.99, sum by (instance, le) (increase({buckets}[1d])))"},
         units.Seconds,
-    )
-    yield panels.figure(
-        About("VMs in no backup", "The hypervisor's; `tidegate check` names them.", 6, "TidegateVmWithoutBackup"),
-        f"sum({of_host('tidegate_hypervisor_vms_without_backup')})",
-        units.NoUnit,
-        Steps(1, 10),
     )

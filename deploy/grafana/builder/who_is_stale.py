@@ -21,7 +21,7 @@ def row() -> Iterator[Builder[Panel]]:
         About(
             "Off-site ages, of their targets",
             "Below 100 % no VM is stale. The worst alone above it: look at that VM. The median too: no matter of single"
-            " VMs.",
+            " VMs. Above 300 % nothing is drawn.",
             12,
             "TidegateManyVmsStale",
         ),
@@ -32,6 +32,7 @@ def row() -> Iterator[Builder[Panel]]:
         },
         units.PercentUnit,
         steps=panels.TARGETS,
+        most=3,
         colours={"worst": "purple", "worst tenth": "blue", "median": "light-blue"},
     )
     yield panels.lines(
@@ -61,17 +62,20 @@ def row() -> Iterator[Builder[Panel]]:
             Column("of its target", "A", [_unit(units.PercentUnit), *_judged(panels.TARGETS)]),
             Column("off-site age", "B", [_unit(units.Seconds)]),
             Column("target", "C", [_unit(units.Seconds)]),
-            Column("age of its newest dump", "D", [_unit(units.Seconds)]),
+            Column("newest dump's age", "D", [_unit(units.Seconds)]),
             Column("size", "E", [_unit(units.BytesSI)]),
-            Column("last dump", "F", [DynamicConfigValue("mappings", panels.mapped(_RESULTS))]),
+            Column("last dump", "F", _RESULT),
             Column("host", "instance"),
         ],
         height=12,
-        worst="of its target",
+        first=("of its target", True),
     )
 
 
-_RESULTS = {"1": ("finished", panels.GREEN), "0": ("failed", panels.RED)}
+_RESULT = [
+    DynamicConfigValue("mappings", panels.mapped({"1": ("finished", panels.GREEN), "0": ("failed", panels.RED)})),
+    DynamicConfigValue("custom.cellOptions", {"type": TableCellDisplayMode.COLOR_TEXT}),
+]
 
 
 def _unit(unit: str) -> DynamicConfigValue:
