@@ -28,7 +28,7 @@ class Terminal:
     ) -> None:
         told = {key: value for key, value in os.environ.items() if key not in _SPEAK_OF_TERMINALS}
         told |= {"TERM": "xterm", **(environment or {})}
-        self._ours, theirs = pty.openpty()
+        self.ours, theirs = pty.openpty()
         self.resize(columns, lines)
         # The terminal is the one of its session, so that it hears of keys and of another size.
         own = ["setsid", "--ctty", *command]
@@ -38,7 +38,7 @@ class Terminal:
 
     def resize(self, columns: int, lines: int) -> None:
         """The window gets another size."""
-        termios.tcsetwinsize(self._ours, (lines, columns))
+        termios.tcsetwinsize(self.ours, (lines, columns))
 
     def wait_for(self, said: str, *, beyond: int = 0) -> int:
         """Until the program has written this after the first ``beyond`` characters; the place where it ends."""
@@ -49,20 +49,20 @@ class Terminal:
 
     def press(self, keys: bytes) -> None:
         """What a hand types."""
-        os.write(self._ours, keys)
+        os.write(self.ours, keys)
 
     def end(self) -> int:
         """All that it writes until it ends; its exit code."""
         until = time.monotonic() + _PATIENCE_SECONDS
         while self._read(until):
             pass
-        os.close(self._ours)
+        os.close(self.ours)
         return self.process.wait(_PATIENCE_SECONDS)
 
     def _read(self, until: float) -> bool:
-        ready, _, _ = select.select([self._ours], [], [], max(0.0, until - time.monotonic()))
+        ready, _, _ = select.select([self.ours], [], [], max(0.0, until - time.monotonic()))
         try:
-            read = os.read(self._ours, 1 << 16) if ready else b""
+            read = os.read(self.ours, 1 << 16) if ready else b""
         except OSError:  # EIO: nobody has the other side any more
             read = b""
         self.text += read.decode().replace("\r\n", "\n")

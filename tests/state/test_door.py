@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,16 @@ def test_a_scratch_copy_takes_everything_over_and_gives_nothing_back(state: Stat
     assert count_of(scratch, "passes") == 2
     assert state.path.read_bytes() == before
     assert count_of(state, "passes") == 1
+
+
+def test_a_scratch_copy_of_a_state_that_somebody_keeps_is_a_fault_and_no_endless_wait(state: State) -> None:
+    """The driver's own copying tries for ever."""
+    with closing(sqlite3.connect(state.path, isolation_level=None)) as greedy:
+        state.close()
+        greedy.execute("PRAGMA locking_mode = EXCLUSIVE")
+        greedy.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(FaultError, match="database is locked"):
+            ScratchState(state.path)
 
 
 def test_a_scratch_copy_of_no_state_is_empty_and_makes_no_file(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ _STYLES = {
     "never": "red",
     "failed": "red",
     "critical": "red bold",
+    "unknown": "red bold",
 }
 
 

@@ -1,6 +1,7 @@
 """``tidegate status``."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,12 @@ from tidegate.cli import layout, shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json
 from tidegate.cli.screen import Screen, of_stdout
 from tidegate.errors import UsageError
-from tidegate.units import format_size, format_span
+from tidegate.units import format_size, format_span, format_time
 
 if TYPE_CHECKING:
     from policy.passes import PassResult
     from tidegate.cli.verdict import Finding
+    from tidegate.cli.watching import Picture
     from tidegate.config.model import Config
 
 _COLUMNS = (
@@ -39,25 +41,33 @@ class Standing:
     shape: dict[str, Any]
     findings: "Sequence[Finding]"
     decide: Sequence[str]
+    now: float
 
 
 @click.command()
 @json_option
 @click.option("--all", "everything", is_flag=True, help="Every VM, on a terminal too; it gets one screen of the worst.")
+@click.option("--watch", is_flag=True, help="Look again and again, in place, until Ctrl-C or q.")
 @click.option("--check", "nagios", is_flag=True, help="One line and the exit code for Nagios and its kin (0, 1, 2, 3).")
 @pass_session
-def status(session: Session, *, as_json: bool, everything: bool, nagios: bool) -> None:
+def status(session: Session, *, as_json: bool, everything: bool, watch: bool, nagios: bool) -> None:
     """The day, and every VM's off-site copy, worst first. Shows what is recorded; looks at no dump.
 
     The first line says whether all is well: `critical` when copies are too old or none can get newer, `warning` when
     something asks for a decision.
     """
+    if as_json + watch + nagios > 1:
+        raise UsageError("status: --json, --watch and --check exclude each other")
     if nagios:
         from tidegate.cli.nagios import check
 
-        if as_json:
-            raise UsageError("status: --check and --json exclude each other")
         check(lambda: standing(session))
+        return
+    if watch:
+        from tidegate.cli import watching
+        from tidegate.clock import SystemClock
+
+        watching.watch(lambda: _picture(standing(session)), SystemClock())
         return
     found = standing(session)
     session.compare_versions(found.config)
@@ -65,6 +75,16 @@ def status(session: Session, *, as_json: bool, everything: bool, nagios: bool) -
         print_json(found.shape)
     else:
         show.write(report(found, of_stdout(), everything=everything))
+
+
+def _picture(found: Standing) -> "Picture":
+    when = format_time(found.now, found.config.day.timezone)
+
+    def picture(seen: Screen) -> Iterator[str]:
+        yield from report(found, seen)
+        yield seen.styled(f"as of {when}; q ends", "dim")
+
+    return picture
 
 
 def standing(session: Session) -> Standing:
@@ -76,14 +96,14 @@ def standing(session: Session) -> Standing:
     from tidegate.state import dumps
 
     config = session.config()
-    scratch = session.scratch(config)
     clock = SystemClock()
-    result = passes.review(config, scratch, clock)
     now = clock.now().wall
-    with scratch.read() as connection:
-        shape = shapes.status(result, dumps.newest_of_each(connection), result.rules, now)
-        found = findings(connection, config, result, shape["vms"], now)
-    return Standing(config, shape, found, [*_under_way(result), *worries(result)])
+    with closing(session.scratch(config)) as scratch:
+        result = passes.review(config, scratch, clock)
+        with scratch.read() as connection:
+            shape = shapes.status(result, dumps.newest_of_each(connection), result.rules, now)
+            found = findings(connection, config, result, shape["vms"], now)
+    return Standing(config, shape, found, [*_under_way(result), *worries(result)], now)
 
 
 def _under_way(result: "PassResult") -> Iterator[str]:

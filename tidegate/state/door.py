@@ -134,7 +134,7 @@ class ScratchState(State):
             if path.exists():
                 source = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
                 try:
-                    source.backup(copy)
+                    source.backup(copy, progress=_refuse_to_wait)
                 except sqlite3.DatabaseError as error:
                     raise _fault(path, error) from error
                 finally:
@@ -158,6 +158,12 @@ class ScratchState(State):
     def pass_lock(self, *, wait: float) -> AbstractContextManager[None]:
         """Nobody else can see this copy."""
         return self._no_lock()
+
+
+def _refuse_to_wait(status: int, _left: int, _pages: int) -> None:
+    """Called after each step of a copy: the driver itself would try for ever where somebody keeps the file."""
+    if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        raise sqlite3.OperationalError("database is locked")
 
 
 #: With less than this left not even an empty state can be made.
