@@ -35,19 +35,11 @@ class Level(StrEnum):
 
 
 class Trouble(NamedTuple):
-    """Something that is wrong, in a sentence and ``briefly``; ``vms`` it is about, the worst first."""
+    """What is wrong, as `status` tells it; ``vms`` it is about, the worst first."""
 
     level: Level
-    sentence: str
+    told: str
     vms: tuple[str, ...] = ()
-    briefly: str = ""
-
-
-class Part(NamedTuple):
-    """A part of today's limit. ``kind`` is one of ``sent``, ``out``, ``reserve``, ``left``."""
-
-    kind: str
-    bytes: int
 
 
 class LetOut(NamedTuple):
@@ -146,7 +138,6 @@ class Health:
     let_out_by_it: int
     next_pass: float | None
     fetched: float | None
-    watcher_runs: bool
 
 
 class PastDump(NamedTuple):
@@ -175,7 +166,8 @@ class Story:
 class Shown:
     """All that is shown, as it was at ``as_of``. ``vms`` and ``troubles`` are worst first, ``queue`` in its order.
 
-    ``story`` tells of one VM; ``json`` has the shapes of the API by their names.
+    ``advice`` are sentences about what an admin should decide. ``story`` tells of one VM; ``json`` has the shapes of
+    the API by their names.
     """
 
     as_of: float
@@ -184,6 +176,7 @@ class Shown:
     version: str
     zone: datetime.tzinfo
     troubles: tuple[Trouble, ...]
+    advice: tuple[str, ...]
     today: Today
     queue: tuple[Turn, ...]
     vms: tuple[VmShown, ...]

@@ -104,12 +104,17 @@ def _more(count: int) -> str:
 def answer(urgent: Sequence[Trouble], later: Sequence[Trouble]) -> str:
     """Whether one can sleep."""
     if urgent:
-        return f"Not yet: {urgent[0].briefly}."
+        return f"Not yet: {urgent[0].told}."
     if later:
         return (
             f"You can sleep; {'one thing waits' if len(later) == 1 else f'{len(later)} things wait'} for the morning."
         )
     return "You can sleep."
+
+
+def sentence(told: str) -> str:
+    """With a capital and a stop."""
+    return f"{told[:1].upper()}{told[1:]}."
 
 
 def lede(counts: Mapping[str, int], total: int) -> str:

@@ -56,6 +56,7 @@ def shown(count: int, *, now: float = NOW) -> Shown:
         version="1.2.3",
         zone=datetime.UTC,
         troubles=_troubles(vms),
+        advice=("the limit cannot keep the targets: they need 14.3 GB a day, <b>10 GB</b> are allowed",),
         today=_today(dice, names, now),
         queue=tuple(_turns(dice, names, now)),
         vms=vms,
@@ -98,8 +99,8 @@ def _dump(dice: random.Random, name: str, now: float) -> NewestDump:
 
 def _troubles(vms: tuple[VmShown, ...]) -> tuple[Trouble, ...]:
     late = tuple(one.name for one in vms if one.verdict is Freshness.STALE)
-    now = [Trouble(Level.NOW, f"{len(late)} VMs have old copies.", late, f"{len(late)} VMs are late")] if late else []
-    return (*now, Trouble(Level.LATER, f"The last dump of {vms[0].name} failed.", (vms[0].name,)))
+    now = [Trouble(Level.NOW, f"{len(late)} of {len(vms)} VMs stale", late)] if late else []
+    return (*now, Trouble(Level.LATER, "1 VM with a failed dump", (vms[0].name,)))
 
 
 def _today(dice: random.Random, names: list[str], now: float) -> Today:
@@ -127,7 +128,7 @@ def _turns(dice: random.Random, names: list[str], now: float) -> list[Turn]:
 def _health(now: float) -> Health:
     down = WatchShown("<i>second</i>", False, "it cannot be opened: No such file", now - DAY, 1.0, None, None, None)
     up = WatchShown("dumps", True, "", now - 60, 0.2, False, 9 * GB, GB)
-    return Health((up, down), now - 3 * HOUR, 12, now + 21 * HOUR, now - HOUR, True)
+    return Health((up, down), now - 3 * HOUR, 12, now + 21 * HOUR, now - HOUR)
 
 
 def _story(dice: random.Random, vm: str, now: float) -> Story:

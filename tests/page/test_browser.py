@@ -94,7 +94,7 @@ def test_the_first_thing_said_is_whether_one_can_sleep(browser: Browser, served:
     """To those who see and to those who listen: the one heading of the first rank, and the title."""
     with opened(browser, served.url()) as page:
         heading = page.get_by_role("heading", level=1)
-        late = served.shown.troubles[0].briefly
+        late = served.shown.troubles[0].told
         expect(heading).to_have_text(f"Not yet: {late}.")
         expect(page).to_have_title(f"Not yet: {late}. \N{EN DASH} Tidegate on host1.example")
         box = heading.bounding_box()

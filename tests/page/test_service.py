@@ -6,6 +6,7 @@ import signal
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +53,29 @@ class Served:
         return None
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
+@contextmanager
+def served_from(folder: Path) -> Iterator[Served]:
     port = free_port()
-    host = Host(tmp_path / "host", daily=1000, **{"exporters.http": {"listen": f"127.0.0.1:{port}"}})
+    host = Host(folder / "host", daily=1000, **{"exporters.http": {"listen": f"127.0.0.1:{port}"}})
     host.dump("vm1", 800)
     host.dump("vm2", 900)
     host.run("pass")
     with service(host) as running:
         yield Served(host, port, running)
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """For those who only ask."""
+    with served_from(tmp_path_factory.mktemp("standing")) as served:
+        yield served
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """For those who change it."""
+    with served_from(tmp_path) as served:
+        yield served
 
 
 def without_ages(shape: Any) -> Any:
@@ -73,25 +88,25 @@ def without_ages(shape: Any) -> Any:
 
 
 @pytest.mark.parametrize("command", ["status", "plan"])
-def test_the_api_answers_what_the_command_prints(served: Served, command: str) -> None:
+def test_the_api_answers_what_the_command_prints(standing: Served, command: str) -> None:
     """The same shape with the same figures."""
-    assert without_ages(served.json(f"/api/v1/{command}")) == without_ages(served.host.json(command))
+    assert without_ages(standing.json(f"/api/v1/{command}")) == without_ages(standing.host.json(command))
 
 
-def test_the_page_of_a_vm_has_the_sentences_of_explain(served: Served) -> None:
+def test_the_page_of_a_vm_has_the_sentences_of_explain(standing: Served) -> None:
     """Word for word, but for ages that grow between the two."""
-    told = served.host.run("explain", "vm2").stdout.splitlines()
-    page = served.ask("/vm/vm2")[1]
+    told = standing.host.run("explain", "vm2").stdout.splitlines()
+    page = standing.ask("/vm/vm2")[1]
     assert "vm2 has no copy off-site that Tidegate knows of." in told
     assert "<li>vm2 has no copy off-site that Tidegate knows of.</li>" in page
     (held,) = (line for line in told if "is held (no_allowance)" in line)
     assert held.partition(":")[2].partition(";")[0] in page
 
 
-def test_it_is_healthy_and_ready_once_the_first_scan_is_done(served: Served) -> None:
+def test_it_is_healthy_and_ready_once_the_first_scan_is_done(standing: Served) -> None:
     """Until then 503 with a sentence; READY=1 was sent when the tests begin."""
-    assert served.ask("/-/healthy") == (200, "The service turns.\n")
-    assert served.ask("/-/ready")[0] == 200
+    assert standing.ask("/-/healthy") == (200, "The service turns.\n")
+    assert standing.ask("/-/ready")[0] == 200
 
 
 def test_a_configuration_with_a_mistake_leaves_the_last_page_which_says_so(served: Served) -> None:
@@ -127,19 +142,19 @@ def test_the_child_runs_behind_everything_and_ends_with_the_service(served: Serv
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:9877", "127.0.0.1.evil.example", "192.0.2.1", ""])
-def test_a_name_that_is_not_ours_is_refused(served: Served, host: str) -> None:
+def test_a_name_that_is_not_ours_is_refused(standing: Served, host: str) -> None:
     """A foreign page can let its own name lead here, and would read what is answered."""
     for path in ("/", "/vm/vm1", "/api/v1/status", "/static/page.js"):
-        status, text = served.ask(path, Host=host)
+        status, text = standing.ask(path, Host=host)
         assert (status, "vm1" in text) == (421, False)
-    assert served.ask("/metrics", Host=host)[0] == 200
-    assert served.ask("/-/ready", Host=host)[0] == 200
+    assert standing.ask("/metrics", Host=host)[0] == 200
+    assert standing.ask("/-/ready", Host=host)[0] == 200
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1", "127.1.2.3:80", "[::1]:9877"])
-def test_loopback_is_ours_under_each_of_its_names(served: Served, host: str) -> None:
+def test_loopback_is_ours_under_each_of_its_names(standing: Served, host: str) -> None:
     """Also through a tunnel that has another port."""
-    assert served.ask("/", Host=host)[0] == 200
+    assert standing.ask("/", Host=host)[0] == 200
 
 
 def test_a_reload_takes_further_names(served: Served) -> None:
@@ -151,7 +166,7 @@ def test_a_reload_takes_further_names(served: Served) -> None:
     assert served.ask("/", Host="Backup.example")[0] == 200
 
 
-def test_what_is_not_there_is_404(served: Served) -> None:
+def test_what_is_not_there_is_404(standing: Served) -> None:
     """A VM that nobody knows, a file that is none of the page's, a command that has no API."""
     for path in ("/vm/vm9", "/vm/", "/nothing", "/static/../site.py", "/static/", "/api/v1/forecast", "/-/nothing"):
-        assert served.ask(path)[0] == 404, path
+        assert standing.ask(path)[0] == 404, path

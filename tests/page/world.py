@@ -152,7 +152,16 @@ class World:
         connection.execute(
             "UPDATE vm SET first_seen = ?, period = ?, offsite_time = ?, offsite_by = ?, offsite_at = ?,"
             " last_dump_failed = ?, on_hold = ?, offsite_dump_id = NULL WHERE name = ?",
-            (start, period * DAY, offsite, offsite and "report", offsite and offsite + DAY, failed, kind == 0, name),
+            (
+                start,
+                period * DAY,
+                offsite,
+                offsite and "report",
+                offsite and min(offsite + DAY, self.now - HOUR),
+                failed,
+                kind == 0,
+                name,
+            ),
         )
 
 

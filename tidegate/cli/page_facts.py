@@ -2,7 +2,7 @@
 
 import heapq
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -14,14 +14,15 @@ from policy.planner.forecast import Forecast, VmForecast, run_forward
 from policy.planner.records import Decision, Vm
 from policy.planner.targets import freshness, offsite_age, targets
 from tidegate import __version__
-from tidegate.cli import explain, page_grid, page_health, page_troubles, shapes
+from tidegate.cli import explain, page_grid, page_health, shapes, verdict
 from tidegate.cli.forecast import beginning
+from tidegate.cli.worries import worries
 from tidegate.clock import Clock
 from tidegate.config.model import Config
 from tidegate.state import dumps, history, ledger
 from tidegate.state.door import ScratchState
 from tidegate.state.dumps import DumpRow
-from tidegate.terms import Freshness, LinkState, Verdict
+from tidegate.terms import LinkState, Verdict
 from watcher.scan import scan_and_record
 
 _DAY = 86_400.0
@@ -46,6 +47,7 @@ class Look:
             self._review = passes.review(config, scratch, clock)
             with scratch.read() as connection:
                 self._newest = dumps.newest_of_each(connection)
+            self._status = shapes.status(self._review, self._newest, self._review.rules, self._now)
             scan_and_record(config, scratch, clock)
             self._plan = passes.preview(config, scratch, clock)
         finally:
@@ -67,21 +69,23 @@ class Look:
             happened = page_grid.marks(connection, page_grid.midnights(self._now, zone))
             health = page_health.health(connection, self._config, self._review.facts.known.values(), self._now)
             today = _today(connection, self._review)
-        vms = sorted(self._vms(happened), key=_worst_first)
+            found = verdict.findings(connection, self._config, self._review, self._status["vms"], self._now)
+        vms = tuple(sorted(self._vms(happened), key=_worst_first(found)))
         return shown.Shown(
             as_of=self._now,
             took=took,
             host=platform.node(),
             version=__version__,
             zone=zone,
-            troubles=tuple(page_troubles.troubles(self._review, self._plan, health, vms, self._now)),
+            troubles=tuple(_troubles(found, vms)),
+            advice=tuple(worries(self._review)),
             today=today,
             queue=tuple(map(self._turn, self._plan.plan.decisions)),
-            vms=tuple(vms),
+            vms=vms,
             health=health,
             story=self._story,
             json={
-                "status": lambda: shapes.status(self._review, self._newest, self._review.rules, self._now),
+                "status": lambda: self._status,
                 "plan": lambda: shapes.plan(self._plan),
             },
         )
@@ -165,14 +169,17 @@ class Look:
         return self._now + (one.forecast_day - self._plan.plan.day.number) * _DAY
 
 
-def _worst_first(vm: shown.VmShown) -> tuple[Any, ...]:
-    return (-_badness(vm), -vm.lateness, vm.name)
+def _worst_first(found: Sequence[verdict.Finding]) -> Callable[[shown.VmShown], tuple[Any, ...]]:
+    """The order of `status`: by the worst that was found of each, then by how much of its target its age has used."""
+    bad = {vm: place for place, one in reversed([*enumerate(found)]) for vm in one.vms}
+    return lambda vm: (bad.get(vm.name, len(found)), vm.age is not None, -vm.lateness, vm.name)
 
 
-def _badness(vm: shown.VmShown) -> int:
-    order = (Freshness.FRESH, Freshness.NEVER, Freshness.STALE)
-    never_late = vm.verdict is Freshness.NEVER and vm.lateness > 1
-    return 3 if never_late else order.index(vm.verdict) * 2 or int(vm.last_dump_failed)
+def _troubles(found: Sequence[verdict.Finding], vms: Sequence[shown.VmShown]) -> Iterator[shown.Trouble]:
+    for one in found:
+        level = shown.Level.NOW if one.level is verdict.Level.CRITICAL else shown.Level.LATER
+        bad = frozenset(one.vms)
+        yield shown.Trouble(level, verdict.summary([one], len(vms)), tuple(vm.name for vm in vms if vm.name in bad))
 
 
 def _lateness(vm: Vm, target: float, now: float) -> float:

@@ -7,7 +7,6 @@ from sqlalchemy import Connection
 from exporters.page.shown import Health, WatchShown
 from tidegate.config.model import Config
 from tidegate.state import tallies
-from tidegate.state.door import running_watcher
 from tidegate.state.tallies import WatchStatus
 from tidegate.state.vms import VmRow
 from tidegate.terms import FETCHED
@@ -29,7 +28,6 @@ def health(connection: Connection, config: Config, vms: Iterable[VmRow], now: fl
         let_out_by_it=0 if last is None else last.granted,
         next_pass=_next_pass(config, now),
         fetched=max(fetched, default=None),
-        watcher_runs=running_watcher(config.state) is not None,
     )
 
 
