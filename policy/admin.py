@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from policy import confirmation, passes, syncs, trees
+from policy import confirmation, manifest, passes, syncs, trees
+from policy.away import away
 from tidegate.clock import Clock
 from tidegate.config.model import Config
 from tidegate.errors import UsageError
@@ -31,6 +32,7 @@ def hold(config: Config, state: State, clock: Clock, vm: str, *, wait: float) ->
             read = trees.were_read(connection, config, [link for link in links if link.watch not in down])
             _revoke(connection, [link for link in links if link.id not in read])
         passes.take_out(config, state, now)
+        manifest.write(config, state, now, down=down)
         return None if not links else LinkState.LINKED if read else LinkState.REVOKED
 
 
@@ -61,6 +63,9 @@ def retire(config: Config, state: State, clock: Clock, vm: str, *, wait: float) 
             dumps.change_many(connection, waiting, ended_at=now.wall, **retired)
             vms.change(connection, vm, retired_at=now.wall, on_hold=False, forced=None)
         passes.take_out(config, state, now)
+        with state.read() as connection:
+            down = away(connection, config)
+        manifest.write(config, state, now, down=down)
 
 
 def mark_sent(config: Config, state: State, clock: Clock, copies: Mapping[str, float]) -> list[str]:

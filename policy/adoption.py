@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from policy import confirmation, days, passes, trees
+from policy import confirmation, days, manifest, passes, trees
 from policy.links import ExportTree
 from tidegate.clock import Clock, Instant
 from tidegate.config.model import Config, WatchFolder
@@ -66,6 +66,7 @@ def adopt(config: Config, state: State, clock: Clock, *, sent: bool, wait: float
                 links = [one for one in ledger.outstanding(connection) if one.export_name in names]
                 confirmation.confirm(connection, links, Evidence.MARK_SENT, now.wall)
         passes.take_out(config, state, now)
+        manifest.write(config, state, now, down=look.down)
         return adopted
 
 

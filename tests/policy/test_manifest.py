@@ -241,3 +241,20 @@ def test_the_manifest_that_a_storage_lists_or_reports_is_taken_for_no_dump(tmp_p
     listing = "drwxr-xr-x  4,096 2026/11/22 03:00:00 .tidegate\n-rw-r--r--  100 2026/11/22 03:00:00 .tidegate/FILES\n"
     assert "0 of 0" in host.run("mark-sent", "--from", "-", stdin=listing).stdout
     assert [one["vm"] for one in host.json("status")["vms"]] == ["vm1"]
+
+
+def test_the_admins_word_is_told_in_the_tree_at_once(tmp_path: Path) -> None:
+    """Else a storage that pulls before the next pass would miss what was taken back."""
+    host = host_with_papers(tmp_path / "host", **REPORT)
+    for vm in ("vm1", "vm2", "vm3"):
+        host.dump(vm, 100)
+    host.run("pass")
+    expected = host.tree / ".tidegate" / "EXPECTED"
+    host.run("hold", "vm1")
+    assert manifest(host).keys() == {"vm2", "vm3"}
+    host.run("retire", "vm2")
+    assert manifest(host).keys() == {"vm3"}
+    assert [line.split()[-1] for line in expected.read_text().splitlines()[1:]] == ["vm3"]
+    (host.tree / "vm4").write_bytes(b"another script's")
+    host.run("adopt")
+    assert {name: one["vm"] for name, one in manifest(host).items()} == {"vm3": "vm3", "vm4": "vm4"}
