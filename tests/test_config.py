@@ -23,13 +23,27 @@ from tidegate.config.model import (
     Exporters,
     Hypervisor,
     Limit,
+    Notify,
     Offsite,
+    Pinged,
     Staleness,
     WatchFolder,
 )
 from tidegate.config.timezone import host_zone, utc
 from tidegate.errors import UsageError
-from tidegate.terms import AdapterName, DayEnd, Evidence, Links, Oversize, Publish, Signals, Storage, WatchMode
+from tidegate.terms import (
+    AdapterName,
+    DayEnd,
+    Evidence,
+    Links,
+    Occasion,
+    Oversize,
+    Publish,
+    Signals,
+    Storage,
+    Trouble,
+    WatchMode,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 VALID = Path(__file__).parent / "data" / "config" / "valid"
@@ -144,6 +158,17 @@ def test_every_key_arrives_in_its_place(written: Written) -> None:
         dump_logs=here / "logs",
         hypervisor=Hypervisor(("list-vms",), ("scratch",)),
         vm_targets={"db1.prod": 86_400.0},
+        notify=Notify(
+            ("tell-admin", "--loud"),
+            frozenset({Trouble.FAILED, Trouble.STALE}),
+            timeout=5.0,
+            remind=172_800.0,
+            pings={
+                Occasion.PASS: Pinged("https://hc-ping.com/key/pass?create=1"),
+                Occasion.DUMP: Pinged("http://[::1]:8000/ping/{backup_set}"),
+                Occasion.SYNC: Pinged(file=here / "ping-sync"),
+            },
+        ),
     )
 
 
@@ -290,6 +315,8 @@ def test_every_example_in_a_comment_works(written: Written) -> None:
     assert weekly.dumping.rules["vm1"].verify == (SHA256, ("zstd", "-t"))
     assert config.vm_targets == {"vm7": 172_800.0}
     assert config.limit.weekdays == (*[10_000_000_000] * 5, 50_000_000_000, 0)
+    assert config.notify.on == frozenset(Trouble)
+    assert config.notify.pings[Occasion.DUMP] == Pinged(file=Path("/etc/tidegate/ping-dump"))
     assert config.exporters.textfile == Path("/var/lib/prometheus/node-exporter/tidegate.prom")
 
 
@@ -305,7 +332,7 @@ def test_the_shipped_configuration_names_every_key() -> None:
         for name, field in table.model_fields.items()
         if not (isinstance(field.annotation, type) and issubclass(field.annotation, Table))
     }
-    assert keys - {"watch", "backup_sets", "http", "textfile", "sync", "hypervisor"} == named | set(
+    assert keys - {"watch", "backup_sets", "http", "textfile", "sync", "hypervisor", "pass", "dump"} == named | set(
         WeekdaysTable.model_fields
     )
 

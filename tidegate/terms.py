@@ -183,3 +183,33 @@ class DumpResult(StrEnum):
     DONE = "done"
     FAILED = "failed"
     SKIPPED = "skipped"  # the run was stopped before its turn
+
+
+class Occasion(StrEnum):
+    """A run of which somebody may be told when it begins and how it ended."""
+
+    PASS = "pass"  # noqa: S105 - no password
+    DUMP = "dump"
+    SYNC = "sync"
+
+
+class Trouble(StrEnum):
+    """What a run finds that somebody should be told of."""
+
+    FAILED = "failed"  # the run itself, or a part of it
+    DUMP_FAILED = "dump_failed"  # a VM's last dump
+    SHRUNK = "shrunk"  # a VM's last dump is far below its usual size
+    STALE = "stale"  # a VM's off-site copy is past its target, or missing for so long
+    HELD = "held"  # a VM's dump cannot leave until somebody acts
+    NOT_FETCHED = "not_fetched"  # the storage fetches nothing
+    WATCH_DOWN = "watch_down"  # a watch folder
+    DISK_SHORT = "disk_short"  # a watch folder has less room than min_free
+    OVER_LIMIT = "over_limit"  # a VM's dump was let out above the limit, by the admin's word
+
+
+class News(StrEnum):
+    """How a trouble stands against what was told before."""
+
+    NEW = "new"
+    STILL = "still"
+    OVER = "over"

@@ -10,8 +10,9 @@ from tidegate.cli import layout, show
 from tidegate.cli.context import Session, Span, json_option, pass_session, print_json
 from tidegate.cli.logs import complain
 from tidegate.cli.stopping import stopped_by_signals
+from tidegate.cli.telling import Account, Telling
 from tidegate.errors import ExitCode, TidegateError, UsageError
-from tidegate.terms import DumpResult
+from tidegate.terms import DumpResult, Occasion, Trouble
 from tidegate.units import format_exact_time, format_size, format_span
 
 if TYPE_CHECKING:
@@ -47,13 +48,16 @@ def dump(session: Session, *, backup_set: str, then_pass: bool, wait: float, as_
     """
     config = session.config()
     dumping = _dumping(config, backup_set)
-    run = _run(session, config, backup_set, dumping, wait=wait)
-    then_pass = then_pass and not run.was_stopped
-    let_out = _pass(session, config) if then_pass else None
-    if as_json:
-        print_json(_shape(backup_set, run, let_out))
-    else:
-        _print(run, let_out)
+    with Telling(session, config) as telling:
+        with telling.of(Occasion.DUMP, backup_set) as account:
+            run = _run(session, config, backup_set, dumping, wait=wait)
+            _tell(account, run, dumping)
+        then_pass = then_pass and not run.was_stopped
+        let_out = _pass(session, config, telling) if then_pass else None
+        if as_json:
+            print_json(_shape(backup_set, run, let_out))
+        else:
+            _print(run, let_out)
     if not run.is_well or (then_pass and (let_out is None or let_out.failed)):
         click.get_current_context().exit(ExitCode.PARTLY)
 
@@ -90,12 +94,21 @@ def _run(session: Session, config: "Config", name: str, dumping: "SetDumping", *
     return run
 
 
-def _pass(session: Session, config: "Config") -> "PassResult | None":
+def _tell(account: Account, run: "Run", dumping: "SetDumping") -> None:
+    from tidegate.cli import troubles
+
+    account.summary = f"{len(run.outcomes)} dumped in {format_span(run.finished - run.started)}"
+    account.reason = troubles.of_dumps_themselves(run)
+    account.found = dict(troubles.of_dumps(run))
+    account.has_looked_at = lambda key: key.what is Trouble.DUMP_FAILED and key.subject in dumping.rules
+
+
+def _pass(session: Session, config: "Config", telling: Telling) -> "PassResult | None":
     """None where it could not run: the dumps are made all the same."""
     from tidegate.cli.passes import let_out
 
     try:
-        return let_out(session, config, wait=600.0)
+        return let_out(session, config, telling, wait=600.0)
     except TidegateError as error:
         complain(f"the dumps are made, the pass did not run: {error}")
         return None

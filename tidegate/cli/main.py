@@ -40,6 +40,7 @@ COMMANDS = {
     "locate": ("locate:locate", "Where a VM's copies are: dump folder, export tree, storage."),
     "restore": ("restore:restore", "Put a VM's dump back, from any copy of it."),
     "state": ("state:state", "Look after the state file: verify, export, make it anew when it was lost."),
+    "notify": ("notify:notify", "Try those who are told of runs: pings and a command."),
     "export-metrics": ("exports:export_metrics", "Write the metrics as a textfile."),
 }
 

@@ -9,15 +9,17 @@ import click
 from tidegate.cli import layout, shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option
 from tidegate.cli.screen import of_stdout
+from tidegate.cli.telling import Telling
 from tidegate.errors import ExitCode, UsageError
 from tidegate.names import printable
-from tidegate.terms import Reason, Verdict
+from tidegate.terms import Occasion, Reason, Trouble, Verdict
 from tidegate.units import format_size
 
 if TYPE_CHECKING:
     from policy.granting import Verify
     from policy.passes import PassResult
     from policy.planner.records import Decision
+    from tidegate.clock import Clock
     from tidegate.config.model import Config
     from tidegate.state.door import ScratchState
     from tidegate.state.dumps import DumpRow
@@ -64,10 +66,26 @@ _SUMMARY_LINES, _LEAST_HELD = 3, 5
 def run_pass(session: Session, *, dry_run: bool, strict: bool, wait: float, as_json: bool) -> None:
     """One policy pass: scan, decide what may leave today, and let it out. Needs no running service."""
     config = session.config()
-    result = preview(config, session.scratch(config)) if dry_run else let_out(session, config, wait=wait)
-    _print(result, as_json=as_json, would=dry_run)
-    if result.failed or (strict and _has_failing_dumps(result)):
+    with Telling(session, config) as telling:
+        if dry_run:
+            result = preview(config, session.scratch(config))
+        else:
+            result = let_out(session, config, telling, wait=wait, strict=strict)
+        _print(result, as_json=as_json, would=dry_run)
+    if _reason(result, strict=strict):
         click.get_current_context().exit(ExitCode.PARTLY)
+
+
+def _reason(result: "PassResult", *, strict: bool) -> str:
+    """Why it has not ended well; '' where it has."""
+    from tidegate.cli import troubles
+
+    failing = sorted(one.dump.vm for one in troubles.newest(result.plan.decisions) if one.reason in _FAILING)
+    return troubles.of_pass_itself(result) or (f"dumps failed: {', '.join(failing)}" if strict and failing else "")
+
+
+#: What `--strict` ends with 1 for. An older failure that a good dump has followed is over, though its marker may stand.
+_FAILING = frozenset({Reason.DUMP_FAILED, Reason.VERIFY_FAILED})
 
 
 @click.command()
@@ -102,14 +120,28 @@ def preview(config: "Config", scratch: "ScratchState", *, ignore_trees: bool = F
     return passes.preview(config, scratch, clock, ignore_trees=ignore_trees)
 
 
-def let_out(session: Session, config: "Config", *, wait: float) -> "PassResult":
-    """A whole pass: scans, decides, links, and writes the textfile."""
-    from policy import passes
-    from tidegate.cli import hypervisor
+def let_out(session: Session, config: "Config", telling: Telling, *, wait: float, strict: bool = False) -> "PassResult":
+    """A whole pass, of which is told: scans, decides, links, and writes the textfile."""
+    from tidegate.cli import troubles
     from tidegate.clock import SystemClock
-    from watcher.scan import scan_and_record
 
     clock = SystemClock()
+    with telling.of(Occasion.PASS) as account:
+        result = _let_out(session, config, clock, wait=wait)
+        granted = result.plan.granted
+        size, held = format_size(result.plan.granted_bytes), len(result.plan.decisions) - len(granted)
+        account.summary = f"{len(granted)} let out, {size}; {held} held; {show.account(shapes.day(result.day))}"
+        account.reason = _reason(result, strict=strict)
+        account.found = dict(troubles.of_pass(result, clock.now().wall))
+        account.has_looked_at = lambda key: key.what is not Trouble.FAILED
+    return result
+
+
+def _let_out(session: Session, config: "Config", clock: "Clock", *, wait: float) -> "PassResult":
+    from policy import passes
+    from tidegate.cli import hypervisor
+    from watcher.scan import scan_and_record
+
     state = session.state(config)
     session.compare_versions(config)
     scan_and_record(config, state, clock)
@@ -120,15 +152,6 @@ def let_out(session: Session, config: "Config", *, wait: float) -> "PassResult":
 
         textfile.write(config.exporters.textfile, text.render(state, config, clock.now().wall))
     return result
-
-
-def _has_failing_dumps(result: "PassResult") -> bool:
-    """An older failure that a good dump has followed is over, though its marker may still stand."""
-    newest: dict[str, Decision] = {}
-    for one in result.plan.decisions:
-        if one.dump.vm not in newest or newest[one.dump.vm].dump.dump_time < one.dump.dump_time:
-            newest[one.dump.vm] = one
-    return any(one.reason in (Reason.DUMP_FAILED, Reason.VERIFY_FAILED) for one in newest.values())
 
 
 def _verify(config: "Config") -> "Verify":

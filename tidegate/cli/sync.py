@@ -10,7 +10,9 @@ import click
 from tidegate.cli import shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option
 from tidegate.cli.pushing import Bar, Lines, summary
+from tidegate.cli.telling import Telling
 from tidegate.errors import ExitCode
+from tidegate.terms import Occasion
 from tidegate.units import format_size
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ def sync(session: Session, *, dry_run: bool, wait: float, as_json: bool) -> None
     What is cut off by the end of the day's bytes goes on with the next day's, where it stopped.
     """
     from policy.push import sync as pushing
+    from tidegate.cli import troubles
     from tidegate.clock import SystemClock
 
     config = session.config()
@@ -38,12 +41,15 @@ def sync(session: Session, *, dry_run: bool, wait: float, as_json: bool) -> None
     pushing.configured(config)
     signal.signal(signal.SIGTERM, _interrupt)
     listener = pushing.Listener() if as_json else Bar() if sys.stderr.isatty() else Lines()
-    done = pushing.sync(config, session.state(config), clock, listener, wait=wait)
-    if as_json:
-        print_json({"format": shapes.FORMAT, "trees": [shapes.pushed(one) for one in done]})
-    else:
-        for one in done:
-            for text in summary(one):
+    with Telling(session, config) as telling:
+        with telling.of(Occasion.SYNC) as account:
+            done = pushing.sync(config, session.state(config), clock, listener, wait=wait)
+            account.summary = "\n".join(text for one in done for text in summary(one))
+            account.reason = troubles.of_sync_itself(done)
+        if as_json:
+            print_json({"format": shapes.FORMAT, "trees": [shapes.pushed(one) for one in done]})
+        else:
+            for text in account.summary.splitlines():
                 show.say(text)
     click.get_current_context().exit(_code(done))
 

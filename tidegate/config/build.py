@@ -13,14 +13,16 @@ from tidegate.config.model import (
     Exporters,
     Hypervisor,
     Limit,
+    Notify,
     Offsite,
+    Pinged,
     Push,
     Staleness,
     WatchFolder,
 )
 from tidegate.config.timezone import host_zone
 from tidegate.markers.signals import Foreign, Quiet
-from tidegate.terms import Evidence, Storage, WatchMode
+from tidegate.terms import Evidence, Occasion, Storage, WatchMode
 
 _EXPORT = ".rsync"
 #: A mirror wants names that stay, so that rsync can send the difference; a collection wants each dump's own.
@@ -54,6 +56,7 @@ def config(document: tables.Document, file: Path) -> Config:
         vm_targets={name: each.target for name, each in document.vms.items() if each.target is not None},
         vm_verifications=_vm_verifications(document, _NO_SET),
         push=_push(document.sync, base),
+        notify=_notify(document.notify, base),
     )
 
 
@@ -129,6 +132,16 @@ def _push(sync: tables.SyncTable | None, base: Path) -> Push | None:
     written = sync.destination
     destination = written if pushing.is_of_a_host(written) else str(base / written)
     return Push(destination, sync.options, sync.ssh, sync.rsync)
+
+
+def _notify(notify: tables.NotifyTable, base: Path) -> Notify:
+    written = {Occasion.PASS: notify.pass_, Occasion.DUMP: notify.dump, Occasion.SYNC: notify.sync}
+    pings = {
+        occasion: Pinged(one.url, None if one.url_file is None else base / one.url_file)
+        for occasion, one in written.items()
+        if one is not None
+    }
+    return Notify(notify.command, notify.on, notify.timeout, notify.remind, pings)
 
 
 def _exporters(exporters: tables.ExportersTable, base: Path) -> Exporters:

@@ -15,7 +15,7 @@ from tidegate.config.dump_checks import dump_problems
 from tidegate.config.errors import Place, Problem
 from tidegate.config.model import WatchFolder
 from tidegate.config.surroundings import Watches, folder_problems, read_problems
-from tidegate.terms import DayEnd, Evidence, Oversize, Publish, Storage
+from tidegate.terms import DayEnd, Evidence, Occasion, Oversize, Publish, Storage
 
 #: Keys of a ``[[watch]]`` without which its folders cannot be judged.
 _TELLING = {("path",), ("name",), ("export",), ("recursive",)}
@@ -29,6 +29,7 @@ def between_keys(document: dict[str, Any], base: Path, *, surroundings: bool) ->
     problems = [*_names(watches), *_quiet(document), *_presumed(document), *_pushed(document, watches)]
     problems += _sliced(document)
     problems += [*_removal(document, watches), *dump_problems(document, watches, base)]
+    problems += _pinged(document)
     if surroundings:
         faults = list(folder_problems(watches))
         problems += faults
@@ -120,6 +121,16 @@ def _pushed(document: dict[str, Any], watches: Watches) -> Iterator[Problem]:
             f"{destination!r} would get the export trees of {len(watches)} watch folders, one over the other; "
             "write {watch} into it, which stands for the folder's name",
         )
+
+
+def _pinged(document: dict[str, Any]) -> Iterator[Problem]:
+    notify = document.get("notify")
+    for occasion in Occasion:
+        table = notify.get(occasion) if isinstance(notify, dict) else None
+        if isinstance(table, dict) and len({"url", "url_file"} & table.keys()) != 1:
+            yield Problem(
+                ("notify", occasion.value), "say who is pinged, by one of the two: `url`, or `url_file` that holds it"
+            )
 
 
 def _sliced(document: dict[str, Any]) -> Iterator[Problem]:

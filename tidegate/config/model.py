@@ -12,7 +12,17 @@ from pathlib import Path
 
 from tidegate.config.dumping import NOTHING_TO_VERIFY, SetDumping, Verification
 from tidegate.markers.signals import Foreign
-from tidegate.terms import DayEnd, Evidence, Links, Oversize, Publish, Storage, WatchMode
+from tidegate.terms import (
+    DayEnd,
+    Evidence,
+    Links,
+    Occasion,
+    Oversize,
+    Publish,
+    Storage,
+    Trouble,
+    WatchMode,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +143,28 @@ class Exporters:
 
 
 @dataclass(frozen=True, slots=True)
+class Pinged:
+    """Who is pinged: the URL itself, a secret, or the file that holds it. ``{backup_set}`` in it is a set's name."""
+
+    url: str | None = field(default=None, repr=False)
+    file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Who is told of what. ``command`` (): nobody is told of trouble.
+
+    ``timeout``: seconds for each ping, and for the command. ``remind``: seconds after which what goes on is told again.
+    """
+
+    command: tuple[str, ...] = ()
+    on: frozenset[Trouble] = frozenset(Trouble)
+    timeout: float = 10.0
+    remind: float = 86_400.0
+    pings: Mapping[Occasion, Pinged] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """One whole configuration. ``vm_targets``: VM -> its own one. ``dump_logs``: the folder of what dumps print.
 
@@ -156,6 +188,7 @@ class Config:
     vm_verifications: Mapping[str, Verification] = field(default_factory=dict)
     hypervisor: Hypervisor | None = None
     push: Push | None = None
+    notify: Notify = Notify()
 
     def watch(self, name: str) -> WatchFolder:
         """The watch folder of this name. Raises KeyError."""

@@ -12,10 +12,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationInfo, field_validator
 
-from tidegate.config import dump_values, pushing, values
+from tidegate.config import dump_values, notify_values, pushing, values
 from tidegate.config.dumping import Check
 from tidegate.config.timezone import zone
-from tidegate.terms import AdapterName, DayEnd, Evidence, Links, Oversize, Publish, Signals, Storage, WatchMode
+from tidegate.terms import AdapterName, DayEnd, Evidence, Links, Oversize, Publish, Signals, Storage, Trouble, WatchMode
 from tidegate.units import format_size
 
 _Flag = Annotated[bool, PlainValidator(values.flag)]
@@ -217,6 +217,31 @@ class HypervisorTable(Table):
     ignore: Annotated[tuple[str, ...], PlainValidator(values.names)] = ()
 
 
+class PingTable(Table):
+    """``[notify.pass]`` and ``[notify.sync]``."""
+
+    url: Annotated[str | None, PlainValidator(notify_values.url)] = None
+    url_file: Annotated[Path | None, PlainValidator(values.path)] = None
+
+
+class DumpPingTable(PingTable):
+    """``[notify.dump]``."""
+
+    url: Annotated[str | None, PlainValidator(notify_values.url_of_sets)] = None
+
+
+class NotifyTable(Table):
+    """``[notify]``."""
+
+    command: Annotated[tuple[str, ...], PlainValidator(notify_values.command)] = ()
+    on: Annotated[frozenset[Trouble], PlainValidator(notify_values.troubles)] = frozenset(Trouble)
+    timeout: Annotated[float, PlainValidator(notify_values.timeout)] = 10.0
+    remind: Annotated[float, PlainValidator(values.span_above_zero)] = 86_400.0
+    pass_: PingTable | None = Field(None, alias="pass")
+    dump: DumpPingTable | None = None
+    sync: PingTable | None = None
+
+
 class HttpTable(Table):
     """``[exporters.http]``."""
 
@@ -274,6 +299,7 @@ class Document(Table):
     vms: dict[Annotated[str, PlainValidator(values.name)], VmTable] = {}
     dumps: DumpsTable = DumpsTable()
     hypervisor: HypervisorTable | None = None
+    notify: NotifyTable = NotifyTable.model_validate({})
     exporters: ExportersTable = ExportersTable()
 
 
@@ -294,6 +320,10 @@ SECTIONS: dict[tuple[str, ...], type[Table]] = {
     ("vms", "*"): VmTable,
     ("dumps",): DumpsTable,
     ("hypervisor",): HypervisorTable,
+    ("notify",): NotifyTable,
+    ("notify", "pass"): PingTable,
+    ("notify", "dump"): DumpPingTable,
+    ("notify", "sync"): PingTable,
     ("exporters",): ExportersTable,
     ("exporters", "http"): HttpTable,
     ("exporters", "textfile"): TextfileTable,

@@ -130,11 +130,19 @@ def _know_the_way_there(connection: Connection) -> None:
         part(connection)
 
 
+def _know_troubles(connection: Connection) -> None:
+    connection.exec_driver_sql(
+        "CREATE TABLE trouble (what TEXT NOT NULL, subject TEXT NOT NULL, since FLOAT NOT NULL, "
+        "told_at FLOAT NOT NULL, detail TEXT NOT NULL, PRIMARY KEY (what, subject))"
+    )
+
+
 #: Version that a step starts from -> the step.
 STEPS: Mapping[int, Callable[[Connection], None]] = {
     1: _know_footings,
     2: _know_more_rules,
     3: _know_the_way_there,
+    4: _know_troubles,
 }
 
 

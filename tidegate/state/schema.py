@@ -1,4 +1,4 @@
-"""The tables of the state file, version 4. Times are seconds since the epoch, sizes are bytes.
+"""The tables of the state file, version 5. Times are seconds since the epoch, sizes are bytes.
 
 ``dump`` and ``vm`` are written by the recorder, ``day``, ``link``, ``sync`` by the policy; all of them are read by
 everybody. A file name is kept as its bytes: a disk holds names that are no text.
@@ -24,9 +24,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import UserDefinedType
 
-from tidegate.terms import DumpState, Evidence, Force, LinkState, Reason
+from tidegate.terms import DumpState, Evidence, Force, LinkState, Reason, Trouble
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 metadata = MetaData()
 
 
@@ -284,6 +284,17 @@ hypervisor = Table(
     Column("id", Integer, primary_key=True),
     Column("asked_at", Float, nullable=False),
     Column("vms", Integer, nullable=False),
+)
+
+#: Troubles of which somebody was told and that are not known to be over.
+trouble = Table(
+    "trouble",
+    metadata,
+    Column("what", Word(Trouble), primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("since", Float, nullable=False),
+    Column("told_at", Float, nullable=False),
+    Column("detail", Text, nullable=False),
 )
 
 policy_pass = Table(

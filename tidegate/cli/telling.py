@@ -1,0 +1,163 @@
+"""Tells of runs: pings when one begins and when it has ended, a command when it has found trouble.
+
+No run waits for it: what is to be told is told by a thread of its own, and a command waits for that thread when its
+work is done and its locks are free. Nothing that goes wrong with it changes how the command ends.
+"""
+
+import logging
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from tidegate.errors import TidegateError
+from tidegate.notify.news import Item, Key, news
+from tidegate.terms import Occasion, Trouble
+
+if TYPE_CHECKING:
+    from tidegate.cli.context import Session
+    from tidegate.config.model import Config
+    from tidegate.notify.news import Known
+
+log = logging.getLogger("tidegate.notify")
+
+#: A state that is written by others for so long does without what was told.
+_STATE_SECONDS = 5.0
+
+
+@dataclass
+class Account:
+    """What a run has to say of itself when it ends.
+
+    ``reason``: why it has failed, or did its work in part only. ``found``: what it has found, key -> sentence;
+    ``has_looked_at`` says of which troubles it could know.
+    """
+
+    summary: str = ""
+    reason: str = ""
+    found: Mapping[Key, str] = field(default_factory=dict)
+    has_looked_at: Callable[[Key], bool] = lambda _: False
+
+
+class Telling:
+    """For one command. To be used as a block, which waits at its end until all is told or given up."""
+
+    def __init__(self, session: "Session", config: "Config") -> None:
+        self._session = session
+        self._config = config
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="notify")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            sys.stdout.flush()  # what the command has to show does not wait for those who are told
+        finally:
+            self._thread.shutdown()
+
+    @contextmanager
+    def of(self, occasion: Occasion, backup_set: str = "") -> Iterator[Account]:
+        """The block is one run. What it raises is told too, and goes on."""
+        run, account = str(uuid.uuid4()), Account()
+        self._ping(occasion, backup_set, run, "start", "")
+        try:
+            yield account
+        except BaseException as error:
+            account = Account(reason=_sentence(error))
+            raise
+        finally:
+            self._ping(occasion, backup_set, run, "fail" if account.reason else "", account.reason or account.summary)
+            self._tell(f"{occasion} {backup_set}".rstrip(), account)
+
+    def _ping(self, occasion: Occasion, backup_set: str, run: str, word: str, body: str) -> None:
+        if occasion in self._config.notify.pings:
+            self._thread.submit(self._safely, lambda: self._send(occasion, backup_set, run, word, body))
+
+    def _send(self, occasion: Occasion, backup_set: str, run: str, word: str, body: str) -> None:
+        from tidegate.notify import ping
+
+        try:
+            target = ping.target(self._config.notify.pings[occasion], run, backup_set)
+        except ping.NoUrl as error:
+            log.warning("[notify.%s] url_file: %s", occasion, error)
+            return
+        answer = ping.send(target, word, body, self._config.notify.timeout)
+        if not answer.is_well:
+            log.warning("[notify.%s]: %s was not told of the %s: %s", occasion, target, word or "success", answer.said)
+
+    def _tell(self, run: str, account: Account) -> None:
+        if self._config.notify.command:
+            self._thread.submit(self._safely, lambda: self._tell_news(run, account))
+
+    def _tell_news(self, run: str, account: Account) -> None:
+        """What is told first and recorded afterwards is told twice where this is cut off, and never lost."""
+        from tidegate.clock import SystemClock
+        from tidegate.notify import errand, message
+
+        notify, now = self._config.notify, SystemClock().now().wall
+        memory = _Memory(self._session, self._config)
+        items = [item for item in _news(run, account, memory, now, notify.remind) if item.key.what in notify.on]
+        if not items:
+            return
+        told, environment = message.document(run, items, now), message.environment(run, items)
+        ended = errand.run(notify.command, told, environment, notify.timeout)
+        if ended.is_well:
+            memory.record(items, now)
+        else:
+            log.warning("[notify] command: %s", ended.said)
+
+    def _safely(self, tell: Callable[[], None]) -> None:
+        """A bug here is told, and is no other's."""
+        try:
+            tell()
+        except Exception:
+            log.exception("nobody could be told")
+
+
+def _news(run: str, account: Account, memory: "_Memory", now: float, remind: float) -> list[Item]:
+    own = Key(Trouble.FAILED, run)
+    found = {**account.found, own: f"the {run} failed: {account.reason}"} if account.reason else account.found
+    return news(memory.known(), found, lambda key: key == own or account.has_looked_at(key), now, remind)
+
+
+class _Memory:
+    """What was told, in the state. Where that cannot be used everything is new, each time."""
+
+    def __init__(self, session: "Session", config: "Config") -> None:
+        self._session = session
+        self._config = config
+
+    def known(self) -> Mapping[Key, "Known"]:
+        """Key -> what was told of it."""
+        from tidegate.state import troubles
+
+        with self._faults(), self._session.state(self._config).read() as connection:
+            return troubles.known(connection)
+        return {}
+
+    def record(self, items: list[Item], now: float) -> None:
+        """These were told."""
+        from tidegate.state import troubles
+
+        with self._faults(), self._session.state(self._config).write(wait=_STATE_SECONDS) as connection:
+            troubles.record(connection, items, now)
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except TidegateError as error:
+            log.warning("[notify]: what was told cannot be remembered: %s", error)
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, TidegateError):
+        return str(error)
+    return "it was interrupted" if isinstance(error, KeyboardInterrupt) else f"a bug: {type(error).__name__}"
