@@ -48,3 +48,10 @@ def test_it_says_what_is_missing_where_nobody_is_told(tmp_path: Path) -> None:
     sentence = f"tidegate: {host.file}: [notify] names nobody: set `command`, or `url` in [notify.pass]\n"
     assert host.run("notify", "--test", code=2).stderr == sentence
     assert "--test" in host.run("notify", code=2).stderr
+
+
+def test_check_says_what_shows_without_anybody_being_told(tmp_path: Path) -> None:
+    host = Host(tmp_path / "host", notify={"command": ["no-such-program"], "pass": {"url_file": "missing"}})
+    said = host.run("check").stdout
+    assert f"[notify.pass] url_file: {host.folder}/missing cannot be read: No such file or directory\n" in said
+    assert "[notify] command: no-such-program is not found on the PATH here; nobody can be told of trouble\n" in said

@@ -48,6 +48,19 @@ def test_the_services_are_exposed_by_2_0_at_most(unit: str) -> None:
 
 
 @pytest.mark.parametrize("unit", units.SERVICES)
+def test_what_lets_pings_out_is_understood_and_gives_nothing_else_away(unit: str, tmp_path: Path) -> None:
+    """systemd reads what is put beside a unit as if it stood at its end."""
+    program = shutil.which("true") or ""
+    beside = tmp_path / unit
+    text = (units.FOLDER / unit).read_text().replace("/opt/tidegate/bin/tidegate", program)
+    beside.write_text(f"{text}\n{(units.FOLDER / 'notify.conf').read_text()}")
+    done = run("systemd-analyze", "verify", beside)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    done = run("systemd-analyze", "security", "--offline=yes", "--threshold=23", beside)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("unit", units.SERVICES)
 def test_dumps_and_export_tree_are_under_one_path_that_may_be_written(unit: str) -> None:
     """Two are two mounts, and no hard link leads from one to the other."""
     assert len(units.setting(unit, "ReadWritePaths").split()) == 1

@@ -24,7 +24,7 @@ _NAMED = 10
 def check(session: Session, *, names: bool, user: str | None) -> None:
     """Validate the configuration and what it names: folders, filesystems, links, reads. Shows every mistake at once."""
     from policy import passes
-    from tidegate.cli import hypervisor
+    from tidegate.cli import hypervisor, notify
     from tidegate.cli.worries import missing_programs, worries
     from tidegate.clock import SystemClock
     from tidegate.config.events import advice
@@ -40,6 +40,8 @@ def check(session: Session, *, names: bool, user: str | None) -> None:
     for sentence in filter(None, map(advice, config.watches)):
         show.say(sentence)
     for sentence in missing_programs(config):
+        show.say(sentence)
+    for sentence in notify.sentences(config):
         show.say(sentence)
     for sentence in hypervisor.sentences(config, session.scratch(config)):
         show.say(sentence)

@@ -1,5 +1,6 @@
 """``tidegate notify``: tries those who are told of runs."""
 
+import shutil
 import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
@@ -50,6 +51,20 @@ def notify(session: Session, *, as_json: bool) -> None:
         print_json({"format": FORMAT, "tried": [one._asdict() for one in tried]})
     well = [one.is_well for one in tried]
     click.get_current_context().exit(ExitCode.DONE if all(well) else ExitCode.PARTLY if any(well) else ExitCode.FAULT)
+
+
+def sentences(config: "Config") -> Iterator[str]:
+    """For `check`: what shows without anybody being told."""
+    from tidegate.notify import ping
+
+    for occasion, pinged in config.notify.pings.items():
+        try:
+            ping.target(pinged, "")
+        except ping.NoUrl as error:
+            yield f"[notify.{occasion}] url_file: {error}"
+    program = config.notify.command[0] if config.notify.command else None
+    if program is not None and shutil.which(program) is None:
+        yield f"[notify] command: {program} is not found on the PATH here; nobody can be told of trouble"
 
 
 def _try_all(config: "Config") -> Iterator[_Tried]:
