@@ -2,9 +2,11 @@
 
 import json
 import math
+import os
 import re
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import combinations
@@ -14,6 +16,7 @@ from xml.etree import ElementTree
 
 import click
 import pytest
+from filelock import FileLock
 
 from deploy.grafana.builder.dashboard import RUNBOOKS, text
 from exporters.catalogue import FAMILIES
@@ -21,13 +24,15 @@ from tests.clock import DAY, HOUR
 from tests.deploy import rules, schema, shown
 from tests.deploy.commands import BLOCK, mentioned, understood
 from tests.deploy.programs import Prometheus, Sample
+from tests.host import Host
 from tests.life.life import Life
 from tests.pictures.colours import THEMES
 from tests.pictures.page import Drawn, pages
+from tests.service.running import PATIENCE, free_port, service
 
 PANELS = {panel["title"]: panel for panel in shown.panels()}
 #: Of the real program, with a little before it: a day's bar begins a day earlier.
-VMS, DAYS, HOURS = 20, 32, 2
+VMS, DAYS, HOURS = 20, 32, 4
 
 
 # --- of the shape that Grafana reads
@@ -109,6 +114,28 @@ def test_the_readme_shows_how_it_is_put_in_place_and_gets_the_pages_from_elsewhe
     assert put["templating"]["list"][-1]["query"] == "https://wiki.example.org/tidegate"
 
 
+def test_a_vm_and_a_host_in_the_table_lead_to_pages_that_there_are(tmp_path: Path) -> None:
+    listen = f"127.0.0.1:{free_port()}"
+    host = Host(tmp_path / "host", exporters={"http": {"listen": listen}})
+    host.dump("vm1", 100)
+    host.run("pass")
+    links = [
+        one["url"]
+        for override in PANELS["VMs, worst first"]["fieldConfig"]["overrides"]
+        for value in override["properties"]
+        if value["id"] == "links"
+        for one in value["value"]
+        if one["title"] == "Its page"
+    ]
+    assert len(links) == 2
+    with service(host):
+        for link in links:
+            meant = {"scheme": "http", "__data.fields.host": listen, "__data.fields.VM": "vm1"}
+            address = re.sub(r"\${([\w.]+)}", lambda found: meant[found[1]], link)  # noqa: B023  # called at once
+            with urllib.request.urlopen(address, timeout=PATIENCE) as answer:
+                assert b"vm1" in answer.read()
+
+
 def test_panels_ask_for_metrics_that_there_are() -> None:
     known = {family.name for family in FAMILIES}
     for title, panel in PANELS.items():
@@ -119,24 +146,45 @@ def test_panels_ask_for_metrics_that_there_are() -> None:
 # --- what it shows
 
 
+class Month(NamedTuple):
+    """One of the real program: when it ended, its limit, bytes let out above that by force, how many VMs."""
+
+    end: float
+    limit: int
+    beyond: int
+    vms: int
+
+
+def lived(folder: Path) -> Month:
+    """Lives it, if nobody has. What it says of itself is written last."""
+    told = folder / "month.json"
+    if not told.exists():
+        life = Life(folder / "host", count=VMS, days=DAYS, end=time.time())
+        life.live(every=HOURS)
+        life.close()
+        life.scrapes.write(folder / "metrics.openmetrics")
+        told.write_text(json.dumps([life.clock.wall, life.limit, life.beyond, len(life.vms)]))
+    return Month(*json.loads(told.read_text()))
+
+
 class Shown(NamedTuple):
-    """A month of the real program in a real Prometheus, as of its end."""
+    """A month in a real Prometheus."""
 
     prometheus: Prometheus
-    end: float
-    life: Life
+    month: Month
 
 
 @pytest.fixture(scope="module")
-def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
-    """The alerting rules are hurried: those that fire at its end do so at once."""
-    folder = tmp_path_factory.mktemp("month")
-    life = Life(folder / "host", count=VMS, days=DAYS, end=time.time())
-    life.live(every=HOURS)
-    life.close()
-    life.scrapes.write(folder / "metrics.openmetrics")
-    with shown.month(folder, folder / "metrics.openmetrics", hours=HOURS) as prometheus:
-        yield Shown(prometheus, life.clock.wall, life)
+def shown_month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    """One life for all processes that run tests; a Prometheus for each."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "month"
+    folder.mkdir(exist_ok=True)
+    with FileLock(folder / "lock"):
+        month = lived(folder)
+    metrics = folder / "metrics.openmetrics"
+    with shown.month(tmp_path_factory.mktemp("prometheus"), metrics, hours=HOURS) as prometheus:
+        yield Shown(prometheus, month)
 
 
 def values(samples: list[Sample]) -> list[float]:
@@ -145,43 +193,47 @@ def values(samples: list[Sample]) -> list[float]:
 
 
 @pytest.mark.parametrize("title", PANELS)
-def test_every_query_of_a_panel_finds_something(title: str, month: Shown) -> None:
+def test_every_query_of_a_panel_finds_something(title: str, shown_month: Shown) -> None:
     """Now or at some time of the month, also where nothing found is 0 found."""
     for query in shown.queries(PANELS[title]):
         now = query._replace(expression=query.expression.removesuffix(" or vector(0)"))
         ever = now._replace(step=HOUR)
-        assert any(values(one.ask(month.prometheus, time.time())) for one in (now, ever)), query
+        assert any(values(one.ask(shown_month.prometheus, time.time())) for one in (now, ever)), query
 
 
 @pytest.mark.parametrize("name", [name for name, one in shown.variables().items() if one["type"] == "query"])
-def test_there_is_something_to_choose(name: str, month: Shown) -> None:
+def test_there_is_something_to_choose(name: str, shown_month: Shown) -> None:
     asked = re.fullmatch(r"label_values\((.*), (\w+)\)", shown.variables()[name]["query"])
     assert asked is not None
-    found = month.prometheus.label_values(asked[2], shown.filled(asked[1]))
-    assert len(found) == {"instance": 1, "backup_set": 3, "vm": len(month.life.vms)}[name]
+    found = shown_month.prometheus.label_values(asked[2], shown.filled(asked[1]))
+    assert len(found) == {"instance": 1, "backup_set": 3, "vm": shown_month.month.vms}[name]
 
 
 def of(title: str, legend: str) -> shown.Query:
     return next(query for query in shown.queries(PANELS[title]) if query.legend == legend)
 
 
-def test_the_bars_of_the_days_are_all_that_was_let_out_and_none_is_above_the_limit_but_by_force(month: Shown) -> None:
-    (let_out,) = of("Let out each day", "let out").ask(month.prometheus, month.end)
+def test_the_bars_of_the_days_are_all_that_was_let_out_and_none_is_above_the_limit_but_by_force(
+    shown_month: Shown,
+) -> None:
+    (let_out,) = of("Let out each day", "let out").ask(shown_month.prometheus, shown_month.month.end)
     first, last = let_out.points[0][0] - DAY, let_out.points[-1][0]
     granted = "tidegate_granted_bytes_total"
-    (before,), (after,) = (values(month.prometheus.query(granted, at)) for at in (first, last))
+    (before,), (after,) = (values(shown_month.prometheus.query(granted, at)) for at in (first, last))
     assert sum(value for _, value in let_out.points) == after - before
-    above = [value - month.life.limit for _, value in let_out.points if value > month.life.limit]
+    above = [value - shown_month.month.limit for _, value in let_out.points if value > shown_month.month.limit]
     assert len(above) <= 1
-    assert sum(above) <= month.life.beyond
+    assert sum(above) <= shown_month.month.beyond
 
 
-def test_the_parts_of_the_open_day_are_its_limit_and_what_was_forced_above_it(month: Shown) -> None:
+def test_the_parts_of_the_open_day_are_its_limit_and_what_was_forced_above_it(shown_month: Shown) -> None:
     title = "Where the open day's limit goes"
-    parts = [query.ask(month.prometheus, month.end)[0].points for query in shown.queries(PANELS[title])]
+    parts = [
+        query.ask(shown_month.prometheus, shown_month.month.end)[0].points for query in shown.queries(PANELS[title])
+    ]
     for points in zip(*parts, strict=True):
         total = sum(value for _, value in points)
-        assert month.life.limit <= total <= month.life.limit + month.life.beyond
+        assert shown_month.month.limit <= total <= shown_month.month.limit + shown_month.month.beyond
 
 
 @pytest.mark.parametrize(
@@ -191,22 +243,22 @@ def test_the_parts_of_the_open_day_are_its_limit_and_what_was_forced_above_it(mo
         ("Limit that the targets need", "tidegate:targets:density"),
     ],
 )
-def test_the_dashboard_and_the_alerts_work_it_out_alike(title: str, recorded: str, month: Shown) -> None:
+def test_the_dashboard_and_the_alerts_work_it_out_alike(title: str, recorded: str, shown_month: Shown) -> None:
     """A VM that is stale here is one of which somebody is told."""
     rule = next(one for group in rules.groups(rules.CORE, rules.MORE).values() for one in group if one.name == recorded)
     query = next(shown.queries(PANELS[title]))._replace(step=None)
-    told = month.prometheus.query(rule.keys["expr"], month.end - HOUR)
-    found = query.ask(month.prometheus, month.end - HOUR)
+    told = shown_month.prometheus.query(rule.keys["expr"], shown_month.month.end - HOUR)
+    found = query.ask(shown_month.prometheus, shown_month.month.end - HOUR)
     assert {one.labels.get("vm"): pytest.approx(one.points[0][1]) for one in told} == {
         one.labels.get("vm"): one.points[0][1] for one in found
     }
     assert told
 
 
-def test_the_dashboard_can_be_drawn(month: Shown) -> None:
+def test_the_dashboard_can_be_drawn(shown_month: Shown) -> None:
     """Each row with all its panels, into the files that are in the repository."""
     now = time.time()
-    drawn = [Drawn.of(panel, month.prometheus, now) for panel in shown.dashboard()["panels"]]
+    drawn = [Drawn.of(panel, shown_month.prometheus, now) for panel in shown.dashboard()["panels"]]
     pictures = {name: dict(pages(drawn, theme, now)) for name, theme in THEMES.items()}
     for rows in pictures.values():
         written = "".join("".join(ElementTree.fromstring(picture).itertext()) for picture in rows.values())

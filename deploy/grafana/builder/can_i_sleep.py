@@ -10,7 +10,7 @@ from deploy.grafana.builder import panels, queries
 from deploy.grafana.builder.panels import About, Column, Steps
 from deploy.grafana.builder.queries import of_host, of_vms, or_none
 
-_ALERT = [panels.width(220), panels.links("What to do", "${runbooks}/${__data.fields.alert}.md")]
+_ALERT = [panels.width(220), panels.links(What_to_do="${runbooks}/${__data.fields.alert}.md")]
 
 
 def row() -> Iterator[Builder[Panel]]:

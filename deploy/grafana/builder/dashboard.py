@@ -40,6 +40,7 @@ def build() -> Dashboard:
         .with_variable(_chosen("instance", "Host", "tidegate_build_info"))
         .with_variable(_chosen("backup_set", "Backup set", of_host("tidegate_vm_info")))
         .with_variable(_chosen("vm", "VM", of_host("tidegate_vm_info", 'backup_set=~"$backup_set"')))
+        .with_variable(dashboard.ConstantVariable("scheme").value("https"))
         .with_variable(dashboard.ConstantVariable("runbooks").value(RUNBOOKS))
     )
     for question, row in ROWS.items():

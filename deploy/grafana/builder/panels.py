@@ -212,9 +212,9 @@ def width(pixels: int) -> DynamicConfigValue:
     return DynamicConfigValue("custom.width", pixels)
 
 
-def links(title: str, url: str) -> DynamicConfigValue:
-    """Where the values of a column lead."""
-    return DynamicConfigValue("links", [{"title": title, "url": url}])
+def links(**urls: str) -> DynamicConfigValue:
+    """Where the values of a column lead; ``_`` in a title is a space."""
+    return DynamicConfigValue("links", [{"title": title.replace("_", " "), "url": url} for title, url in urls.items()])
 
 
 class Column(NamedTuple):

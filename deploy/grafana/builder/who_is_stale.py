@@ -14,6 +14,9 @@ from deploy.grafana.builder.queries import of_host, of_vms
 #: The same dashboard with the VM that a cell names.
 ONLY = "/d/tidegate?${__url_time_range}&${datasource:queryparam}&${instance:queryparam}&var-vm=${__value.raw}"
 
+#: What the host itself shows, where its page is served to others.
+PAGE = "${scheme}://${__data.fields.host}/"
+
 
 def row() -> Iterator[Builder[Panel]]:
     """Its panels, from left to right."""
@@ -57,7 +60,7 @@ def row() -> Iterator[Builder[Panel]]:
             "F": of_vms(of_host("tidegate_vm_last_dump_success")),
         },
         [
-            Column("VM", "vm", [panels.links("Only this VM", ONLY)]),
+            Column("VM", "vm", [panels.links(Only_this_VM=ONLY, Its_page=PAGE + "vm/${__data.fields.VM}")]),
             Column("backup set", "backup_set"),
             Column("of its target", "A", [_unit(units.PercentUnit), *_judged(panels.TARGETS)]),
             Column("off-site age", "B", [_unit(units.Seconds)]),
@@ -65,7 +68,7 @@ def row() -> Iterator[Builder[Panel]]:
             Column("newest dump's age", "D", [_unit(units.Seconds)]),
             Column("size", "E", [_unit(units.BytesSI)]),
             Column("last dump", "F", _RESULT),
-            Column("host", "instance"),
+            Column("host", "instance", [panels.links(Its_page=PAGE)]),
         ],
         height=12,
         first=("of its target", True),
