@@ -21,7 +21,7 @@ def is_ours(said: str | None, own_address: str, names: Collection[str]) -> bool:
     if name == "localhost" or name in {one.lower() for one in names}:
         return True
     try:
-        address = ipaddress.ip_address(name)
+        address = _address(name)
     except ValueError:
         return False
     return address.is_loopback or address == _address(own_address)

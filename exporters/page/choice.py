@@ -19,7 +19,10 @@ class Choice:
     @classmethod
     def of(cls, query: str) -> "Choice":
         """As the address says it; what makes no sense there is as if it were not."""
-        said = parse_qs(query, errors="surrogateescape", max_num_fields=20)
+        try:
+            said = parse_qs(query, errors="surrogateescape", max_num_fields=20)
+        except ValueError:
+            return cls()
         page = said.get("page", ["1"])[0]
         number = int(page) if page.isascii() and page.isdecimal() and len(page) < 7 else 1
         return cls(said.get("vm", [""])[0].strip(), said.get("set", [""])[0], max(1, number))
