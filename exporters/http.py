@@ -2,8 +2,9 @@
 
 A scrape must be answered whatever other clients do, and whatever they do must cost the service little:
 
-* each connection has a thread of its own and asks one thing; there are at most ``MOST_CONNECTIONS`` of them;
-* who says nothing gives way to who comes, and has ``PATIENCE`` seconds for his whole question at best;
+* each connection has a thread of its own and asks one thing; there are at most ``MOST_CONNECTIONS`` of them, and
+  ``MOST_ANSWERS`` that are given to them;
+* who says nothing, or does not take his answer, gives way to who comes, and has ``PATIENCE`` seconds for it at best;
 * one text is written at a time, and all who asked before it was begun share it.
 """
 
@@ -22,13 +23,15 @@ from typing import Any
 
 from exporters import hosts
 from exporters.answer import Answer, Site, sentence
-from exporters.seats import Seats
+from exporters.seats import Seats, forget_unsent
 from exporters.text import CONTENT_TYPE, SharedText
 from tidegate.errors import FaultError
 
 log = logging.getLogger("tidegate.exporters")
 
-MOST_CONNECTIONS = 32
+MOST_CONNECTIONS = 64
+#: Of them with an answer: that of 10,000 VMs is 5 MB.
+MOST_ANSWERS = 8
 #: Seconds for a whole question, and again for taking the answer. Below Prometheus' own time-out of 10 s.
 PATIENCE = 5.0
 _LONGEST_HEAD = 16384
@@ -119,13 +122,13 @@ class MetricsServer:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    request_queue_size = 128
+    request_queue_size = 1024  # whoever finds it full tries again after a second, and then after three
     # Some versions of Python set it for HTTP servers: two services would share a port and the scrapes.
     allow_reuse_port = False
 
     def __init__(self, listen: tuple[str, int], answer: Callable[[str, str | None, str], Answer]) -> None:
         self.answer = answer
-        self.seats = Seats(MOST_CONNECTIONS)
+        self.seats = Seats(MOST_CONNECTIONS, MOST_ANSWERS)
         found: Any = socket.getaddrinfo(*listen, type=socket.SOCK_STREAM)[0]
         self.address_family, _, _, _, address = found
         super().__init__(address, _Handler)
@@ -148,6 +151,7 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         error = sys.exception()
+        forget_unsent(request)
         if not isinstance(error, OSError):  # a client that went away or said nothing is no news
             log.error("a question over HTTP could not be answered", exc_info=error)
 
@@ -196,6 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._tell(self.server.answer(self.path, self.headers.get("Host"), own_address))
 
     def _tell(self, answer: Answer) -> None:
+        self.server.seats.is_answered(self.connection)
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(len(answer.body)))

@@ -8,7 +8,8 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from exporters import http as served
-from exporters.http import MOST_CONNECTIONS, PATIENCE, MetricsServer
+from exporters.http import MOST_ANSWERS, MOST_CONNECTIONS, PATIENCE, MetricsServer
+from exporters.seats import Stage
 from exporters.text import SharedText
 from tests.exporters.client import ask, say, serving, wait_for
 
@@ -16,6 +17,12 @@ from tests.exporters.client import ask, say, serving, wait_for
 def serving_threads() -> list[str]:
     """The threads that have a client."""
     return [thread.name for thread in threading.enumerate() if "process_request" in thread.name]
+
+
+def stages(server: MetricsServer) -> list[Stage]:
+    """Of its clients."""
+    assert server._server is not None
+    return server._server.seats.stages()
 
 
 # --- silent, slow and many
@@ -65,6 +72,16 @@ def test_a_client_that_does_not_read_holds_up_nobody() -> None:
         assert time.monotonic() - began < PATIENCE
 
 
+def test_more_clients_that_do_not_read_than_may_have_an_answer_keep_nobody_out() -> None:
+    """Each answer may be megabytes: who has had his for longest gives way."""
+    with serving(lambda: b"x" * 20_000_000) as server, ExitStack() as clients:
+        for _ in range(3 * MOST_ANSWERS):
+            clients.enter_context(say(server, b"GET /metrics HTTP/1.0\r\n\r\n"))
+            wait_for(lambda: Stage.WAITING not in stages(server))
+        assert len(ask(server)[2]) == 20_000_000
+        assert len(stages(server)) <= MOST_ANSWERS
+
+
 def test_a_question_without_end_is_not_kept(server: MetricsServer) -> None:
     """Memory is bounded: a head has so many bytes and no more."""
     line = b"X-Long: " + b"x" * 10_000 + b"\r\n"
@@ -92,9 +109,7 @@ def test_when_every_seat_waits_for_its_answer_the_next_client_is_told_to_come_ag
 
 def _status_when_full(server: MetricsServer) -> int:
     """Until all who asked are known to have asked, a newcomer takes the seat of one that seems silent."""
-    assert server._server is not None
-    seats = server._server.seats
-    wait_for(lambda: list(seats._taken.values()) == [True] * MOST_CONNECTIONS)
+    wait_for(lambda: stages(server) == [Stage.WAITING] * MOST_CONNECTIONS)
     return ask(server, "/")[0]
 
 
