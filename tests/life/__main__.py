@@ -4,6 +4,7 @@
 
     FOLDER/config.toml           `tidegate --config FOLDER/config.toml watch` shows them as if it had run through them
     FOLDER/state.db, dumps/      ... as the real commands left them; dumps are holes and take no room
+    FOLDER/told.jsonl            the news that its admin was told, a line each time
     FOLDER/metrics.openmetrics   what /metrics answered each second hour, with its time, as of job "tidegate"
 
     promtool tsdb create-blocks-from openmetrics --max-block-duration=96h FOLDER/metrics.openmetrics DATA

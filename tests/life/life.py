@@ -42,6 +42,7 @@ class Life:
         self.vms = fleet.fleet(count, dice)
         self.limit = fleet.limit_of(count)
         self.host = Host(folder)
+        self.told = folder / "told.jsonl"
         self._hypervisor = folder / "hypervisor.txt"
         self._hypervisor.write_text("".join(f"{vm}\n" for vm in [*(vm.name for vm in self.vms), fleet.UNLISTED]))
         self._configure(listen)
@@ -69,6 +70,7 @@ class Life:
             limit={"daily": f"{self.limit // fleet.GB} GB"},
             offsite={"confirm": "report"},
             backup_sets=sets,
+            notify={"command": ["sh", "-c", f"cat >> {self.told}; echo >> {self.told}"]},
             hypervisor={"list": ["cat", str(self._hypervisor)]},
             exporters={"http": {"listen": listen}},
             **passes,
@@ -134,7 +136,7 @@ class Life:
         yield Event(0.6, PASS_HOUR + 1, self._force_above_the_limit)
         yield Event(0.7, 18, self._puller_pulls_twice)
         yield Event(0.75, 18, lambda: self._add(self.jobs.shrinking, self._first("mail").name))
-        yield Event(0.85, 18, lambda: self._add(self.jobs.broken, self._first("db").name))
+        yield Event(0.78, 18, lambda: self._add(self.jobs.broken, self._first("db").name))
         # So late that no newer dump of it has come when the life ends.
         yield Event(1 - 2.9 / self._days, PASS_HOUR - 1, self._a_waiting_dump_is_rewritten)
 

@@ -1,7 +1,9 @@
 """Ten days of the life that `make life` makes two months of."""
 
+import json
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,21 @@ def test_the_ledger_has_what_the_passes_let_out_and_no_day_has_more_than_its_lim
 def test_what_is_off_site_is_what_the_storage_has(life: Life) -> None:
     offsite = {f"{name}.qcow2" for name, vm in life.admin.status().items() if vm["offsite_time"] is not None}
     assert offsite == set(life.puller.has)
+
+
+def test_each_trouble_was_told_when_it_began_and_when_it_was_over(life: Life) -> None:
+    told: dict[tuple[str, str], list[str]] = {}
+    for line in life.told.read_text().splitlines():
+        for one in json.loads(line)["troubles"]:
+            told.setdefault((one["what"], one["subject"]), []).append(one["news"])
+    assert sum(news.count("new") for (what, _), news in told.items() if what == "over_limit") == 1
+    assert told["dump_failed", "db-01"][:1] == ["new"]
+    assert "over" not in told["held", fleet.OVERSIZE]
+    lasting = [news for (what, _), news in told.items() if what != "over_limit"]
+    assert all(
+        (before == "over") == (after == "new") for news in lasting for before, after in pairwise(["over", *news])
+    )
+    assert any(news[-1] == "over" for news in lasting)
 
 
 def test_prometheus_takes_the_metrics_of_all_the_days(life: Life, tmp_path: Path) -> None:

@@ -256,7 +256,7 @@ def test_a_pass_above_the_limit_is_told_each_time(tmp_path: Path, told: Told) ->
 
 def test_a_copy_that_gets_too_old_is_told_again_each_day_until_a_newer_one_is_there(tmp_path: Path, told: Told) -> None:
     """Three days of passes, one every six hours."""
-    notify = {"command": told.command, "on": ["stale"]}
+    notify = {"command": told.command, "on": ["stale"], "remind": "1d"}
     host = Host(tmp_path / "host", staleness={"target": "2d"}, offsite={"confirm": "report"}, notify=notify)
     clock = GivenClock()
     admin = AtGivenTime(host, clock)

@@ -99,7 +99,7 @@ def _tell(account: Account, run: "Run", dumping: "SetDumping") -> None:
 
     account.summary = f"{len(run.outcomes)} dumped in {format_span(run.finished - run.started)}"
     account.reason = troubles.of_dumps_themselves(run)
-    account.found = dict(troubles.of_dumps(run))
+    account.found = lambda: troubles.of_dumps(run)
     account.has_looked_at = lambda key: key.what is Trouble.DUMP_FAILED and key.subject in dumping.rules
 
 

@@ -80,8 +80,10 @@ def _reason(result: "PassResult", *, strict: bool) -> str:
     """Why it has not ended well; '' where it has."""
     from tidegate.cli import troubles
 
+    if result.failed or not strict:
+        return troubles.of_pass_itself(result)
     failing = sorted(one.dump.vm for one in troubles.newest(result.plan.decisions) if one.reason in _FAILING)
-    return troubles.of_pass_itself(result) or (f"dumps failed: {', '.join(failing)}" if strict and failing else "")
+    return f"dumps failed: {', '.join(failing)}" if failing else ""
 
 
 #: What `--strict` ends with 1 for. An older failure that a good dump has followed is over, though its marker may stand.
@@ -132,7 +134,7 @@ def let_out(session: Session, config: "Config", telling: Telling, *, wait: float
         size, held = format_size(result.plan.granted_bytes), len(result.plan.decisions) - len(granted)
         account.summary = f"{len(granted)} let out, {size}; {held} held; {show.account(shapes.day(result.day))}"
         account.reason = _reason(result, strict=strict)
-        account.found = dict(troubles.of_pass(result, clock.now().wall))
+        account.found = lambda: troubles.of_pass(result, clock.now().wall)
         account.has_looked_at = lambda key: key.what is not Trouble.FAILED
     return result
 

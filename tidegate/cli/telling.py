@@ -7,10 +7,10 @@ work is done and its locks are free. Nothing that goes wrong with it changes how
 import logging
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -33,13 +33,13 @@ _STATE_SECONDS = 5.0
 class Account:
     """What a run has to say of itself when it ends.
 
-    ``reason``: why it has failed, or did its work in part only. ``found``: what it has found, key -> sentence;
-    ``has_looked_at`` says of which troubles it could know.
+    ``reason``: why it has failed, or did its work in part only. ``found`` gives what it has found, key and sentence,
+    and is asked where somebody is told of it; ``has_looked_at`` says of which troubles it could know.
     """
 
     summary: str = ""
     reason: str = ""
-    found: Mapping[Key, str] = field(default_factory=dict)
+    found: Callable[[], Iterable[tuple[Key, str]]] = tuple
     has_looked_at: Callable[[Key], bool] = lambda _: False
 
 
@@ -122,8 +122,9 @@ class Telling:
 
 
 def _news(run: str, account: Account, memory: "_Memory", now: float, remind: float) -> list[Item]:
-    own = Key(Trouble.FAILED, run)
-    found = {**account.found, own: f"the {run} failed: {account.reason}"} if account.reason else account.found
+    own, found = Key(Trouble.FAILED, run), dict(account.found())
+    if account.reason:
+        found[own] = f"the {run} failed: {account.reason}"
     return news(memory.known(), found, lambda key: key == own or account.has_looked_at(key), now, remind)
 
 

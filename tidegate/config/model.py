@@ -160,7 +160,7 @@ class Notify:
     command: tuple[str, ...] = ()
     on: frozenset[Trouble] = frozenset(Trouble)
     timeout: float = 10.0
-    remind: float = 86_400.0
+    remind: float = 259_200.0
     pings: Mapping[Occasion, Pinged] = field(default_factory=dict)
 
 

@@ -236,7 +236,7 @@ class NotifyTable(Table):
     command: Annotated[tuple[str, ...], PlainValidator(notify_values.command)] = ()
     on: Annotated[frozenset[Trouble], PlainValidator(notify_values.troubles)] = frozenset(Trouble)
     timeout: Annotated[float, PlainValidator(notify_values.timeout)] = 10.0
-    remind: Annotated[float, PlainValidator(values.span_above_zero)] = 86_400.0
+    remind: Annotated[float, PlainValidator(values.span_above_zero)] = 259_200.0
     pass_: PingTable | None = Field(None, alias="pass")
     dump: DumpPingTable | None = None
     sync: PingTable | None = None

@@ -36,6 +36,8 @@ class Item(NamedTuple):
         return self.detail if self.news is News.NEW else f"{self.news}: {self.detail}"
 
 
+#: The pass of a day may come a little sooner than that of the day before.
+_EARLY_SECONDS = 3600.0
 #: What happens and is then over: it is told each time, and never remembered.
 EVENTS = frozenset({Trouble.OVER_LIMIT})
 
@@ -60,7 +62,7 @@ def _there(known: Mapping[Key, Known], present: Mapping[Key, str], now: float, r
         before = known.get(key)
         if before is None or key.what in EVENTS:
             yield Item(key, News.NEW, now, detail)
-        elif not now - remind < before.told_at <= now:
+        elif not now - remind + _EARLY_SECONDS < before.told_at <= now:
             yield Item(key, News.STILL, min(before.since, now), detail)
 
 
