@@ -10,7 +10,7 @@ KINDS ?= kill errors power together clock
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run test lint format bench bench-policy soak torture year life dashboard pictures race fuzz lock install clean ruff mypy import-linter pytest needs-python needs-demo needs-test
+.PHONY: help demo run test lint format bench bench-policy soak torture year life dashboard pictures race fuzz lock man install clean ruff mypy import-linter pytest needs-python needs-demo needs-test
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -60,6 +60,9 @@ fuzz: build/atheris ## Feed all that reads what others wrote, for MINUTES=30, le
 
 lock: needs-python ## Make the lock files fit pyproject.toml (UPGRADE=--upgrade: newest versions)
 	bootstrap/lock $(PYTHON) $(UPGRADE)
+
+man: .venv/built ## Make the manual page, build/man/tidegate.1, out of the commands' help
+	mkdir -p build/man && .venv/bin/python bootstrap/manual.py > build/man/tidegate.1
 
 install: needs-python ## Install into PREFIX=/opt/tidegate: an environment of its own, one link in bin
 	bootstrap/install $(PYTHON) $(PREFIX)

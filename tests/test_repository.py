@@ -175,6 +175,7 @@ def test_make_alone_prints_the_targets() -> None:
         "race",
         "fuzz",
         "lock",
+        "man",
         "install",
         "clean",
     ]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tidegate.cli import layout, shapes, show
-from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option, watch_names
+from tidegate.cli import completing, layout, shapes, show
+from tidegate.cli.context import Session, json_option, pass_session, print_json, vm_argument, wait_option, watch_names
 from tidegate.errors import UsageError
 from tidegate.markers.vm_name import vm_of
 from tidegate.units import format_size, format_time, parse_time
@@ -22,7 +22,7 @@ _LISTED = re.compile(r"[-d]\S{9,}\s+[0-9.,]+\s+(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) 
 
 
 @click.command()
-@click.argument("vm")
+@vm_argument
 @wait_option
 @pass_session
 def hold(session: Session, *, vm: str, wait: float) -> None:
@@ -44,7 +44,7 @@ _HELD = {
 
 
 @click.command()
-@click.argument("vm")
+@vm_argument
 @pass_session
 def release(session: Session, *, vm: str) -> None:
     """End the hold of VM, and its force: its newest dump takes its turn again."""
@@ -56,7 +56,7 @@ def release(session: Session, *, vm: str) -> None:
 
 
 @click.command()
-@click.argument("vm")
+@vm_argument
 @click.option("--over-limit", is_flag=True, help="It leaves with the next pass, whatever is left of the day's limit.")
 @click.option("--cancel", is_flag=True, help="Take it back.")
 @pass_session
@@ -87,7 +87,7 @@ _FORCED = {
 
 
 @click.command()
-@click.argument("vm")
+@vm_argument
 @wait_option
 @pass_session
 def retire(session: Session, *, vm: str, wait: float) -> None:
@@ -101,7 +101,7 @@ def retire(session: Session, *, vm: str, wait: float) -> None:
 
 
 @click.command()
-@click.argument("old")
+@click.argument("old", shell_complete=completing.vms)
 @click.argument("new")
 @wait_option
 @pass_session
@@ -123,7 +123,12 @@ def rename(session: Session, *, old: str, new: str, wait: float) -> None:
 
 @click.command()
 @click.option("--sent", is_flag=True, help="The storage has all of them already: confirm them at once.")
-@click.option("--moved", metavar="WATCH", help="Take over a watch folder that stands on another disk for good.")
+@click.option(
+    "--moved",
+    metavar="WATCH",
+    shell_complete=completing.watch_folders,
+    help="Take over a watch folder that stands on another disk for good.",
+)
 @wait_option
 @json_option
 @pass_session
@@ -192,7 +197,7 @@ def _believe(session: Session, config: "Config", moved: str) -> None:
 
 
 @click.command("mark-sent")
-@click.argument("vm", required=False)
+@click.argument("vm", required=False, shell_complete=completing.vms)
 @click.option("--time", "at", metavar="TIME", help="The dump time of the copy (RFC 3339 with offset).")
 @click.option(
     "--from",

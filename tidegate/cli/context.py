@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tidegate.cli import logs
+from tidegate.cli import completing, logs
 from tidegate.errors import UsageError
 from tidegate.units import parse_size, parse_span
 
@@ -96,6 +96,7 @@ class Size(click.ParamType[int]):
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (format 1) on stdout and nothing else.")
+vm_argument = click.argument("vm", shell_complete=completing.vms)
 wait_option = click.option(
     "--wait", type=Span(), default="10m", show_default=True, help="How long to wait for another pass."
 )

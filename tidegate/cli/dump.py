@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tidegate.cli import layout, show
+from tidegate.cli import completing, layout, show
 from tidegate.cli.context import Session, Span, json_option, pass_session, print_json
 from tidegate.cli.logs import complain
 from tidegate.cli.stopping import stopped_by_signals
@@ -34,7 +34,7 @@ _COLUMNS = (
 
 
 @click.command()
-@click.argument("backup_set")
+@click.argument("backup_set", shell_complete=completing.backup_sets)
 @click.option("--then-pass", is_flag=True, help="Run a pass when the dumps are made, whatever became of them.")
 @click.option(
     "--wait", type=Span(), default="0s", show_default=True, help="How long to wait for another run of the set."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tidegate.cli import layout, shapes, show
-from tidegate.cli.context import Session, json_option, pass_session, print_json
+from tidegate.cli.context import Session, json_option, pass_session, print_json, vm_argument
 from tidegate.cli.forecast import beginning
 from tidegate.cli.passes import preview
 from tidegate.errors import UsageError
@@ -40,7 +40,7 @@ _WAITING = frozenset({Reason.NO_ALLOWANCE, Reason.OUTSTANDING, Reason.BACKING_OF
 
 
 @click.command()
-@click.argument("vm")
+@vm_argument
 @json_option
 @pass_session
 def explain(session: Session, *, vm: str, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tidegate.cli import layout, shapes, show
+from tidegate.cli import completing, layout, shapes, show
 from tidegate.cli.context import Session, Size, Span, json_option, pass_session, print_json
 from tidegate.cli.passes import preview
 from tidegate.cli.screen import of_stdout
@@ -51,7 +51,9 @@ class Goal(click.ParamType[tuple[str | None, float]]):
 @click.option("--days", type=click.IntRange(1, 1000), default=30, show_default=True, help="How far to look.")
 @click.option("--limit", type=Size(), help="As if [limit] daily were this, every day of the week.")
 @click.option("--target", "goals", type=Goal(), multiple=True, help="As if this were the target of all VMs or of one.")
-@click.option("--without", metavar="VM", multiple=True, help="As if this VM were not there.")
+@click.option(
+    "--without", metavar="VM", multiple=True, shell_complete=completing.vms, help="As if this VM were not there."
+)
 @click.option("--needed", is_flag=True, help="Find the limit that would keep all targets; takes a dozen forecasts.")
 @click.option("--all", "everything", is_flag=True, help="Every VM, on a terminal too; it gets one screen of the worst.")
 @json_option

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tidegate.cli import layout, shapes, show
+from tidegate.cli import completing, layout, shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json
 from tidegate.errors import UsageError
 from tidegate.names import printable
@@ -49,7 +49,7 @@ _DUMPS = (
 
 
 @click.command()
-@click.argument("vm", required=False)
+@click.argument("vm", required=False, shell_complete=completing.vms)
 @click.option("--days", type=click.IntRange(1, 10_000), default=14, show_default=True, help="How many days of limits.")
 @json_option
 @pass_session

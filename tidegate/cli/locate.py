@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tidegate.cli import layout, shapes, show
-from tidegate.cli.context import Session, json_option, pass_session, print_json
+from tidegate.cli.context import Session, json_option, pass_session, print_json, vm_argument
 from tidegate.errors import UsageError
 from tidegate.names import printable
 from tidegate.units import format_minute, format_size, format_time, parse_time
@@ -30,7 +30,7 @@ _NEWEST = 20
 
 
 @click.command()
-@click.argument("vm")
+@vm_argument
 @json_option
 @pass_session
 def locate(session: Session, *, vm: str, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from tidegate import __version__
 from tidegate.cli import logs
@@ -42,12 +43,17 @@ COMMANDS = {
     "state": ("state:state", "Look after the state file: verify, export, make it anew when it was lost."),
     "notify": ("notify:notify", "Try those who are told of runs: pings and a command."),
     "export-metrics": ("exports:export_metrics", "Write the metrics as a textfile."),
+    "completion": ("completion:completion", "Print a script by which a shell completes all this."),
 }
 
-EPILOG = (
-    "Exit codes: 0 done; 1 done in part; 2 wrong usage or configuration, nothing done; "
-    "3 a fault outside (disk, permissions, state); 75 somebody else holds the lock, try again."
-)
+EXIT_CODES = {
+    ExitCode.DONE: "done",
+    ExitCode.PARTLY: "done in part",
+    ExitCode.USAGE: "wrong usage or configuration, nothing done",
+    ExitCode.FAULT: "a fault outside (disk, permissions, state)",
+    ExitCode.BUSY: "somebody else holds the lock, try again",
+}
+EPILOG = f"Exit codes: {'; '.join(f'{code} {told}' for code, told in EXIT_CODES.items())}."
 
 
 class LazyGroup(click.Group):
@@ -65,6 +71,11 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(f"tidegate.cli.{module}"), function)
         command.epilog = EPILOG
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offers the commands without loading them, and the options."""
+        found = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Lists the commands without loading them."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tidegate.cli.context import json_option, print_json
+from tidegate.cli.context import json_option, print_json, vm_argument
 from tidegate.errors import UsageError
 from tidegate.names import is_single_component, printable
 from tidegate.units import format_size
@@ -19,7 +19,7 @@ FORMAT = 1
 
 
 @click.command()
-@click.argument("vm")
+@vm_argument
 @click.option(
     "--from",
     "source",

@@ -3,24 +3,24 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from policy.passes import PassResult
-from policy.planner.forecast import Forecast, Start, VmForecast
-from policy.planner.records import Day, Decision, Vm
 from policy.planner.targets import freshness, targets
 from tidegate.names import printable
-from tidegate.state.dumps import DumpRow
-from tidegate.state.ledger import LinkRow
-from tidegate.state.vms import VmRow
 from tidegate.terms import Verdict
 from tidegate.units import format_time
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # whoever asks for help, or for a name, need not load the state
+    from policy.passes import PassResult
+    from policy.planner.forecast import Forecast, Start, VmForecast
+    from policy.planner.records import Day, Decision, Vm
     from policy.push.sync import Beginning, Pushed
+    from tidegate.state.dumps import DumpRow
+    from tidegate.state.ledger import LinkRow
+    from tidegate.state.vms import VmRow
 
 FORMAT = 1
 
 
-def day(one: Day) -> dict[str, Any]:
+def day(one: "Day") -> dict[str, Any]:
     """The account of one day; ``debt_bytes`` only where an oversize dump has left one."""
     account = one.allowance
     debt = max(account.debt, account.owed)
@@ -36,7 +36,7 @@ def day(one: Day) -> dict[str, Any]:
     }
 
 
-def decision(one: Decision) -> dict[str, Any]:
+def decision(one: "Decision") -> dict[str, Any]:
     """One decision and why; ``slice_bytes`` only of a dump that leaves in slices: what may go of it today."""
     return {
         "vm": one.dump.vm,
@@ -54,13 +54,13 @@ def decision(one: Decision) -> dict[str, Any]:
     }
 
 
-def plan(result: PassResult) -> dict[str, Any]:
+def plan(result: "PassResult") -> dict[str, Any]:
     """``pass --json`` and ``plan --json``."""
     decisions = [decision(one) for one in result.plan.decisions]
     return {"format": FORMAT, "day": day(result.day), "decisions": decisions}
 
 
-def status(result: PassResult, newest: dict[str, DumpRow], rules: Any, now: float) -> dict[str, Any]:
+def status(result: "PassResult", newest: "dict[str, DumpRow]", rules: Any, now: float) -> dict[str, Any]:
     """``status --json``."""
     target_of = targets(result.facts.vms, rules)
     # What would leave with the next pass is held by nothing.
@@ -77,7 +77,7 @@ def status(result: PassResult, newest: dict[str, DumpRow], rules: Any, now: floa
     return {"format": FORMAT, "day": day(result.day), "vms": shown}
 
 
-def _vm(row: VmRow, vm: Vm, now: float) -> dict[str, Any]:
+def _vm(row: "VmRow", vm: "Vm", now: float) -> dict[str, Any]:
     """``vm`` has no off-site time once the storage has dropped the copy; ``row`` still has."""
     return {
         "vm": row.name,
@@ -91,7 +91,7 @@ def _vm(row: VmRow, vm: Vm, now: float) -> dict[str, Any]:
     }
 
 
-def _dump(row: DumpRow | None, reasons: dict[int, Any]) -> dict[str, Any] | None:
+def _dump(row: "DumpRow | None", reasons: dict[int, Any]) -> dict[str, Any] | None:
     if row is None:
         return None
     return {
@@ -103,7 +103,7 @@ def _dump(row: DumpRow | None, reasons: dict[int, Any]) -> dict[str, Any] | None
     }
 
 
-def links(rows: Iterable[LinkRow]) -> list[dict[str, Any]]:
+def links(rows: "Iterable[LinkRow]") -> list[dict[str, Any]]:
     """Rows of the ledger."""
     return [
         {
@@ -120,7 +120,7 @@ def links(rows: Iterable[LinkRow]) -> list[dict[str, Any]]:
     ]
 
 
-def forecast(start: Start, future: Forecast) -> dict[str, Any]:
+def forecast(start: "Start", future: "Forecast") -> dict[str, Any]:
     """``forecast --json``. Days are counted from today, which is 0."""
     return {
         "format": FORMAT,
@@ -137,7 +137,7 @@ def forecast(start: Start, future: Forecast) -> dict[str, Any]:
     }
 
 
-def _vm_forecast(one: VmForecast) -> dict[str, Any]:
+def _vm_forecast(one: "VmForecast") -> dict[str, Any]:
     return {
         "vm": one.vm.vm,
         "backup_set": one.vm.backup_set,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tidegate.cli import shapes, show
+from tidegate.cli import completing, shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option, watch_names
 from tidegate.errors import UsageError
 from tidegate.names import printable
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 _FILE = click.Path(path_type=Path, allow_dash=True)
 
-watch_option = click.option("--watch", metavar="NAME", help="Only the export tree of this watch folder; default: all.")
+watch_option = click.option(
+    "--watch",
+    metavar="NAME",
+    shell_complete=completing.watch_folders,
+    help="Only the export tree of this watch folder; default: all.",
+)
 
 
 @click.command("sync-started")
