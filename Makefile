@@ -10,7 +10,7 @@ KINDS ?= kill errors power together clock
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run test lint format bench bench-policy soak torture year life dashboard pictures race fuzz lock man install clean ruff mypy import-linter pytest needs-python needs-demo needs-test
+.PHONY: help demo run test lint format bench bench-policy soak torture year life dashboard pictures page-shots race fuzz lock man install clean ruff mypy import-linter pytest needs-python needs-demo needs-test
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -51,6 +51,9 @@ dashboard: .venv/built ## Make deploy/grafana/tidegate.json from its builder
 
 pictures: needs-test .venv/built ## Draw the dashboard's panels over the life in FOLDER=build/life, into docs/dashboard/
 	.venv/bin/python -m tests.pictures $(FOLDER)
+
+page-shots: needs-test .venv/built ## Photograph the page over the life in FOLDER=build/life, and of 3 and 5,000 VMs, into build/page-shots/
+	.venv/bin/python -m tests.page.shots $(FOLDER)
 
 race: needs-test .venv/built ## Swap dumps for links to a secret, TRIES=50000 times each way: none may leak
 	TIDEGATE_TRIES=$(TRIES) .venv/bin/pytest -s --timeout 7200 tests/links/test_race.py

@@ -172,6 +172,7 @@ def test_make_alone_prints_the_targets() -> None:
         "life",
         "dashboard",
         "pictures",
+        "page-shots",
         "race",
         "fuzz",
         "lock",

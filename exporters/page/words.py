@@ -93,8 +93,11 @@ def _happened(shown: Shown, past: bytes) -> Iterator[str]:
 
 
 def _dates(shown: Shown, days: Iterable[int]) -> Iterator[str]:
+    today = datetime.datetime.fromtimestamp(shown.as_of, shown.zone).date()
     for day in days:
-        yield date(shown.as_of - (PAST_DAYS - 1 - day) * _DAY, shown.zone)
+        # By noon: a day may have 23 hours.
+        noon = datetime.datetime.combine(today, datetime.time(12), shown.zone)
+        yield date((noon - datetime.timedelta(days=PAST_DAYS - 1 - day)).timestamp(), shown.zone)
 
 
 def _more(count: int) -> str:

@@ -19,6 +19,7 @@ from tests.bench import (
     lost,
     machine,
     marking,
+    paging,
     passing,
     recording,
     scanning,
@@ -40,6 +41,7 @@ BENCHMARKS: dict[str, Callable[[Path], Section]] = {
     "beside": beside.measure,
     "footprint": footprint.measure,
     "growth": growing.measure,
+    "page": paging.measure,
     "dump": dumping.measure,
     "idle": footprint.measure_idle,
 }

@@ -37,7 +37,7 @@ def measure(scratch: Path) -> Section:
 
 def _column(folder: Path, count: int) -> dict[str, Cost]:
     host = BenchHost(folder)
-    _live(host, count)
+    live(host, count)
     some_vm = f"vm{count // 2:06}"
     used = {
         "start of `watch`": _start(host),
@@ -51,7 +51,7 @@ def _column(folder: Path, count: int) -> dict[str, Cost]:
     return used
 
 
-def _live(host: BenchHost, count: int) -> None:
+def live(host: BenchHost, count: int) -> None:
     """Lets one dump of each VM out for real, tells of the eight before it, and has a newer one recorded."""
     names = host.dump(count)
     host.mark(names)

@@ -1,5 +1,6 @@
 """What is drawn, chosen and said, without a browser."""
 
+import dataclasses
 import datetime
 import itertools
 import zoneinfo
@@ -62,6 +63,18 @@ def test_the_dates_of_the_grid_are_those_of_the_clock_on_the_wall() -> None:
     assert {one.time() for one in dates} == {datetime.time()}
     assert dates[-1].date() == datetime.date(2026, 11, 3)
     assert {b - a for a, b in itertools.pairwise(begins)} == {DAY, DAY + 3600}
+
+
+def test_a_strip_is_told_by_its_dates_over_a_change_of_the_clock_too() -> None:
+    """At half past midnight, when an hour more or less is another date."""
+    zone = zoneinfo.ZoneInfo("Europe/Berlin")
+    now = datetime.datetime(2026, 10, 26, 0, 30, tzinfo=zone).timestamp()
+    past = bytearray(PAST_DAYS)
+    past[59] = past[58] = past[57] = Mark.DUMPED
+    shown = dataclasses.replace(made.shown(1, now=now), zone=zone)
+    vm = dataclasses.replace(shown.vms[0], past=bytes(past), coming=(0, 3))
+    told = "dumped on 3 of 60 days, last Mon 26 Oct, Sun 25 Oct, Sat 24 Oct; expected to leave: next pass, Thu 29 Oct"
+    assert words.strip(shown, vm) == told
 
 
 # --- what is chosen

@@ -20,15 +20,6 @@ from watcher.scan import scan_and_record
 
 DAY = 86_400.0
 HOUR = 3600.0
-#: What a page must survive, each a VM's name of its own.
-HOSTILE = (
-    "<script>alert(1)</script>".replace("/", "\N{FRACTION SLASH}"),
-    '"><img onerror=alert(1) src=x>',
-    "right\N{RIGHT-TO-LEFT OVERRIDE}to-left",
-    "עברית-and-العربية",
-    "a&b;'c`{{7*7}}",
-    "x" * 255,
-)
 _NAMES = ("web", "db", "mail", "files", "build", "git", "wiki", "ldap", "proxy", "cache", "shop", "crm", "log", "vpn")
 _SETS = ("daily", "weekly", "monthly")
 _PERIODS = {"daily": 1, "weekly": 7, "monthly": 28}
@@ -37,13 +28,13 @@ _PERIODS = {"daily": 1, "weekly": 7, "monthly": 28}
 class World:
     """A host of ``count`` VMs; ``days`` of them are behind it. Alike at each run, but for the time of day."""
 
-    def __init__(self, folder: Path, count: int, days: int = 70, *, port: int | None = None, fill: float = 0.9) -> None:
+    def __init__(self, folder: Path, count: int, days: int = 70, *, port: int | None = None) -> None:
         self.dice = random.Random(count)
         self.now = time.time()
         self.days = days
         self.sizes = {name: self._size(number) for number, name in enumerate(_names(count))}
         a_day = sum(size / _PERIODS[self.set_of(name)] for name, size in self.sizes.items())
-        self.daily = max(int(a_day * fill), int(max(self.sizes.values()) * 1.2))
+        self.daily = max(int(a_day * 0.9), int(max(self.sizes.values()) * 1.2))
         http = {} if port is None else {"exporters.http": {"listen": f"127.0.0.1:{port}"}}
         sets = {f"backup_sets.{name}": {"target": f"{_PERIODS[name] * 2 + 1}d"} for name in _SETS}
         at = time.strftime("%H:%M", time.localtime(self.now + 5 * HOUR))
@@ -61,10 +52,9 @@ class World:
     # --- what waits now
 
     def _dump(self) -> None:
-        for number, (name, size) in enumerate(self.sizes.items()):
+        for name, size in self.sizes.items():
             age = self.dice.random() * min(_PERIODS[self.set_of(name)], 6) * DAY
-            file = f"vm{number}" if name in HOSTILE else name
-            path = self.host.dumps / f"{file}-{time.strftime('%Y-%m-%d', time.gmtime(self.now - age))}"
+            path = self.host.dumps / f"{name}-{time.strftime('%Y-%m-%d', time.gmtime(self.now - age))}"
             path.touch()
             os.truncate(path, size)
             os.utime(path, (self.now - age, self.now - age))
@@ -115,7 +105,7 @@ class World:
         at = start + self.dice.random() * period * DAY
         # One in forty has not left for long, one in fifty never did.
         until = self.now - period * DAY * (self.dice.uniform(2.2, 5) if kind < 0.025 else self.dice.uniform(0.2, 1.3))
-        if kind > 0.98 or name in HOSTILE[:2]:
+        if kind > 0.98:
             until = start
         dumps: list[tuple[Any, ...]] = []
         links: list[tuple[Any, ...]] = []
@@ -148,7 +138,7 @@ class World:
             " VALUES (?, ?, ?, ?, ?, cast(? as blob), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             links,
         )
-        failed = kind < 0.05 or number == 1
+        failed = kind < 0.05
         connection.execute(
             "UPDATE vm SET first_seen = ?, period = ?, offsite_time = ?, offsite_by = ?, offsite_at = ?,"
             " last_dump_failed = ?, on_hold = ?, offsite_dump_id = NULL WHERE name = ?",
@@ -166,8 +156,7 @@ class World:
 
 
 def _names(count: int) -> list[str]:
-    plain = [f"{_NAMES[number % len(_NAMES)]}{number // len(_NAMES) + 1}" for number in range(count)]
-    return plain if count < 100 else [*plain[: -len(HOSTILE)], *HOSTILE]
+    return [f"{_NAMES[number % len(_NAMES)]}{number // len(_NAMES) + 1}" for number in range(count)]
 
 
 def _told(seconds: float) -> str:
