@@ -16,6 +16,7 @@ import pytest
 from tests.deploy import units
 from tests.exporters.client import wait_for
 from tests.host import Host
+from tests.notify.receivers import receiving
 from tests.privileges import as_user, become, cannot, needs_root
 from tests.service.running import free_port, service
 from tests.users import NOBODY
@@ -108,6 +109,19 @@ def test_a_pass_needs_no_system_call_that_its_unit_refuses(host: Host) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert host.exported() == {"vm1": 100, "vm2/disk0": 100, "vm2/inner/disk1": 100}
     assert done.stderr == ""
+
+
+def test_who_is_told_is_reached_under_that_filter_too(host: Host) -> None:
+    """A ping, and a command with its process group."""
+    told = host.folder.parent / "state" / "told"
+    with receiving() as receiver:
+        notify = {"pass": {"url": receiver.url}, "command": ["sh", "-c", f"cat > {told}"]}
+        host.configure(state={"path": "../state/state.db"}, notify=notify)
+        host.mark("vm3", "failed")
+        done = as_user([*CONFINED, "tidegate-pass.service", *host.command("pass")], *CAPABILITIES)
+    assert (done.returncode, done.stderr) == (0, "tidegate: dumps: vm3: failed: its dump failed\n")
+    assert receiver.paths == ["/ping/secret-key/start", "/ping/secret-key"]
+    assert [one["subject"] for one in json.loads(told.read_text())["troubles"]] == ["vm3"]
 
 
 def test_a_sync_reads_dumps_that_are_roots_under_its_unit(host: Host) -> None:
