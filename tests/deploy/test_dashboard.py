@@ -255,6 +255,15 @@ def test_the_dashboard_and_the_alerts_work_it_out_alike(title: str, recorded: st
     assert told
 
 
+@pytest.mark.parametrize("title", ["Stale VMs", "Without a copy"])
+def test_a_host_without_series_of_single_vms_tells_as_many(title: str, shown_month: Shown) -> None:
+    (query,) = shown.queries(PANELS[title])
+    (told,) = values(query.ask(shown_month.prometheus, shown_month.month.end))
+    assert told > 0
+    without = query._replace(expression=query.expression.replace("tidegate_vm_", "tidegate_no_vm_"))
+    assert values(without.ask(shown_month.prometheus, shown_month.month.end)) == [told]
+
+
 def test_the_dashboard_can_be_drawn(shown_month: Shown) -> None:
     """Each row with all its panels, into the files that are in the repository."""
     now = time.time()

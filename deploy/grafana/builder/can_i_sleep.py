@@ -8,17 +8,18 @@ from grafana_foundation_sdk.models.dashboard import Panel
 
 from deploy.grafana.builder import panels, queries
 from deploy.grafana.builder.panels import About, Column, Steps
-from deploy.grafana.builder.queries import of_host, of_vms, or_none
+from deploy.grafana.builder.queries import of_host, of_vms, or_none, vms
 
 _ALERT = [panels.width(220), panels.links(What_to_do="${runbooks}/${__data.fields.alert}.md")]
 
 
 def row() -> Iterator[Builder[Panel]]:
     """Its panels, from left to right."""
-    stale = or_none(f"count({of_vms(queries.TARGET_USED)} > 1)")
-    never = or_none(
-        f"count({of_vms(of_host('tidegate_vm_first_seen_timestamp_seconds'))}"
-        f" unless on (job, instance, vm) {of_host('tidegate_vm_offsite_timestamp_seconds')})"
+    stale = vms(f"{of_vms(queries.TARGET_USED)} > 1", of_host("tidegate_vms_past_target"))
+    never = vms(
+        f"{of_vms(of_host('tidegate_vm_first_seen_timestamp_seconds'))}"
+        f" unless on (job, instance, vm) {of_host('tidegate_vm_offsite_timestamp_seconds')}",
+        of_host("tidegate_vms", 'state="never"'),
     )
     failed = or_none(f"count({of_vms(of_host('tidegate_vm_last_dump_success'))} == 0)")
     firing = or_none(f"count({queries.FIRING})")

@@ -28,6 +28,12 @@ def a_day(metric: str, labels: str = "", *, days: int = 1) -> str:
     return f"sum(clamp_min({counter} - {counter} offset {days}d, 0))"
 
 
+def vms(these: str, counted: str) -> str:
+    """How many VMs ``these`` are. A host that tells of no single VM (vm_series = false) has ``counted`` them itself."""
+    told = f"unless on (job, instance) {of_host('tidegate_vm_info')}"
+    return or_none(f"sum(count by (job, instance) ({these}) or sum by (job, instance) ({counted} {told}))")
+
+
 def or_none(count: str) -> str:
     """Nothing found is 0 found."""
     return f"{count} or vector(0)"
@@ -57,7 +63,7 @@ DENSITY = (
 #: Since a pass came to its end, or since there is anything to let out, as a part of the time in which one should.
 PASS_INTERVALS = (
     f"(time() - ({of_host('tidegate_pass_last_finish_timestamp_seconds')}"
-    f" or min without (vm) ({of_host('tidegate_vm_first_seen_timestamp_seconds')})))"
+    f" or {of_host('tidegate_vms_first_seen_timestamp_seconds')}))"
     f" / {of_host('tidegate_pass_interval_seconds')}"
 )
 

@@ -54,7 +54,8 @@ def row() -> Iterator[Builder[Panel]]:
     yield panels.days(
         About(
             "Crossed the line each day",
-            "As rsync told, beside what was let out. Received is what the storage says, checksums above all.",
+            "As rsync told, beside what was let out. Received is what the storage says, checksums above all;"
+            " sent twice is what crossed beyond all that was let out.",
             12,
             "TidegateMoreThanWasLetOut",
         ),
@@ -62,10 +63,11 @@ def row() -> Iterator[Builder[Panel]]:
             "let out": a_day("tidegate_granted_bytes_total"),
             "sent": a_day("tidegate_wire_sent_bytes_total"),
             "received": a_day("tidegate_wire_received_bytes_total"),
+            "sent twice": a_day("tidegate_wire_beyond_charge_bytes_total"),
         },
         units.BytesSI,
         limit=queries.LIMIT,
-        colours={"let out": "blue", "sent": panels.GREEN, "received": panels.GREY},
+        colours={"let out": "blue", "sent": panels.GREEN, "received": panels.GREY, "sent twice": panels.ORANGE},
     )
     yield panels.lines(
         About(

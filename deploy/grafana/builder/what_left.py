@@ -24,10 +24,14 @@ def row() -> Iterator[Builder[Panel]]:
             12,
             "TidegateLimitExceeded",
         ),
-        {"let out": a_day("tidegate_granted_bytes_total"), "confirmed": a_day("tidegate_confirmed_bytes_total")},
+        {
+            "let out": a_day("tidegate_granted_bytes_total"),
+            "confirmed": a_day("tidegate_confirmed_bytes_total"),
+            "forced above the limit": a_day("tidegate_limit_exceeded_bytes_total"),
+        },
         units.BytesSI,
         limit=queries.LIMIT,
-        colours={"let out": "blue", "confirmed": panels.GREEN},
+        colours={"let out": "blue", "confirmed": panels.GREEN, "forced above the limit": panels.ORANGE},
     )
     yield panels.lines(
         About(
