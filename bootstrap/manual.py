@@ -44,7 +44,8 @@ def page() -> Iterator[str]:
     context = click.Context(tidegate, info_name="tidegate")
     yield f'.TH TIDEGATE 1 "" "tidegate {__version__}" "User Commands"'
     yield ".SH NAME"
-    yield f"tidegate \\- {_escaped(tidegate.help or '').rstrip('.')}"
+    name, _, first_steps = (tidegate.help or "").partition("\n\n")
+    yield f"tidegate \\- {_escaped(name).rstrip('.')}"
     yield ".SH SYNOPSIS"
     yield ".B tidegate"
     yield "[OPTIONS] COMMAND [ARGS]..."
@@ -54,6 +55,8 @@ def page() -> Iterator[str]:
         "so many GB a day. Tidegate looks at all finished dumps, decides which may leave today, and lets them out by a "
         "hard link."
     )
+    yield ".PP"
+    yield from _paragraphs(first_steps)
     yield ".SH OPTIONS"
     yield from _options(context)
     yield ".SH COMMANDS"

@@ -12,9 +12,9 @@ def completion(*, shell: str) -> None:
     """Print the script by which SHELL completes commands, options, VMs and backup sets.
 
     \b
-    bash: in ~/.bashrc         source <(tidegate completion bash)
-    zsh:  in ~/.zshrc          source <(tidegate completion zsh)
-    fish: once                 tidegate completion fish > ~/.config/fish/completions/tidegate.fish
+    ~/.bashrc                    source <(tidegate completion bash)
+    ~/.zshrc                     source <(tidegate completion zsh)
+    ~/.config/fish/config.fish   tidegate completion fish | source
     """  # noqa: D301 - click's mark for lines that stay as they are
     click.echo(script(shell))
 

@@ -48,7 +48,9 @@ class Goal(click.ParamType[tuple[str | None, float]]):
 
 
 @click.command()
-@click.option("--days", type=click.IntRange(1, 1000), default=30, show_default=True, help="How far to look.")
+@click.option(
+    "--days", metavar="NUMBER", type=click.IntRange(1, 1000), default=30, show_default=True, help="How far to look."
+)
 @click.option("--limit", type=Size(), help="As if [limit] daily were this, every day of the week.")
 @click.option("--target", "goals", type=Goal(), multiple=True, help="As if this were the target of all VMs or of one.")
 @click.option(

@@ -50,7 +50,14 @@ _DUMPS = (
 
 @click.command()
 @click.argument("vm", required=False, shell_complete=completing.vms)
-@click.option("--days", type=click.IntRange(1, 10_000), default=14, show_default=True, help="How many days of limits.")
+@click.option(
+    "--days",
+    metavar="NUMBER",
+    type=click.IntRange(1, 10_000),
+    default=14,
+    show_default=True,
+    help="How many days of limits.",
+)
 @json_option
 @pass_session
 def history(session: Session, *, vm: str | None, days: int, as_json: bool) -> None:

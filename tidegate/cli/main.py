@@ -46,6 +46,15 @@ COMMANDS = {
     "completion": ("completion:completion", "Print a script by which a shell completes all this."),
 }
 
+#: The command above which each stands in the list.
+HEADINGS = {
+    "check": "Every day",
+    "sync": "The sync",
+    "hold": "Your word",
+    "locate": "When something is lost",
+    "notify": "For others",
+}
+
 EXIT_CODES = {
     ExitCode.DONE: "done",
     ExitCode.PARTLY: "done in part",
@@ -69,7 +78,8 @@ class LazyGroup(click.Group):
             return None
         module, function = COMMANDS[cmd_name][0].split(":")
         command: click.Command = getattr(importlib.import_module(f"tidegate.cli.{module}"), function)
-        command.epilog = EPILOG
+        for one in (command, *(command.commands.values() if isinstance(command, click.Group) else ())):
+            one.epilog = EPILOG
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -79,8 +89,11 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Lists the commands without loading them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        names = list(COMMANDS)
+        starts = [names.index(first) for first in HEADINGS]
+        for heading, start, end in zip(HEADINGS.values(), starts, [*starts[1:], len(names)], strict=True):
+            with formatter.section(heading):
+                formatter.write_dl([(name, COMMANDS[name][1]) for name in names[start:end]])
 
 
 @click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -101,7 +114,10 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, message="tidegate %(version)s")
 @click.pass_context
 def tidegate(ctx: click.Context, *, config_file: Path | None, verbose: bool, log_format: str) -> None:
-    """Lets VM dumps out to off-site storage, one day's traffic at a time."""
+    """Lets VM dumps out to off-site storage, one day's traffic at a time.
+
+    Begin with `tidegate check` and `tidegate plan`: both write nothing. `tidegate COMMAND --help` tells the rest.
+    """
     ctx.obj = Session(config_file, verbose=verbose, log_format=log_format)
 
 

@@ -22,7 +22,7 @@ def state() -> None:
     """Look after the state file: see whether it is well, take a copy away, and make it anew when it was lost."""
 
 
-@state.command()
+@state.command(short_help="All that the state file holds, in one file to take away.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path, allow_dash=True),
@@ -51,7 +51,7 @@ def export(session: Session, *, output: Path) -> None:
         raise UsageError(f"state export: {output} cannot be written: {error.strerror}") from None
 
 
-@state.command()
+@state.command(short_help="The state file anew, from what is left.")
 @click.option(
     "--from",
     "source",
@@ -130,7 +130,7 @@ def _scan(config: "Config", draft: "State") -> list[str]:
     return [f"the watch folder {one.watch} is down: {one.detail}" for one in scanned if not one.up]
 
 
-@state.command()
+@state.command(short_help="Whether it is as the disks are.")
 @wait_option
 @json_option
 @pass_session
