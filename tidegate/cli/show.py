@@ -53,7 +53,7 @@ def spoken(sentence: str, seen: Screen, style: str = "") -> Iterator[str]:
 
 def drawn(columns: Sequence[Column], rows: Iterable[Sequence[str]], seen: Screen) -> Iterator[str]:
     """The lines of a table, and in a terminal of a sentence that names the columns that found no room."""
-    found = [tuple(map(printable, row)) for row in rows]
+    found = [row if "".join(row).isprintable() else tuple(map(printable, row)) for row in rows]
     if seen.columns is None:
         yield from _whole(columns, found, seen)
         return
@@ -99,6 +99,8 @@ def _whole(columns: Sequence[Column], rows: Sequence[Sequence[str]], seen: Scree
 
 def _stood(column: Column, cells: Sequence[str], seen: Screen) -> list[str]:
     width = max(map(width_of, cells))
+    if not seen.colour and all(map(str.isascii, cells)):  # a hundred thousand of them at once
+        return [cell.rjust(width) if column.right else cell.ljust(width) for cell in cells]
     return [_cell(cell, column, width, _style(column, cell), seen) for cell in cells]
 
 

@@ -11,7 +11,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
-    func,
     insert,
     literal_column,
     or_,
@@ -22,7 +21,7 @@ from sqlalchemy import (
 from tidegate.identity import Identity, Member
 from tidegate.markers.format import MarkerKind
 from tidegate.state.listed import insert_many, listed
-from tidegate.state.schema import dump, member
+from tidegate.state.schema import dump, member, vm
 from tidegate.terms import DumpState, Reason
 
 #: SQLite takes so many parameters in one statement on every build we meet.
@@ -58,11 +57,17 @@ _COLUMNS = [dump.c[name] for name in DumpRow._fields]
 #: Bare, as the index has it: of a Boolean column SQLAlchemy makes ``= 1``, and SQLite does not see the two as one.
 _MARKER_STANDING = literal_column("dump.marker_standing", Integer)
 
-_RANKED = select(
-    dump.c.id,
-    func.row_number().over(partition_by=dump.c.vm, order_by=(dump.c.dump_time.desc(), dump.c.id.desc())).label("rank"),
-).subquery()
-_NEWEST = select(*_COLUMNS).join(_RANKED, dump.c.id == _RANKED.c.id).where(_RANKED.c.rank == 1)
+_OTHER = dump.alias()
+#: By the index from VM to VM: how long the history of each is does not matter.
+_NEWEST_OF_VM = (
+    select(_OTHER.c.id)
+    .where(_OTHER.c.vm == vm.c.name)
+    .order_by(_OTHER.c.dump_time.desc(), _OTHER.c.id.desc())
+    .limit(1)
+    .correlate(vm)
+    .scalar_subquery()
+)
+_NEWEST = select(*_COLUMNS).join_from(vm, dump, dump.c.id == _NEWEST_OF_VM).where(vm.c.retired_at.is_(None))
 
 
 #: Made once: it is asked for every marker.
@@ -124,7 +129,7 @@ def of_vm(connection: Connection, vm: str, limit: int) -> list[DumpRow]:
 
 
 def newest_of_each(connection: Connection) -> dict[str, DumpRow]:
-    """VM -> its newest dump, ended or not."""
+    """VM that is not retired -> its newest dump, ended or not."""
     return {row.vm: row for row in _rows(connection, _NEWEST) if row.vm is not None}
 
 
