@@ -126,7 +126,11 @@ def lede(counts: Mapping[str, int], total: int) -> str:
     if not total:
         return "No VM is known yet."
     if fresh == total:
-        return f"{'The one VM has a copy' if total == 1 else f'All {total:,} VMs have copies'} off-site within target."
+        return (
+            "The one VM has a copy off-site within its target."
+            if total == 1
+            else f"All {total:,} VMs have copies off-site within their targets."
+        )
     return f"{fresh:,} of {total:,} VMs have copies off-site within their targets."
 
 

@@ -56,7 +56,7 @@ def shown(count: int, *, now: float = NOW) -> Shown:
         version="1.2.3",
         zone=datetime.UTC,
         troubles=_troubles(vms),
-        advice=("the limit cannot keep the targets: they need 14.3 GB a day, <b>10 GB</b> are allowed",),
+        advice=("the limit cannot keep the targets: say `tidegate force <b>`, or `--over-limit`",),
         today=_today(dice, names, now),
         queue=tuple(_turns(dice, names, now)),
         vms=vms,
@@ -99,7 +99,7 @@ def _dump(dice: random.Random, name: str, now: float) -> NewestDump:
 
 def _troubles(vms: tuple[VmShown, ...]) -> tuple[Trouble, ...]:
     late = tuple(one.name for one in vms if one.verdict is Freshness.STALE)
-    now = [Trouble(Level.NOW, f"{len(late)} of {len(vms)} VMs stale", late)] if late else []
+    now = [Trouble(Level.NOW, f"{len(late)} VMs stale", late)] if late else []
     return (*now, Trouble(Level.LATER, "1 VM with a failed dump", (vms[0].name,)))
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, FloatRect, Page
 
 from tests.host import ROOT
 from tests.page.browser import DESKTOP, PHONE, chromium
@@ -27,7 +27,12 @@ from tidegate.config.load import load
 SHOTS = ROOT / "build" / "page-shots"
 CHOSEN = ROOT / "docs" / "page"
 #: Name in the papers -> photograph.
-PAPERS = {"front.png": "200-desk-day", "night.png": "200-phone-night", "vm.png": "200-vm-desk-day"}
+PAPERS = {
+    "front.png": "200-desk-day",
+    "vms.png": "200-vms-desk-day",
+    "vm.png": "200-vm-desk-day",
+    "night.png": "200-phone-night",
+}
 #: Pixels of a page: what comes below them looks the same.
 HEIGHTS = {"desk": 1500, "phone": 1700}
 
@@ -43,6 +48,7 @@ def main() -> int:
     SHOTS.mkdir(parents=True, exist_ok=True)
     CHOSEN.mkdir(exist_ok=True)
     with chromium() as browser:
+        _run_pass(life / "config.toml")  # of today, which the life has left to its service
         with _served(life / "config.toml") as root:
             _photograph(browser, root, "200")
         for count in (3, 5000):
@@ -58,8 +64,13 @@ def main() -> int:
 def _made_up(count: int) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=SHOTS.parent) as name:
         host = World(Path(name) / "host", count, port=free_port()).host
-        host.run("pass")
+        _run_pass(host.file)
         yield host.file
+
+
+def _run_pass(file: Path) -> None:
+    words = [sys.executable, "-m", "tidegate", "--config", str(file), "pass"]
+    subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 @contextmanager
@@ -94,15 +105,19 @@ def _photograph(browser: Browser, root: str, name: str) -> None:
             page.goto(root)
             page.wait_for_selector("#answer", timeout=120_000)  # at first there may be none yet; it asks again
             _take(page, SHOTS / f"{name}-{size}-{light}.png", HEIGHTS[size])
-            page.locator(".vms tbody a").first.click()
+            top = page.evaluate("document.getElementById('vms').getBoundingClientRect().top + scrollY")
+            _take(page, SHOTS / f"{name}-vms-{size}-{light}.png", 1000, top - 24)
+            ill = page.locator(".vms tbody tr", has=page.locator(".dump .chip.bad"))
+            (ill if ill.count() else page.locator(".vms tbody tr")).first.get_by_role("link").click()
             page.wait_for_selector("#why")
             _take(page, SHOTS / f"{name}-vm-{size}-{light}.png", HEIGHTS[size])
             context.close()
 
 
-def _take(page: Page, file: Path, most: int) -> None:
+def _take(page: Page, file: Path, most: int, top: float = 0) -> None:
     wide, tall = page.evaluate("[innerWidth, document.documentElement.scrollHeight]")
-    page.screenshot(path=file, full_page=True, clip={"x": 0, "y": 0, "width": wide, "height": min(most, tall)})
+    clip: FloatRect = {"x": 0, "y": top, "width": wide, "height": min(most, tall - top)}
+    page.screenshot(path=file, full_page=True, clip=clip)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ from tidegate.state import dumps, history, ledger
 from tidegate.state.door import ScratchState
 from tidegate.state.dumps import DumpRow
 from tidegate.terms import LinkState, Verdict
-from watcher.scan import scan_and_record
 
 _DAY = 86_400.0
 #: Of what takes of the day so many are named, the heaviest.
@@ -34,6 +33,7 @@ _LINKS = 10
 class Look:
     """One look at everything: the recorded state, and the plan and the forecast that follow from it.
 
+    The export trees are looked at, as `plan` does; the dump folders are not: the service that shows this watches them.
     ``books`` are a copy of the state that goes on being read; ``close`` ends it. Raises TidegateError.
     """
 
@@ -48,7 +48,6 @@ class Look:
             with scratch.read() as connection:
                 self._newest = dumps.newest_of_each(connection)
             self._status = shapes.status(self._review, self._newest, self._review.rules, self._now)
-            scan_and_record(config, scratch, clock)
             self._plan = passes.preview(config, scratch, clock)
         finally:
             scratch.close()
@@ -179,7 +178,8 @@ def _troubles(found: Sequence[verdict.Finding], vms: Sequence[shown.VmShown]) ->
     for one in found:
         level = shown.Level.NOW if one.level is verdict.Level.CRITICAL else shown.Level.LATER
         bad = frozenset(one.vms)
-        yield shown.Trouble(level, verdict.summary([one], len(vms)), tuple(vm.name for vm in vms if vm.name in bad))
+        told = f"{len(bad):,} {'VM' if len(bad) == 1 else 'VMs'} {one.many}" if bad else one.told
+        yield shown.Trouble(level, told, tuple(vm.name for vm in vms if vm.name in bad))
 
 
 def _lateness(vm: Vm, target: float, now: float) -> float:
