@@ -1,15 +1,19 @@
 """Who may be connected at a time."""
 
+import fcntl
 import socket
 import struct
+import termios
 import threading
 import time
 from contextlib import suppress
 from enum import Enum, auto
 from typing import NamedTuple
 
-#: Seconds before which nobody gives way: in a crowd it takes a moment until a question that has come is read.
+#: Seconds before which nobody gives way: a question may come a moment after its connection.
 GRACE = 0.01
+#: Seconds that a newcomer waits at most, and all that come after him: then there is too much to do for one more.
+_LONGEST_WAIT = 1.0
 
 
 class Stage(Enum):
@@ -30,7 +34,8 @@ class Seats:
 
     When there are too many, the one that has been asking for longest gives way, else the one that has been taking its
     answer for longest: a client that keeps silent or does not read, or a thousand of them, cannot keep out one that
-    asks. Those that wait for their answers stay.
+    asks. Those that wait for their answers stay, and those that have said what nobody has read yet: in a crowd it takes
+    a while until a thread has its turn.
     """
 
     def __init__(self, most: int, most_taking: int) -> None:
@@ -40,17 +45,16 @@ class Seats:
         self._taken: dict[socket.socket, _Seat] = {}  # in the order of coming to their stage
 
     def take(self, connection: socket.socket) -> bool:
-        """True when there was a seat or one could be made free, for which it waits as long as the GRACE at most."""
+        """True when there was a seat or one could be made free."""
+        end = time.monotonic() + _LONGEST_WAIT
         with self._changed:
             while len(self._taken) >= self._most:
-                first = self._first_to_go()
-                if first is None:
-                    return False
-                left = self._taken[first].since + GRACE - time.monotonic()
-                if left > 0:
-                    self._changed.wait(left)
-                else:
+                if (first := self._first_to_go()) is not None:
                     self._dismiss(first)
+                elif self._all_wait() or time.monotonic() > end:
+                    return False
+                else:
+                    self._changed.wait(GRACE)
             self._taken[connection] = _Seat(Stage.ASKING, time.monotonic())
             return True
 
@@ -93,12 +97,23 @@ class Seats:
         del self._taken[connection]
         _hang_up(connection)
 
+    def _all_wait(self) -> bool:
+        return all(seat.stage is Stage.WAITING for seat in self._taken.values())
+
     def _first_to_go(self) -> socket.socket | None:
-        for stage in (Stage.ASKING, Stage.TAKING):
-            for connection, seat in self._taken.items():
-                if seat.stage is stage:
-                    return connection
-        return None
+        before = time.monotonic() - GRACE
+        old = [(one, seat.stage) for one, seat in self._taken.items() if seat.since < before]
+        silent = (one for one, stage in old if stage is Stage.ASKING and not _has_unread(one))
+        taking = (one for one, stage in old if stage is Stage.TAKING)
+        return next(silent, None) or next(taking, None)
+
+
+def _has_unread(connection: socket.socket) -> bool:
+    """Whether something has come from it that its thread has not read."""
+    try:
+        return fcntl.ioctl(connection, termios.FIONREAD, bytes(4)) != bytes(4)
+    except (OSError, ValueError):  # it is closed, or about to be
+        return False
 
 
 def forget_unsent(connection: socket.socket) -> None:
