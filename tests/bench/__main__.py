@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.bench import (
     arriving,
     beside,
+    crowding,
     dumping,
     footprint,
     growing,
@@ -23,6 +24,7 @@ from tests.bench import (
     passing,
     recording,
     scanning,
+    scraping,
 )
 from tests.bench.paired import ROOT
 from tests.bench.report import Section, page
@@ -39,6 +41,9 @@ BENCHMARKS: dict[str, Callable[[Path], Section]] = {
     "arriving": arriving.measure,
     "burst": arriving.measure_burst,
     "beside": beside.measure,
+    "scrape": scraping.measure,
+    "scraped": scraping.measure_beside,
+    "crowd": crowding.measure,
     "footprint": footprint.measure,
     "growth": growing.measure,
     "page": paging.measure,

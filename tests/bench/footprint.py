@@ -91,8 +91,12 @@ def use(pid: int) -> Use:
     """To the nanosecond: the ticks of /proc/PID/stat are too coarse for a service at rest."""
     tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
     ran = sum(int(task.read_text().split()[0]) for task in tasks)
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return Use(ran / 1e9, pages * 4096)
+    return Use(ran / 1e9, resident(pid))
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process holds."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
 
 
 @contextmanager
