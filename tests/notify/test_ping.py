@@ -1,5 +1,6 @@
 """Pings over real sockets: what is said, and that nothing at the other end takes longer than the time-out."""
 
+import os
 import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -136,6 +137,12 @@ def test_a_file_that_holds_no_url_is_told_without_what_it_holds(tmp_path: Path, 
         target(Pinged(file=file), RUN)
     assert str(caught.value).startswith(f"{file}: its first line ")
     assert "secret" not in str(caught.value)
+
+
+def test_a_pipe_in_place_of_the_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "url")
+    with pytest.raises(NoUrl, match="its first line is not a URL"):
+        target(Pinged(file=tmp_path / "url"), RUN)
 
 
 def test_a_file_that_is_missing_is_told(tmp_path: Path) -> None:

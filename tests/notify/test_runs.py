@@ -19,7 +19,10 @@ from tests.notify import receivers
 from tests.notify.receivers import Receiver, misbehaving, receiving
 from tests.service.running import service
 from tests.watcher.following import until
+from tests.watcher.hung import Hung, hung
 from tidegate.units import format_time
+
+__all__ = ["hung"]  # the fixture
 
 KEY = "secret-key"
 SETS = {
@@ -169,6 +172,18 @@ def test_a_name_server_that_hangs_costs_no_more(tmp_path: Path) -> None:
     assert "no answer in 1 s" in done.stderr
 
 
+def test_a_disk_with_the_url_that_hangs_is_left_behind(tmp_path: Path, hung: Hung) -> None:
+    (tmp_path / "disk").mkdir()
+    url_file = {"url_file": str(tmp_path / "disk" / "ping")}
+    host = Host(tmp_path / "host", notify={"timeout": "1s", "pass": url_file})
+    host.dump("vm1.img", 1000)
+    hung.mount(tmp_path / "disk")
+    process = host.start("pass")
+    assert process.wait(60) == 0
+    assert process.communicate()[1] == "tidegate: [notify.pass]: a disk does not answer; nobody was told\n" * 2
+    assert host.exported() == {"vm1.img": 1000}
+
+
 def test_the_url_stands_in_no_log(tmp_path: Path) -> None:
     """Neither when it is refused, nor with every word that there is, nor as JSON."""
     with receiving(404) as receiver:
@@ -274,13 +289,17 @@ def test_a_copy_that_gets_too_old_is_told_again_each_day_until_a_newer_one_is_th
 
 
 def test_a_watch_folder_that_is_down_is_told(tmp_path: Path, told: Told) -> None:
-    host = Host(tmp_path / "host", notify={"command": told.command})
+    """What is wrong with the dumps in it is not over for that."""
+    host = Host(tmp_path / "host", daily=1000, notify={"command": told.command})
+    host.dump("vm1.img", 1001)
+    host.mark("vm2.img", "failed")
     host.run("pass")
     host.dumps.rename(tmp_path / "away")
     host.run("pass")
     (tmp_path / "away").rename(host.dumps)
     host.run("pass")
-    assert told.news() == [[("new", "watch_down", "dumps")], [("over", "watch_down", "dumps")]]
+    first = [("new", "dump_failed", "vm2"), ("new", "held", "vm1")]
+    assert told.news() == [first, [("new", "watch_down", "dumps")], [("over", "watch_down", "dumps")]]
 
 
 def test_a_pass_without_a_state_is_told_though_nothing_can_be_remembered(tmp_path: Path, told: Told) -> None:

@@ -12,7 +12,7 @@ from tidegate.cli.screen import of_stdout
 from tidegate.cli.telling import Telling
 from tidegate.errors import ExitCode, UsageError
 from tidegate.names import printable
-from tidegate.terms import Occasion, Reason, Trouble, Verdict
+from tidegate.terms import Occasion, Reason, Verdict
 from tidegate.units import format_size
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def let_out(session: Session, config: "Config", telling: Telling, *, wait: float
         account.summary = f"{len(granted)} let out, {size}; {held} held; {show.account(shapes.day(result.day))}"
         account.reason = _reason(result, strict=strict)
         account.found = lambda: troubles.of_pass(result, clock.now().wall)
-        account.has_looked_at = lambda key: key.what is not Trouble.FAILED
+        account.has_looked_at = lambda key: troubles.is_known_by(result, key)
     return result
 
 

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from tidegate.errors import TidegateError
 from tidegate.notify.news import Item, Key, news
+from tidegate.patience import NoAnswerError, ask
 from tidegate.terms import Occasion, Trouble
 
 if TYPE_CHECKING:
@@ -26,7 +28,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("tidegate.notify")
 
 #: A state that is written by others for so long does without what was told.
-_STATE_SECONDS = 5.0
+_STATE_SECONDS = 2.0
+#: Besides the time-out, for whatever else may hang: a disk with the URL, the command or the state. More than
+#: _STATE_SECONDS and what it takes to end a command.
+_MORE_SECONDS = 5.0
 
 
 @dataclass
@@ -78,7 +83,8 @@ class Telling:
 
     def _ping(self, occasion: Occasion, backup_set: str, run: str, word: str, body: str) -> None:
         if occasion in self._config.notify.pings:
-            self._thread.submit(self._safely, lambda: self._send(occasion, backup_set, run, word, body))
+            tell = partial(self._send, occasion, backup_set, run, word, body)
+            self._thread.submit(self._safely, f"[notify.{occasion}]", tell)
 
     def _send(self, occasion: Occasion, backup_set: str, run: str, word: str, body: str) -> None:
         from tidegate.notify import ping
@@ -94,7 +100,7 @@ class Telling:
 
     def _tell(self, run: str, account: Account) -> None:
         if self._config.notify.command:
-            self._thread.submit(self._safely, lambda: self._tell_news(run, account))
+            self._thread.submit(self._safely, "[notify] command", partial(self._tell_news, run, account))
 
     def _tell_news(self, run: str, account: Account) -> None:
         """What is told first and recorded afterwards is told twice where this is cut off, and never lost."""
@@ -113,12 +119,14 @@ class Telling:
         else:
             log.warning("[notify] command: %s", ended.said)
 
-    def _safely(self, tell: Callable[[], None]) -> None:
-        """A bug here is told, and is no other's."""
+    def _safely(self, what: str, tell: Callable[[], None]) -> None:
+        """What hangs is left behind; a bug here is told, and is no other's."""
         try:
-            tell()
+            ask(what, self._config.notify.timeout + _MORE_SECONDS, tell)
+        except NoAnswerError:
+            log.warning("%s: a disk does not answer; nobody was told", what)
         except Exception:
-            log.exception("nobody could be told")
+            log.exception("%s: nobody was told", what)
 
 
 def _news(run: str, account: Account, memory: "_Memory", now: float, remind: float) -> list[Item]:

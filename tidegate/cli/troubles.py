@@ -51,6 +51,13 @@ def of_pass(result: "PassResult", now: float) -> Found:
         yield Key(Trouble.DISK_SHORT, short.watch.name), str(short)
 
 
+def is_known_by(result: "PassResult", key: Key) -> bool:
+    """Whether this pass would have found it: of a watch folder that is away nobody knows what its dumps are."""
+    if key.what in (Trouble.HELD, Trouble.DUMP_FAILED):
+        return not result.down
+    return key.what is not Trouble.FAILED
+
+
 def _of_decisions(result: "PassResult") -> Found:
     """An older dump that still stands is not what anybody waits for."""
     for one in newest(result.plan.decisions):

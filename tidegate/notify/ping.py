@@ -6,6 +6,7 @@ a name server that hangs cannot be interrupted, so that a thread asks (``tidegat
 """
 
 import http.client
+import os
 import time
 import urllib.parse
 import urllib.request
@@ -72,12 +73,17 @@ def _read(pinged: Pinged) -> str:
     """The first line of the file."""
     assert pinged.file is not None  # noqa: S101 - the configuration sees to it that there is one of the two
     try:
-        with pinged.file.open("rb") as file:
+        with open(pinged.file, "rb", opener=_without_waiting) as file:
             return url_of_sets(file.read(_LONGEST_URL).partition(b"\n")[0].decode(errors="replace").strip())
     except OSError as error:
         raise NoUrl(f"{pinged.file} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise NoUrl(f"{pinged.file}: its first line {error}") from None
+
+
+def _without_waiting(file: str, flags: int) -> int:
+    """A pipe would wait for somebody to write into it."""
+    return os.open(file, flags | os.O_NONBLOCK)
 
 
 def send(to: Target, word: str, body: str, seconds: float) -> Answer:
