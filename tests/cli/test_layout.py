@@ -115,3 +115,10 @@ def test_names_are_shortened_in_the_middle_and_only_so_far_that_they_differ() ->
     assert len(set(shown)) == 3
     assert shown[1].startswith("production-database-1")
     assert shown[1].endswith("region")
+
+
+def test_a_narrow_column_has_what_a_wide_one_left() -> None:
+    """The one that goes first is back when another one had to go as well."""
+    columns = (layout.name("vm"), layout.number("age", goes=1), layout.word("reason", goes=2))
+    found = [("vm1", "7d", "a-word-of-very-many-letters-that-has-no-room")]
+    assert next(show.drawn(columns, found, terminal(30))).split() == ["vm", "age"]

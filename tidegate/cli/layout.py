@@ -10,6 +10,8 @@ GAP = "  "
 #: A name, or a text, is not shortened below this as long as a column may go instead.
 _LEAST_NAME, _LEAST_TEXT = 20, 26
 _READABLE_NAME = 32
+#: Of less nothing can be read: it is folded.
+_SHORTEST_NAME = 12
 #: What is left of each where none can go any more. A wide letter and its mark have room in it.
 _NARROWEST = 4
 
@@ -80,15 +82,20 @@ def lay_out(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
     cells = {place: {columns[place].heading, *(row[place] for row in rows)} for place in filled}
     natural = {place: max(map(width_of, cells[place])) for place in filled}
     least = {place: _least(columns[place], cells[place], natural[place], mark) for place in filled}
-    widths = dict(least)
-    for place in sorted((one for one in filled if columns[one].goes), key=lambda one: columns[one].goes):
-        if _total(widths.values()) > width:
-            del widths[place]
+    kept = _kept(columns, least, width)
+    widths = {place: least[place] for place in filled if place in kept}
     _stretch(columns, widths, natural, width)
     _squeeze(columns, widths, width)
     gone = tuple(columns[place].heading for place in filled if place not in widths)
-    mixed = (one for one in widths if widths[one] < least[one] or not _are_distinct(cells[one], widths[one], mark))
-    return Layout(widths, frozenset(mixed), gone)
+    unclear = (one for one in widths if _is_unclear(columns[one].fit, cells[one], widths[one], natural[one], mark))
+    return Layout(widths, frozenset(unclear), gone)
+
+
+def _is_unclear(fit: Fit, cells: set[str], width: int, natural: int, mark: str) -> bool:
+    """Whether cells of this width could be taken for others, or for nothing, if each were shortened to one line."""
+    if fit is Fit.NAME and width >= _SHORTEST_NAME:
+        return not _are_distinct(cells, width, mark)
+    return width < natural
 
 
 def lines_of(column: Column, cell: str, width: int, mark: str, *, is_folded: bool) -> list[str]:
@@ -110,6 +117,19 @@ def _least(column: Column, cells: set[str], natural: int, mark: str) -> int:
 
 def _are_distinct(cells: set[str], width: int, mark: str) -> bool:
     return len({shortened(cell, width, mark) for cell in cells}) == len(cells)
+
+
+def _kept(columns: Sequence[Column], least: dict[int, int], width: int) -> set[int]:
+    """Those that have room: a narrow one comes back where a wider one that went after it has left enough."""
+    kept = set(least)
+    going = sorted((place for place in least if columns[place].goes), key=lambda place: columns[place].goes)
+    for place in going:
+        if _total(least[one] for one in kept) > width:
+            kept.remove(place)
+    for place in reversed(going):
+        if place not in kept and _total(least[one] for one in (*kept, place)) <= width:
+            kept.add(place)
+    return kept
 
 
 def _stretch(columns: Sequence[Column], widths: dict[int, int], natural: dict[int, int], width: int) -> None:
