@@ -137,7 +137,8 @@ def _sentence(one: "Decision", reasons: Sequence[str], zone: datetime.tzinfo) ->
     """One dump and why it leaves or stays."""
     when = format_minute(one.dump.dump_time, zone)
     verb = "would leave with the next pass" if one.verdict is Verdict.GRANTED else f"is held ({one.reason})"
-    return f"{one.dump.path} ({format_size(one.dump.bytes)}, of {when}) {verb}: {'; '.join([one.detail, *reasons])}."
+    size = f"{format_size(one.dump.bytes)}, " if one.dump.bytes else ""  # nothing is there of one that failed
+    return f"{one.dump.path} ({size}of {when}) {verb}: {'; '.join([one.detail, *reasons])}."
 
 
 def _link_row(row: "LinkRow", zone: datetime.tzinfo) -> tuple[str, ...]:
