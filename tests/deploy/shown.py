@@ -12,8 +12,8 @@ from tests.deploy import programs, rules
 from tests.deploy.programs import Prometheus, Sample, await_true
 
 FILE = rules.ROOT / "deploy" / "grafana" / "tidegate.json"
-#: What it shows at first, and how many points of it a panel asks for, in a browser of usual width.
-SPAN, POINTS = 30 * DAY, 360
+#: What it shows at first.
+SPAN = 30 * DAY
 STEPS = {"1d": DAY}
 
 Json = dict[str, Any]
@@ -60,14 +60,18 @@ def panels() -> list[Json]:
 
 def queries(panel: Json) -> Iterator[Query]:
     """All of a panel."""
-    step = STEPS[panel["interval"]] if "interval" in panel else SPAN / POINTS
     for target in panel["targets"]:
         yield Query(
             target["refId"],
             filled(target["expr"]),
             target.get("legendFormat", ""),
-            None if target["instant"] else step,
+            None if target["instant"] else _step(panel),
         )
+
+
+def _step(panel: Json) -> float:
+    """Seconds between two points: as the panel says, or as many points as it wants."""
+    return STEPS[panel["interval"]] if "interval" in panel else SPAN / float(panel["maxDataPoints"])
 
 
 @contextmanager

@@ -54,6 +54,8 @@ class Steps(NamedTuple):
 
 
 DAY = 86_400
+#: Of a line, however wide its panel is: over thousands of VMs each costs Prometheus something.
+POINTS = 240
 #: A VM is stale at 1, and the alert on it critical at 2.
 TARGETS = Steps(1, 2)
 
@@ -123,7 +125,7 @@ def lines(
     most: float | None = None,
 ) -> timeseries.Panel:
     """Legend -> expression. ``steps`` are drawn as lines of their own; what is above ``most`` is not drawn."""
-    panel = _chart(about, queries, unit, colours).min(0)
+    panel = _chart(about, queries, unit, colours).max_data_points(POINTS).min(0)
     if most is not None:
         panel.max(most)
     if steps is not None:
@@ -198,6 +200,7 @@ def states(about: About, queries: Mapping[str, str]) -> statetimeline.Panel:
     """Legend -> expression of 0 and 1."""
     panel = (
         statetimeline.Panel()
+        .max_data_points(POINTS)
         .mappings(mapped(WELL))
         .show_value(kinds.VisibilityMode.NEVER)
         .legend(common.VizLegendOptions().show_legend(True).placement(kinds.LegendPlacement.BOTTOM))
