@@ -24,7 +24,7 @@ def row() -> Iterator[Builder[Panel]]:
         ),
         {
             "scrape of {{instance}}": of_host("up", 'job="tidegate"'),
-            "state file of {{instance}}": of_host("tidegate_collect_success"),
+            "state file of {{instance}}": f"min by (instance) ({of_host('tidegate_collect_success')})",
             "configuration of {{instance}}": of_host("tidegate_config_last_reload_successful"),
             "watch folder {{watch}} of {{instance}}": of_host("tidegate_watch_up"),
         },
