@@ -21,7 +21,7 @@ from tests.service.running import free_port
 
 VMS = 5_000
 ASKED = 40
-ROUNDS = 5
+ROUNDS = 9
 PACED = 500
 #: Sixty browsers that each ask every 15 seconds.
 PAGES_A_SECOND = 4.0

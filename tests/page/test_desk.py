@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -137,6 +138,13 @@ def test_more_than_a_few_who_wait_are_sent_away_at_once(tmp_path: Path) -> None:
     for one in waiting:
         one.join()
     desk.close()
+
+
+def test_the_service_itself_loads_nothing_that_makes_pages() -> None:
+    """Neither templates nor the planner: they would be in its memory for good."""
+    code = "import sys, tidegate.cli.service; print(*{'jinja2', 'policy.planner.forecast'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
 
 
 def test_a_state_that_cannot_be_read_is_not_ready(tmp_path: Path) -> None:

@@ -109,6 +109,13 @@ def test_it_is_healthy_and_ready_once_the_first_scan_is_done(standing: Served) -
     assert standing.ask("/-/ready")[0] == 200
 
 
+def test_what_is_recorded_is_seen_soon(served: Served) -> None:
+    """Another process has written it; nobody tells the page's own."""
+    assert "on hold" not in served.ask("/vm/vm2")[1]
+    served.host.run("hold", "vm2")
+    wait_for(lambda: "on hold" in served.ask("/vm/vm2")[1])
+
+
 def test_a_configuration_with_a_mistake_leaves_the_last_page_which_says_so(served: Served) -> None:
     """The API hands out nothing old."""
     assert "Nothing newer can be shown" not in served.ask("/")[1]
