@@ -61,7 +61,7 @@ def test_a_command_in_a_page_exists_with_its_options(name: str) -> None:
             understood(words)
 
 
-@pytest.mark.parametrize("line", ["tidegate explian vm1", "tidegate check --as backup", "tidegate explain | head"])
+@pytest.mark.parametrize("line", ["tidegate explian vm1", "tidegate check --whom backup", "tidegate explain | head"])
 def test_a_command_that_does_not_exist_is_found(line: str) -> None:
     (words,) = pasted(f"```sh\n{line}\n```\n")
     with pytest.raises(click.UsageError):
