@@ -105,7 +105,8 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 def _options(context: click.Context) -> Iterator[str]:
     """But --help, which every command has, and arguments, of which the help speaks."""
-    records = [one.get_help_record(context) for one in context.command.get_params(context) if one.name != "help"]
+    command, about_itself = context.command, context.command.get_help_option(context)
+    records = [one.get_help_record(context) for one in command.get_params(context) if one is not about_itself]
     yield from _definitions(dict(record for record in records if record is not None and record[1]))
 
 
