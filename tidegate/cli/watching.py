@@ -6,6 +6,7 @@ import select
 import signal
 import sys
 import termios
+import time
 import tty
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,7 +18,7 @@ from tidegate.cli.screen import Screen, of_stdout
 from tidegate.clock import Clock
 from tidegate.errors import TidegateError, UsageError
 
-#: Between two looks; longer where a look takes long, so that watching never costs more than a quarter of a processor.
+#: Between two looks; longer where a look works long, so that watching never costs more than a quarter of a processor.
 _PAUSE_SECONDS = 2.0
 _PAUSE_FOR_A_LOOK = 3
 
@@ -51,14 +52,13 @@ class _Watch:
 
     def run(self) -> None:
         while True:
-            began = self._clock.now()
+            used = time.process_time()
             try:
                 self._picture, self._fault = self._look(), ""
             except TidegateError as error:
                 self._fault = str(error)
             self._draw()
-            took = self._clock.now().elapsed_since(began)
-            if not self._wait(max(_PAUSE_SECONDS, _PAUSE_FOR_A_LOOK * took)):
+            if not self._wait(max(_PAUSE_SECONDS, _PAUSE_FOR_A_LOOK * (time.process_time() - used))):
                 return
 
     def _wait(self, seconds: float) -> bool:
