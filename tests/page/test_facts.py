@@ -6,11 +6,16 @@ from pathlib import Path
 import pytest
 
 from exporters.page.shown import Level, Mark, Shown
+from policy import away
 from tests.host import Host
 from tests.page.world import World
+from tests.watcher.hung import Hung, hung
+from tidegate.cli.page import Source
 from tidegate.cli.page_facts import Look
 from tidegate.clock import SystemClock
 from tidegate.terms import Freshness, LinkState, Reason
+
+__all__ = ["hung"]  # the fixture
 
 
 @pytest.fixture
@@ -70,6 +75,21 @@ def test_a_host_without_anything_is_shown_too(host: Host) -> None:
     """Before the first marker and the first pass."""
     found = shown(host)
     assert (found.vms, found.queue, found.today.left, found.health.last_pass) == ((), (), 1000, None)
+
+
+def test_a_dump_disk_that_hangs_does_not_keep_the_page_from_being_made(
+    host: Host, hung: Hung, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is recorded is shown, as the process that makes the page looks at it."""
+    host.dump("vm1", 600)
+    host.run("pass")
+    monkeypatch.setattr(away, "_ANSWER_SECONDS", 0.2)
+    hung.mount(host.dumps)
+    look = Source(host.file).look()
+    hung.release()
+    assert [one.name for one in look.shown.vms] == ["vm1"]
+    assert look.shown.today.outstanding == 600
+    look.close()
 
 
 def test_the_order_and_the_judgement_are_those_of_status(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def main(file: Path) -> None:
         os.nice(10)
     logs.set_up(30, "text")
     gc.disable()  # a look makes a million records that all stay: to go through them again and again costs a third of it
-    source = _Source(file)
+    source = Source(file)
     looks = Snapshots(source.look, source.version, _end)
     for target in wire.questions(sys.stdin.fileno(), _IDLE_SECONDS):
         look, trouble = looks.newest(_PATIENCE_SECONDS, _FIRST_SECONDS)
@@ -54,7 +54,7 @@ def _end(look: Look) -> None:
     gc.collect()
 
 
-class _Source:
+class Source:
     """What is looked at: the configuration as its file stands, like each command reads it, and the state it names."""
 
     def __init__(self, file: Path) -> None:
@@ -64,7 +64,7 @@ class _Source:
 
     def look(self) -> Look:
         """Raises TidegateError."""
-        config = load(self._file)
+        config = load(self._file, surroundings=False)
         self._state = config.state
         return Look(config, self._clock)
 
