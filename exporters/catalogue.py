@@ -102,7 +102,8 @@ HYPERVISOR_ASKED = Family(
 )
 HYPERVISOR_VMS = Family(
     "tidegate_hypervisor_vms",
-    "VMs that the hypervisor had when it was last asked.",
+    "VMs that the hypervisor had when it was last asked. Fewer than there are: the user who asked may not see all of"
+    " them, or [hypervisor] list asks for some only.",
 )
 WITHOUT_BACKUP = Family(
     "tidegate_hypervisor_vms_without_backup",
@@ -200,7 +201,8 @@ CONFIRMED_DUMPS = Family(
 )
 CONFIRMED_BYTES = Family(
     "tidegate_confirmed_bytes_total",
-    "Size of the dumps that the storage is held to have, by the same evidence.",
+    "Size of the dumps that the storage is held to have, by the same evidence. Far behind tidegate_granted_bytes_total"
+    " for days: the large ones are not fetched.",
 )
 WIRE_SENT = Family(
     "tidegate_wire_sent_bytes_total",
@@ -209,7 +211,8 @@ WIRE_SENT = Family(
 )
 WIRE_RECEIVED = Family(
     "tidegate_wire_received_bytes_total",
-    "Bytes that crossed the line from the storage, as rsync told: its checksums of what it has already.",
+    "Bytes that crossed the line from the storage, as rsync told: its checksums of what it has already."
+    " They count against no limit: set [limit] reserve where your line charges both ways.",
 )
 WIRE_BEYOND_CHARGE = Family(
     "tidegate_wire_beyond_charge_bytes_total",
