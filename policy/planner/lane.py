@@ -24,11 +24,12 @@ RELIED_ON = 0.8
 #: Targets that need more of the limit than this are taken for more than it can carry.
 DENSE = 0.95
 
-#: Beyond so many targets of age nothing is later.
-LATEST = 20.0
+#: Up to so many targets of age a tenth later is worth seventeen times as much, and beyond them half as much again:
+#: no size is so large that it could keep a small one back for ever.
+LATEST, STEEP, LESS_STEEP = 20.0, 30, 4
 
-#: A tenth later is worth seventeen times as much.
-STEEP = 30
+#: Beyond so many targets nothing is later. The target is a second then, or the clock wrong.
+_ABSURD = 1e9
 
 
 class Deadline(NamedTuple):
@@ -48,9 +49,9 @@ class Deadline(NamedTuple):
 def days_left(age: float, target: float) -> int:
     """On which coming day a dump must leave at the latest, 0 being today: the last before its copy is too old.
 
-    A copy that reaches its target between two passes is renewed by the later one.
+    A copy that reaches its target between two passes is renewed by the earlier one.
     """
-    return int((target - age) / DAY) + 1 if age <= target else 0
+    return max(0, int((target - age) / DAY))
 
 
 def must_leave(deadlines: Iterable[Deadline], coming: Iterable[int]) -> list[Deadline]:
@@ -76,8 +77,9 @@ def _before(line: Sequence[Deadline]) -> Iterable[int]:
 
 
 def lateness(age: float, target: float) -> float:
-    """What a byte is worth in need, by the part of its target that the age of its VM's copy is, up to a point.
+    """What a byte is worth in need, by the part of its target that the age of its VM's copy is.
 
     So steep that the latest leave first; what fits beside them is chosen by how well it fills the day.
     """
-    return min(age / target, LATEST) ** STEEP
+    late = min(age / target, _ABSURD)
+    return min(late, LATEST) ** STEEP * max(1.0, late / LATEST) ** LESS_STEEP

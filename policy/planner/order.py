@@ -67,7 +67,7 @@ def _urgent(candidates: Sequence[Candidate], line: Line) -> tuple[list[Candidate
     for place, (dump, (vm, target, _, age), _) in enumerate(candidates):
         if target - age < HORIZON * DAY:
             deadlines.append(Deadline(days_left(age, target), -age / target, dump.bytes, vm.vm, place))
-    late = sum([one.size for one in deadlines if one.days == 0])
+    late = sum([one.size for one in deadlines if one.left < -1])
     if deadlines and (late > line.rules.mean_day or density(line.vms, line.rules).value > DENSE):
         return [], True
     return [candidates[one.place] for one in must_leave(deadlines, line.rules.coming_days(line.owed))], False

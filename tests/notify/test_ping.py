@@ -95,7 +95,7 @@ def test_a_body_without_end_is_not_read() -> None:
 
 def test_an_encrypted_port_that_speaks_no_tls_is_a_sentence() -> None:
     with misbehaving(receivers.speaks_otherwise) as place:
-        answer = send(Target(f"https://{place}/", RUN), "", "", TIMEOUT)
+        answer = send(Target(f"https://{place}/", RUN), "", "", 30.0)
     assert not answer.is_well
     assert "wrong version number" in answer.said.lower()
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from policy.planner.plan import decide
@@ -165,6 +165,7 @@ def test_over_any_run_of_days_no_more_leaves_than_their_limits_debt_included(
             assert sum(days.out[first:last]) + owed[first] <= sum(given_[first:last]) + owed[last]
 
 
+@example([1, 10], HOUR)
 @given(sizes, st.sampled_from([None, HOUR, DAY, 5 * DAY, 60 * DAY]))
 def test_nobody_starves_however_heavy_and_whatever_the_targets(sizes: list[int], target: float | None) -> None:
     """Not the heavy ones, and not those beside them: after 200 days nobody is older than the whole set needs."""
