@@ -119,6 +119,16 @@ def test_a_failed_dump_keeps_nobody_back_and_strict_tells_it(host: Host) -> None
     assert not {one["vm"]: one for one in host.json("status")["vms"]}["vm1"]["last_dump_failed"]
 
 
+def test_of_many_failures_the_newest_is_explained_and_the_others_are_counted(host: Host) -> None:
+    """A VM that has failed for a month has one reason, and not thirty."""
+    for day in (20, 21, 22):
+        host.mark(f"vm1-2026-11-{day}", "failed", error=f"error of {day}", finished=f"2026-11-{day}T03:00:00Z")
+    told = host.run("explain", "vm1").stdout
+    assert "error of 22" in told
+    assert "error of 21" not in told
+    assert "Of 2 before it the markers of failures stand too, the first of 2026-11-20" in told
+
+
 def test_a_dump_rewritten_in_place_after_its_marker_is_refused_as_changed(host: Host) -> None:
     """It is not what the marker spoke of."""
     with host.dump("vm1", 1000).open("ab") as file:

@@ -89,9 +89,14 @@ def told(
     reasons = _reasons(result, vm)
     if history:
         reasons.append(f"it last left {format_span(now - history[0].granted.wall)} ago")
-    for one in result.plan.decisions:
-        if one.dump.vm == vm:
+    decisions = [one for one in result.plan.decisions if one.dump.vm == vm]
+    failed = sorted((one for one in decisions if one.reason is Reason.DUMP_FAILED), key=lambda one: one.dump.dump_time)
+    for one in decisions:
+        if one not in failed[:-1]:
             yield _sentence(one, reasons if one.rank is not None else [], zone)
+    if failed[:-1]:
+        since = format_minute(failed[0].dump.dump_time, zone)
+        yield f"Of {len(failed) - 1} before it the markers of failures stand too, the first of {since}."
     if expected is not None:
         yield f"Expected to leave on {format_date(expected, zone)}."
 
