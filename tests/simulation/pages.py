@@ -69,12 +69,14 @@ def _weeks(values: Any) -> list[float]:
 
 
 def policies(figures: Mapping[str, Any]) -> str:
-    """All policies over the feasible workloads."""
+    """All policies over the feasible workloads, the best first."""
     runs = _runs(figures, {kind.name for kind in FEASIBLE})
     rows = ["| rule | mean age / bound | VM-days over target | starved | limit used |", "|---|--:|--:|--:|--:|"]
-    for name in runs[0]["policies"]:
+    ratios = {
+        name: geometric(run["policies"][name]["mean"] / run["bound"] for run in runs) for name in runs[0]["policies"]
+    }
+    for name, ratio in sorted(ratios.items(), key=lambda one: one[1]):
         own = [run["policies"][name] for run in runs]
-        ratio = geometric(run["policies"][name]["mean"] / run["bound"] for run in runs)
         over, starved = sum(one["over"] for one in own), sum(one["starved"] for one in own)
         used = sum(one["used"] for one in own) / len(own)
         shown = f"**{name}**" if name == OURS else name
