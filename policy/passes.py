@@ -148,7 +148,7 @@ class _Pass:
             known = facts.gather(connection, self._config, now=self._now.wall, down=down, late=self._late(connection))
             rules = facts.rules_of(self._config, day, self._now.wall)
             plan = decide(known.vms, known.dumps, day, rules, self._now.wall)
-            return PassResult(day, plan, rules, facts=known, short=room.short(connection, self._config))
+            return PassResult(day, plan, rules, (), tuple(sorted(down)), known, room.short(connection, self._config))
 
     def _settle_trees(self, *, ignore_strangers: bool = False, act: bool = True) -> None:
         with self._state.read() as connection:

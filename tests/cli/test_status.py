@@ -12,7 +12,7 @@ from tests.acceptance.given_time import AtGivenTime
 from tests.cli.terminal import plain, shown
 from tests.clock import DAY, GivenClock
 from tests.host import Host
-from tidegate.state import vms
+from tidegate.state import tallies, vms
 from tidegate.state.door import State
 from tidegate.terms import Evidence
 
@@ -29,6 +29,16 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
     state = State(host.state)
     with state.write() as connection:
         vms.save(connection, rows)
+        tallies.finish_pass(
+            connection,
+            tallies.start_pass(connection, now),
+            finished_at=now,
+            day=1,
+            granted=0,
+            granted_bytes=0,
+            held=0,
+            failures=0,
+        )
     state.close()
     return host
 

@@ -14,7 +14,7 @@ from policy.planner.forecast import Forecast, VmForecast, run_forward
 from policy.planner.records import Decision, Vm
 from policy.planner.targets import freshness, offsite_age, targets
 from tidegate import __version__
-from tidegate.cli import explain, page_grid, page_health, shapes, verdict
+from tidegate.cli import explain, judge, page_grid, page_health, shapes, verdict
 from tidegate.cli.forecast import beginning
 from tidegate.cli.worries import worries
 from tidegate.clock import Clock
@@ -68,7 +68,7 @@ class Look:
             happened = page_grid.marks(connection, page_grid.midnights(self._now, zone))
             health = page_health.health(connection, self._config, self._review.facts.known.values(), self._now)
             today = _today(connection, self._review)
-            found = verdict.findings(connection, self._config, self._review, self._status["vms"], self._now)
+            found = verdict.findings(judge.on_host(connection, self._config, self._review, self._now))
         vms = tuple(sorted(self._vms(happened), key=_worst_first(found)))
         return shown.Shown(
             as_of=self._now,
@@ -170,15 +170,15 @@ class Look:
 
 def _worst_first(found: Sequence[verdict.Finding]) -> Callable[[shown.VmShown], tuple[Any, ...]]:
     """The order of `status`: by the worst that was found of each, then by how much of its target its age has used."""
-    bad = {vm: place for place, one in reversed([*enumerate(found)]) for vm in one.vms}
+    bad = {vm: place for place, one in reversed([*enumerate(found)]) for vm in one.subjects}
     return lambda vm: (bad.get(vm.name, len(found)), vm.age is not None, -vm.lateness, vm.name)
 
 
 def _troubles(found: Sequence[verdict.Finding], vms: Sequence[shown.VmShown]) -> Iterator[shown.Trouble]:
     for one in found:
-        level = shown.Level.NOW if one.level is verdict.Level.CRITICAL else shown.Level.LATER
-        bad = frozenset(one.vms)
-        told = f"{len(bad):,} {'VM' if len(bad) == 1 else 'VMs'} {one.many}" if bad else one.told
+        level = shown.Level.NOW if one.level is judge.Level.CRITICAL else shown.Level.LATER
+        bad = frozenset(one.subjects)
+        told = f"{len(bad):,} {'VM' if len(bad) == 1 else 'VMs'} {one.many}" if one.many else one.named
         yield shown.Trouble(level, told, tuple(vm.name for vm in vms if vm.name in bad))
 
 

@@ -78,11 +78,11 @@ def run_pass(session: Session, *, dry_run: bool, strict: bool, wait: float, as_j
 
 def _reason(result: "PassResult", *, strict: bool) -> str:
     """Why it has not ended well; '' where it has."""
-    from tidegate.cli import troubles
+    from tidegate.cli import judge, troubles
 
     if result.failed or not strict:
         return troubles.of_pass_itself(result)
-    failing = sorted(one.dump.vm for one in troubles.newest(result.plan.decisions) if one.reason in _FAILING)
+    failing = sorted(one.dump.vm for one in judge.newest(result.plan.decisions) if one.reason in _FAILING)
     return f"dumps failed: {', '.join(failing)}" if failing else ""
 
 
@@ -202,7 +202,7 @@ def show_result(result: "PassResult", *, would: bool = False, everything: bool =
     for folder in result.short:
         click.echo(f"tidegate: {folder}", err=True)
     for watch in result.down:
-        click.echo(f"tidegate: the watch folder {watch!r} is down: nothing of it was looked at", err=True)
+        click.echo(f"tidegate: the watch folder {watch} is down: nothing of it was looked at", err=True)
 
 
 def _rows(decisions: "Iterable[Decision]") -> Iterator[tuple[str, ...]]:

@@ -90,6 +90,7 @@ def _picture(found: Standing) -> "Picture":
 def standing(session: Session) -> Standing:
     """Looks at the state."""
     from policy import passes
+    from tidegate.cli import judge
     from tidegate.cli.verdict import findings
     from tidegate.cli.worries import worries
     from tidegate.clock import SystemClock
@@ -102,7 +103,7 @@ def standing(session: Session) -> Standing:
         result = passes.review(config, scratch, clock)
         with scratch.read() as connection:
             shape = shapes.status(result, dumps.newest_of_each(connection), result.rules, now)
-            found = findings(connection, config, result, shape["vms"], now)
+            found = findings(judge.on_host(connection, config, result, now))
     return Standing(config, shape, found, [*_under_way(result), *worries(result)], now)
 
 
@@ -137,7 +138,7 @@ def report(found: Standing, seen: Screen, *, everything: bool = False) -> Iterat
 
 def _table(found: Standing, seen: Screen, room: int | None) -> Iterator[str]:
     """By the worst that was found of each, then by how much of its target the copy's age has used."""
-    bad = {vm: place for place, one in reversed([*enumerate(found.findings)]) for vm in one.vms}
+    bad = {vm: place for place, one in reversed([*enumerate(found.findings)]) for vm in one.subjects}
 
     def badness(one: dict[str, Any]) -> tuple[int, bool, float, str]:
         age, target = one["offsite_age_seconds"], one["target_seconds"]

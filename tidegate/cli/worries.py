@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from policy.fetching import nothing_is_fetched
 from policy.planner.targets import density
+from tidegate.cli.judge import held, shrunk
 from tidegate.config.dumping import SHA256, SIZE
 from tidegate.state.vms import VmRow
 from tidegate.terms import Reason
@@ -31,19 +32,15 @@ def worries(result: "PassResult") -> Iterator[str]:
             f"nothing has been fetched for {format_span(late[0].waited // 3600 * 3600)}: {len(late)} links with {size} "
             "wait for the storage; does it still pull, and may it read them?"
         )
-    heavy = {one.dump.vm: one.dump for one in reversed(result.plan.decisions) if one.reason is Reason.OVERSIZE}
+    heavy = sorted((one.dump for one in held(result) if one.reason is Reason.OVERSIZE), key=lambda dump: dump.vm)
     if heavy:
-        newest = sorted(heavy.values(), key=lambda dump: dump.vm)
-        named = _named(newest, lambda dump: f"{dump.vm} ({format_size(dump.bytes)})")
+        named = _named(heavy, lambda dump: f"{dump.vm} ({format_size(dump.bytes)})")
         yield (
             f"heavier than a whole day, held: {named}; raise [limit] daily, make the dumps smaller, "
             "say `tidegate force VM --over-limit`, or bring them off-site by hand and say `tidegate mark-sent`"
         )
-    shrunk = [row for row in result.facts.known.values() if row.shrunk_from is not None]
-    if shrunk:
-        yield (
-            f"much smaller than usual: {_named(shrunk, _shrunk)}; they leave all the same: look whether they are whole"
-        )
+    if small := shrunk(result):
+        yield f"much smaller than usual: {_named(small, _shrunk)}; they leave all the same: look whether they are whole"
     needs = density(result.facts.vms, result.rules)
     if needs.value > 1:
         yield (
@@ -57,8 +54,9 @@ def _named(ones: Sequence[_T], name: Callable[[_T], str]) -> str:
     return ", ".join(map(name, ones[:_NAMED])) + more
 
 
-def _shrunk(row: VmRow) -> str:
-    return f"{row.name} ({format_size(row.last_dump_bytes)} instead of {format_size(row.shrunk_from or 0)})"
+def _shrunk(small: tuple[VmRow, int]) -> str:
+    row, usual = small
+    return f"{row.name} ({format_size(row.last_dump_bytes)} instead of {format_size(usual)})"
 
 
 def missing_programs(config: "Config") -> Iterator[str]:
