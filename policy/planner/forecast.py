@@ -187,7 +187,8 @@ class _World:
         return told
 
     def _wake(self, now: float) -> None:
-        """The next day, with the dumps that were made until ``now``."""
+        """The next day, with the dumps that were made until ``now``; the sync that ran before it is over."""
+        self.vms = {name: replace(vm, replaces_while_syncing=False) for name, vm in self.vms.items()}
         coming, reserve = self._rules.coming, self._rules.reserve
         whole = coming[0] if coming else self._rules.whole
         allowance = Allowance(whole + reserve, reserve, debt=self._debt, owed=max(0, self._debt - whole))
@@ -215,7 +216,6 @@ class _World:
                 vm,
                 offsite_time=max(dump.dump_time, vm.offsite_time or dump.dump_time),
                 outstanding_since_day=None,
-                replaces_while_syncing=False,
                 forced=None,
                 swap_bytes=0,
             )
@@ -242,7 +242,12 @@ class _World:
 
 
 def next_dump(vm: Vm, dumps: Iterable[Dump], now: float) -> float:
-    """When ``vm`` is dumped next, by its period; infinity where it was missed so often that its job may be gone."""
+    """When ``vm`` is dumped next, by its period.
+
+    Infinity where it was missed so often that its job may be gone, and where no dump of it ever succeeded.
+    """
+    if not vm.bytes:
+        return math.inf
     period = _period(vm)
     last = max((dump.dump_time for dump in dumps), default=vm.offsite_time or vm.first_seen)
     missed = max(0.0, now - last) // period

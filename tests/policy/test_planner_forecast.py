@@ -127,6 +127,21 @@ def test_the_first_day_out_is_that_of_the_whole_forecast() -> None:
     assert first_day_out(start, "vm0", 0) is None
 
 
+def test_a_sync_that_runs_now_is_over_with_the_day() -> None:
+    start = a_start(1)
+    syncing = dataclasses.replace(start.vms[0], replaces_while_syncing=True)
+    assert days_out(dataclasses.replace(start, vms=(syncing,)), 3) == {"vm0": (1, 2)}
+
+
+def test_a_vm_of_which_no_dump_ever_succeeded_is_not_expected_to_leave() -> None:
+    start = a_start(1)
+    failed = a_dump(1, "vm0", bytes=0, hindrance=Reason.DUMP_FAILED)
+    never = dataclasses.replace(start.vms[0], bytes=0, offsite_time=None)
+    (one,) = run_forward(dataclasses.replace(start, vms=(never,), dumps=(failed,)), 3).vms
+    assert one.days_out == ()
+    assert one.within_from is None
+
+
 def test_a_held_vm_waits_and_its_age_grows() -> None:
     start = a_start(1)
     start = dataclasses.replace(start, vms=(dataclasses.replace(start.vms[0], on_hold=True),))
