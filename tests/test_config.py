@@ -367,6 +367,19 @@ def test_the_file_here_is_taken_before_that_of_the_host(tmp_path: Path, monkeypa
     assert find(None) == Path("config.toml")
 
 
+def test_a_configuration_that_this_user_may_not_look_at_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is what a reader then says he may not read."""
+    place = tmp_path / "etc" / "config.toml"
+    place.parent.mkdir()
+    open_the_way(tmp_path)
+    place.parent.chmod(0)
+    monkeypatch.setattr(loading, "PLACES", (place,))
+    with as_nobody():
+        assert find(None) == place
+
+
 def test_relative_paths_start_at_the_folder_of_the_file(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever the command is run."""
     file = written(smallest())

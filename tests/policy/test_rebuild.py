@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from policy import passes
 from policy.rebuild import Found, rebuild
 from policy.syncs import Report
+from tests.cli.terminal import shown
 from tests.clock import DAY, HOUR
 from tests.host import Host, host_with_papers
 from tests.policy.histories import World
@@ -97,6 +98,13 @@ def test_what_was_carried_away_by_hand_brings_back_the_hold_too(host: Host, tmp_
     host.run("state", "rebuild", "--from", str(tmp_path / "away"))
     assert told(host)[0] == before[0]  # a status tells what is recorded, and the marker of today was not yet
     assert {one["reason"] for one in before[0]["decisions"] if one["vm"] == "vm1"} <= {"on_hold", "already_offsite"}
+
+
+def test_an_export_goes_to_no_terminal_and_leaves_nothing_half_written(host: Host, tmp_path: Path) -> None:
+    assert "say --output FILE" in shown(host.command("state", "export"), columns=200, code=2)
+    (tmp_path / "away").mkdir()
+    assert "cannot be written" in host.run("state", "export", "--output", str(tmp_path / "away"), code=3).stderr
+    assert not (tmp_path / "away.new").exists()
 
 
 def test_from_an_export_older_than_the_last_pass_nothing_more_leaves_today(host: Host, tmp_path: Path) -> None:

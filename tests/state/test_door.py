@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Connection
 
 from tests.mounts import Mount, mount
+from tests.users import as_nobody, open_the_way
 from tidegate.clock import Instant
 from tidegate.errors import BusyError, ExitCode, FaultError
 from tidegate.state import dumps, ledger, lock, tallies
@@ -242,6 +243,15 @@ def test_a_path_with_signs_that_mean_something_in_a_url_is_a_path_like_any(tmp_p
         tallies.count(connection, "passes")
     assert count_of(ScratchState(state.path), "passes") == 1
     assert (tmp_path / "a?b#c%20" / "state.db").exists()
+
+
+@pytest.mark.parametrize("closed", ["folder", "file"])
+def test_who_has_no_right_to_the_state_is_told_who_has(state: State, tmp_path: Path, closed: str) -> None:
+    """As a user who looks at what the service keeps."""
+    open_the_way(tmp_path)
+    (state.path if closed == "file" else state.path.parent).chmod(0)
+    with as_nobody(), pytest.raises(FaultError, match="has no right to it: run this as root, or as the user of"):
+        ScratchState(state.path)
 
 
 def test_a_disk_without_room_for_a_state_is_called_full(mount: Mount) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import click
 
 from tidegate.cli import shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option
-from tidegate.errors import ExitCode, UsageError
+from tidegate.errors import ExitCode, FaultError, UsageError
 
 if TYPE_CHECKING:
     from policy.rebuild import Found
@@ -34,9 +35,12 @@ def export(session: Session, *, output: Path) -> None:
     """Write all that the state file holds as lines of JSON, packed with gzip: `state rebuild --from` reads it."""
     from tidegate.clock import SystemClock
     from tidegate.state import export as exports
+    from tidegate.state.door import is_there
 
+    if str(output) == "-" and sys.stdout.isatty():
+        raise UsageError("state export: this is no text for a terminal: say --output FILE, or send it on in a pipe")
     config = session.config()
-    if not config.state.exists():
+    if not is_there(config.state):
         raise UsageError(f"state export: there is no state file {config.state}")
     with session.scratch(config).read() as connection:
         packed = exports.export(connection, SystemClock().now().wall).pack()
@@ -48,7 +52,9 @@ def export(session: Session, *, output: Path) -> None:
         aside.write_bytes(packed)
         aside.replace(output)
     except OSError as error:
-        raise UsageError(f"state export: {output} cannot be written: {error.strerror}") from None
+        with suppress(OSError):
+            aside.unlink()  # half of it, on a full disk
+        raise FaultError(f"state export: {output} cannot be written: {error.strerror}") from None
 
 
 @state.command(short_help="The state file anew, from what is left.")
@@ -142,9 +148,10 @@ def verify(session: Session, *, wait: float, as_json: bool) -> None:
     from policy import verify as verifying
     from tidegate.clock import SystemClock
     from tidegate.state import remaking
+    from tidegate.state.door import is_there
 
     config = session.config()
-    if not config.state.exists():
+    if not is_there(config.state):
         raise UsageError(f"state verify: there is no state file {config.state}; if it was lost: tidegate state rebuild")
     with remaking.no_pass(config.state, wait=wait):
         copy = session.scratch(config)

@@ -153,9 +153,9 @@ def _table(found: Standing, seen: Screen, room: int | None) -> Iterator[str]:
 
 
 def _advice(config: "Config") -> Iterator[str]:
-    from tidegate.state.door import running_watcher
+    from tidegate.state.door import is_there, running_watcher
 
-    if not config.state.exists():
+    if not is_there(config.state):
         yield "nothing is recorded yet; run `tidegate pass` or start `tidegate watch`"
     elif running_watcher(config.state) is None:
         yield "no watcher runs: what was marked since the last pass is not shown here; `tidegate plan` looks"

@@ -5,6 +5,7 @@ Whatever is wrong is told at once, one line for each mistake:
     config.toml:12: [limit] dayly: unknown key, did you mean `daily`?
 """
 
+import errno
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,11 +27,20 @@ def find(explicit: Path | None) -> Path:
     if explicit is not None:
         return explicit
     for place in PLACES:
-        if place.exists():
+        if not _is_absent(place):
             return place
     raise UsageError(
         f"no configuration: neither {PLACES[0].absolute()} nor {PLACES[1]} exists; name one with --config FILE"
     )
+
+
+def _is_absent(place: Path) -> bool:
+    """What this user may not look at is taken to be there: that it cannot be read is said by whoever reads it."""
+    try:
+        place.stat()
+    except OSError as error:
+        return error.errno in (errno.ENOENT, errno.ENOTDIR)
+    return False
 
 
 def load(file: Path, *, surroundings: bool = True, waits: bool = False) -> Config:

@@ -35,6 +35,10 @@ WATCH_WAIT_SECONDS = 1.0
 #: What a copy holds in memory: the books of some ten thousand VMs.
 SCRATCH_BYTES = 64 * 1024 * 1024
 
+#: How SQLite calls a file that this user may not open or write.
+_NOT_OURS = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
+_OTHER_USER = "; uid {uid} has no right to it: run this as root, or as the user of the service"
+
 
 class State:
     """The state file at ``path``. Opening makes or migrates it. Raises FaultError."""
@@ -131,7 +135,7 @@ class ScratchState(State):
         self._engine = _engine(None)
         with self._faults(), self._engine.connect() as connection:
             copy: Any = connection.connection.dbapi_connection
-            if path.exists():
+            if is_there(path):
                 source = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
                 try:
                     source.backup(copy, progress=_refuse_to_wait)
@@ -211,9 +215,27 @@ def _unnamed() -> sqlite3.Connection:
     return connection
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is a state file. Raises FaultError where this user may not know."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise FaultError(f"{path}: the state file cannot be opened: {error.strerror}{_of_its_user(error)}") from error
+    return True
+
+
+def _of_its_user(error: OSError) -> str:
+    return _OTHER_USER.format(uid=os.geteuid()) if isinstance(error, PermissionError) else ""
+
+
 def _fault(path: Path, error: BaseException | None) -> FaultError:
-    """What SQLite says; of a file that is damaged also what to do."""
-    if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+    """What SQLite says; of a file that is damaged, or somebody else's, also what to do."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _NOT_OURS and not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
+        return FaultError(f"{path}: the state file cannot be used: {error}{_OTHER_USER.format(uid=os.geteuid())}")
+    if code not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return FaultError(f"{path}: the state file cannot be used: {error}{_of_its_disk(path)}")
     return FaultError(
         f"{path}: the state file is damaged: {error}; `tidegate state rebuild --replace` makes it anew from what the "
