@@ -21,6 +21,7 @@ from tidegate.errors import NOT_AS_TOLD, FaultError, UsageError
 from tidegate.identity import open_folder
 from tidegate.markers import format as markers
 from tidegate.markers.format import BadMarker, MarkerBody, MarkerKind
+from tidegate.markers.vm_name import vm_of
 from tidegate.names import printable
 from tidegate.units import format_time, parse_time
 
@@ -64,7 +65,7 @@ def find(vm: str, path: Path) -> Copy:
         tree = next((folder for folder in (path, *path.parents) if (folder / _PAPERS).is_dir()), None)
         if tree == path:
             return _in_tree(vm, path)
-        copy = (tree and _told_by_tree(vm, path, tree)) or _told_by_marker(vm, path) or _untold(path)
+        copy = (tree and _told_by_tree(vm, path, tree)) or _told_by_marker(vm, path) or _untold(vm, path)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     if not copy.files:
@@ -167,7 +168,9 @@ def _expected(told: object) -> Expected:
 # --- nobody has told anything
 
 
-def _untold(path: Path) -> Copy:
+def _untold(vm: str, path: Path) -> Copy:
+    if path.is_dir():
+        _see_that_it_is_one_dump(vm, path)
     return Copy(path, {name: Expected(None, None) for name in (_names(path) if path.is_dir() else [""])})
 
 
@@ -178,6 +181,22 @@ def _names(path: Path) -> Iterator[str]:
 
 
 # --- what may be believed
+
+
+def _see_that_it_is_one_dump(vm: str, folder: Path) -> None:
+    """By the names: without papers nothing else tells a dump from a folder of dumps, which would come back whole."""
+    own = [] if _is_named_after(vm, folder) else [one for one in folder.iterdir() if _is_named_after(vm, one)]
+    dumps = [one for one in own if markers.split_name(one.name) is None]
+    if dumps:
+        newest = max(dumps, key=lambda one: one.lstat().st_mtime)
+        raise UsageError(f"{folder}: has no `.tidegate`, and more in it than one dump; name the dump: --from {newest}")
+
+
+def _is_named_after(vm: str, path: Path) -> bool:
+    try:
+        return vm_of(path.name, None) == vm
+    except BadMarker:
+        return False
 
 
 def _see_that_it_is_of(vm: str, told: object, path: Path) -> None:

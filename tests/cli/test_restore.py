@@ -127,6 +127,15 @@ def test_a_dump_of_which_nobody_has_told_a_sum_needs_a_word(copy: Path, tmp_path
     assert (shape["checked_by"], (tmp_path / "to" / "vm2" / "notes").read_text()) == (None, "vm2\n")
 
 
+def test_a_folder_of_dumps_without_papers_is_no_dump(copy: Path, tmp_path: Path) -> None:
+    """All that the storage has would come back under the name of one VM."""
+    shutil.rmtree(copy / ".tidegate")
+    (copy / "vm1.done").touch()
+    for vm in ("vm1", "vm2"):
+        said = refused(2, vm, copy, tmp_path / "to", "--without-checksums")
+        assert said.endswith(f"name the dump: --from {copy / vm}")
+
+
 def test_another_vms_dump_is_refused(storage: Path, tmp_path: Path) -> None:
     """And a VM that is not there gets to know which ones are."""
     assert "is a dump of 'vm1', not of 'vm2'" in refused(2, "vm2", storage / "vm1", tmp_path / "to")
