@@ -86,6 +86,7 @@ def test_it_writes_the_same_marker_by_either_way(before: list[str], tmp_path: Pa
         (["vm1", "--failed", "--running"], 2, "tidegate: mark: --failed and --running exclude each other\n"),
         (["vm1", "--started", "now"], 2, "tidegate: mark: --started: 'now' is not a time with an offset"),
         (["vm1", "--vm", "../x"], 2, "tidegate: mark: --vm: '../x' is not a usable name\n"),
+        (["vm1", "--sha256", "e3b0"], 2, "tidegate: mark: --sha256: 'e3b0' is not 64 hexadecimal digits\n"),
         (["vm1.done"], 2, "tidegate: mark: vm1.done is itself named as a marker; name the dump: vm1\n"),
         (["sub/.."], 2, "tidegate: mark: 'sub/..' is no name of a dump\n"),
         (["no/vm1"], 3, "tidegate: mark: no/vm1: the marker cannot be written: No such file or directory\n"),

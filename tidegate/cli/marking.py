@@ -86,6 +86,8 @@ def _check(body: dict[str, Any]) -> None:
             raise UsageError(f"mark: --{key.replace('_', '-')}: {printable(body[key])!r} is not a usable name")
     if "started" in body:
         _check_time("started", body["started"])
+    if "sha256" in body and not markers.SHA256.fullmatch(body["sha256"]):
+        raise UsageError(f"mark: --sha256: {printable(body['sha256'])!r} is not 64 hexadecimal digits")
 
 
 def _check_time(option: str, text: str) -> None:

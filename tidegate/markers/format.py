@@ -34,7 +34,7 @@ class MarkerKind(StrEnum):
 _KINDS = {kind.value: kind for kind in MarkerKind}
 #: How the names of markers end.
 SUFFIXES = tuple(f".{kind}" for kind in MarkerKind)
-_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
+SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 #: The marker's own doing; any other error of opening it is a fault that passes.
 _BAD_TO_OPEN = frozenset({errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENXIO, errno.ENODEV})
 
@@ -264,7 +264,7 @@ def _name(body: dict[str, Any], key: str) -> str | None:
 
 def _sha256(body: dict[str, Any]) -> str | None:
     value = _text(body, "sha256")
-    if value is not None and not _SHA256.fullmatch(value):
+    if value is not None and not SHA256.fullmatch(value):
         raise BadMarker("the marker's 'sha256' is not 64 hexadecimal digits")
     return value
 
