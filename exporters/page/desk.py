@@ -24,9 +24,12 @@ PATIENCE = 20.0
 #: So many may wait for it at a time: the others of the server's seats are for the scrapes.
 MOST_WAITING = 8
 _REMEMBERED = 16
+#: Characters of a question, of six bytes each at worst: a pipe must take it at once, though nobody may read.
+_LONGEST_TARGET = 2048
 #: Where a page that is shown again says so: what others wrote is escaped and can never be this.
 NOTICE = b"<!--notice-->"
 
+_TOO_LONG = sentence(HTTPStatus.REQUEST_URI_TOO_LONG, "No page has so long an address.")
 _TOO_MANY = sentence(HTTPStatus.SERVICE_UNAVAILABLE, "Too many ask for pages at once; ask again in a moment.")
 
 
@@ -46,6 +49,8 @@ class Desk:
 
     def __call__(self, target: str) -> Answer:
         """The child's answer, else the last one that it gave to the same question."""
+        if len(target) > _LONGEST_TARGET:
+            return _TOO_LONG
         if not self._seats.acquire(blocking=False):
             return _TOO_MANY
         try:

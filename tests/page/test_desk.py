@@ -84,6 +84,14 @@ def test_a_child_that_ended_for_want_of_questions_is_followed_by_another(tmp_pat
     desk.close()
 
 
+@pytest.mark.parametrize("target", ["/?vm=" + "\xe9" * 16_000, "/" + "x" * 70_000], ids=["in bytes", "in letters"])
+def test_a_question_longer_than_a_pipe_reaches_no_child(desk: Desk, target: str) -> None:
+    """It would end the one that has looked, or wait for ever for one that hangs, and every other page with it."""
+    before = child_of(desk)
+    assert desk(target).status is HTTPStatus.REQUEST_URI_TOO_LONG
+    assert child_of(desk) == before
+
+
 def test_one_that_always_dies_is_a_sentence(desk: Desk) -> None:
     """Not a 500, and the next question is answered."""
     answer = desk("/die")
