@@ -60,6 +60,18 @@ def test_what_lets_pings_out_is_understood_and_gives_nothing_else_away(unit: str
     assert done.returncode == 0, done.stdout
 
 
+def test_what_opens_or_closes_a_unit_goes_to_those_that_it_is_for() -> None:
+    """What lies in tidegate-.service.d counts for the daemon of rsync and for the dumps, which root makes."""
+    linking = {f"/etc/systemd/system/{unit}.d/" for unit in units.LINKING}
+    says = [
+        line for line in (units.FOLDER / "README.md").read_text().splitlines() if "systemd/system/tidegate-" in line
+    ]
+    told = [(units.FOLDER / "notify.conf").read_text(), *(line for line in says if "dumps.conf" not in line)]
+    assert len(told) == 3
+    for text in told:
+        assert set(re.findall(r"/etc/systemd/system/tidegate-[a-z@.-]*\.d/", text)) == linking
+
+
 @pytest.mark.parametrize("unit", units.SERVICES)
 def test_dumps_and_export_tree_are_under_one_path_that_may_be_written(unit: str) -> None:
     """Two are two mounts, and no hard link leads from one to the other."""
