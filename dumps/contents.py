@@ -1,16 +1,20 @@
 """What a command has made: counted, summed, and on the disk for good before it gets its name."""
 
+import errno
 import hashlib
 import os
+import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from dumps.adapter import Sum
 from dumps.failure import DumpFailed
 from tidegate.identity import Hindered, Identity, allowed_owners, identify, open_folder
+from tidegate.names import printable
 
 #: Folder dumps may be of thousands of small files, and each waits for the disk alone.
 _FSYNCS_AT_ONCE = 8
@@ -71,15 +75,29 @@ def settle(out: Path, made: Sum | None, *, checksum: bool, pause: Pause) -> Cont
 
 
 def sha256_of(path: Path, pause: Pause) -> str:
-    """The sum of one file."""
+    """The sum of one file. Raises DumpFailed when it is none."""
     digest = hashlib.sha256()
     part = bytearray(_PART_BYTES)
     view = memoryview(part)
-    with path.open("rb", buffering=0) as file:
+    with _opened(path) as file:
         while count := file.readinto(view):
             digest.update(view[:count])
             pause()
     return digest.hexdigest()
+
+
+def _opened(path: Path) -> FileIO:
+    """Whoever owns it may have put something else in its place: a pipe that nobody writes to, a way to any file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+    else:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return FileIO(descriptor)
+        os.close(descriptor)
+    raise DumpFailed(f"{printable(path.name)} is no longer a plain file")
 
 
 def _folders(out: Path) -> list[Path]:

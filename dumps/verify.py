@@ -44,7 +44,12 @@ def _sha256(out: Path, contents: Contents, commands: Commands) -> None:
         path = out / one.name if one.name else out
         if one.name not in sums:  # a check that looks at nothing must not pass
             raise DumpFailed(f"verify: sha256: nobody has said the sum of {printable(path.name)}")
-        if sha256_of(path, commands.unless_stopped) != sums[one.name].lower():
+        try:
+            found = sha256_of(path, commands.unless_stopped)
+        except DumpFailed as error:
+            error.sentence = f"verify: sha256: {error.sentence}"
+            raise
+        if found != sums[one.name].lower():
             raise DumpFailed(f"verify: sha256: {printable(path.name)} is not what was summed")
 
 

@@ -145,6 +145,20 @@ def test_a_check_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     assert not is_alive(int((tmp_path / "pid").read_text()))
 
 
+@pytest.mark.parametrize("other", ["mkfifo $1", "ln -s /etc/hostname $1"], ids=["a pipe", "a symlink"])
+def test_what_takes_a_dump_s_place_while_it_is_checked_is_not_read(
+    tmp_path: Path, other: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A pipe would hold the pass, and its lock, for ever; a symlink leads anywhere, and a pass may read everything."""
+    swaps = tmp_path / "swaps"
+    swaps.write_text(f"#!/bin/sh\nrm $1\n{other}\n")
+    swaps.chmod(0o755)
+    host = host_of(tmp_path / "host", verify=[str(swaps), "sha256"])
+    host.dump("vm1.img", 1000, sha256=sha256(Path("/etc/hostname")))
+    assert let_out(host) == {"vm1.img": "verify_failed"}
+    assert "verify: sha256: vm1.img is no longer a plain file" in caplog.text
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_pass_that_is_stopped_ends_its_check_and_lets_nothing_out(tmp_path: Path, number: signal.Signals) -> None:
     """And the next one goes on."""
