@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests import forked
 from tidegate.config.load import load
 from tidegate.config.model import Config
 
@@ -84,9 +85,7 @@ class Host:
 
     def run(self, *arguments: str, code: int = 0, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Runs a command to its end. It must end with ``code``, and never with the trace of a bug."""
-        done = subprocess.run(
-            self.command(*arguments), cwd=ROOT, input=stdin, capture_output=True, text=True, check=False, timeout=120
-        )
+        done = forked.run(["--config", str(self.file), *arguments], stdin)
         assert "Traceback" not in done.stderr, done.stderr
         assert done.returncode == code, f"{arguments} ended with {done.returncode}: {done.stdout}{done.stderr}"
         return done
