@@ -37,6 +37,7 @@ def _understand(written: str) -> None:
     try:
         parts = urllib.parse.urlsplit(written)
         port = parts.port
+        (parts.hostname or "").encode("idna")
     except ValueError:
         raise ValueError('is not a URL; write it like "https://hc-ping.com/…"') from None
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
