@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from dumps.attempt import RUN
 from dumps.commands import Commands
@@ -12,6 +12,7 @@ from dumps.failure import DumpFailed, Stopped, sentence_of
 from dumps.stop import Stop
 from dumps.verify import verify
 from tidegate.config.dumping import Verification
+from tidegate.errors import FaultError
 from tidegate.markers.format import MarkerBody, parse_body
 
 _AGAIN = "; once it is mended, mark it anew"
@@ -21,12 +22,12 @@ def fault(verification: Verification, path: Path, body: str | None, told: Mappin
     """Why the dump at ``path`` does not pass; None if it does, or if `tidegate dump` has checked it as it was made.
 
     ``body`` is what its marker says, as JSON; the commands find ``told`` in their environment. What they print is not
-    kept, but for the last line of one that fails. Raises Stopped.
+    kept, but for the last line of one that fails. Raises Stopped, and FaultError where nothing can be checked.
     """
     said = parse_body((body or "").encode())
     if not verification.checks or RUN in said.extra:
         return None
-    with tempfile.TemporaryFile(buffering=0) as journal:
+    with _journal() as journal:
         try:
             identity = look(path)
             contents = Contents(identity, _sums(said, is_folder=identity.is_folder))
@@ -36,6 +37,14 @@ def fault(verification: Verification, path: Path, body: str | None, told: Mappin
         except (DumpFailed, OSError) as error:
             return sentence_of(error) + _AGAIN
     return None
+
+
+def _journal() -> BinaryIO:
+    """For what the commands print."""
+    try:
+        return tempfile.TemporaryFile(buffering=0)
+    except OSError as error:
+        raise FaultError(f"no dump can be checked: no temporary file can be made: {error.strerror}") from error
 
 
 def _sums(said: MarkerBody, *, is_folder: bool) -> dict[str, str]:

@@ -19,6 +19,7 @@ from typing import BinaryIO
 from dumps.failure import DumpFailed, Stopped
 from dumps.stop import Stop, wait
 from tidegate.names import printable
+from tidegate.signal_names import signal_name
 from tidegate.units import format_span
 
 log = logging.getLogger("tidegate.dumps")
@@ -92,7 +93,7 @@ class Commands:
         since = self._size()
         status = self._run(command, more, stdout, take)
         if status:
-            told = f"ended with status {status}" if status > 0 else f"was ended by {signal.Signals(-status).name}"
+            told = f"ended with status {status}" if status > 0 else f"was ended by {signal_name(-status)}"
             sentence = f"{printable(command[0])} {told}{self._last_words(since)}"
             raise DumpFailed(sentence, status if status > 0 else 128 - status)
 

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.dumps.house import dump, house, is_alive, let_out, sha256, tell, until
 from tests.host import Host
+from tidegate.errors import FaultError
 
 
 def host_of(folder: Path, **keys: Any) -> Host:
@@ -50,9 +52,10 @@ def test_a_dump_that_passes_leaves_and_is_checked_once(tmp_path: Path) -> None:
         (["sha256"], {"sha256": "0" * 64}, "verify: sha256: vm1.img is not what was summed"),
         (["sha256"], {}, "verify: sha256: nobody has said the sum of vm1.img"),
         (["zstd -t"], {}, "verify: zstd ended with status 1: "),
+        (["sh -c 'kill -35 $$'"], {}, "verify: sh was ended by signal 35"),
         (["no-such-program"], {}, "verify: no-such-program cannot be run: No such file or directory"),
     ],
-    ids=["another sum", "no sum", "a program", "no program"],
+    ids=["another sum", "no sum", "a program", "a signal without a name", "no program"],
 )
 def test_one_that_does_not_pass_is_bad_and_says_why(
     tmp_path: Path, verify: list[str], body: dict[str, Any], told: str
@@ -67,6 +70,17 @@ def test_one_that_does_not_pass_is_bad_and_says_why(
     newest = json.loads(tell(host, "status", "--json"))["vms"][0]["newest_dump"]
     assert (newest["state"], newest["reason"]) == ("bad", "verify_failed")
     assert host.exported() == {}
+
+
+def test_a_host_without_room_for_the_words_of_a_check_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is no dump's fault."""
+    host = host_of(tmp_path / "host", verify=["true"])
+    host.dump("vm1.img", 1000)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    with pytest.raises(FaultError, match="no dump can be checked: no temporary file can be made: No such file"):
+        tell(host, "pass")
+    assert host.exported() == {}
+    assert of_vm1(host)["verdict"] == "granted"
 
 
 def test_an_older_dump_that_passes_leaves_in_its_place(tmp_path: Path) -> None:

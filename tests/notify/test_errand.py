@@ -86,6 +86,7 @@ def test_thousands_of_troubles_fit_into_an_environment() -> None:
 def test_what_it_says_last_is_told_when_it_fails() -> None:
     assert run("echo well; echo 'no route\a' >&2; exit 7").said == "sh ended with 7: no route\\x07"
     assert run("kill -9 $$").said == "sh was ended by SIGKILL"
+    assert run("kill -35 $$").said == "sh was ended by signal 35"
 
 
 def test_one_that_cannot_be_run_is_a_sentence() -> None:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from tidegate.names import printable
+from tidegate.signal_names import signal_name
 
 #: From the request to end to the kill.
 _GRACE_SECONDS = 1.0
@@ -53,7 +54,7 @@ def run(command: Sequence[str], told: bytes, environment: Mapping[str, str], sec
         return Ended(False, f"{name} had not ended after {seconds:g} s, and was ended", took)
     if status == 0:
         return Ended(True, "ended with 0", took)
-    how = f"ended with {status}" if status > 0 else f"was ended by {signal.Signals(-status).name}"
+    how = f"ended with {status}" if status > 0 else f"was ended by {signal_name(-status)}"
     return Ended(False, f"{name} {how}{f': {last}' if last else ''}", took)
 
 
