@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from tests.deploy.vzdump import Guest, Vzdump
 from tests.dumps.house import let_out, tell
 from tests.host import Host
 from tests.watcher.following import Site
+from tidegate.identity import open_folder
+from tidegate.markers.format import MarkerKind
+from tidegate.markers.signals import Quiet, look_at_all
 
 HOOKLESS = Path("/bin/true")
 INSIDE = [("status-ok", "STATUS.ok"), ("success", "success")]
@@ -217,6 +221,21 @@ def test_a_marker_goes_beside_it(tmp_path: Path) -> None:
     host.mark("vm1.img", "running")
     host.mark("vm2.img", "failed")
     assert let_out(host) == {"vm1.img": "running", "vm2.img": "dump_failed"}
+
+
+def test_who_says_at_once_that_a_dump_failed_is_believed_after_its_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest is no word of its own: it tells of the last byte that was written, and the failure came later."""
+    host = quiet_host(tmp_path / "host")
+    host.dump("vm1.img", 10, marked=False)
+    host.mark("vm1.img", "failed")
+    later = time.time_ns() + int((REST + 60) * 1e9)
+    monkeypatch.setattr("tidegate.markers.signals.time_of_files_ns", lambda: later)
+    quiet = Quiet(re.compile(r"\.img$"), REST)
+    with open_folder(host.dumps) as folder:
+        found = look_at_all(folder, "vm1.img", quiet)
+    assert [one.kind for one in found] == [MarkerKind.FAILED, MarkerKind.DONE]
 
 
 def test_a_folder_deeper_than_any_dump_breaks_no_scan(tmp_path: Path) -> None:

@@ -108,6 +108,8 @@ def _signal_of(dump: str, kind: Signals | None) -> str | None:
 def _look_whether_quiet(folder: int, dump: str, quiet: Quiet) -> MarkerFile | None:
     """By the times of writing alone: that of a change moves when the dump is let out.
 
+    It is as old as the last of them, so that a marker which tells of a failure afterwards counts.
+
     One that lies far ahead was set by somebody.
     """
     if not quiet.may_be(dump):
@@ -124,7 +126,7 @@ def _look_whether_quiet(folder: int, dump: str, quiet: Quiet) -> MarkerFile | No
     rest = int(quiet.seconds * 1e9)
     if abs(time_of_files_ns() - written) < rest:
         return None
-    return MarkerFile(MarkerKind.DONE, written + rest, written, status.st_ino, True, is_foreign=True)
+    return MarkerFile(MarkerKind.DONE, written, written, status.st_ino, True, is_foreign=True)
 
 
 def _newest_within(folder: int, name: str, depth: int = 0) -> int:
