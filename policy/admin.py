@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -68,8 +69,15 @@ def retire(config: Config, state: State, clock: Clock, vm: str, *, wait: float) 
         manifest.write(config, state, now, down=down)
 
 
-def mark_sent(config: Config, state: State, clock: Clock, copies: Mapping[str, float]) -> list[str]:
-    """Records copies that the storage has already: VM -> dump time. Returns the VMs that became fresher.
+class Sent(NamedTuple):
+    """The VMs that became fresher, and those that nobody had heard of before."""
+
+    fresher: list[str]
+    unheard_of: list[str]
+
+
+def mark_sent(config: Config, state: State, clock: Clock, copies: Mapping[str, float]) -> Sent:
+    """Records copies that the storage has already: VM -> dump time.
 
     A VM that is not known yet becomes known: it alerts when it grows stale.
     """
@@ -86,7 +94,7 @@ def mark_sent(config: Config, state: State, clock: Clock, copies: Mapping[str, f
                 fresher.append(_sent(vm, dump_time))
         vms.save(connection, fresher)
         confirmation.end_older(connection, {vm.name: vm.offsite_time or 0 for vm in fresher}, now)
-    return [vm.name for vm in fresher]
+    return Sent([vm.name for vm in fresher], sorted(copies.keys() - known.keys()))
 
 
 def _sent(vm: VmRow, dump_time: float) -> VmRow:

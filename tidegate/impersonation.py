@@ -68,7 +68,12 @@ def _of_a_tree(tree: Path) -> Iterator[Unreadable]:
     except FileNotFoundError:
         pass
     except OSError as error:
-        yield Unreadable(str(tree), _said(error))
+        shut = next((folder for folder in reversed(tree.parents) if not _lets_through(folder)), None)
+        yield Unreadable(str(tree), _said(error) + (f", since {shut} does not let him through" if shut else ""))
+
+
+def _lets_through(folder: Path) -> bool:
+    return os.access(folder, os.X_OK, effective_ids=True)
 
 
 def _of_a_dump(held: int, path: str) -> Iterator[Unreadable]:

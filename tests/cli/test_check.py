@@ -66,7 +66,9 @@ def test_a_tree_that_the_puller_cannot_enter_is_named(host: Host) -> None:
     host.dumps.chmod(0o711)
     assert tell(host, "check", "--as", USER).endswith("let out\n")
     host.dumps.chmod(0o700)
-    assert f"{USER} cannot read {host.tree}: permission denied" in tell(host, "check", "--as", USER, code=1)
+    told = tell(host, "check", "--as", USER, code=1)
+    shut = f"since {host.dumps} does not let him through"
+    assert f"{USER} cannot read {host.tree}: permission denied, {shut}" in told
 
 
 @pytest.mark.usefixtures("root")
@@ -123,3 +125,12 @@ def test_strict_is_about_the_newest_dump_of_each_vm(host: Host) -> None:
     tell(host, "pass", "--strict")
     host.mark("vm1-3", "failed", vm="vm1")
     tell(host, "pass", "--strict", code=1)
+
+
+def test_who_marks_nothing_is_told_what_is_missing(tmp_path: Path) -> None:
+    """The first look of somebody whose dump scripts say nothing yet; and a VM that a set names and nobody dumps."""
+    host = Host(tmp_path / "host", backup_sets={"weekly": {"vms": ["vm2"]}})
+    host.dump("vm1", 10, marked=False)
+    assert tell(host, "plan").startswith("no dump is known: one counts from when X.done stands beside X")
+    said = host.run("explain", "vm2", code=2).stderr
+    assert "vm2 stands in [backup_sets.weekly], and no dump of it was ever marked" in said

@@ -216,8 +216,11 @@ def mark_sent(session: Session, *, vm: str | None, at: str | None, listing: Path
         raise UsageError("mark-sent: say either VM and --time TIME, or --from FILE")
     config = session.config()
     copies = {vm: _time(at)} if vm is not None and at is not None else _listed(session, listing or Path("-"))
-    fresher = admin.mark_sent(config, session.state(config), SystemClock(), copies)
-    show.say(f"{len(fresher)} of {len(copies)} VMs have a newer copy off-site than was known")
+    sent = admin.mark_sent(config, session.state(config), SystemClock(), copies)
+    show.say(f"{len(sent.fresher)} of {len(copies)} VMs have a newer copy off-site than was known")
+    if sent.unheard_of:
+        names = ", ".join(sent.unheard_of)
+        show.say(f"not heard of until now: {names}; if a name is none of a VM: tidegate retire VM")
 
 
 def _time(text: str) -> float:

@@ -55,6 +55,10 @@ def explain(session: Session, *, vm: str, as_json: bool) -> None:
     result = preview(config, scratch)
     decisions = [one for one in result.plan.decisions if one.dump.vm == vm]
     if vm not in result.facts.known and not decisions:
+        if (backup_set := config.backup_set_of(vm)) is not None:
+            raise UsageError(
+                f"explain: {vm} stands in [backup_sets.{backup_set.name}], and no dump of it was ever marked"
+            )
         raise UsageError(f"explain: no VM named {vm!r} is known; `tidegate status` lists them")
     now = SystemClock().now().wall
     expected = _expected(result, vm, now, decisions)

@@ -190,7 +190,9 @@ def show_result(result: "PassResult", *, would: bool = False, everything: bool =
     count = len(result.plan.granted)
     seen = of_stdout()
     room = None if everything else show.rows_of_a_screen(seen, _SUMMARY_LINES, least=count + _LEAST_HELD)
-    if decisions:
+    if not decisions:
+        show.say("no dump is known: one counts from when X.done stands beside X; `tidegate mark X` writes it")
+    else:
         show.write(show.drawn(_COLUMNS, _rows(decisions[:room]), seen))
     if room is not None and len(decisions) > room:
         show.say(f"and {len(decisions) - room} more, held: `tidegate plan --all`")
