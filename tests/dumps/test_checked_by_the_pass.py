@@ -10,7 +10,12 @@ import pytest
 
 from tests.dumps.house import dump, house, is_alive, let_out, sha256, tell, until
 from tests.host import Host
+from tidegate import trace
+from tidegate.clock import SystemClock
+from tidegate.config.load import load
 from tidegate.errors import FaultError
+from tidegate.state.door import State
+from watcher.scan import scan_and_record
 
 
 def host_of(folder: Path, **keys: Any) -> Host:
@@ -103,6 +108,28 @@ def test_a_bad_one_is_not_read_again_until_it_is_marked_anew(tmp_path: Path) -> 
     host.mark("vm1.img")
     assert let_out(host) == {"vm1.img": "granted"}
     assert len(made(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("first", ["right", "wrong"])
+def test_a_marker_that_says_something_else_while_its_dump_is_checked_counts(
+    tmp_path: Path, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the check found is about what was said before: neither lets it out nor keeps it here."""
+    host = host_of(tmp_path / "host", verify=["sha256"])
+    path = host.dump("vm1.img", 1000, marked=False)
+    sums = {"right": sha256(path), "wrong": "0" * 64}
+    then = {"right": "wrong", "wrong": "right"}[first]
+    host.mark("vm1.img", sha256=sums[first])
+    config = load(host.file)
+
+    def mark_anew(name: str) -> None:
+        if name == "checked":
+            monkeypatch.setattr(trace, "hook", None)
+            host.mark("vm1.img", sha256=sums[then])
+            scan_and_record(config, State(config.state), SystemClock())
+
+    monkeypatch.setattr(trace, "hook", mark_anew)
+    assert let_out(host) == {"vm1.img": {"right": "granted", "wrong": "verify_failed"}[then]}
 
 
 def test_a_folder_needs_the_sum_of_each_of_its_files(tmp_path: Path) -> None:
