@@ -31,7 +31,7 @@ class Generation:
         try:
             status = self._path.stat()
             self._stay_with((status.st_dev, status.st_ino))
-            return self._version(), self._opened, status.st_size, status.st_mtime_ns
+            return self._version(), self._opened, status.st_size, status.st_ctime_ns
         except OSError as error:
             raise FaultError(f"{self._path}: the state file cannot be used: {error.strerror}") from error
         except sqlite3.DatabaseError as error:
