@@ -8,6 +8,7 @@ three files with it; the answer is the exit code.
 """
 
 import array
+import atexit
 import gc
 import importlib
 import json
@@ -162,6 +163,8 @@ def _be_the_command(order: dict[str, Any], files: Sequence[int]) -> NoReturn:
     except BaseException:  # noqa: BLE001 - as the interpreter does
         traceback.print_exc()
     finally:
+        gc.collect()  # as at the end of any program: who is no longer needed closes his files
+        atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -134,3 +134,17 @@ def test_who_marks_nothing_is_told_what_is_missing(tmp_path: Path) -> None:
     assert tell(host, "plan").startswith("no dump is known: one counts from when X.done stands beside X")
     said = host.run("explain", "vm2", code=2).stderr
     assert "vm2 stands in [backup_sets.weekly], and no dump of it was ever marked" in said
+
+
+def test_a_vm_of_a_backup_set_that_nobody_ever_marked_is_named(tmp_path: Path) -> None:
+    """Its script may have died years ago: no alarm can come from a VM that nobody has heard of."""
+    host = Host(tmp_path / "host", backup_sets={"weekly": {"vms": ["vm1", "vm2", "vm3"]}})
+    host.dump("vm1", 100)
+    host.dump("vm3", 100)
+    tell(host, "pass")
+    tell(host, "retire", "vm3")
+    for command in ("check", "status"):
+        assert "no dump of theirs was ever marked: vm2; do" in " ".join(tell(host, command).split())
+    host.mark("vm2", "failed")
+    tell(host, "pass")
+    assert "ever marked" not in tell(host, "check")

@@ -45,8 +45,11 @@ def check(session: Session, *, names: bool, user: str | None) -> None:
         show.say(sentence)
     for sentence in hypervisor.sentences(config, session.scratch(config)):
         show.say(sentence)
-    for sentence in worries(passes.review(config, session.scratch(config), SystemClock())):
-        show.say(sentence)
+    scratch = session.scratch(config)
+    result = passes.review(config, scratch, SystemClock())
+    with scratch.read() as connection:
+        for sentence in worries(connection, config, result):
+            show.say(sentence)
     if user is not None:
         _try_as(session, config, user)
 

@@ -68,6 +68,7 @@ class Look:
             happened = page_grid.marks(connection, page_grid.midnights(self._now, zone))
             health = page_health.health(connection, self._config, self._review.facts.known.values(), self._now)
             today = _today(connection, self._review)
+            advice = tuple(worries(connection, self._config, self._review))
             found = verdict.findings(judge.on_host(connection, self._config, self._review, self._now))
         vms = tuple(sorted(self._vms(happened), key=_worst_first(found)))
         return shown.Shown(
@@ -77,7 +78,7 @@ class Look:
             version=__version__,
             zone=zone,
             troubles=tuple(_troubles(found, vms)),
-            advice=tuple(worries(self._review)),
+            advice=advice,
             today=today,
             queue=tuple(map(self._turn, self._plan.plan.decisions)),
             vms=vms,

@@ -104,7 +104,8 @@ def standing(session: Session) -> Standing:
         with scratch.read() as connection:
             shape = shapes.status(result, dumps.newest_of_each(connection), result.rules, now)
             found = findings(judge.on_host(connection, config, result, now))
-    return Standing(config, shape, found, [*_under_way(result), *worries(result)], now)
+            decide = [*_under_way(result), *worries(connection, config, result)]
+    return Standing(config, shape, found, decide, now)
 
 
 def _under_way(result: "PassResult") -> Iterator[str]:

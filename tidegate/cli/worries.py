@@ -4,10 +4,13 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from sqlalchemy import Connection
+
 from policy.fetching import nothing_is_fetched
 from policy.planner.targets import density
 from tidegate.cli.judge import held, shrunk
 from tidegate.config.dumping import SHA256, SIZE
+from tidegate.state import vms
 from tidegate.state.vms import VmRow
 from tidegate.terms import Reason
 from tidegate.units import format_size, format_span
@@ -22,9 +25,15 @@ _T = TypeVar("_T")
 _NAMED = 20
 
 
-def worries(result: "PassResult") -> Iterator[str]:
+def worries(connection: Connection, config: "Config", result: "PassResult") -> Iterator[str]:
     """One sentence for each, with the choices."""
     yield from map(str, result.short)
+    listed = {vm for backup_set in config.backup_sets for vm in backup_set.vms}
+    if unseen := sorted(listed - vms.by_names(connection, listed).keys()):
+        yield (
+            f"in a backup set, and no dump of theirs was ever marked: {_named(unseen, str)}; do their scripts write "
+            "markers, under these names? `tidegate check --names` shows whose each dump is"
+        )
     late = result.facts.late
     if nothing_is_fetched(late):
         size = format_size(sum(one.link.bytes for one in late))
