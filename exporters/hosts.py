@@ -13,8 +13,13 @@ _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]]+)(:[0-9]{1,5})?", re.IGNO
 
 
 def is_ours(said: str | None, own_address: str, names: Collection[str]) -> bool:
-    """Whether ``said``, a header Host, names us: loopback, the address that was reached, or one of ``names``."""
-    match = _HOST.fullmatch(said or "")
+    """Whether ``said``, a header Host, names us: loopback, the address that was reached, or one of ``names``.
+
+    No browser leaves it out; a scraper of HTTP/1.0 may.
+    """
+    if said is None:
+        return True
+    match = _HOST.fullmatch(said)
     if match is None:
         return False
     name = match["name"].strip("[]").lower().removesuffix(".")

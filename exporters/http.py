@@ -10,6 +10,7 @@ A scrape must be answered whatever other clients do, and whatever they do must c
 
 import io
 import logging
+import platform
 import socket
 import sys
 import threading
@@ -39,7 +40,7 @@ _NOWHERE = sentence(HTTPStatus.NOT_FOUND, "Nothing is here. The metrics are at /
 _READ_ONLY = sentence(HTTPStatus.METHOD_NOT_ALLOWED, "Nothing can be changed here: GET and HEAD are all.")
 _FOREIGN = sentence(
     HTTPStatus.MISDIRECTED_REQUEST,
-    "This page is not shown under that name. If it is a name of this host, add it to [exporters.http] hosts.",
+    "Nothing is shown under that name. If it is a name of this host, add it to [exporters.http] hosts.",
 )
 #: Nothing is loaded from anywhere else, no page of others holds this one, and what a name makes of itself is no script.
 _CONTENT_SECURITY_POLICY = (
@@ -66,8 +67,8 @@ class MetricsServer:
     """Answers at ``listen`` (host, port; port 0: any) from `start` to `stop`.
 
     ``render`` gives the text of /metrics. It is called from other threads, by one at a time. ``site`` answers every
-    other path. ``names`` are those under which a browser may see it, beside loopback and the address that it reached;
-    they may be changed while it serves.
+    other path. ``names`` are those under which it may be asked, beside loopback, the address that was reached and the
+    host's own name; they may be changed while it serves.
     """
 
     def __init__(
@@ -113,10 +114,11 @@ class MetricsServer:
 
     def _answer(self, target: str, host: str | None, own_address: str) -> Answer:
         path = target.partition("?")[0]
-        if path == "/metrics":  # asked for by whatever name the scraper knows this host
-            return Answer(HTTPStatus.OK, CONTENT_TYPE, self._metrics())
-        if not path.startswith("/-/") and not hosts.is_ours(host, own_address, (self._listen[0], *self.names)):
+        names = (self._listen[0], platform.node(), *self.names)
+        if not path.startswith("/-/") and not hosts.is_ours(host, own_address, names):
             return _FOREIGN
+        if path == "/metrics":
+            return Answer(HTTPStatus.OK, CONTENT_TYPE, self._metrics())
         return self._site(target)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import signal
 import urllib.error
 import urllib.request
@@ -154,7 +155,7 @@ def test_a_name_that_is_not_ours_is_refused(standing: Served, host: str) -> None
     for path in ("/", "/vm/vm1", "/api/v1/status", "/static/page.js"):
         status, text = standing.ask(path, Host=host)
         assert (status, "vm1" in text) == (421, False)
-    assert standing.ask("/metrics", Host=host)[0] == 200
+    assert standing.ask("/metrics", Host=host)[0] == 421
     assert standing.ask("/-/ready", Host=host)[0] == 200
 
 
@@ -162,6 +163,11 @@ def test_a_name_that_is_not_ours_is_refused(standing: Served, host: str) -> None
 def test_loopback_is_ours_under_each_of_its_names(standing: Served, host: str) -> None:
     """Also through a tunnel that has another port."""
     assert standing.ask("/", Host=host)[0] == 200
+
+
+def test_a_scraper_may_ask_by_the_hosts_own_name(standing: Served) -> None:
+    """No page of others has that name, as long as it is one of our own network."""
+    assert standing.ask("/metrics", Host=f"{platform.node()}:9877")[0] == 200
 
 
 def test_a_reload_takes_further_names(served: Served) -> None:
