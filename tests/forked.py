@@ -96,11 +96,17 @@ def _server() -> Path:
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    _kept.append(process)  # its stdin stays open as long as this process lives
+    atexit.register(_end, process)
     return place
 
 
-_kept: list[subprocess.Popen[str]] = []
+def _end(process: subprocess.Popen[str]) -> None:
+    """It ends with its stdin, and so also when this process is killed."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.close()
+    process.wait(PATIENCE)
+    process.stdout.close()
 
 
 # --- in the process that has loaded everything
