@@ -236,7 +236,7 @@ def _fault(path: Path, error: BaseException | None) -> FaultError:
     if code in _NOT_OURS and not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
         return FaultError(f"{path}: the state file cannot be used: {error}{_OTHER_USER.format(uid=os.geteuid())}")
     if code not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return FaultError(f"{path}: the state file cannot be used: {error}{_of_its_disk(path)}")
+        return FaultError(f"{path}: the state file cannot be used: {'its disk is full' if _is_full(path) else error}")
     return FaultError(
         f"{path}: the state file is damaged: {error}; `tidegate state rebuild --replace` makes it anew from what the "
         "export trees and the markers tell, and keeps this one beside it"
@@ -251,10 +251,10 @@ def make_folder(folder: Path) -> None:
         raise FaultError(f"{folder}: the state's folder cannot be made: {error.strerror}") from error
 
 
-def _of_its_disk(path: Path) -> str:
-    """SQLite calls a full disk by many names."""
+def _is_full(path: Path) -> bool:
+    """Whether its disk is: SQLite has many names for that."""
     try:
         status = os.statvfs(path.parent)
     except OSError:
-        return ""
-    return "; its disk is full" if status.f_bavail * status.f_frsize < _FULL_BYTES else ""
+        return False
+    return status.f_bavail * status.f_frsize < _FULL_BYTES
