@@ -151,8 +151,6 @@ def _attend(connection: socket.socket) -> NoReturn:
 
 
 def _be_the_command(order: dict[str, Any], files: Sequence[int]) -> NoReturn:
-    from tidegate.cli.main import main
-
     for descriptor, file in enumerate(files):
         os.dup2(file, descriptor)
         os.close(file)
@@ -160,7 +158,14 @@ def _be_the_command(order: dict[str, Any], files: Sequence[int]) -> NoReturn:
     os.environ.update(order["environment"])
     time.tzset()
     os.umask(order["umask"])
-    sys.argv = ["tidegate", *order["words"]]
+    become(order["words"])
+
+
+def become(words: Sequence[str]) -> NoReturn:
+    """The command with these words, from its ``main`` to the exit code."""
+    from tidegate.cli.main import main
+
+    sys.argv = ["tidegate", *words]
     code: Any = 1
     try:
         main()

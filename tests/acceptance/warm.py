@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
 from collections import Counter
 from collections.abc import Collection
 from contextlib import AbstractContextManager
@@ -21,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
+
+from tests.forked import LOADED, become
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -30,26 +31,6 @@ PRINTED = ("stdout", "stderr", "points")
 MOST_VISITS = 4
 #: Seconds for what must come; a slow machine takes a tenth of them.
 PATIENCE = 60
-#: Everything that the commands load.
-LOADED = (
-    "dumps.runner",
-    "exporters.http",
-    "exporters.text",
-    "policy.passes",
-    "policy.syncs",
-    "sqlalchemy.dialects.sqlite",
-    "tidegate.cli.main",
-    "tidegate.cli.passes",
-    "tidegate.cli.service",
-    "tidegate.cli.dump",
-    "tidegate.cli.explain",
-    "tidegate.cli.status",
-    "tidegate.cli.syncs",
-    "tidegate.cli.watches",
-    "tidegate.config.build",
-    "tidegate.config.load",
-    "watcher.service",
-)
 
 
 class Point(NamedTuple):
@@ -159,7 +140,6 @@ def await_point(process: int, points: Path, name: str) -> None:
 def be_the_command(order: dict[str, Any]) -> None:
     """Never returns."""
     from tidegate import trace
-    from tidegate.cli.main import main
 
     stdout, stderr, points = (os.open(Path(order["folder"]) / name, os.O_WRONLY) for name in PRINTED)
     for opened, descriptor in ((os.open(os.devnull, os.O_RDONLY), 0), (stdout, 1), (stderr, 2)):
@@ -176,18 +156,7 @@ def be_the_command(order: dict[str, Any]) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     trace.hook = note
-    sys.argv = ["tidegate", *order["words"]]
-    code: Any = 1
-    try:
-        main()
-    except SystemExit as end:
-        code = end.code or 0
-    except BaseException:  # noqa: BLE001 - as the interpreter does
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    become(order["words"])
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from unittest import mock
 
 from sqlalchemy import Engine
 
-from tests.acceptance.warm import LOADED
+from tests.forked import LOADED
 
 #: What a command does on the host in this folder.
 Body = Callable[[Path], object]
