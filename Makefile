@@ -89,7 +89,7 @@ pytest: needs-test .venv/built
 build/atheris: .venv/built
 	.venv/bin/python -m pip --disable-pip-version-check --no-input --quiet install --target build/atheris atheris==3.0.0
 
-.venv/built: pyproject.toml requirements-dev.lock tidegate/__init__.py bootstrap/environment | needs-python
+.venv/built: pyproject.toml requirements-dev.lock core/version.py bootstrap/environment | needs-python
 	bootstrap/environment $(PYTHON) .venv
 
 needs-python needs-demo needs-test:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import click
 
-from tidegate import __version__
+from core.version import __version__
 from tidegate.cli.main import EXIT_CODES, tidegate
 
 _WIDTH = 70

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from core.config.dump_settings import DumpRule
 from dumps.commands import Commands
-from tidegate.config.dumping import DumpRule
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from core import failpoints
+from core.clock import Clock
+from core.config.dump_settings import DumpRule
+from core.enums import DumpResult
+from core.markers.format import MAX_BYTES, MarkerKind
+from core.units import format_exact_time, format_size
 from dumps import leftovers
 from dumps.adapter import Adapter, Left, Sum, Task
 from dumps.adapters import ADAPTERS
@@ -20,12 +26,6 @@ from dumps.place import Place
 from dumps.space import Space
 from dumps.stop import Stop
 from dumps.verify import verify
-from tidegate import trace
-from tidegate.clock import Clock
-from tidegate.config.dumping import DumpRule
-from tidegate.markers.format import MAX_BYTES, MarkerKind
-from tidegate.terms import DumpResult
-from tidegate.units import format_exact_time, format_size
 
 log = logging.getLogger("tidegate.dumps")
 
@@ -92,7 +92,7 @@ class Attempt:
         """Whatever becomes of the dump is in the outcome. Raises OSError where not even its marker can be written."""
         self.started = self.work.clock.now().wall
         self.name = self._place.claim(self.vm, self.rule.suffix, self.started, self._claim(), self.work.is_known)
-        trace.point("dump claimed")
+        failpoints.point("dump claimed")
         try:
             with open_journal(self.work.journals / self.work.backup_set, self.vm, self.name) as journal:
                 return self._make(journal)
@@ -128,12 +128,12 @@ class Attempt:
             self.work.space.reserve(self.name, self.last_bytes, self.rule.margin)
             self._place.begin(self.name)
             made, warning = self._bracketed(commands, journal)
-            trace.point("dump made")
+            failpoints.point("dump made")
             contents = settle(
                 self._place.out(self.name), made, checksum=self.rule.checksum, pause=commands.unless_stopped
             )
             verify(self.rule.verify, self._place.out(self.name), contents, commands)
-            trace.point("dump verified")
+            failpoints.point("dump verified")
             return self._done(contents, warning, journal)
         except (DumpFailed, OSError) as error:
             outcome = self._failed(error, Path(journal.name))
@@ -151,7 +151,7 @@ class Attempt:
         try:
             if self.rule.pre:
                 commands.run(self.rule.pre, OUT=str(out))
-            trace.point("dump begins")
+            failpoints.point("dump begins")
             made = self._adapter.dump(task)
         except BaseException:
             self._clean_up(journal)
@@ -189,11 +189,11 @@ class Attempt:
 
     def _done(self, contents: Contents, warning: str, journal: BinaryIO) -> Outcome:
         self._place.publish(self.name)
-        trace.point("dump named")
+        failpoints.point("dump named")
         finished = self._now()
         body = {**self._told(), RUN: self.run, "finished": format_exact_time(finished), **contents.told()}
         self._place.mark(self.name, MarkerKind.DONE, body if _fits(body) else {**body, "files": None})
-        trace.point("dump marked")
+        failpoints.point("dump marked")
         with suppress(OSError):  # the next run sees to it
             self._place.clear(self.name)
         size = contents.identity.bytes
@@ -215,7 +215,7 @@ class Attempt:
         sentence = sentence_of(error) + self.trouble
         status = error.exit_status if isinstance(error, DumpFailed) else None
         self._place.undo(self.name)
-        trace.point("dump undone")
+        failpoints.point("dump undone")
         finished = self._now()
         body: dict[str, Any] = {**self._told(), "finished": format_exact_time(finished), "error": sentence}
         self._place.mark(self.name, MarkerKind.FAILED, body if status is None else {**body, "exit_status": status})

@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from core.config.dump_settings import Verification
+from core.errors import FaultError
+from core.markers.format import MarkerBody, parse_body
 from dumps.attempt import RUN
 from dumps.commands import Commands
 from dumps.contents import Contents, look
 from dumps.failure import DumpFailed, Stopped, sentence_of
 from dumps.stop import Stop
 from dumps.verify import verify
-from tidegate.config.dumping import Verification
-from tidegate.errors import FaultError
-from tidegate.markers.format import MarkerBody, parse_body
 
 _AGAIN = "; once it is mended, mark it anew"
 

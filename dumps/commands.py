@@ -16,11 +16,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import BinaryIO
 
+from core.filenames import printable
+from core.signal_names import signal_name
+from core.units import format_span
 from dumps.failure import DumpFailed, Stopped
 from dumps.stop import Stop, wait
-from tidegate.names import printable
-from tidegate.signal_names import signal_name
-from tidegate.units import format_span
 
 log = logging.getLogger("tidegate.dumps")
 

@@ -11,10 +11,10 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from core.filenames import printable
+from core.fs.fingerprint import Hindered, Identity, allowed_owners, identify, open_folder
 from dumps.adapter import Sum
 from dumps.failure import DumpFailed
-from tidegate.identity import Hindered, Identity, allowed_owners, identify, open_folder
-from tidegate.names import printable
 
 #: Folder dumps may be of thousands of small files, and each waits for the disk alone.
 _FSYNCS_AT_ONCE = 8

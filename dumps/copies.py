@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tidegate.errors import NOT_AS_TOLD, FaultError, UsageError
-from tidegate.identity import open_folder
-from tidegate.markers import format as markers
-from tidegate.markers.format import BadMarker, MarkerBody, MarkerKind
-from tidegate.markers.vm_name import vm_of
-from tidegate.names import printable
-from tidegate.units import format_time, parse_time
+from core.errors import NOT_AS_TOLD, FaultError, UsageError
+from core.filenames import printable
+from core.fs.fingerprint import open_folder
+from core.markers import format as markers
+from core.markers.format import BadMarker, MarkerBody, MarkerKind
+from core.markers.vm_name import vm_of
+from core.units import format_time, parse_time
 
 _PAPERS, _MANIFEST, _SUMS = ".tidegate", "manifest.json", "SHA256SUMS"
 #: For people: where checksums would stand.

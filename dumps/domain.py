@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from core.filenames import is_single_component, printable
 from dumps.failure import DumpFailed
-from tidegate.names import is_single_component, printable
 
 #: What may hold data of the VM's own; CD-ROMs never do.
 _DEVICES = frozenset({"disk", "lun", "floppy"})

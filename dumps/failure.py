@@ -1,6 +1,6 @@
 """Why a dump was not made."""
 
-from tidegate.names import printable
+from core.filenames import printable
 
 
 class DumpFailed(Exception):

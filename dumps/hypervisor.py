@@ -5,8 +5,8 @@ import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 
-from tidegate.errors import FaultError
-from tidegate.names import printable
+from core.errors import FaultError
+from core.filenames import printable
 
 #: A daemon that hangs is told as one.
 _ANSWER_SECONDS = 30.0

@@ -20,11 +20,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tidegate.errors import FaultError
-from tidegate.markers import format as markers
-from tidegate.markers.format import BadMarker, MarkerBody, MarkerKind
-from tidegate.renames import rename_new
-from tidegate.units import format_stamp
+from core.errors import FaultError
+from core.fs.rename import rename_new
+from core.markers import format as markers
+from core.markers.format import BadMarker, MarkerBody, MarkerKind
+from core.units import format_stamp
 
 _WORKSHOP = ".tidegate-dumps"
 _PART, _WHOLE, _GONE = ".part", ".whole", ".gone"

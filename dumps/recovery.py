@@ -9,6 +9,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from core import failpoints
+from core.clock import Clock
+from core.config.dump_settings import SetDumping
+from core.enums import AdapterName, DumpResult
+from core.markers.format import MarkerBody, MarkerKind
+from core.units import format_exact_time
 from dumps import leftovers
 from dumps.adapter import Left
 from dumps.adapters import ADAPTERS
@@ -18,12 +24,6 @@ from dumps.failure import DumpFailed, sentence_of
 from dumps.journal import open_journal
 from dumps.place import Place
 from dumps.stop import Stop
-from tidegate import trace
-from tidegate.clock import Clock
-from tidegate.config.dumping import SetDumping
-from tidegate.markers.format import MarkerBody, MarkerKind
-from tidegate.terms import AdapterName, DumpResult
-from tidegate.units import format_exact_time
 
 log = logging.getLogger("tidegate.dumps")
 
@@ -63,7 +63,7 @@ class Recovery:
             commands.note(f"{self._now()} cleans up: {_SENTENCE}")
             trouble = "; ".join(self._end(left, claim, commands))
         self.place.undo(dump)
-        trace.point("dump recovered")
+        failpoints.point("dump recovered")
         sentence = f"{_SENTENCE}; {trouble}" if trouble else _SENTENCE
         told = {"vm": left.vm, "backup_set": left.backup_set, "finished": self._now(), "error": sentence}
         started = {} if claim.started is None else {"started": format_exact_time(claim.started)}

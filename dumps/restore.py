@@ -17,13 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.errors import BusyError, FaultError, UsageError
+from core.filenames import printable
+from core.fs.rename import rename_new
 from dumps import domain
 from dumps.adapters.libvirt import DEFINITION
 from dumps.copies import Copy, Expected
 from dumps.failure import DumpFailed
-from tidegate.errors import BusyError, FaultError, UsageError
-from tidegate.names import printable
-from tidegate.renames import rename_new
 
 _WORKSHOP = ".tidegate-restore-"
 #: The definition whose disks are those that were put back.

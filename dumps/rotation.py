@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from core.enums import ENDED_STATES
+from core.fs.fingerprint import Hindered, allowed_owners, identify, open_folder
+from core.state import dumps, ledger
+from core.state.database import State
+from core.state.dumps import DumpRow
 from dumps.attempt import RUN
 from dumps.place import Place
-from tidegate.identity import Hindered, allowed_owners, identify, open_folder
-from tidegate.state import dumps, ledger
-from tidegate.state.door import State
-from tidegate.state.dumps import DumpRow
-from tidegate.terms import ENDED_STATES
 
 log = logging.getLogger("tidegate.dumps")
 

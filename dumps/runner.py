@@ -9,6 +9,13 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from core.clock import Clock
+from core.config.dump_settings import SetDumping
+from core.config.model import Config, WatchFolder
+from core.enums import DumpResult
+from core.errors import FaultError, TidegateError
+from core.state import counters, dumps, locks, mount_identity, vms
+from core.state.database import State
 from dumps.attempt import Attempt, Outcome, Workplace
 from dumps.failure import sentence_of
 from dumps.place import Place
@@ -16,14 +23,6 @@ from dumps.recovery import Recovery
 from dumps.rotation import Rotation
 from dumps.space import Space
 from dumps.stop import Stop
-from tidegate import footing
-from tidegate.clock import Clock
-from tidegate.config.dumping import SetDumping
-from tidegate.config.model import Config, WatchFolder
-from tidegate.errors import FaultError, TidegateError
-from tidegate.state import dumps, lock, tallies, vms
-from tidegate.state.door import State
-from tidegate.terms import DumpResult
 
 log = logging.getLogger("tidegate.dumps")
 
@@ -85,7 +84,7 @@ class Runner:
 
     def alone(self, *, wait: float) -> AbstractContextManager[None]:
         """For the length of the block no other run of the set goes on. Raises BusyError after ``wait`` seconds."""
-        return lock.hold(self._lock_of(self.name), wait=wait, what=f"the backup set {self.name!r}")
+        return locks.hold(self._lock_of(self.name), wait=wait, what=f"the backup set {self.name!r}")
 
     def run(self) -> Run:
         """Dumps all of them; to be called within ``alone``. Raises FaultError."""
@@ -104,7 +103,7 @@ class Runner:
         """Whether no run of this set can be alive: it is ours, or one that is configured no more and does not run."""
         if name == self.name:
             return True
-        return self.config.backup_set(name) is None and not lock.is_held(self._lock_of(name))
+        return self.config.backup_set(name) is None and not locks.is_held(self._lock_of(name))
 
     # --- before
 
@@ -118,12 +117,12 @@ class Runner:
     def _see_that_it_is_there(self, watch: WatchFolder) -> None:
         """A disk that is not mounted leaves its mount point, and the dumps would fill another disk."""
         with self.state.read() as connection:
-            known = tallies.watch_statuses(connection).get(watch.name)
+            known = counters.watch_statuses(connection).get(watch.name)
         try:
-            stands = footing.footing_at(watch.path)
+            stands = mount_identity.footing_at(watch.path)
         except OSError as error:
             raise FaultError(f"{watch.path}: no dumps can be made there: {error.strerror}") from error
-        if known is not None and known.footing is not None and footing.is_elsewhere(known.footing, stands):
+        if known is not None and known.footing is not None and mount_identity.is_elsewhere(known.footing, stands):
             raise FaultError(
                 f"{watch.path}: another filesystem stands in its place: is its disk mounted? "
                 f"If it stays here, say `tidegate adopt --moved {watch.name}`"

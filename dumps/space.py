@@ -2,9 +2,9 @@
 
 import threading
 
+from core.units import format_size
 from dumps.failure import DumpFailed
 from dumps.place import Place
-from tidegate.units import format_size
 
 
 class Space:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from core.config.dump_settings import SHA256, SIZE, Check
+from core.filenames import printable
 from dumps.commands import Commands
 from dumps.contents import Contents, look, sha256_of
 from dumps.failure import DumpFailed
-from tidegate.config.dumping import SHA256, SIZE, Check
-from tidegate.names import printable
 
 #: Programs that read one kind of file: of a folder they are given each file of that kind.
 _READS = {

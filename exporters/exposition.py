@@ -9,15 +9,15 @@ from typing import TypeVar
 from prometheus_client import PROCESS_COLLECTOR
 from sqlalchemy.exc import DatabaseError
 
-from exporters import catalogue, collectors, families
+from core.clock import Clock
+from core.config.model import Config
+from core.errors import FaultError
+from core.state.database import State
+from core.state.generation import Generation
+from exporters import collectors, families, metrics
 from exporters.families import View
 from exporters.family import as_text
 from exporters.vm_lines import VmLines
-from tidegate.clock import Clock
-from tidegate.config.model import Config
-from tidegate.errors import FaultError
-from tidegate.state.door import State
-from tidegate.state.generation import Generation
 
 log = logging.getLogger("tidegate.exporters")
 
@@ -70,10 +70,10 @@ class Exposition:
         process = _tried("process", _of_process)
         success = {**of_state, "process": process}
         of_answer = [
-            catalogue.COLLECT_SUCCESS.of(((name,), int(part is not None)) for name, part in success.items()),
-            catalogue.COLLECT_DURATION.one(self._clock.now().elapsed_since(began)),
-            catalogue.CONFIG_RELOADED.one(None if loading is None else int(loading.successful)),
-            catalogue.CONFIG_LOADED.one(None if loading is None else loading.at),
+            metrics.COLLECT_SUCCESS.of(((name,), int(part is not None)) for name, part in success.items()),
+            metrics.COLLECT_DURATION.one(self._clock.now().elapsed_since(began)),
+            metrics.CONFIG_RELOADED.one(None if loading is None else int(loading.successful)),
+            metrics.CONFIG_LOADED.one(None if loading is None else loading.at),
         ]
         told = [as_text([families.build_info()]), *of_state.values(), as_text(of_answer), process]
         return b"".join([part for part in told if part is not None])

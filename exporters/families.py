@@ -10,12 +10,13 @@ from typing import NamedTuple
 from prometheus_client.core import Metric
 from sqlalchemy import Connection
 
-import tidegate
-from exporters import catalogue
-from tidegate.config.model import Config
-from tidegate.state import hypervisors, lateness, ledger, slices, tallies, vms
-from tidegate.state.ledger import DayRow
-from tidegate.terms import Freshness, MarkerResult, Reason
+from core.config.model import Config
+from core.enums import Freshness, MarkerResult, Reason
+from core.state import counters as tallies
+from core.state import hypervisors, lateness, ledger, slices, vms
+from core.state.ledger import DayRow
+from core.version import __version__
+from exporters import metrics
 
 #: Words that are exported as 0 before they ever occur, so that their first occurrence is seen as growth.
 _HELD = tuple(reason for reason in Reason if reason is not Reason.GRANTED)
@@ -41,7 +42,7 @@ class View(NamedTuple):
 
 def build_info() -> Metric:
     """The one family that needs no state."""
-    return catalogue.BUILD_INFO.of([((tidegate.__version__,), 1)])
+    return metrics.BUILD_INFO.of([((__version__,), 1)])
 
 
 def all_vms(view: View) -> Iterator[Metric]:
@@ -49,27 +50,27 @@ def all_vms(view: View) -> Iterator[Metric]:
     standing = vms.standing(view.connection, view.now)
     fresh = standing.vms - standing.never - standing.stale
     counts = {Freshness.FRESH: fresh, Freshness.STALE: standing.stale, Freshness.NEVER: standing.never}
-    yield catalogue.VMS.of(((state,), count) for state, count in counts.items())
-    yield catalogue.VMS_PAST_TARGET.one(standing.past_target)
-    yield catalogue.VMS_PAST_TWICE_TARGET.one(standing.past_twice_target)
-    yield catalogue.VMS_OLDEST_OFFSITE.one(standing.oldest_offsite)
-    yield catalogue.VMS_FIRST_SEEN.one(standing.first_seen)
+    yield metrics.VMS.of(((state,), count) for state, count in counts.items())
+    yield metrics.VMS_PAST_TARGET.one(standing.past_target)
+    yield metrics.VMS_PAST_TWICE_TARGET.one(standing.past_twice_target)
+    yield metrics.VMS_OLDEST_OFFSITE.one(standing.oldest_offsite)
+    yield metrics.VMS_FIRST_SEEN.one(standing.first_seen)
 
 
 def hypervisor(view: View) -> Iterator[Metric]:
     """What it had when it was last asked."""
     look = hypervisors.last_look(view.connection)
-    yield catalogue.HYPERVISOR_ASKED.one(None if look is None else look.asked_at)
-    yield catalogue.HYPERVISOR_VMS.one(None if look is None else look.vms)
-    yield catalogue.WITHOUT_BACKUP.one(None if look is None else len(look.without_backup))
+    yield metrics.HYPERVISOR_ASKED.one(None if look is None else look.asked_at)
+    yield metrics.HYPERVISOR_VMS.one(None if look is None else look.vms)
+    yield metrics.WITHOUT_BACKUP.one(None if look is None else len(look.without_backup))
 
 
 def waiting(view: View) -> Iterator[Metric]:
     """What the last pass held."""
     tally = tallies.waiting(view.connection)
     amounts = [((reason,), tally.get(reason, (0, 0))) for reason in _HELD]
-    yield catalogue.DUMPS_WAITING.of((label, dumps) for label, (dumps, _) in amounts)
-    yield catalogue.BYTES_WAITING.of((label, size) for label, (_, size) in amounts)
+    yield metrics.DUMPS_WAITING.of((label, dumps) for label, (dumps, _) in amounts)
+    yield metrics.BYTES_WAITING.of((label, size) for label, (_, size) in amounts)
 
 
 def day(view: View) -> Iterator[Metric]:
@@ -77,13 +78,13 @@ def day(view: View) -> Iterator[Metric]:
     day = ledger.open_day(view.connection)
     outstanding = 0 if day is None else slices.outstanding_bytes(view.connection, day.number)
     days = [] if day is None else [day]
-    yield catalogue.DAY_NUMBER.of(((), one.number) for one in days)
-    yield catalogue.DAY_OPENED.of(((), one.opened.wall) for one in days)
-    yield catalogue.DAY_LIMIT.of(((), one.limit_bytes) for one in days)
-    yield catalogue.DAY_RESERVE.of(((), one.reserve_bytes) for one in days)
-    yield catalogue.DAY_USED.of(((), one.used_bytes) for one in days)
-    yield catalogue.DAY_DEBT.of(((), one.debt_bytes) for one in days)
-    yield catalogue.DAY_ALLOWANCE.of(((), _allowance(one, outstanding)) for one in days)
+    yield metrics.DAY_NUMBER.of(((), one.number) for one in days)
+    yield metrics.DAY_OPENED.of(((), one.opened.wall) for one in days)
+    yield metrics.DAY_LIMIT.of(((), one.limit_bytes) for one in days)
+    yield metrics.DAY_RESERVE.of(((), one.reserve_bytes) for one in days)
+    yield metrics.DAY_USED.of(((), one.used_bytes) for one in days)
+    yield metrics.DAY_DEBT.of(((), one.debt_bytes) for one in days)
+    yield metrics.DAY_ALLOWANCE.of(((), _allowance(one, outstanding)) for one in days)
 
 
 def _allowance(day: DayRow, outstanding: int) -> int:
@@ -94,23 +95,23 @@ def links(view: View) -> Iterator[Metric]:
     """What was let out, and what became of it."""
     counters = tallies.counters(view.connection)
     outstanding = ledger.outstanding_total(view.connection)
-    yield catalogue.OUTSTANDING_LINKS.one(outstanding.links)
-    yield catalogue.OUTSTANDING_BYTES.one(outstanding.bytes)
-    yield catalogue.OUTSTANDING_OLDEST.one(ledger.waiting_since(view.connection))
-    yield catalogue.LAST_FETCHED.one(vms.last_fetched(view.connection))
-    yield catalogue.GRANTED_DUMPS.one(_count(counters, "granted_dumps"))
-    yield catalogue.GRANTED_BYTES.one(_count(counters, "granted_bytes"))
-    yield catalogue.LIMIT_EXCEEDED.one(_count(counters, "limit_exceeded_bytes"))
-    yield catalogue.CONFIRMED_DUMPS.one(_count(counters, "confirmed_dumps"))
-    yield catalogue.CONFIRMED_BYTES.one(_count(counters, "confirmed_bytes"))
-    yield catalogue.WIRE_SENT.one(_count(counters, "wire_sent_bytes"))
-    yield catalogue.WIRE_RECEIVED.one(_count(counters, "wire_received_bytes"))
-    yield catalogue.WIRE_BEYOND_CHARGE.one(_count(counters, "wire_beyond_charge_bytes"))
-    yield catalogue.LINKS_SENT_AGAIN.one(_count(counters, "links_sent_again"))
-    yield catalogue.LINKS_READ_AGAIN.one(_count(counters, "links_read_again"))
-    yield catalogue.LINK_FAILURES.one(_count(counters, "link_failures"))
-    yield catalogue.LINKS_TAKEN_BACK.of(_by_label(counters, "links_taken_back", _TAKEN_BACK))
-    yield catalogue.FOREIGN_FILES.one(_count(counters, "foreign_files"))
+    yield metrics.OUTSTANDING_LINKS.one(outstanding.links)
+    yield metrics.OUTSTANDING_BYTES.one(outstanding.bytes)
+    yield metrics.OUTSTANDING_OLDEST.one(ledger.waiting_since(view.connection))
+    yield metrics.LAST_FETCHED.one(vms.last_fetched(view.connection))
+    yield metrics.GRANTED_DUMPS.one(_count(counters, "granted_dumps"))
+    yield metrics.GRANTED_BYTES.one(_count(counters, "granted_bytes"))
+    yield metrics.LIMIT_EXCEEDED.one(_count(counters, "limit_exceeded_bytes"))
+    yield metrics.CONFIRMED_DUMPS.one(_count(counters, "confirmed_dumps"))
+    yield metrics.CONFIRMED_BYTES.one(_count(counters, "confirmed_bytes"))
+    yield metrics.WIRE_SENT.one(_count(counters, "wire_sent_bytes"))
+    yield metrics.WIRE_RECEIVED.one(_count(counters, "wire_received_bytes"))
+    yield metrics.WIRE_BEYOND_CHARGE.one(_count(counters, "wire_beyond_charge_bytes"))
+    yield metrics.LINKS_SENT_AGAIN.one(_count(counters, "links_sent_again"))
+    yield metrics.LINKS_READ_AGAIN.one(_count(counters, "links_read_again"))
+    yield metrics.LINK_FAILURES.one(_count(counters, "link_failures"))
+    yield metrics.LINKS_TAKEN_BACK.of(_by_label(counters, "links_taken_back", _TAKEN_BACK))
+    yield metrics.FOREIGN_FILES.one(_count(counters, "foreign_files"))
 
 
 def passes(view: View) -> Iterator[Metric]:
@@ -118,11 +119,11 @@ def passes(view: View) -> Iterator[Metric]:
     counters = tallies.counters(view.connection)
     started, finished = tallies.pass_times(view.connection)
     latest = [] if view.config.pass_at else tallies.last_passes(view.connection, _PASSES_LOOKED_AT)
-    yield catalogue.PASSES.one(_count(counters, "passes"))
-    yield catalogue.PASS_FAILURES.one(_count(counters, "pass_failures"))
-    yield catalogue.PASS_STARTED.one(started)
-    yield catalogue.PASS_FINISHED.one(finished)
-    yield catalogue.PASS_INTERVAL.one(pass_interval([one.started_at for one in latest]))
+    yield metrics.PASSES.one(_count(counters, "passes"))
+    yield metrics.PASS_FAILURES.one(_count(counters, "pass_failures"))
+    yield metrics.PASS_STARTED.one(started)
+    yield metrics.PASS_FINISHED.one(finished)
+    yield metrics.PASS_INTERVAL.one(pass_interval([one.started_at for one in latest]))
 
 
 def pass_interval(starts: Sequence[float]) -> float:
@@ -143,26 +144,26 @@ def watches(view: View) -> Iterator[Metric]:
     up = {name for name in names if name in statuses and statuses[name].up}
     seen = [statuses[name] for name in names if name in statuses]
     overflows = counters.get("watch_overflows", {})
-    yield catalogue.WATCH_UP.of(((name,), int(name in up)) for name in names)
-    yield catalogue.WATCH_SCANNED.of(((one.watch,), one.last_scan_at) for one in seen)
-    yield catalogue.WATCH_SCAN_SECONDS.of(((one.watch,), one.last_scan_seconds) for one in seen)
-    yield catalogue.WATCH_SCAN_INTERVAL.of(((watch.name,), watch.scan_interval) for watch in watches)
-    yield catalogue.WATCH_OVERFLOWS.of(((name,), overflows.get(name, 0)) for name in names)
+    yield metrics.WATCH_UP.of(((name,), int(name in up)) for name in names)
+    yield metrics.WATCH_SCANNED.of(((one.watch,), one.last_scan_at) for one in seen)
+    yield metrics.WATCH_SCAN_SECONDS.of(((one.watch,), one.last_scan_seconds) for one in seen)
+    yield metrics.WATCH_SCAN_INTERVAL.of(((watch.name,), watch.scan_interval) for watch in watches)
+    yield metrics.WATCH_OVERFLOWS.of(((name,), overflows.get(name, 0)) for name in names)
     listening = [(one.watch, one.listening) for one in seen]
-    yield catalogue.WATCH_LISTENING.of(((name,), None if does is None else int(does)) for name, does in listening)
+    yield metrics.WATCH_LISTENING.of(((name,), None if does is None else int(does)) for name, does in listening)
     unannounced = counters.get("markers_unannounced", {})
-    yield catalogue.WATCH_UNANNOUNCED.of(((name,), unannounced.get(name, 0)) for name in names)
-    yield catalogue.WATCH_FREE.of(((one.watch,), one.free_bytes) for one in seen)
-    yield catalogue.WATCH_MIN_FREE.of(((watch.name,), watch.min_free) for watch in watches)
-    yield catalogue.WATCH_PINNED.of(((one.watch,), one.pinned_bytes) for one in seen)
+    yield metrics.WATCH_UNANNOUNCED.of(((name,), unannounced.get(name, 0)) for name in names)
+    yield metrics.WATCH_FREE.of(((one.watch,), one.free_bytes) for one in seen)
+    yield metrics.WATCH_MIN_FREE.of(((watch.name,), watch.min_free) for watch in watches)
+    yield metrics.WATCH_PINNED.of(((one.watch,), one.pinned_bytes) for one in seen)
 
 
 def markers(view: View) -> Iterator[Metric]:
     """How long their records took, and what became of them."""
     counters = tallies.counters(view.connection)
     times = lateness.histogram(counters)
-    yield catalogue.MARKER_RECORD.of_buckets(times.buckets, times.sum)
-    yield catalogue.MARKERS.of(_by_label(counters, "markers", tuple(MarkerResult)))
+    yield metrics.MARKER_RECORD.of_buckets(times.buckets, times.sum)
+    yield metrics.MARKERS.of(_by_label(counters, "markers", tuple(MarkerResult)))
 
 
 def _count(counters: _Counters, name: str) -> int:

@@ -3,12 +3,12 @@
 import threading
 from collections.abc import Callable
 
+from core.config.model import Config
+from core.state.database import State
 from exporters import collectors, families
 from exporters.families import View
 from exporters.family import as_text
 from exporters.vm_lines import VmLines
-from tidegate.config.model import Config
-from tidegate.state.door import State
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from tidegate.errors import FaultError
+from core.errors import FaultError
 
 
 def write(path: Path, text: bytes) -> None:

@@ -6,22 +6,22 @@ as long as its figures are the same.
 
 from collections.abc import Callable, Sequence
 
-from exporters import catalogue
+from core import dump_history
+from core.state import vms
+from core.state.vms import VmFigures
+from exporters import metrics
 from exporters.families import View
 from exporters.family import as_text, labelled
-from tidegate import learning
-from tidegate.state import vms
-from tidegate.state.vms import VmFigures
 
 FAMILIES = (
-    catalogue.VM_INFO,
-    catalogue.VM_FIRST_SEEN,
-    catalogue.VM_LAST_DUMP,
-    catalogue.VM_LAST_DUMP_SIZE,
-    catalogue.VM_LAST_DUMP_SHRUNK,
-    catalogue.VM_LAST_DUMP_SUCCESS,
-    catalogue.VM_OFFSITE,
-    catalogue.VM_TARGET,
+    metrics.VM_INFO,
+    metrics.VM_FIRST_SEEN,
+    metrics.VM_LAST_DUMP,
+    metrics.VM_LAST_DUMP_SIZE,
+    metrics.VM_LAST_DUMP_SHRUNK,
+    metrics.VM_LAST_DUMP_SUCCESS,
+    metrics.VM_OFFSITE,
+    metrics.VM_TARGET,
 )
 #: VMs that are read or written at a stretch.
 _STRETCH = 100
@@ -62,16 +62,16 @@ def _lines(one: VmFigures) -> tuple[str, ...]:
     """One for each of FAMILIES; "" for what never happened."""
     vm = labelled(vm=one.name)
     return (
-        catalogue.VM_INFO.line(labelled(vm=one.name, backup_set=one.backup_set or ""), 1),
-        catalogue.VM_FIRST_SEEN.line(vm, one.first_seen),
-        catalogue.VM_LAST_DUMP.line(vm, one.last_dump_time),
-        catalogue.VM_LAST_DUMP_SIZE.line(vm, None if one.last_dump_time is None else one.last_dump_bytes),
-        catalogue.VM_LAST_DUMP_SHRUNK.line(vm, _shrunk(one)),
-        catalogue.VM_LAST_DUMP_SUCCESS.line(vm, None if one.last_result_at is None else not one.last_dump_failed),
-        catalogue.VM_OFFSITE.line(vm, None if one.is_dropped else one.offsite_time),
-        catalogue.VM_TARGET.line(vm, one.target),
+        metrics.VM_INFO.line(labelled(vm=one.name, backup_set=one.backup_set or ""), 1),
+        metrics.VM_FIRST_SEEN.line(vm, one.first_seen),
+        metrics.VM_LAST_DUMP.line(vm, one.last_dump_time),
+        metrics.VM_LAST_DUMP_SIZE.line(vm, None if one.last_dump_time is None else one.last_dump_bytes),
+        metrics.VM_LAST_DUMP_SHRUNK.line(vm, _shrunk(one)),
+        metrics.VM_LAST_DUMP_SUCCESS.line(vm, None if one.last_result_at is None else not one.last_dump_failed),
+        metrics.VM_OFFSITE.line(vm, None if one.is_dropped else one.offsite_time),
+        metrics.VM_TARGET.line(vm, one.target),
     )
 
 
 def _shrunk(one: VmFigures) -> bool | None:
-    return None if one.last_dump_time is None else learning.shrunk_from(one.dump_sizes) is not None
+    return None if one.last_dump_time is None else dump_history.shrunk_from(one.dump_sizes) is not None

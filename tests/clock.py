@@ -2,7 +2,7 @@
 
 import time
 
-from tidegate.clock import Instant
+from core.clock import Instant
 
 HOUR = 3600.0
 DAY = 24 * HOUR

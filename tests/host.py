@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from core.config.load import load
+from core.config.model import Config
 from tests import forked
-from tidegate.config.load import load
-from tidegate.config.model import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 

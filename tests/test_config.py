@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.users import as_nobody, open_the_way
-from tidegate.config import load as loading
-from tidegate.config.dumping import NOTHING_TO_VERIFY, SHA256, SIZE, DumpRule, SetDumping, Verification
-from tidegate.config.errors import ConfigError
-from tidegate.config.load import find, load
-from tidegate.config.model import (
+from core.config import load as loading
+from core.config.dump_settings import NOTHING_TO_VERIFY, SHA256, SIZE, DumpRule, SetDumping, Verification
+from core.config.errors import ConfigError
+from core.config.load import find, load
+from core.config.model import (
     BackupSet,
     Config,
     DaySettings,
@@ -29,9 +28,8 @@ from tidegate.config.model import (
     Staleness,
     WatchFolder,
 )
-from tidegate.config.timezone import host_zone, utc
-from tidegate.errors import UsageError
-from tidegate.terms import (
+from core.config.timezone import host_zone, utc
+from core.enums import (
     AdapterName,
     DayEnd,
     Evidence,
@@ -44,6 +42,8 @@ from tidegate.terms import (
     Trouble,
     WatchMode,
 )
+from core.errors import UsageError
+from tests.users import as_nobody, open_the_way
 
 ROOT = Path(__file__).resolve().parent.parent
 VALID = Path(__file__).parent / "data" / "config" / "valid"
@@ -322,7 +322,7 @@ def test_every_example_in_a_comment_works(written: Written) -> None:
 
 def test_the_shipped_configuration_names_every_key() -> None:
     """A key that stands nowhere is a key that nobody finds."""
-    from tidegate.config.tables import SECTIONS, Table, WeekdaysTable
+    from core.config.settings import SECTIONS, Table, WeekdaysTable
 
     text = (ROOT / "config.toml").read_text()
     named = set(re.findall(r"^(?:# |#   )?([a-z_]+) = ", text, re.MULTILINE))
@@ -401,7 +401,7 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
 
 def test_finding_and_importing_costs_no_pydantic() -> None:
     """Commands that write a marker start without it."""
-    code = "import sys, tidegate.config.load; sys.exit('pydantic' in sys.modules)"
+    code = "import sys, core.config.load; sys.exit('pydantic' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from core.config.errors import ConfigError
+from core.config.load import load
+from core.errors import ExitCode
 from tests.mounts import Mount, mount
-from tidegate.config.errors import ConfigError
-from tidegate.config.load import load
-from tidegate.errors import ExitCode
 
 __all__ = ["mount"]  # the fixture
 

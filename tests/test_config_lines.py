@@ -9,9 +9,9 @@ import tomli
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tidegate.config.errors import ConfigError, Place
-from tidegate.config.lines import Lines
-from tidegate.config.load import load
+from core.config.errors import ConfigError, Place
+from core.config.lines import Lines
+from core.config.load import load
 
 TEXT = '''\
 top = 1

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from core.preflight.probes import link_fault, shows_reads
 from tests.mounts import Mount, mount
 from tests.users import as_nobody, open_the_way
-from tidegate.config.probes import link_fault, shows_reads
 
 __all__ = ["mount"]  # the fixture
 
@@ -172,7 +172,7 @@ def test_dumps_that_are_not_ours_to_write_still_show_another_mount(dumps: Path, 
 _PROBE_FOR_EVER = """
 import sys
 from pathlib import Path
-from tidegate.config.probes import link_fault, shows_reads
+from core.preflight.probes import link_fault, shows_reads
 dumps = Path(sys.argv[1])
 print("ready", flush=True)
 while True:

@@ -7,14 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.units import (
-    format_size,
-    format_span,
-    format_time,
-    parse_size,
-    parse_span,
-    parse_time,
-)
+from core.units import format_size, format_span, format_time, parse_size, parse_span, parse_time
 
 ANY_TEXT = st.text() | st.from_regex(r"\A[-+0-9. ]{0,6}[a-zA-Z]{0,4}\Z")
 

@@ -1,3 +1,1 @@
 """What the rooms of Tidegate share: terms, configuration, markers, state and the command line."""
-
-__version__ = "0.1.0"

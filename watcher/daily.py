@@ -6,11 +6,11 @@ import threading
 import zoneinfo
 from collections.abc import Callable
 
-from tidegate.clock import Clock
-from tidegate.config.model import Config
-from tidegate.errors import FaultError
-from tidegate.state import tallies
-from tidegate.state.door import State
+from core.clock import Clock
+from core.config.model import Config
+from core.errors import FaultError
+from core.state import counters
+from core.state.database import State
 
 log = logging.getLogger("tidegate.watcher")
 
@@ -76,7 +76,7 @@ class DailyPass:
 
     def _has_run_since(self, due: float, now: float) -> bool:
         with self._state.read() as connection:
-            newest = tallies.last_passes(connection, _NEWEST)
+            newest = counters.last_passes(connection, _NEWEST)
         return any(due <= one.started_at < now + _WRONG_CLOCK_SECONDS for one in newest)
 
     def _begin(self, run: Callable[[], None]) -> None:

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from tidegate.identity import Hindered, Identity
-from tidegate.markers.format import BadMarker, MarkerBody
-from tidegate.terms import Reason
+from core.enums import Reason
+from core.fs.fingerprint import Hindered, Identity
+from core.markers.format import BadMarker, MarkerBody
 
 
 def check(identity: Identity, body: MarkerBody) -> None:

@@ -4,13 +4,13 @@ import errno
 import logging
 from collections.abc import Callable
 
-from tidegate import trace
-from tidegate.config.events import advice
-from tidegate.config.model import WatchFolder
-from tidegate.terms import WatchMode
-from watcher.doorbell import Doorbell
-from watcher.ground import Ground
+from core import failpoints
+from core.config.model import WatchFolder
+from core.enums import WatchMode
+from core.preflight.events import advice
+from watcher.inotify import Doorbell
 from watcher.rings import Rings
+from watcher.watch_tree import Ground
 
 log = logging.getLogger("tidegate.watcher")
 
@@ -64,7 +64,7 @@ class Ears:
                 self._bell.arm(folder, descriptor)
             except OSError as error:
                 self._is_deaf(error)
-        trace.point("armed")
+        failpoints.point("armed")
 
     def are_open(self) -> bool | None:
         """True when the kernel tells of every folder that was scanned. None: it is not asked to."""

@@ -2,7 +2,7 @@
 
 import threading
 
-from tidegate.clock import Clock
+from core.clock import Clock
 from watcher.follower import Follower
 
 #: So soon a dead doorbell is noticed.

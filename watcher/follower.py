@@ -5,18 +5,18 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
-from tidegate.clock import Clock
-from tidegate.config.model import Config, WatchFolder
-from tidegate.errors import BusyError, FaultError
-from tidegate.markers.signals import Quiet
-from tidegate.state import tallies
-from tidegate.state.door import State
-from tidegate.terms import MarkerResult, WatchMode
+from core.clock import Clock
+from core.config.model import Config, WatchFolder
+from core.enums import MarkerResult, WatchMode
+from core.errors import BusyError, FaultError
+from core.markers.foreign import Quiet
+from core.state import counters
+from core.state.database import State
 from watcher.early import Early
 from watcher.ears import Ears
 from watcher.recorder import BATCH, batches
 from watcher.rings import MOST_NAMES, Rings
-from watcher.scan import Scanner
+from watcher.scanner import Scanner
 from watcher.unannounced import Unannounced
 
 log = logging.getLogger("tidegate.watcher")
@@ -219,7 +219,7 @@ class Follower:
     def _count(self, name: str, number: int) -> None:
         if number:
             with self._state.write() as connection:
-                tallies.count(connection, name, number, label=self._watch.name)
+                counters.count(connection, name, number, label=self._watch.name)
 
     def _uptime(self) -> float:
         return self._clock.now().uptime

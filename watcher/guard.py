@@ -8,10 +8,10 @@ import logging
 import threading
 from collections.abc import Callable, Collection
 
-from tidegate.clock import Clock
-from tidegate.config.model import WatchFolder
-from tidegate.errors import BusyError, FaultError
-from tidegate.terms import WatchMode
+from core.clock import Clock
+from core.config.model import WatchFolder
+from core.enums import WatchMode
+from core.errors import BusyError, FaultError
 from watcher.tree_bell import TreeBell
 
 log = logging.getLogger("tidegate.watcher")

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tidegate.identity import Identity
-from tidegate.state.dumps import DumpRow
-from tidegate.terms import DumpState, MarkerResult, Reason
-from watcher.observe import HINDRANCES, Observation
+from core.enums import DumpState, MarkerResult, Reason
+from core.fs.fingerprint import Identity
+from core.state.dumps import DumpRow
+from watcher.observation import HINDRANCES, Observation
 
 _LET_OUT = frozenset({DumpState.GRANTED, DumpState.LINKED})
 #: The policy has decided on these: the same marker again says nothing new of them.

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from tidegate.config.model import WatchFolder
-from tidegate.state import dumps, tallies, vms
-from tidegate.state.dumps import DumpRow
-from tidegate.terms import DumpState, MarkerResult
+from core.config.model import WatchFolder
+from core.enums import DumpState, MarkerResult
+from core.state import counters, dumps, vms
+from core.state.dumps import DumpRow
 from watcher.merge import Merge, merge
-from watcher.observe import Observation
+from watcher.observation import Observation
 from watcher.vm_news import told
 
 
@@ -43,7 +43,7 @@ def record(connection: Connection, watch: WatchFolder, observations: Collection[
         for seen, merged in merges
         if merged.result is not None
     ]
-    tallies.count_many(connection, "markers", Counter(one.result for one in news))
+    counters.count_many(connection, "markers", Counter(one.result for one in news))
     return news
 
 

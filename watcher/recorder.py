@@ -5,17 +5,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tidegate import trace
-from tidegate.clock import Clock
-from tidegate.config.model import Config, WatchFolder
-from tidegate.names import printable
-from tidegate.patience import Patience
-from tidegate.state import lateness
-from tidegate.state.door import State
-from tidegate.terms import MarkerResult, Reason
-from watcher.ground import Ground
-from watcher.observe import Observation, observe_on
+from core import failpoints
+from core.clock import Clock
+from core.config.model import Config, WatchFolder
+from core.enums import MarkerResult, Reason
+from core.filenames import printable
+from core.fs.io_timeout import Patience
+from core.state import lateness
+from core.state.database import State
+from watcher.observation import Observation, observe_on
 from watcher.record import News, record
+from watcher.watch_tree import Ground
 
 log = logging.getLogger("tidegate.watcher")
 
@@ -80,13 +80,13 @@ class Recorder:
         except OSError as error:
             log.warning("%s: cannot be opened: %s", self._watch.path, error.strerror)
             return Recorded(left_out=len(paths), is_open=False)
-        trace.point("observed")
+        failpoints.point("observed")
         with self._state.write() as connection:
             news = record(connection, self._watch, observations, now)
             if timed:
                 at = self._clock.now().wall
                 lateness.count(connection, [at - one.appeared_at for one in news if one.appeared_at is not None])
-        trace.point("recorded")
+        failpoints.point("recorded")
         for one in news:
             _tell(self._watch, one)
         fresh = [one for one in news if one.appeared_at is not None]

@@ -5,11 +5,11 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
-from tidegate.clock import Clock
-from tidegate.config.model import Config, WatchFolder
-from tidegate.errors import BusyError, FaultError
-from tidegate.state import tallies
-from tidegate.state.door import State
+from core.clock import Clock
+from core.config.model import Config, WatchFolder
+from core.errors import BusyError, FaultError
+from core.state import counters
+from core.state.database import State
 from watcher.daily import DailyPass
 from watcher.folder_loop import FolderLoop
 from watcher.follower import Follower
@@ -119,7 +119,7 @@ class Watcher:
         self._log.error("%s: %s; the other folders go on", watch, detail)
         try:
             with self._state.write(wait=_TELL_SECONDS) as connection:
-                tallies.set_watch_status(connection, watch, up=False, detail=detail)
+                counters.set_watch_status(connection, watch, up=False, detail=detail)
         except (BusyError, FaultError) as error:
             self._log.warning("%s: its silence could not be recorded: %s", watch, error)
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tidegate import trace
-from tidegate.footing import footing_of
-from tidegate.terms import DumpState, Reason
-from watcher.ground import Ground
-from watcher.listing import Arm, Listing, list_markers, no_arm
-from watcher.observe import HINDRANCES
+from core import failpoints
+from core.enums import DumpState, Reason
+from core.state.mount_identity import footing_of
+from watcher.observation import HINDRANCES
+from watcher.walk import Arm, Listing, list_markers, no_arm
+from watcher.watch_tree import Ground
 
 #: The watch folder itself, and so everything in it.
 ALL = ("",)
@@ -58,7 +58,7 @@ def look_over(
     """
     try:
         with ground.open_root() as root:
-            trace.point("opened")
+            failpoints.point("opened")
             footing = footing_of(root)
             listing = list_markers(ground, root, starts, arm)
             if not ground.is_root(root):

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-from tidegate import learning
-from tidegate.state import vms
-from tidegate.state.vms import VmRow
-from tidegate.terms import Reason
-from watcher.observe import Observation
+from core import dump_history
+from core.enums import Reason
+from core.state import vms
+from core.state.vms import VmRow
+from watcher.observation import Observation
 
 
 def told(row: VmRow | None, seen: Observation, dump_time: float | None, now: float) -> VmRow:
@@ -25,9 +25,11 @@ def told(row: VmRow | None, seen: Observation, dump_time: float | None, now: flo
 
 def _dumped(row: VmRow, seen: Observation, dump_time: float) -> dict[str, Any]:
     """Any dump is a part of its history, and the newest is what it is now."""
-    times = learning.remembered(row.dump_times, dump_time)
-    learned: dict[str, Any] = {} if times == row.dump_times else {"dump_times": times, "period": learning.period(times)}
-    learned["dump_sizes"] = learning.remembered_sizes(row.dump_sizes, dump_time, seen.bytes)
+    times = dump_history.remembered(row.dump_times, dump_time)
+    learned: dict[str, Any] = (
+        {} if times == row.dump_times else {"dump_times": times, "period": dump_history.period(times)}
+    )
+    learned["dump_sizes"] = dump_history.remembered_sizes(row.dump_sizes, dump_time, seen.bytes)
     if not _is_newest(row, dump_time):
         return learned
     return {

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from core.units import format_span
 from dumps import domain
 from dumps.adapter import Left, Sum, Task
 from dumps.commands import Commands
@@ -22,7 +23,6 @@ from dumps.domain import Disk, Domain
 from dumps.failure import DumpFailed, Stopped
 from dumps.guest import Guest
 from dumps.virsh import Virsh
-from tidegate.units import format_span
 
 DEFINITION = "domain.xml"
 _SYSTEM = "qemu:///system"

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from core.enums import LinkState
 from exporters.page.shown import COMING_DAYS, PAST_DAYS, Mark, Today
-from tidegate.terms import LinkState
 
 #: Of one date in a strip: its width with the gap, and what of it is drawn.
 STEP, CELL = 10, 8

@@ -11,7 +11,7 @@ from enum import IntFlag, StrEnum
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from tidegate.terms import Evidence, Freshness, Reason, Verdict
+from core.enums import Evidence, Freshness, Reason, Verdict
 
 #: Of the grid: so many dates until today, and so many that come.
 PAST_DAYS = 60

@@ -8,13 +8,13 @@ from urllib.parse import quote, unquote
 
 import jinja2
 
+from core.enums import Freshness, Reason, Verdict
+from core.filenames import printable
+from core.units import format_size, format_time
 from exporters.answer import HTML, JSON, Answer, sentence
 from exporters.page import drawing, words
 from exporters.page.choice import Choice, leaf
 from exporters.page.shown import Level, Shown, Turn
-from tidegate.names import printable
-from tidegate.terms import Freshness, Reason, Verdict
-from tidegate.units import format_size, format_time
 
 _HERE = Path(__file__).parent
 _API = "/api/v1/"

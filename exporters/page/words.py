@@ -3,9 +3,9 @@
 import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from core.enums import Freshness, Reason, Verdict
+from core.units import format_date, format_size, format_span
 from exporters.page.shown import PAST_DAYS, Mark, NewestDump, Shown, Today, Trouble, Turn, VmShown
-from tidegate.terms import Freshness, Reason, Verdict
-from tidegate.units import format_date, format_size, format_span
 
 _HOUR, _DAY = 3600, 86_400.0
 

@@ -1,7 +1,7 @@
 """When a day is over, and what of earlier days still counts (DESIGN 6, "The day").
 
 Times are seconds since the epoch as the wall clock tells them; ages are spans in seconds of which the
-caller knows that they really passed, as far as anything can know it (``tidegate.clock.Instant``). The wall
+caller knows that they really passed, as far as anything can know it (``core.clock.Instant``). The wall
 clock may be wrong. It may cost a day; that it never gives one stands on four legs:
 
 * A day is a number in the ledger and only one is open. A clock that steps back opens no old day again: no
@@ -24,7 +24,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tidegate.terms import DayEnd
+from core.enums import DayEnd
 
 HOUR = 3600.0
 

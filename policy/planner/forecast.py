@@ -9,10 +9,10 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from policy.planner.plan import decide
-from policy.planner.records import Allowance, Day, Decision, Dump, Part, Plan, Rules, Vm
-from policy.planner.targets import DAY, Density, density, offsite_age, period_of, targets
-from tidegate.terms import Reason, Verdict
+from core.enums import Reason, Verdict
+from policy.planner.decide import decide
+from policy.planner.model import Allowance, Day, Decision, Dump, Part, Plan, Rules, Vm
+from policy.planner.staleness import DAY, Density, density, offsite_age, period_of, targets
 
 #: A VM that has missed more of its dumps than this is expected to have no more.
 MISSED_DUMPS = 3

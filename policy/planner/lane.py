@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
-from policy.planner.targets import DAY
+from policy.planner.staleness import DAY
 
 #: How many coming days are looked at.
 HORIZON = 14

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from policy.planner.candidates import Candidate
-from tidegate.terms import Force
+from core.enums import Force
+from policy.planner.eligibility import Candidate
 
 
 def forced_first(candidates: Sequence[Candidate]) -> tuple[list[Candidate], Sequence[Candidate]]:

@@ -9,8 +9,8 @@ nothing is tuned: a heavy VM has a longer turn than a light one, by the square r
 from collections.abc import Iterable
 from math import ceil, fsum, sqrt
 
-from policy.planner.records import Rules, Vm
-from policy.planner.targets import DAY, heaviest
+from policy.planner.model import Rules, Vm
+from policy.planner.staleness import DAY, heaviest
 
 
 def step_of(vm: Vm) -> float:

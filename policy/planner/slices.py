@@ -9,12 +9,12 @@ The rest of a dump that a day's last byte has cut short leaves by the same way, 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
-from policy.planner import sentences
-from policy.planner.candidates import Candidate
-from policy.planner.records import Allowance, Day, Decision, Dump, Part, Rules, Slice
-from policy.planner.spread import SHARE, lateness, urgency
-from policy.planner.targets import DAY
-from tidegate.terms import Oversize, Reason, Verdict
+from core.enums import Oversize, Reason, Verdict
+from policy.planner import explanations
+from policy.planner.eligibility import Candidate
+from policy.planner.model import Allowance, Day, Decision, Dump, Part, Rules, Slice
+from policy.planner.oversize import SHARE, lateness, urgency
+from policy.planner.staleness import DAY
 
 #: One part in so many of a day is set aside.
 SET_ASIDE = 2
@@ -83,10 +83,10 @@ def held(heavy: Sequence[Candidate], day: Day, rules: Rules, ahead: Dump | None)
         rest = _rest_until_due(candidate, rules)
         leaves = None
         if rest > 0:
-            told = sentences.sliced_later(dump.bytes, None if age is None else SHARE * target - rest, rest)
+            told = explanations.sliced_later(dump.bytes, None if age is None else SHARE * target - rest, rest)
             leaves = day.number - int(-rest // DAY)
         else:
-            told = sentences.sliced_after(dump.bytes, None if ahead is None else ahead.vm)
+            told = explanations.sliced_after(dump.bytes, None if ahead is None else ahead.vm)
         yield Decision(dump, vm.backup_set, Verdict.HELD, Reason.NO_ALLOWANCE, told, target, age, forecast_day=leaves)
 
 

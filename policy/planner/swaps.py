@@ -7,9 +7,9 @@ that weighs more takes what all turns have left.
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from policy.planner import sentences
-from policy.planner.candidates import Candidate, Refusal
-from tidegate.terms import Reason
+from core.enums import Reason
+from policy.planner import explanations
+from policy.planner.eligibility import Candidate, Refusal
 
 
 class Sorted(NamedTuple):
@@ -42,7 +42,7 @@ def left_behind(refusals: Sequence[Refusal], swapped: Collection[Candidate]) -> 
         return list(refusals)
     newer = {one.dump.vm: one.dump.path for one in swapped}
     return [
-        refusal._replace(reason=Reason.SUPERSEDED, told=sentences.swapped(newer[refusal.dump.vm]))
+        refusal._replace(reason=Reason.SUPERSEDED, told=explanations.swapped(newer[refusal.dump.vm]))
         if refusal.dump.outstanding and refusal.dump.vm in newer
         else refusal
         for refusal in refusals
@@ -52,7 +52,7 @@ def left_behind(refusals: Sequence[Refusal], swapped: Collection[Candidate]) -> 
 def waits(candidate: Candidate) -> Refusal:
     """Of a swap that the day has no room for."""
     vm = candidate.standing.vm
-    detail = sentences.waits_for_swap(vm.outstanding_since_day, candidate.dump.bytes, vm.swap_bytes)
+    detail = explanations.waits_for_swap(vm.outstanding_since_day, candidate.dump.bytes, vm.swap_bytes)
     return Refusal(candidate.dump, candidate.standing, Reason.OUTSTANDING, detail)
 
 

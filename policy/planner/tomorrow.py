@@ -9,8 +9,8 @@ with others near it, each together with the best set of tomorrow, with the dumps
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from policy.planner.packing import Item, best_set
-from policy.planner.targets import DAY
+from policy.planner.knapsack import Item, best_set
+from policy.planner.staleness import DAY
 from policy.planner.value import Offer, value
 
 #: A set of more dumps than this is taken as it is.

@@ -12,7 +12,7 @@ Times are seconds, sizes bytes, values s²: seconds of age, for seconds.
 from typing import NamedTuple
 
 from policy.planner.price import turns
-from policy.planner.targets import DAY
+from policy.planner.staleness import DAY
 
 
 class Offer(NamedTuple):

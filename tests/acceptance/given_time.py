@@ -9,11 +9,11 @@ from unittest import mock
 
 import click
 
+from core.state import database
 from tests.clock import GivenClock
 from tests.host import Host
-from tidegate.cli import logs
 from tidegate.cli.main import tidegate
-from tidegate.state import door
+from tidegate.daemon import logs
 
 
 class AtGivenTime:
@@ -48,14 +48,14 @@ class AtGivenTime:
         """The given clock, no logging of its own, and every state closed at the end as the end of a process does."""
         with ExitStack() as stack:
             for kind in ("State", "ScratchState"):
-                stack.enter_context(mock.patch.object(door, kind, _closed_with(stack, getattr(door, kind))))
-            stack.enter_context(mock.patch("tidegate.clock.SystemClock", return_value=self.clock))
+                stack.enter_context(mock.patch.object(database, kind, _closed_with(stack, getattr(database, kind))))
+            stack.enter_context(mock.patch("core.clock.SystemClock", return_value=self.clock))
             stack.enter_context(mock.patch.object(logs, "set_up"))
             yield
 
 
-def _closed_with(stack: ExitStack, kind: type[door.State]) -> Any:
-    def opened(*arguments: Any) -> door.State:
+def _closed_with(stack: ExitStack, kind: type[database.State]) -> Any:
+    def opened(*arguments: Any) -> database.State:
         state = kind(*arguments)
         stack.callback(state.close)
         return state

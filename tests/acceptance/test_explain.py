@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import UsageError
+from core.units import format_date, format_time
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import DAY, GivenClock
 from tests.host import Host
-from tidegate.errors import UsageError
-from tidegate.units import format_date, format_time
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import UsageError
+from core.units import format_time
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import DAY, GivenClock
 from tests.host import Host
-from tidegate.errors import UsageError
-from tidegate.units import format_time
 
 VMS = 6
 

@@ -254,7 +254,7 @@ def test_a_second_pass_that_may_not_wait_ends_with_75_and_names_the_first(host: 
     host.dump("vm1", 1000)
     host.run("pass")
     program = (
-        "import os, sys; from pathlib import Path; from tidegate.state.door import State\n"
+        "import os, sys; from pathlib import Path; from core.state.database import State\n"
         "with State(Path(sys.argv[1])).pass_lock(wait=0): os.write(1, b'held'); os.read(0, 1)"
     )
     with subprocess.Popen(

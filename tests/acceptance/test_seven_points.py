@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from core.units import format_time
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import DAY, HOUR, GivenClock
 from tests.host import Host, reasons
-from tidegate.units import format_time
 
 LIMIT = 10_000
 

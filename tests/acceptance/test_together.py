@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from core.state.database import State
 from tests.host import ROOT, Host
-from tidegate.state.door import State
 
 PASSES = 8
 DUMP = 1000

@@ -9,16 +9,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from policy.planner.plan import decide
-from policy.planner.records import Allowance, Day, Dump, Rules, Vm
+from core import dump_history
+from core.config.load import load
+from core.state import ledger, vms
+from core.state.vms import VmRow
+from core.units import format_time
+from policy.planner.decide import decide
+from policy.planner.model import Allowance, Day, Dump, Rules, Vm
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import DAY, HOUR, GivenClock
 from tests.watcher.following import PATIENCE, Site, until
-from tidegate import learning
-from tidegate.config.load import load
-from tidegate.state import ledger, vms
-from tidegate.state.vms import VmRow
-from tidegate.units import format_time
 from watcher.service import Watcher
 
 #: `make year` takes a whole one.
@@ -74,8 +74,8 @@ class Alone:
         self.made += 1
         self.waiting[vm] = Dump(self.made, vm, path, size, dump_time)
         row = self.rows.get(vm) or vms.new(vm, None, now)
-        times = learning.remembered(row.dump_times, dump_time)
-        self.rows[vm] = replace(row, dump_times=times, period=learning.period(times), last_dump_time=dump_time)
+        times = dump_history.remembered(row.dump_times, dump_time)
+        self.rows[vm] = replace(row, dump_times=times, period=dump_history.period(times), last_dump_time=dump_time)
         known = self.vms.get(vm) or Vm(vm, None, now, 0)
         self.vms[vm] = replace(known, bytes=size, period=self.rows[vm].period)
 

@@ -139,7 +139,7 @@ def await_point(process: int, points: Path, name: str) -> None:
 
 def be_the_command(order: dict[str, Any]) -> None:
     """Never returns."""
-    from tidegate import trace
+    from core import failpoints
 
     stdout, stderr, points = (os.open(Path(order["folder"]) / name, os.O_WRONLY) for name in PRINTED)
     for opened, descriptor in ((os.open(os.devnull, os.O_RDONLY), 0), (stdout, 1), (stderr, 2)):
@@ -155,7 +155,7 @@ def be_the_command(order: dict[str, Any]) -> None:
         if is_new or name == order["kill_at"]:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    trace.hook = note
+    failpoints.hook = note
     become(order["words"])
 
 

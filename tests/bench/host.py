@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tidegate.clock import SystemClock
-from tidegate.config.load import load
-from tidegate.config.model import Config
-from tidegate.state.door import State
-from watcher.scan import scan_and_record
+from core.clock import SystemClock
+from core.config.load import load
+from core.config.model import Config
+from core.state.database import State
+from watcher.scanner import scan_and_record
 
 _CONFIG = """\
 [state]

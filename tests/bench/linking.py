@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from policy.links import ExportTree, LinkRequest, Published
+from core.fs.fingerprint import allowed_owners, identify, open_folder
+from policy.export import ExportTree, LinkRequest, Published
 from tests.bench.paired import Cost, median, ratios, rounds, run, timed, walls
 from tests.bench.report import Aim, Line, Section, each_second, times
-from tidegate.identity import allowed_owners, identify, open_folder
 
 AIM = 1.5
 ROUNDS = 3

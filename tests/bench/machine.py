@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import tidegate
+from core.version import __version__
 from tests.bench.paired import median
 from tests.bench.report import milliseconds
 
@@ -62,7 +62,7 @@ def _fsync(folder: Path) -> float:
 
 def _versions() -> list[str]:
     own = [
-        f"Tidegate {tidegate.__version__}",
+        f"Tidegate {__version__}",
         f"Python {platform.python_version()}",
         f"SQLite {sqlite3.sqlite_version}",
     ]

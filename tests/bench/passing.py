@@ -5,28 +5,29 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from policy import facts, granting, passes
-from policy.links import ExportTree
+from core.clock import SystemClock
+from core.state.database import State
+from policy.export import ExportTree
+from policy.passes import facts, grant
+from policy.passes import run as passes
 from tests.bench.host import BenchHost
 from tests.bench.paired import Cost, cpus, median, ratios, rounds, run, walls
 from tests.bench.report import Aim, Line, Section, milliseconds, times
 from tests.bench.stopwatch import Place, Stopwatch
-from tidegate.clock import SystemClock
-from tidegate.state.door import State
-from watcher import scan
+from watcher import scanner
 
 DUMPS = 10_000
 ROUNDS = 5
 AIM = 3.0
 
 PARTS: dict[str, tuple[Place, ...]] = {
-    "scanning the markers": ((scan, "scan_and_record"),),
+    "scanning the markers": ((scanner, "scan_and_record"),),
     "planning: reading the facts": ((facts, "gather"),),
     "planning: deciding": ((passes, "decide"),),
-    "the last look at each dump": ((granting.Granting, "check"),),
-    "the allowance, taken in the ledger": ((granting.Granting, "grant"),),
+    "the last look at each dump": ((grant.Granting, "check"),),
+    "the allowance, taken in the ledger": ((grant.Granting, "grant"),),
     "linking": ((ExportTree, "publish"),),
-    "recording the links": ((granting, "_record"),),
+    "recording the links": ((grant, "_record"),),
 }
 _REST = "everything else"
 
@@ -116,7 +117,7 @@ def _parts(folder: Path) -> dict[str, float]:
         with watch.on(PARTS):
             begun = time.perf_counter()
             state = State(config.state)
-            scan.scan_and_record(config, state, clock)
+            scanner.scan_and_record(config, state, clock)
             result = passes.run(config, state, clock, wait=0)
             whole = time.perf_counter() - begun
     finally:

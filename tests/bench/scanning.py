@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from core.clock import SystemClock
+from core.state.database import State
 from tests.bench.host import BenchHost
 from tests.bench.paired import Cost, cpus, rounds, run, timed, walls
 from tests.bench.report import Line, Section, milliseconds, percent
-from tidegate.clock import SystemClock
-from tidegate.state.door import State
-from watcher.scan import scan_and_record
+from watcher.scanner import scan_and_record
 
 MARKERS = 100_000
 ROUNDS = 5

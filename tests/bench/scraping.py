@@ -8,6 +8,9 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from core.clock import SystemClock
+from core.state import vms
+from core.state.database import State
 from exporters.exposition import Exposition
 from tests.bench.host import BenchHost
 from tests.bench.paired import Cost, cpus, median, ratios, rounds, run, timed, walls
@@ -15,9 +18,6 @@ from tests.bench.recording import RATE, Watched, percentile, touched, watched
 from tests.bench.report import Aim, Line, Section, milliseconds, times
 from tests.bench.scraper import EVERY, scraping
 from tests.service.running import free_port
-from tidegate.clock import SystemClock
-from tidegate.state import vms
-from tidegate.state.door import State
 
 VMS = 10_000
 ROUNDS = 5

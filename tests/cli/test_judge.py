@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from core.config.load import load
+from core.units import format_time
 from exporters.page.shown import Level
 from tests.acceptance.given_time import AtGivenTime
 from tests.cli.terminal import plain
 from tests.clock import DAY, GivenClock
 from tests.deploy import rules
 from tests.host import ROOT, Host
-from tidegate.cli.judge import Kind
 from tidegate.cli.page_facts import Look
-from tidegate.config.load import load
-from tidegate.units import format_time
+from tidegate.health import Kind
 
 LIMIT = 10_000
 TOO_HEAVY = LIMIT + 1

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len, split_graphemes
 
+from core.filenames import printable
 from tidegate.cli import cells, layout, show
 from tidegate.cli.screen import Screen
-from tidegate.names import printable
 
 COLUMNS = (
     layout.name("vm"),

@@ -13,10 +13,10 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner
 
+from core.errors import TidegateError
 from dumps import domain
 from tests.dumps.house import dump, house, is_tidy, shell, tell
 from tidegate.cli.main import tidegate
-from tidegate.errors import TidegateError
 
 FOLDER = "mkdir -p $OUT/disks; yes $VM | head -c 5000 > $OUT/disks/vda; echo $VM > $OUT/notes"
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from core.enums import Evidence
+from core.state import counters, vms
+from core.state.database import State
 from tests.acceptance.given_time import AtGivenTime
 from tests.cli.terminal import plain, shown
 from tests.clock import DAY, GivenClock
 from tests.host import Host
-from tidegate.state import tallies, vms
-from tidegate.state.door import State
-from tidegate.terms import Evidence
 
 VMS = 60
 
@@ -29,9 +29,9 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
     state = State(host.state)
     with state.write() as connection:
         vms.save(connection, rows)
-        tallies.finish_pass(
+        counters.finish_pass(
             connection,
-            tallies.start_pass(connection, now),
+            counters.start_pass(connection, now),
             finished_at=now,
             day=1,
             granted=0,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from exporters.catalogue import FAMILIES
+from exporters.metrics import FAMILIES
 from tests.deploy import rules
 from tests.deploy.alert_cases import CASES, CORE, MORE, QUIET, UP, VARIANTS, Case
 from tests.deploy.rules import promtool

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from core.config.model import Config
+from core.state import vms
+from core.state.database import State
 from exporters import text
 from tests.deploy import rules
 from tests.deploy.alert_cases import HOST, UP, Case, named
 from tests.deploy.test_alerts import moments, tried
 from tests.host import Host
-from tidegate.config.model import Config
-from tidegate.state import vms
-from tidegate.state.door import State
 
 #: Minutes between two texts, and until the last.
 STEP, END = 5, 400

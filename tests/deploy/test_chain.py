@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 import pytest
 
+from core.units import format_time
 from tests.clock import DAY, HOUR
 from tests.deploy import programs, rules, webhook
 from tests.deploy.programs import Prometheus, await_true
 from tests.deploy.webhook import Notification, Webhook
 from tests.host import Host
 from tests.service.running import free_port, service
-from tidegate.units import format_time
 
 ADMIN, ALIVE = "/admin", "/alive"
 

@@ -19,7 +19,7 @@ import pytest
 from filelock import FileLock
 
 from deploy.grafana.builder.dashboard import RUNBOOKS, text
-from exporters.catalogue import FAMILIES
+from exporters.metrics import FAMILIES
 from tests.clock import DAY, HOUR
 from tests.deploy import rules, schema, shown
 from tests.deploy.commands import BLOCK, mentioned, understood

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from policy.daemon import Request
+from policy.sync.rsyncd_hooks import Request
 from tests.deploy import units
 from tests.deploy.rsyncd import CAPABILITIES, FOLDER, STATE, Daemon, daemon, let_out, service_host
 from tests.host import Host

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from exporters.catalogue import FAMILIES
+from exporters.metrics import FAMILIES
 from tests.deploy import rules
 from tests.deploy.commands import BLOCK, mentioned, pasted, understood
 

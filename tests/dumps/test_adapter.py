@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from core.enums import AdapterName
 from dumps.adapter import Adapter, Left, Sum, Task
 from dumps.adapters import ADAPTERS
 from dumps.commands import Commands
 from dumps.failure import DumpFailed
 from tests.dumps.house import dump, house, one
-from tidegate.terms import AdapterName
 
 
 class Hypervisor:

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from core import failpoints
+from core.clock import SystemClock
+from core.config.load import load
+from core.errors import FaultError
+from core.state.database import State
 from tests.dumps.house import dump, house, is_alive, let_out, sha256, tell, until
 from tests.host import Host
-from tidegate import trace
-from tidegate.clock import SystemClock
-from tidegate.config.load import load
-from tidegate.errors import FaultError
-from tidegate.state.door import State
-from watcher.scan import scan_and_record
+from watcher.scanner import scan_and_record
 
 
 def host_of(folder: Path, **keys: Any) -> Host:
@@ -124,11 +124,11 @@ def test_a_marker_that_says_something_else_while_its_dump_is_checked_counts(
 
     def mark_anew(name: str) -> None:
         if name == "checked":
-            monkeypatch.setattr(trace, "hook", None)
+            monkeypatch.setattr(failpoints, "hook", None)
             host.mark("vm1.img", sha256=sums[then])
             scan_and_record(config, State(config.state), SystemClock())
 
-    monkeypatch.setattr(trace, "hook", mark_anew)
+    monkeypatch.setattr(failpoints, "hook", mark_anew)
     assert let_out(host) == {"vm1.img": {"right": "granted", "wrong": "verify_failed"}[then]}
 
 

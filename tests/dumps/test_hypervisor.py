@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import FaultError
+from core.state.database import State
 from dumps.hypervisor import machines
 from exporters import text
 from tests.dumps.house import dump, house, let_out, shell, tell
 from tests.host import Host
-from tidegate.errors import FaultError
-from tidegate.state.door import State
 
 #: As the commands print them.
 VIRSH = "vm1\nother vm\n\n"

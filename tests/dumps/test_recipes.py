@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from core.config.load import load
+from core.enums import AdapterName
 from tests.dumps.house import tell
 from tests.host import ROOT, Host
-from tidegate.config.load import load
-from tidegate.terms import AdapterName
 
 TEXT = (ROOT / "docs" / "DUMPS.md").read_text()
 BLOCKS = re.findall(r"^```toml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from core.units import parse_time
 from dumps import commands
 from tests.dumps.house import (
     dump,
@@ -26,7 +27,6 @@ from tests.host import Host, reasons
 from tests.mounts import Mount, mount
 from tests.privileges import needs_root
 from tests.users import NOBODY, open_the_way
-from tidegate.units import parse_time
 
 __all__ = ["mount"]  # the fixture
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import BusyError
 from tests.dumps.house import dump, house, is_alive, is_tidy, let_out, one, results, shell, standing, tell, until
 from tests.host import Host
-from tidegate.errors import BusyError
 
 
 def waiting(folder: Path, *vms: str, **keys: object) -> tuple[Host, Path]:
@@ -206,8 +206,8 @@ def test_where_a_pass_takes_long_the_dump_is_made_and_the_older_one_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is told, and the run does not end as if all were well."""
+    from core.state.database import State
     from dumps import rotation
-    from tidegate.state.door import State
 
     monkeypatch.setattr(rotation, "_WAIT_SECONDS", 0.0)
     host = house(tmp_path / "host", keep=1)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from exporters.http import MetricsServer
+from exporters.server import MetricsServer
 
 LOOPBACK = ("127.0.0.1", 0)
 

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-import tidegate
+import exporters.families
+from core.clock import Clock, Instant
+from core.config import model
+from core.enums import DayEnd, Evidence, Oversize, Storage, WatchMode
+from core.state.database import State
 from exporters.exposition import Exposition
-from exporters.http import MetricsServer
+from exporters.server import MetricsServer
 from tests.exporters.client import serving
 from tests.exporters.filled import DAY, START, fill
-from tidegate.clock import Clock, Instant
-from tidegate.config import model
-from tidegate.state.door import State
-from tidegate.terms import DayEnd, Evidence, Oversize, Storage, WatchMode
 
 
 def watch_folder(name: str) -> model.WatchFolder:
@@ -96,7 +96,7 @@ def exposition(filled: State, clock: Clock) -> Iterator[Exposition]:
 @pytest.fixture(autouse=True)
 def version(monkeypatch: pytest.MonkeyPatch) -> str:
     """A release changes no text to compare with."""
-    monkeypatch.setattr(tidegate, "__version__", "1.2.3")
+    monkeypatch.setattr(exporters.families, "__version__", "1.2.3")
     return "1.2.3"
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from tidegate.clock import Instant
-from tidegate.state import hypervisors, lateness, ledger, tallies, vms
-from tidegate.terms import Evidence, LinkState, MarkerResult, Reason
+from core.clock import Instant
+from core.enums import Evidence, LinkState, MarkerResult, Reason
+from core.state import counters, hypervisors, lateness, ledger, vms
 
 START = 1_795_000_000.0
 HOUR = 3600.0
@@ -59,10 +59,10 @@ def _link(vm: str, size: int) -> dict[str, Any]:
 
 
 def _fill_passes(connection: Connection) -> None:
-    whole = tallies.start_pass(connection, START + 2 * HOUR)
-    tallies.finish_pass(connection, whole, finished_at=START + 2 * HOUR + 3)
-    tallies.start_pass(connection, START + 4 * HOUR)
-    tallies.set_waiting(connection, {Reason.NO_ALLOWANCE: (3, 12_000_000_000), Reason.OVERSIZE: (1, 40_000_000_000)})
+    whole = counters.start_pass(connection, START + 2 * HOUR)
+    counters.finish_pass(connection, whole, finished_at=START + 2 * HOUR + 3)
+    counters.start_pass(connection, START + 4 * HOUR)
+    counters.set_waiting(connection, {Reason.NO_ALLOWANCE: (3, 12_000_000_000), Reason.OVERSIZE: (1, 40_000_000_000)})
 
 
 def _fill_watches(connection: Connection) -> None:
@@ -73,14 +73,14 @@ def _fill_watches(connection: Connection) -> None:
         "free_bytes": 9_000,
         "pinned_bytes": 500,
     }
-    tallies.set_watch_status(connection, "dumps", up=True, **told)
-    tallies.set_watch_status(connection, "taken out", up=False, last_scan_at=START, last_scan_seconds=1.0)
+    counters.set_watch_status(connection, "dumps", up=True, **told)
+    counters.set_watch_status(connection, "taken out", up=False, last_scan_at=START, last_scan_seconds=1.0)
 
 
 def _fill_counters(connection: Connection) -> None:
     plain = ("passes", "pass_failures", "granted_dumps", "granted_bytes", "confirmed_dumps", "confirmed_bytes")
     for amount, name in enumerate((*plain, "link_failures", "foreign_files"), start=1):
-        tallies.count(connection, name, amount)
+        counters.count(connection, name, amount)
     wire = (
         "wire_sent_bytes",
         "wire_received_bytes",
@@ -89,10 +89,10 @@ def _fill_counters(connection: Connection) -> None:
         "links_read_again",
     )
     for amount, name in enumerate(wire, start=30):
-        tallies.count(connection, name, amount)
-    tallies.count(connection, "links_taken_back", 2, Reason.CHANGED)
-    tallies.count(connection, "links_taken_back", 1, Reason.ON_HOLD)
-    tallies.count(connection, "markers", 20, MarkerResult.RECORDED)
-    tallies.count(connection, "watch_overflows", 5, "dumps")
-    tallies.count(connection, "markers_unannounced", 2, "dumps")
+        counters.count(connection, name, amount)
+    counters.count(connection, "links_taken_back", 2, Reason.CHANGED)
+    counters.count(connection, "links_taken_back", 1, Reason.ON_HOLD)
+    counters.count(connection, "markers", 20, MarkerResult.RECORDED)
+    counters.count(connection, "watch_overflows", 5, "dumps")
+    counters.count(connection, "markers_unannounced", 2, "dumps")
     lateness.count(connection, [0.004, 0.01, 0.02, 1.5, 7200, -3])

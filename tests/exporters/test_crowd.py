@@ -7,7 +7,7 @@ import urllib.request
 from contextlib import closing
 from pathlib import Path
 
-from exporters.http import MOST_CONNECTIONS
+from exporters.server import MOST_CONNECTIONS
 from tests.exporters.client import wait_for
 from tests.exporters.crowd import KINDS, crowding
 from tests.host import Host

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from core.config.model import Config
+from core.state import counters, generation, vms
+from core.state.database import State
 from exporters import families, vm_lines
 from exporters.exposition import Exposition
 from tests.exporters.conftest import SteppingClock
 from tests.exporters.filled import DAY
 from tests.exporters.test_metrics import series
-from tidegate.config.model import Config
-from tidegate.state import generation, tallies, vms
-from tidegate.state.door import State
 
 SUCCESS = re.compile(r'^tidegate_collect_success\{collector="(\w+)"\} (\d)\.0$', re.MULTILINE)
 PASSES = "tidegate_passes_total"
@@ -63,7 +63,7 @@ def test_what_this_process_commits_is_told_by_the_next_answer(
 ) -> None:
     before = series(exposition.text(config))[PASSES]
     with filled.write() as connection:
-        tallies.count(connection, "passes")
+        counters.count(connection, "passes")
     assert series(exposition.text(config))[PASSES] == before + 1
     assert len(readings) == 2
 
@@ -91,7 +91,7 @@ def test_what_was_rolled_back_changes_nothing(
 
 def _count_and_fail(state: State) -> None:
     with state.write() as connection:
-        tallies.count(connection, "passes")
+        counters.count(connection, "passes")
         _ = 1 // 0
 
 

@@ -5,14 +5,14 @@ from contextlib import suppress
 
 import pytest
 
+from core.config.model import Config
+from core.errors import FaultError
+from core.state.database import State
 from exporters import text
 from exporters.exposition import Exposition
-from exporters.http import MetricsServer
+from exporters.server import MetricsServer
 from tests.exporters.client import LOOPBACK, ask, say, serving
 from tests.exporters.conftest import NOW
-from tidegate.config.model import Config
-from tidegate.errors import FaultError
-from tidegate.state.door import State
 
 # --- what it answers
 

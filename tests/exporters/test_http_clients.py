@@ -7,9 +7,9 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from exporters import http as served
-from exporters.http import MOST_ANSWERS, MOST_CONNECTIONS, PATIENCE, MetricsServer
+from exporters import server as served
 from exporters.seats import Stage
+from exporters.server import MOST_ANSWERS, MOST_CONNECTIONS, PATIENCE, MetricsServer
 from exporters.text import SharedText
 from tests.exporters.client import ask, say, serving, wait_for
 

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from core.clock import Clock
+from core.config.model import Config
+from core.enums import MarkerResult, Reason
+from core.errors import FaultError
+from core.state import counters, vms
+from core.state.database import State
 from exporters import text
-from exporters.catalogue import FAMILIES
 from exporters.exposition import Exposition, Loading
 from exporters.family import Family
+from exporters.metrics import FAMILIES
 from tests.exporters.conftest import NOW
 from tests.exporters.filled import DAY, START
-from tidegate.clock import Clock
-from tidegate.config.model import Config
-from tidegate.errors import FaultError
-from tidegate.state import tallies, vms
-from tidegate.state.door import State
-from tidegate.terms import MarkerResult, Reason
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -148,7 +148,7 @@ def test_how_often_passes_come_is_learned_where_another_scheduler_runs_them(
 ) -> None:
     with state.write() as connection:
         for day in days:
-            tallies.start_pass(connection, day * 86400.0)
+            counters.start_pass(connection, day * 86400.0)
     name = "tidegate_pass_interval_seconds"
     assert series(text.render(state, dataclasses.replace(config, pass_at=None), NOW))[name] == interval * 86400
     assert series(text.render(state, config, NOW))[name] == 86400
@@ -223,7 +223,7 @@ def test_the_scrape_waits_for_no_writer(filled: State, config: Config) -> None:
     """It sees the last transaction that was committed, while the next one is open."""
     before = text.render(filled, config, NOW)
     with filled.write() as connection:
-        tallies.count(connection, "passes")
+        counters.count(connection, "passes")
         assert text.render(filled, config, NOW) == before
     assert text.render(filled, config, NOW) != before
 

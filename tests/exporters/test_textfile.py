@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from core.config.model import Config
+from core.errors import FaultError
+from core.state.database import State
 from exporters import text, textfile
 from exporters.exposition import Exposition
 from tests.exporters.conftest import NOW
-from tidegate.config.model import Config
-from tidegate.errors import FaultError
-from tidegate.state.door import State
 
 OF_ONE_PROCESS = ("process_", "tidegate_collect_", "tidegate_config_")
 

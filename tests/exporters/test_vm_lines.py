@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.core import Metric
 
+from core import dump_history
+from core.state.vms import VmFigures
 from exporters import vm_lines
 from exporters.family import as_text
 from exporters.vm_lines import FAMILIES, VmLines
-from tidegate import learning
-from tidegate.state.vms import VmFigures
 
 TIMES = st.floats(0, 4e9) | st.integers(0, 2**40).map(float)
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1) | st.text('\\"\n{},= a', min_size=1)
@@ -39,7 +39,7 @@ def by_the_library(figures: list[VmFigures]) -> bytes:
             one.first_seen,
             one.last_dump_time,
             one.last_dump_bytes if dumped else None,
-            int(learning.shrunk_from(one.dump_sizes) is not None) if dumped else None,
+            int(dump_history.shrunk_from(one.dump_sizes) is not None) if dumped else None,
             int(not one.last_dump_failed) if one.last_result_at is not None else None,
             None if one.is_dropped else one.offsite_time,
             one.target,

@@ -10,17 +10,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC
 
-from policy import manifest, rebuild, receipts, transfers
-from policy.links.publish import refuse_name
+from core.errors import UsageError
+from core.filenames import is_clean, is_single_component, printable
+from core.fs.fingerprint import Hindered
+from core.markers.format import BadMarker, MarkerKind, aside_name, marker_name, parse_body, split_name
+from core.markers.vm_name import export_name, stem, vm_of
+from core.state.backup import NotAnExport, read_header
+from core.state.schema import SCHEMA_VERSION
+from core.units import format_time
+from policy.export.publish import refuse_name
+from policy.recovery import manifest, rebuild
+from policy.sync import receipt as receipts
+from policy.sync import rsync_log
 from tidegate.cli.admin import listed_copies
-from tidegate.errors import UsageError
-from tidegate.identity import Hindered
-from tidegate.markers.format import BadMarker, MarkerKind, aside_name, marker_name, parse_body, split_name
-from tidegate.markers.vm_name import export_name, stem, vm_of
-from tidegate.names import is_clean, is_single_component, printable
-from tidegate.state.export import NotAnExport, read_header
-from tidegate.state.schema import SCHEMA_VERSION
-from tidegate.units import format_time
 
 _LAYOUTS = ("{vm}{suffixes}", "{name}", "{backup_set}-{vm}{suffixes}")
 
@@ -90,8 +92,8 @@ def receipt(given: bytes) -> None:
 
 def transfer(given: bytes) -> None:
     """What rsync printed and logged."""
-    with suppress(transfers.NotTold):
-        transfers.read(os.fsdecode(given))
+    with suppress(rsync_log.NotTold):
+        rsync_log.read(os.fsdecode(given))
 
 
 def listing(given: bytes) -> None:

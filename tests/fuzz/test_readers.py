@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.markers.format import BadMarker, parse_body
 from tests.fuzz.readers import READERS, SAMPLES
-from tidegate.markers.format import BadMarker, parse_body
 
 _KEYS = ["format", "vm", "started", "size", "links", "files", "written", "passes", "confirmed"]
 _TEXTS = st.text(max_size=8) | st.just("2026-11-22T01:00:00Z")

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from core.units import format_time
 from tests.host import Host
 from tests.life.fleet import Vm
-from tidegate.units import format_time
 
 #: How fast a dump is written.
 _BYTES_A_SECOND = 150e6

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.state import counters
+from core.state.database import State
 from exporters.exposition import Exposition, Loading
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import DAY, HOUR, GivenClock
@@ -15,9 +17,7 @@ from tests.life import fleet
 from tests.life.dump_jobs import DumpJobs
 from tests.life.puller import Puller
 from tests.life.scrapes import Scrapes
-from tidegate.state import tallies
-from tidegate.state.door import State
-from watcher.scan import scan_and_record
+from watcher.scanner import scan_and_record
 
 PASS_HOUR, CHANGE_HOUR, PULL_HOUR, PULLED_HOUR = 12, 15, 20, 23
 _LISTEN = "127.0.0.1:9877"
@@ -190,4 +190,4 @@ class Life:
     def counter(self, name: str) -> int:
         """One that lives in the state."""
         with self.state.read() as connection:
-            return tallies.counters(connection).get(name, {}).get("", 0)
+            return counters.counters(connection).get(name, {}).get("", 0)

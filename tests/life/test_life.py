@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from core.enums import LinkState
+from core.state import ledger
 from tests.clock import DAY, HOUR
 from tests.deploy.rules import promtool
 from tests.life import fleet
 from tests.life.life import Life
-from tidegate.state import ledger
-from tidegate.terms import LinkState
 
 
 @pytest.fixture(scope="module")

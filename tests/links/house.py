@@ -10,10 +10,10 @@ from typing import NoReturn
 
 import pytest
 
-from policy.links import ExportTree, LinkFailure, LinkRequest, Published
-from tidegate import trace
-from tidegate.identity import Identity, allowed_owners, identify, open_folder
-from tidegate.terms import Reason
+from core import failpoints
+from core.enums import Reason
+from core.fs.fingerprint import Identity, allowed_owners, identify, open_folder
+from policy.export import ExportTree, LinkFailure, LinkRequest, Published
 
 #: What a dump holds: bytes for a file, files by their names for a folder.
 Content = bytes | Mapping[str, bytes]
@@ -99,12 +99,12 @@ def at(point: str, act: Callable[[], object]) -> Iterator[None]:
         if name == point and acts:
             acts.pop()()
 
-    assert trace.hook is None
-    trace.hook = hook
+    assert failpoints.hook is None
+    failpoints.hook = hook
     try:
         yield
     finally:
-        trace.hook = None
+        failpoints.hook = None
     assert not acts, f"{point!r} was not reached"
 
 

@@ -9,8 +9,8 @@ import signal
 import sys
 from pathlib import Path
 
-from policy.links import ExportTree
-from tidegate import trace
+from core import failpoints
+from policy.export import ExportTree
 
 left = int(sys.argv[2])
 
@@ -22,7 +22,7 @@ def kill_at_the_last(_: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-trace.hook = kill_at_the_last
+failpoints.hook = kill_at_the_last
 tree = ExportTree(Path(sys.argv[1]))
 requests, links = pickle.load(sys.stdin.buffer)
 tree.publish(requests)

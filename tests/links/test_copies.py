@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from policy.links import LinkFailure, LinkRequest, Presence, Published
+from core.enums import Publish, Reason
+from core.fs import reflinks
+from core.fs.fingerprint import Identity
+from policy.export import LinkFailure, LinkRequest, Presence, Published
 from tests.links.house import Content, House, at, inode, mode, needs_root
 from tests.links.test_read import read, wait_for_the_next_tick
 from tests.mounts import Mount, mount
 from tests.users import NOBODY, as_nobody, open_the_way
-from tidegate import reflinks
-from tidegate.identity import Identity
-from tidegate.terms import Publish, Reason
 
 __all__ = ["mount"]  # the fixture
 

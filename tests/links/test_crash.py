@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from policy.links import LinkRequest, Presence, Published
+from core.fs.fingerprint import Identity
+from policy.export import LinkRequest, Presence, Published
 from tests.conftest import ROOT
 from tests.links.house import Content, House
-from tidegate.identity import Identity
 
 FOLDER = {"disk0": b"zero", "disk1": b"one", "sub/disk2": b"two"}
 OLD = {"disk0": b"old", "sub/disk2": b"older", "sub/sub/disk3": b"oldest"}

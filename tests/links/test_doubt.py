@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from policy.links import LinkFailure, Presence, Published
+from policy.export import LinkFailure, Presence, Published
 from tests.links.house import House, at
 
 FOLDER = {"disk0": b"zero", "sub/disk1": b"one"}

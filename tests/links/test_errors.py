@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from policy.links import Presence
-from policy.links.sentences import explain
+from core.enums import Reason
+from core.errors import FaultError
+from core.fs import rename
+from policy.export import Presence
+from policy.export.errors import explain
 from tests.links.house import Content, House
 from tests.mounts import Mount, mount
-from tidegate import renames
-from tidegate.errors import FaultError
-from tidegate.terms import Reason
 
 __all__ = ["mount"]  # the fixture
 
@@ -76,7 +76,7 @@ def test_a_filesystem_without_the_newer_renames_does_as_well(
         ctypes.set_errno(number)
         return -1
 
-    monkeypatch.setattr(renames, "_renameat2", renameat2)
+    monkeypatch.setattr(rename, "_renameat2", renameat2)
     house.dump("old", old)
     house.dump("new", new)
     house.let_out("old", "vm1")
@@ -99,6 +99,6 @@ def test_a_disk_that_fails_in_the_midst_of_a_look_is_told_with_the_tree(
     def fail(_folder: int) -> list[str]:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr("policy.links.tree.os.listdir", fail)
+    monkeypatch.setattr("policy.export.tree.os.listdir", fail)
     with pytest.raises(FaultError, match=rf"{house.tree}: EIO: the disk or its filesystem reports an error"):
         house.export.entries()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from policy.links import LinkFailure, Presence
+from policy.export import LinkFailure, Presence
 from tests.links.faults import BROKEN, FAULTS, Fault, files
 from tests.links.house import Content, House, at, needs_root
 from tests.mounts import FILESYSTEMS, Mount, mount

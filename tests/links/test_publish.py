@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from policy.links import LinkFailure, Presence, Published
+from core.enums import Reason
+from core.errors import FaultError
+from policy.export import LinkFailure, Presence, Published
 from tests.links.house import Content, House, at, inode, mode, needs_root
-from tidegate.errors import FaultError
-from tidegate.terms import Reason
 
 FOLDER = {"disk0": b"zero", "disk1": b"one", "efi/vars": b"two"}
 
@@ -86,7 +86,7 @@ def test_many_links_hold_few_descriptors(house: House, monkeypatch: pytest.Monke
     def count(_: str) -> None:
         most[0] = max(most[0], len(os.listdir("/proc/self/fd")))
 
-    monkeypatch.setattr("tidegate.trace.hook", count)
+    monkeypatch.setattr("core.failpoints.hook", count)
     for number in range(300):
         house.dump(f"folder{number % 20}/vm{number}")
     house.dump("deep", {"/".join(["down"] * 60) + "/disk": b"x"})

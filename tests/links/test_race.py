@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from policy.links import LinkRequest, Presence, Published
+from core.enums import Reason
+from policy.export import LinkRequest, Presence, Published
 from tests.links.house import House, inode
 from tests.mounts import Mount, mount
-from tidegate.terms import Reason
 
 __all__ = ["mount"]  # the fixture; a tmpfs, since thousands of fsyncs prove nothing here
 

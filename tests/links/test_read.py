@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from policy.links import Published
+from core.fs.fingerprint import Identity
+from policy.export import Published
 from tests.links.house import Content, House, at
 from tests.mounts import Mount, mount
-from tidegate.identity import Identity
 
 __all__ = ["mount"]  # the fixture
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from policy.links import Published, check_all
+from core.enums import Reason
+from core.fs.fingerprint import Identity, Member
+from policy.export import Published, check_all
 from tests.links.house import Content, House, at, inode, needs_root
-from tidegate.identity import Identity, Member
-from tidegate.terms import Reason
 
 FOLDER = {"disk0": b"zero", "sub/disk1": b"one"}
 

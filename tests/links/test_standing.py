@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from policy.links import ExportTree, LinkFailure, Presence
+from core.errors import FaultError
+from core.fs.fingerprint import Identity
+from policy.export import ExportTree, LinkFailure, Presence
 from tests.links.house import Content, House, at, inode
 from tests.mounts import Mount, mount
-from tidegate.errors import FaultError
-from tidegate.identity import Identity
 
 __all__ = ["mount"]  # the fixture
 
@@ -210,7 +210,7 @@ def test_a_link_that_cannot_be_taken_back_is_told_and_stops_no_other(
             raise PermissionError(1, "Operation not permitted")
         os.rename(name, new_name, src_dir_fd=source, dst_dir_fd=target)
 
-    monkeypatch.setattr("policy.links.withdraw.rename_new", move)
+    monkeypatch.setattr("policy.export.withdraw.rename_new", move)
     outcomes = house.export.withdraw_all(identities)
     assert isinstance(outcomes["vm1"], LinkFailure)
     assert outcomes["vm1"].detail.startswith("EPERM: ")

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.users import as_nobody, open_the_way
-from tidegate.markers.format import (
+from core.markers.format import (
     MAX_BYTES,
     BadMarker,
     MarkerBody,
@@ -33,6 +32,7 @@ from tidegate.markers.format import (
     split_name,
     write,
 )
+from tests.users import as_nobody, open_the_way
 
 DONE, FAILED, RUNNING = MarkerKind.DONE, MarkerKind.FAILED, MarkerKind.RUNNING
 SHA256 = "0123456789abcdef" * 4

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from core.enums import Reason
+from core.fs.fingerprint import Hindered, Identity, allowed_owners, identify, open_folder
 from tests.users import as_nobody, open_the_way
-from tidegate.identity import Hindered, Identity, allowed_owners, identify, open_folder
-from tidegate.terms import Reason
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.names import is_clean, is_single_component, printable
+from core.filenames import is_clean, is_single_component, printable
 
 any_name = st.binary().map(os.fsdecode)
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.markers.format import BadMarker
-from tidegate.markers.vm_name import export_name, stem, suffixes, vm_of
-from tidegate.names import is_single_component
+from core.filenames import is_single_component
+from core.markers.format import BadMarker
+from core.markers.vm_name import export_name, stem, suffixes, vm_of
 
 #: Name of a dump -> its VM, its stem, and what follows in the export name.
 NAMES = {

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.notify import errand, message
-from tidegate.notify.news import Item, Key
-from tidegate.terms import News, Trouble
+from core.enums import News, Trouble
+from core.state.alerts import Item, Key
+from tidegate.notify import command, message
 
 NOTHING: Mapping[str, str] = {}
 ITEMS = [
@@ -21,8 +21,8 @@ ITEMS = [
 
 def run(
     script: str, *, told: bytes = b"", seconds: float = 10.0, environment: Mapping[str, str] = NOTHING
-) -> errand.Ended:
-    return errand.run(["sh", "-c", script], told, environment, seconds)
+) -> command.Ended:
+    return command.run(["sh", "-c", script], told, environment, seconds)
 
 
 LEAVES = """
@@ -90,7 +90,7 @@ def test_what_it_says_last_is_told_when_it_fails() -> None:
 
 
 def test_one_that_cannot_be_run_is_a_sentence() -> None:
-    assert errand.run(["/no/such"], b"", {}, 1.0).said == "/no/such cannot be run: No such file or directory"
+    assert command.run(["/no/such"], b"", {}, 1.0).said == "/no/such cannot be run: No such file or directory"
 
 
 def test_one_that_reads_nothing_of_much_ends_well() -> None:
@@ -121,6 +121,6 @@ def test_what_it_leaves_running_is_ended_with_it_and_delays_nothing(tmp_path: Pa
 
 def test_one_that_leaves_its_group_delays_nothing(tmp_path: Path) -> None:
     """It is out of reach; but nobody waits for the end of its output."""
-    ended = errand.run([sys.executable, "-c", LEAVES], b"", {}, 10.0)
+    ended = command.run([sys.executable, "-c", LEAVES], b"", {}, 10.0)
     assert ended.is_well
     assert ended.seconds < 4.0

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.notify.news import Item, Key, Known, news
-from tidegate.terms import News, Trouble
+from core.enums import News, Trouble
+from core.state.alerts import Item, Key, Known, news
 
 VM1, VM2 = Key(Trouble.STALE, "vm1"), Key(Trouble.STALE, "vm2")
 FORCED = Key(Trouble.OVER_LIMIT, "vm1")

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from core.enums import News, Trouble
+from core.state.alerts import Item, Key
 from tests.host import ROOT
-from tidegate.notify import errand, message
-from tidegate.notify.news import Item, Key
-from tidegate.terms import News, Trouble
+from tidegate.notify import command as errand
+from tidegate.notify import message
 
 PAPER = (ROOT / "docs" / "NOTIFY.md").read_text()
 

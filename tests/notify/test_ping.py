@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from core.config.model import Pinged
 from tests.notify import receivers
 from tests.notify.receivers import misbehaving, receiving
-from tidegate.config.model import Pinged
 from tidegate.notify import ping
 from tidegate.notify.ping import NoUrl, Target, send, target
 

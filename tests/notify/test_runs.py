@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from core.units import format_time
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import HOUR, GivenClock
 from tests.host import Host
@@ -21,7 +22,6 @@ from tests.privileges import needs_root
 from tests.service.running import service
 from tests.watcher.following import until
 from tests.watcher.hung import Hung, hung
-from tidegate.units import format_time
 
 __all__ = ["hung"]  # the fixture
 

@@ -8,9 +8,9 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from exporters.answer import Answer
-from exporters.http import MetricsServer
 from exporters.page import site, statics
 from exporters.page.shown import Shown
+from exporters.server import MetricsServer
 
 #: Debian's: Playwright's own builds cannot be locked.
 CHROMIUM = "/usr/bin/chromium"

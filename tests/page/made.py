@@ -3,6 +3,7 @@
 import datetime
 import random
 
+from core.enums import Evidence, Freshness, Reason, Verdict
 from exporters.page.shown import (
     COMING_DAYS,
     PAST_DAYS,
@@ -20,7 +21,6 @@ from exporters.page.shown import (
     VmShown,
     WatchShown,
 )
-from tidegate.terms import Evidence, Freshness, Reason, Verdict
 
 NOW = 1_795_430_000.0
 HOUR, DAY = 3600.0, 86_400.0

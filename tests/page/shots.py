@@ -18,11 +18,11 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, FloatRect, Page
 
+from core.config.load import load
 from tests.host import ROOT
 from tests.page.browser import DESKTOP, PHONE, chromium
 from tests.page.world import World
 from tests.service.running import free_port
-from tidegate.config.load import load
 
 SHOTS = ROOT / "build" / "page-shots"
 CHOSEN = ROOT / "docs" / "page"

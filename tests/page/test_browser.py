@@ -7,9 +7,9 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from core.filenames import printable
 from tests.page import made
 from tests.page.browser import DESKTOP, PHONE, Served, chromium, misfits, opened, serving, violations
-from tidegate.names import printable
 
 PERIOD = 15_000  # of page.js, in milliseconds
 

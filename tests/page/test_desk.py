@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from core.state.database import State
 from exporters.page.desk import MOST_WAITING, Desk
 from tests.clock import GivenClock
 from tests.exporters.client import wait_for
 from tests.host import ROOT
-from tidegate.cli.site import Site
-from tidegate.state.door import State
+from tidegate.daemon.http_app import Site
 
 #: A child that answers with its own number. What it is asked for says what it does instead.
 _CHILD = """
@@ -150,7 +150,7 @@ def test_more_than_a_few_who_wait_are_sent_away_at_once(tmp_path: Path) -> None:
 
 def test_the_service_itself_loads_nothing_that_makes_pages() -> None:
     """Neither templates nor the planner: they would be in its memory for good."""
-    code = "import sys, tidegate.cli.service; print(*{'jinja2', 'policy.planner.forecast'} & sys.modules.keys())"
+    code = "import sys, tidegate.daemon.service; print(*{'jinja2', 'policy.planner.forecast'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "\n"
 

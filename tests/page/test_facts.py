@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from core.clock import SystemClock
+from core.enums import Freshness, LinkState, Reason
 from exporters.page.shown import Level, Mark, Shown
-from policy import away
+from policy.reconcile import mounts
 from tests.host import Host
 from tests.page.world import World
 from tests.watcher.hung import Hung, hung
 from tidegate.cli.page import Source
 from tidegate.cli.page_facts import Look
-from tidegate.clock import SystemClock
-from tidegate.terms import Freshness, LinkState, Reason
 
 __all__ = ["hung"]  # the fixture
 
@@ -83,7 +83,7 @@ def test_a_dump_disk_that_hangs_does_not_keep_the_page_from_being_made(
     """What is recorded is shown, as the process that makes the page looks at it."""
     host.dump("vm1", 600)
     host.run("pass")
-    monkeypatch.setattr(away, "_ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(mounts, "_ANSWER_SECONDS", 0.2)
     hung.mount(host.dumps)
     look = Source(host.file).look()
     hung.release()

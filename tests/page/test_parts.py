@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.enums import Reason
 from exporters import hosts
 from exporters.page import drawing, site, words
 from exporters.page.choice import Choice, leaf
 from exporters.page.shown import COMING_DAYS, PAST_DAYS, Mark
 from tests.page import made
 from tidegate.cli.page_grid import midnights
-from tidegate.terms import Reason
 
 DAY = 86_400.0
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from core.errors import FaultError
 from tests.exporters.client import wait_for
 from tidegate.cli import snapshots
 from tidegate.cli.snapshots import Snapshots
-from tidegate.errors import FaultError
 
 
 class Looks:

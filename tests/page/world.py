@@ -13,10 +13,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from core.clock import SystemClock
+from core.state.database import State
 from tests.host import Host
-from tidegate.clock import SystemClock
-from tidegate.state.door import State
-from watcher.scan import scan_and_record
+from watcher.scanner import scan_and_record
 
 DAY = 86_400.0
 HOUR = 3600.0

@@ -12,15 +12,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from policy import admin, adoption, passes, syncs
-from policy.passes import PassResult
+from core.config.load import load
+from core.enums import DayEnd, Evidence, Force, Storage
+from core.state import dumps, vms
+from core.state.database import State
+from policy.operations import adopt
+from policy.operations import vms as admin
+from policy.passes import run
+from policy.passes.run import PassResult
+from policy.sync import report as syncs
 from tests.clock import GivenClock
 from tests.host import Host
-from tidegate.config.load import load
-from tidegate.state import dumps, vms
-from tidegate.state.door import State
-from tidegate.terms import DayEnd, Evidence, Force, Storage
-from watcher.scan import scan_and_record
+from watcher.scanner import scan_and_record
 
 DAILY = 100
 #: State and dumps in memory where there is such a place: thousands of passes are run, each with its fsyncs.
@@ -119,7 +122,7 @@ class World:
     def run_pass(self) -> PassResult:
         """A scan and a pass, as `tidegate pass` does them."""
         scan_and_record(self.config, self.state, self.clock)
-        result = passes.run(self.config, self.state, self.clock, wait=0)
+        result = run.run(self.config, self.state, self.clock, wait=0)
         self.rewritten.clear()
         return result
 
@@ -132,7 +135,7 @@ class World:
         elif what in list(Force):
             admin.force(self.state, vm, Force(what))
         else:
-            adoption.adopt(self.config, self.state, self.clock, sent=False, wait=0)
+            adopt.adopt(self.config, self.state, self.clock, sent=False, wait=0)
 
     # --- others who meddle with the tree
 

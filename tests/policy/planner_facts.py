@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import TypedDict, Unpack
 
-from policy.planner.plan import decide
-from policy.planner.records import Allowance, Day, Decision, Dump, Plan, Rules, Vm
-from tidegate.terms import Force, Reason
+from core.enums import Force, Reason
+from policy.planner.decide import decide
+from policy.planner.model import Allowance, Day, Decision, Dump, Plan, Rules, Vm
 
 DAY = 86_400.0
 HOUR = 3600.0

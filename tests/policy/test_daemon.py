@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from policy import daemon, passes, syncs
-from policy.daemon import Request, UsedUp
+from core.errors import UsageError
+from core.state.database import State
+from policy.passes import run
+from policy.sync import report, rsyncd_hooks
+from policy.sync.rsyncd_hooks import Request, UsedUp
 from tests.clock import DAY, HOUR, GivenClock
 from tests.host import Host
-from tidegate.errors import UsageError
-from tidegate.state.door import State
-from watcher.scan import scan_and_record
+from watcher.scanner import scan_and_record
 
 REPORT: dict[str, Any] = {"confirm": "report"}
 WHOLE = ("rsyncd", "--server", "--sender", "-tre.iLsfxCIvu", ".", ".")
@@ -38,19 +39,19 @@ class Served:
             self.host.dump(name, size)
         config = self.host.config()
         scan_and_record(config, self.state, self.clock)
-        passes.run(config, self.state, self.clock, wait=0)
+        run.run(config, self.state, self.clock, wait=0)
 
     def request(self, process: int, arguments: tuple[str, ...] = WHOLE) -> Request:
         return Request(process, "vm", str(self.host.tree), arguments)
 
-    def begin(self, process: int = 1, arguments: tuple[str, ...] = WHOLE) -> syncs.Seal | None:
+    def begin(self, process: int = 1, arguments: tuple[str, ...] = WHOLE) -> report.Seal | None:
         request = self.request(process, arguments)
-        return daemon.begin(self.host.config(), self.state, self.clock, request, wait=0)
+        return rsyncd_hooks.begin(self.host.config(), self.state, self.clock, request, wait=0)
 
     def end(self, sent: int, process: int = 1) -> None:
         with self.log.open("a") as log:
             log.write(LOG.format(process=process, child=process + 1000, size=sent))
-        daemon.end(self.host.config(), self.state, self.clock, self.request(process), self.log)
+        rsyncd_hooks.end(self.host.config(), self.state, self.clock, self.request(process), self.log)
 
     def attempt(self, sent: int, process: int = 1) -> None:
         self.begin(process)
@@ -123,7 +124,7 @@ def test_a_report_that_ends_the_day_opens_the_line(tmp_path: Path) -> None:
     served = Served(tmp_path / "host", day={"at_least": "0s"})
     served.let_out(vm1=9000)
     served.attempt(10_000)
-    syncs.report(served.host.config(), served.state, served.clock, syncs.Report(), wait=0)
+    report.report(served.host.config(), served.state, served.clock, report.Report(), wait=0)
     assert served.begin() is not None
 
 
@@ -150,7 +151,7 @@ def test_a_sync_whose_end_was_never_told_does_not_take_the_bytes_of_another_day(
 def test_a_log_that_tells_nothing_records_nothing(served: Served) -> None:
     served.let_out(vm1=9000)
     served.begin(process=7)
-    daemon.end(served.host.config(), served.state, served.clock, served.request(7), served.log)
+    rsyncd_hooks.end(served.host.config(), served.state, served.clock, served.request(7), served.log)
     assert served.sent() == [None]
 
 
@@ -167,8 +168,8 @@ def test_of_two_trees_each_module_seals_its_own(tmp_path: Path) -> None:
     seal = served.begin()
     assert seal is not None
     assert [link.vm for link in seal.links] == ["vm1"]
-    other = daemon.Request(2, "other", f"{second}/.rsync/", WHOLE)
-    seal = daemon.begin(served.host.config(), served.state, served.clock, other, wait=0)
+    other = rsyncd_hooks.Request(2, "other", f"{second}/.rsync/", WHOLE)
+    seal = rsyncd_hooks.begin(served.host.config(), served.state, served.clock, other, wait=0)
     assert seal is not None
     assert list(seal.links) == []
 
@@ -176,4 +177,6 @@ def test_of_two_trees_each_module_seals_its_own(tmp_path: Path) -> None:
 def test_a_module_that_is_no_tree_is_refused(served: Served) -> None:
     for path in ("", "/", str(served.host.dumps)):
         with pytest.raises(UsageError, match="which is the export tree of no"):
-            daemon.begin(served.host.config(), served.state, served.clock, daemon.Request(1, "vm", path, WHOLE), wait=0)
+            rsyncd_hooks.begin(
+                served.host.config(), served.state, served.clock, rsyncd_hooks.Request(1, "vm", path, WHOLE), wait=0
+            )

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.enums import DayEnd
 from policy.planner.day import DayRules, OpenDay, counts_as_used, is_over, last_boundary, mend_stamp
-from tidegate.terms import DayEnd
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -251,7 +251,7 @@ class Jumpy:
         return sum(size for _, _, granted, size in self.grants if granted > uptime)
 
     def _age(self, wall: float, uptime: float) -> float:
-        """As ``tidegate.clock.Instant`` tells it within one boot."""
+        """As ``core.clock.Instant`` tells it within one boot."""
         return max(0.0, min(self.wall - wall, self.uptime - uptime))
 
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from policy.syncs import Report
+from core import failpoints
+from core.enums import DayEnd, Evidence, Storage, Verdict
+from policy.sync.report import Report
 from tests.clock import DAY, HOUR
 from tests.policy.histories import DAILY, Sync, World
-from tidegate import trace
-from tidegate.terms import DayEnd, Evidence, Storage, Verdict
 
 
 @pytest.fixture
@@ -42,9 +42,9 @@ def test_a_sync_that_starts_while_a_pass_links_is_not_held_to_have_the_links_mad
 
     world.dump("vm1", 40, dated=False, folder=False)
     world.dump("vm2", 40, dated=False, folder=False)
-    monkeypatch.setattr(trace, "hook", sync_starts)
+    monkeypatch.setattr(failpoints, "hook", sync_starts)
     world.run_pass()
-    monkeypatch.setattr(trace, "hook", None)
+    monkeypatch.setattr(failpoints, "hook", None)
     [sync] = found
     world.pull(sync.found)
     assert len(world.had) == 1

@@ -16,13 +16,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from policy.passes import PassResult
-from policy.syncs import Report
+from core.clock import Instant
+from core.enums import DayEnd, Evidence, Reason, Storage
+from core.errors import UsageError
+from policy.passes.run import PassResult
+from policy.sync.report import Report
 from tests.clock import DAY, HOUR
 from tests.policy.histories import DAILY, Sync, World
-from tidegate.clock import Instant
-from tidegate.errors import UsageError
-from tidegate.terms import DayEnd, Evidence, Reason, Storage
 
 VMS = ["vm1", "vm2", "vm3", "vm4"]
 SIZES = st.one_of(st.integers(1, 60), st.sampled_from([DAILY - 1, DAILY, DAILY + 1]))

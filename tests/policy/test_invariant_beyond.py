@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from policy.syncs import Report
+from core import failpoints
+from core.enums import DayEnd, Evidence, Force, LinkState, Storage
+from core.errors import UsageError
+from core.state import ledger
+from core.state.schema import day, link
+from policy.sync.report import Report
 from tests.clock import DAY, HOUR
 from tests.policy.histories import DAILY, World
-from tidegate import trace
-from tidegate.errors import UsageError
-from tidegate.state import ledger
-from tidegate.state.schema import day, link
-from tidegate.terms import DayEnd, Evidence, Force, LinkState, Storage
 
 VMS = st.sampled_from(["vm1", "vm2", "vm3"])
 SIZES = st.one_of(st.integers(1, 60), st.integers(DAILY + 1, 4 * DAILY))
@@ -57,11 +57,11 @@ class Row(NamedTuple):
 
 @contextmanager
 def hooked(hook: Callable[[str], None]) -> Iterator[None]:
-    trace.hook = hook
+    failpoints.hook = hook
     try:
         yield
     finally:
-        trace.hook = None
+        failpoints.hook = None
 
 
 def killed_pass(world: World, point: str) -> None:

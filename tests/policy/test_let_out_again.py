@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from policy import passes
-from policy.syncs import Report, report
+from core import failpoints
+from core.enums import LinkState
+from core.state import ledger
+from core.state.database import State
+from policy.passes import run
+from policy.sync.report import Report, report
 from tests.clock import DAY, GivenClock
 from tests.host import Host
-from tidegate import trace
-from tidegate.state import ledger
-from tidegate.state.door import State
-from tidegate.terms import LinkState
-from watcher.scan import scan_and_record
+from watcher.scanner import scan_and_record
 
 
 class Killed(BaseException):
@@ -22,10 +22,10 @@ class Killed(BaseException):
 def killed_at(point: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def hook(name: str) -> None:
         if name == point:
-            monkeypatch.setattr(trace, "hook", None)
+            monkeypatch.setattr(failpoints, "hook", None)
             raise Killed
 
-    monkeypatch.setattr(trace, "hook", hook)
+    monkeypatch.setattr(failpoints, "hook", hook)
 
 
 @pytest.mark.parametrize("point", ["granted", "before rename", "after rename"])
@@ -40,14 +40,14 @@ def test_killed_on_the_way_the_next_pass_goes_on(tmp_path: Path, monkeypatch: py
     state = State(config.state)
     host.dump("vm1", 300)
     scan_and_record(config, state, clock)
-    passes.run(config, state, clock, wait=0)
+    run.run(config, state, clock, wait=0)
     clock.advance(DAY)
     report(config, state, clock, Report(everything=True), wait=0)
     clock.advance(31 * DAY)
     killed_at(point, monkeypatch)
     with pytest.raises(Killed):
-        passes.run(config, state, clock, wait=0)
-    passes.run(config, state, clock, wait=0)
+        run.run(config, state, clock, wait=0)
+    run.run(config, state, clock, wait=0)
     with state.read() as connection:
         links = ledger.in_tree(connection)
     assert [(link.state, link.linked_ctime_ns == int(clock.wall * 1e9)) for link in links] == [(LinkState.LINKED, True)]

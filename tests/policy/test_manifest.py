@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from policy import passes, syncs
+from core import failpoints
+from core.state.backup import restore
+from core.state.database import ScratchState, State
+from policy.passes import run
+from policy.sync import report
 from tests.clock import DAY, GivenClock
 from tests.host import Host, host_with_papers
-from tidegate import trace
-from tidegate.state.door import ScratchState, State
-from tidegate.state.export import restore
-from watcher.scan import scan_and_record
+from watcher.scanner import scan_and_record
 
 PAPERS = ["EXPECTED", "FILES", "SHA256SUMS", "manifest.json", "state.json.gz"]
 REPORT: dict[str, Any] = {"offsite": {"confirm": "report"}, "day": {"at_least": "0s"}}
@@ -185,11 +186,11 @@ def test_what_a_killed_pass_left_half_told_is_told_by_the_next(
         if len(passed) == killed_at:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(trace, "hook", kill)
+    monkeypatch.setattr(failpoints, "hook", kill)
     with pytest.raises(KeyboardInterrupt):
-        passes.run(config, state, clock, wait=0)
-    monkeypatch.setattr(trace, "hook", None)
-    passes.run(config, state, clock, wait=0)
+        run.run(config, state, clock, wait=0)
+    monkeypatch.setattr(failpoints, "hook", None)
+    run.run(config, state, clock, wait=0)
     assert set(manifest(host)) == {"vm1"}
     assert sorted(stamps(host)) == PAPERS
     assert list((host.dumps / ".rsync.staging").iterdir()) == []
@@ -219,8 +220,8 @@ def test_a_tree_tells_the_whole_state(tmp_path: Path) -> None:
     host.dump("vm1", 100)
     host.dump("vm2", {"a": 10, "b": 20})
     scan_and_record(config, state, clock)
-    passes.run(config, state, clock, wait=0)
-    syncs.announce(config, state, clock, wait=0)
+    run.run(config, state, clock, wait=0)
+    report.announce(config, state, clock, wait=0)
     clock.advance(DAY)
     copy = ScratchState(tmp_path / "none.db")
     with copy.write() as connection:

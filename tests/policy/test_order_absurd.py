@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.planner.plan import decide
-from policy.planner.records import Allowance, Day, Dump, Rules, Vm
+from core.enums import Reason, Verdict
+from policy.planner.decide import decide
+from policy.planner.model import Allowance, Day, Dump, Rules, Vm
 from tests.policy.planner_facts import DAY, NOW
-from tidegate.terms import Reason, Verdict
 
 times = st.sampled_from((0.0, 1.0, NOW - 400 * DAY, NOW - DAY, NOW, NOW + DAY, NOW * 1000)) | st.floats(0, 4e12)
 sizes = st.sampled_from((0, 1, 10**9, 10**15)) | st.integers(0, 10**15)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policy.planner.knapsack import WORTHWHILE, Item, best_set
 from policy.planner.lane import HORIZON, RELIED_ON, Deadline, days_left, lateness, must_leave
-from policy.planner.packing import WORTHWHILE, Item, best_set
+from policy.planner.model import Rules, Vm
 from policy.planner.price import fair_price, fair_turn, step_of, turns
-from policy.planner.records import Rules, Vm
 from policy.planner.value import Offer, value
 from tests.policy.planner_facts import DAY, GB, a_vm
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.planner.packing import Item, best_set
+from policy.planner.knapsack import Item, best_set
 from policy.planner.tomorrow import FEW, best_of_two_days
 from policy.planner.value import Offer, value
 from tests.policy.planner_facts import DAY, a_day, a_dump, a_vm, granted_ids, plan_of

@@ -4,8 +4,9 @@ import itertools
 
 import pytest
 
+from core.enums import Choice, Reason, Verdict
+from policy.planner.model import Dump, Vm
 from policy.planner.price import fair_turn
-from policy.planner.records import Dump, Vm
 from tests.policy.planner_facts import (
     DAY,
     GB,
@@ -21,7 +22,6 @@ from tests.policy.planner_facts import (
     plan_of,
     reasons,
 )
-from tidegate.terms import Choice, Reason, Verdict
 
 # --- what leaves, and in which order
 

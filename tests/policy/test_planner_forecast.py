@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.enums import Reason
+from policy.planner.decide import decide
 from policy.planner.forecast import Start, first_day_out, needed_limit, next_dump, run_forward
-from policy.planner.plan import decide
-from policy.planner.records import Allowance, Day, Rules, Vm
+from policy.planner.model import Allowance, Day, Rules, Vm
 from tests.policy.planner_facts import DAY, GB, HOUR, LIMIT, NOW, a_day, a_dump, a_vm
-from tidegate.terms import Reason
 
 
 def a_start(vms: int = 3, *, size: int = GB, period: float = DAY, limit: int = LIMIT) -> Start:

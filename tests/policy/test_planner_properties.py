@@ -7,10 +7,10 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.planner.plan import decide
-from policy.planner.records import Allowance, Day, Dump, Plan, Rules, Vm
+from core.enums import Reason, Verdict
+from policy.planner.decide import decide
+from policy.planner.model import Allowance, Day, Dump, Plan, Rules, Vm
 from tests.policy.planner_facts import DAY, HOUR, NOW, a_day, a_dump, a_vm, granted_ids, plan_of
-from tidegate.terms import Reason, Verdict
 
 NAMES = ("vm1", "vm2", "vm3", "vm4", "vm5", "vm6")
 HINDRANCES = (None, None, None, Reason.CHANGED, Reason.DUMP_FAILED, Reason.RUNNING)

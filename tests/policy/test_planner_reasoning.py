@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from policy.planner.plan import decide
-from policy.planner.reasoning import reasons
-from policy.planner.records import Day, Dump, Rules, Vm
+from policy.planner.decide import decide
+from policy.planner.model import Day, Dump, Rules, Vm
+from policy.planner.reasons import reasons
 from tests.policy.planner_facts import DAY, GB, LIMIT, NOW, a_day, a_dump, a_vm
 
 

@@ -2,18 +2,10 @@
 
 import pytest
 
-from policy.planner.records import Rules
-from policy.planner.targets import (
-    density,
-    freshness,
-    full_set_days,
-    offsite_age,
-    target_of,
-    targets,
-    turn_age,
-)
+from core.enums import Freshness
+from policy.planner.model import Rules
+from policy.planner.staleness import density, freshness, full_set_days, offsite_age, target_of, targets, turn_age
 from tests.policy.planner_facts import DAY, GB, NOW, a_vm
-from tidegate.terms import Freshness
 
 RULES = Rules(daily=10 * GB)
 

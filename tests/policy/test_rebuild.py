@@ -12,20 +12,20 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from policy import passes
-from policy.rebuild import Found, rebuild
-from policy.syncs import Report
+from core.enums import DayEnd, Evidence, Storage
+from core.errors import UsageError
+from core.state import dumps
+from core.state.backup import export, read_header
+from core.state.database import ScratchState, State
+from policy.passes import run
+from policy.recovery.rebuild import Found, rebuild
+from policy.sync.report import Report
 from tests.cli.terminal import shown
 from tests.clock import DAY, HOUR
 from tests.host import Host, host_with_papers
 from tests.policy.histories import World
 from tidegate.cli import shapes
-from tidegate.errors import UsageError
-from tidegate.state import dumps
-from tidegate.state.door import ScratchState, State
-from tidegate.state.export import export, read_header
-from tidegate.terms import DayEnd, Evidence, Storage
-from watcher.scan import scan_and_record
+from watcher.scanner import scan_and_record
 
 REPORT: dict[str, Any] = {"offsite": {"confirm": "report"}, "day": {"at_least": "0s"}}
 _AGES = ("offsite_age_seconds", "detail")
@@ -293,12 +293,12 @@ class Losses(RuleBasedStateMachine):
         rebuild(world.config, draft, world.clock, Found("away", packed, read_header(packed)), scan)
         return draft
 
-    def preview(self, state: ScratchState) -> passes.PassResult:
-        return passes.preview(self.world.config, state, self.world.clock)
+    def preview(self, state: ScratchState) -> run.PassResult:
+        return run.preview(self.world.config, state, self.world.clock)
 
     def shapes(self, state: ScratchState) -> tuple[Any, Any]:
         plan = shapes.plan(self.preview(state))
-        result = passes.review(self.world.config, state, self.world.clock)
+        result = run.review(self.world.config, state, self.world.clock)
         with state.read() as connection:
             newest = dumps.newest_of_each(connection)
         return plan, shapes.status(result, newest, result.rules, self.world.clock.wall)

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.receipts import MOST_BYTES, read
-from policy.transfers import Transfer
+from core.errors import UsageError
+from policy.sync.receipt import MOST_BYTES, read
+from policy.sync.rsync_log import Transfer
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import DAY, GivenClock
 from tests.host import Host
-from tidegate.errors import UsageError
 
 DIGEST = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03"
 HEAD = f"tidegate-receipt 1\nexpected {DIGEST}\n"

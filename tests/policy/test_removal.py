@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from core.config.errors import ConfigError
+from core.config.load import load
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import HOUR, GivenClock
 from tests.host import Host, reasons
-from tidegate.config.errors import ConfigError
-from tidegate.config.load import load
 
 DAY = 24 * HOUR
 OFFSITE = {"confirm": "removal", "storage": "collect"}

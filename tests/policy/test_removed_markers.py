@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from policy import endings
-from tidegate import trace
-from tidegate.markers.format import MarkerKind, look
+from core import failpoints
+from core.markers.format import MarkerKind, look
+from policy.passes import cleanup
 
 
 @pytest.mark.parametrize(
@@ -34,8 +34,8 @@ def test_a_marker_that_was_opened_before_it_is_removed_is_not_lost(
             write(script)
             os.close(script)
 
-    monkeypatch.setattr(trace, "hook", finish)
-    endings._remove(folder, "vm1", marker)
+    monkeypatch.setattr(failpoints, "hook", finish)
+    cleanup._remove(folder, "vm1", marker)
     finish("afterwards")
     assert [path.name for path in tmp_path.iterdir()] == ["vm1.done"]
     os.close(folder)
@@ -48,7 +48,7 @@ def test_a_marker_that_nobody_writes_is_removed(tmp_path: Path) -> None:
     marker = look(folder, "vm1", MarkerKind.DONE)
     assert marker is not None
     with (tmp_path / "vm1.done").open("rb"):
-        endings._remove(folder, "vm1", marker)
+        cleanup._remove(folder, "vm1", marker)
     assert list(tmp_path.iterdir()) == []
     os.close(folder)
 
@@ -62,8 +62,8 @@ def test_a_marker_that_is_emptied_to_be_written_is_kept_where_no_lease_is_to_be_
     os.utime(tmp_path / "vm1.done", (1, 1))
     marker = look(folder, "vm1", MarkerKind.DONE)
     assert marker is not None
-    monkeypatch.setattr(endings, "_is_being_written", lambda *_: False)
+    monkeypatch.setattr(cleanup, "_is_being_written", lambda *_: False)
     with (tmp_path / "vm1.done").open("wb"):
-        endings._remove(folder, "vm1", marker)
+        cleanup._remove(folder, "vm1", marker)
     assert [path.name for path in tmp_path.iterdir()] == ["vm1.done"]
     os.close(folder)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import UsageError
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import HOUR, GivenClock
 from tests.host import Host, reasons
-from tidegate.errors import UsageError
 
 DAY = 24 * HOUR
 

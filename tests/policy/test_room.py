@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from core.state import counters
+from core.state.database import State
 from tests.host import Host
 from tests.mounts import Mount, mount
-from tidegate.state import tallies
-from tidegate.state.door import State
 
 __all__ = ["mount"]  # the fixture
 
@@ -22,10 +22,10 @@ def host_on(disk: Path, *, watch: Mapping[str, Any] | None = None, storage: Mapp
     return Host(disk / "host", daily=100_000_000, offsite=storage, watch=watch or {})
 
 
-def room(host: Host) -> tallies.WatchStatus:
+def room(host: Host) -> counters.WatchStatus:
     state = State(host.state)
     with state.read() as connection:
-        status = tallies.watch_statuses(connection)["dumps"]
+        status = counters.watch_statuses(connection)["dumps"]
     state.close()
     return status
 

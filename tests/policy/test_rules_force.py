@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.granting import Granting
+from core import failpoints
+from core.enums import Force, Reason
+from core.errors import UsageError
+from policy.passes.grant import Granting
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import HOUR, GivenClock
 from tests.host import Host, reasons
 from tests.policy.planner_facts import DAY, GB, NOW, a_day, a_dump, a_vm, by_dump, granted_ids, plan_of
-from tidegate import trace
-from tidegate.errors import UsageError
-from tidegate.terms import Force, Reason
 
 WITHIN, OVER = Force.WITHIN_LIMIT, Force.OVER_LIMIT
 
@@ -208,7 +208,7 @@ def test_a_pass_killed_while_it_lets_a_forced_dump_out_spends_the_force_once(
     at.run("pass")
     at.run("force", "vm1", "--over-limit")
     with monkeypatch.context() as patch:
-        patch.setattr(trace, "hook", killed_at(point))
+        patch.setattr(failpoints, "hook", killed_at(point))
         with pytest.raises(KilledError):
             at.run("pass")
     assert forced(at) == ["vm1"]

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from policy.planner.plan import decide
-from policy.planner.records import Rules
+from core.enums import Force, Reason
+from policy.planner.decide import decide
+from policy.planner.model import Rules
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import HOUR, GivenClock
 from tests.host import Host, reasons
 from tests.policy.planner_facts import DAY, LIMIT, NOW, a_day, a_dump, a_vm, by_dump
-from tidegate.terms import Force, Reason
 
 
 @pytest.mark.parametrize(

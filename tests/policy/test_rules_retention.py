@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from policy.planner.plan import decide
-from policy.planner.records import Rules
-from policy.planner.targets import target_of
+from core.enums import Storage
+from policy.planner.decide import decide
+from policy.planner.model import Rules
+from policy.planner.staleness import target_of
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import HOUR, GivenClock
 from tests.host import Host, reasons
 from tests.policy.planner_facts import DAY, LIMIT, NOW, a_day, a_dump, a_vm, by_dump
-from tidegate.terms import Storage
 
 
 @pytest.mark.parametrize(

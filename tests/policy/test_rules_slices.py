@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.enums import Oversize, Reason, Verdict
+from policy.planner.decide import decide
 from policy.planner.forecast import Start, run_forward
-from policy.planner.plan import decide
-from policy.planner.records import Allowance, Day, Part, Rules, Slice
+from policy.planner.model import Allowance, Day, Part, Rules, Slice
 from policy.planner.slices import set_aside, slice_of_today
 from tests.policy.planner_facts import DAY, GB, LIMIT, NOW, a_day, a_dump, a_vm
-from tidegate.terms import Oversize, Reason, Verdict
 
 RULES = Rules(10 * GB)
 

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from policy.planner.plan import decide
-from policy.planner.records import Allowance, Day, Dump, Plan, Rules, Vm
-from policy.planner.targets import density, full_set_days
+from core import failpoints
+from core.enums import Force, Oversize, Reason
+from policy.planner.decide import decide
+from policy.planner.model import Allowance, Day, Dump, Plan, Rules, Vm
+from policy.planner.staleness import density, full_set_days
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import HOUR, GivenClock
 from tests.host import Host, reasons
 from tests.policy.planner_facts import DAY, GB, NOW, a_day, a_dump, a_vm, by_dump, granted_ids
-from tidegate import trace
-from tidegate.terms import Force, Oversize, Reason
 
 SPREAD = Rules(10 * GB, oversize=Oversize.SPREAD)
 #: With a target of seven days it is due at an age of 4 d 16 h.
@@ -259,7 +259,7 @@ def test_a_pass_killed_at_any_instant_leaves_the_debt_right(
     at.run("pass")
     at.clock.advance(48 * HOUR)
     with monkeypatch.context() as patch:
-        patch.setattr(trace, "hook", killed_at(point))
+        patch.setattr(failpoints, "hook", killed_at(point))
         with pytest.raises(KilledError):
             at.run("pass")
     assert at.json("status")["day"]["allowance_bytes"] == 0

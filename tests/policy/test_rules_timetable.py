@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.planner.plan import decide
-from policy.planner.records import Allowance, Day, Rules
-from policy.planner.targets import density, full_set_days
+from core.enums import Reason
+from policy.planner.decide import decide
+from policy.planner.model import Allowance, Day, Rules
+from policy.planner.staleness import density, full_set_days
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import DAY, HOUR, GivenClock
 from tests.host import Host, reasons
 from tests.policy.planner_facts import GB, NOW, a_day, a_dump, a_vm, by_dump
-from tidegate.terms import Reason
 
 WEEK = (GB, 2 * GB, 0, 4 * GB, 5 * GB, 0, 9 * GB)
 

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
+from core.enums import Force, Oversize
+from policy.planner.decide import decide
 from policy.planner.forecast import Start, run_forward
-from policy.planner.plan import decide
+from policy.planner.model import Allowance, Day, Rules
 from policy.planner.price import fair_price
-from policy.planner.records import Allowance, Day, Rules
 from tests.policy.planner_facts import DAY, GB, LIMIT, NOW, a_day, a_dump, a_vm, granted_ids
-from tidegate.terms import Force, Oversize
 
 
 def test_a_byte_costs_what_the_average_day_makes_it_cost() -> None:

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core import failpoints
+from core.enums import Force, Reason
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import HOUR, GivenClock
 from tests.host import Host, reasons
 from tests.mounts import Mount, mount
 from tests.policy.planner_facts import GB, a_day, a_dump, a_vm, by_dump, granted_ids, plan_of
 from tests.policy.planner_facts import reasons as reasons_of
-from tidegate import trace
-from tidegate.terms import Force, Reason
 
 __all__ = ["mount"]
 
@@ -156,7 +156,7 @@ def test_the_name_is_never_absent(at: AtGivenTime, clock: GivenClock, monkeypatc
     """A mirror would delete what it has under it."""
     let_out_and_dump_again(at, clock)
     stood: list[bool] = []
-    monkeypatch.setattr(trace, "hook", lambda _: stood.append((at.host.tree / "vm1.img").exists()))
+    monkeypatch.setattr(failpoints, "hook", lambda _: stood.append((at.host.tree / "vm1.img").exists()))
     at.run("pass")
     assert len(stood) > 3
     assert all(stood)
@@ -169,7 +169,7 @@ def test_at_no_instant_more_stands_than_the_limit(
     at.host.configure(daily=1000, offsite={"confirm": "report", "storage": "collect"})
     let_out_and_dump_again(at, clock, name="vm1-2026-11-01.img", again="vm1-2026-11-02.img")
     stood: list[int] = []
-    monkeypatch.setattr(trace, "hook", lambda _: stood.append(sum(at.host.exported().values())))
+    monkeypatch.setattr(failpoints, "hook", lambda _: stood.append(sum(at.host.exported().values())))
     at.run("pass")
     assert max(stood) <= 1000
     assert at.host.exported() == {"vm1-2026-11-02.img": 900}
@@ -196,7 +196,7 @@ def test_what_is_read_while_a_pass_decides_is_not_swapped(
     at: AtGivenTime, clock: GivenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is looked at once more, right before."""
-    from policy.granting import Granting
+    from policy.passes.grant import Granting
 
     let_out_and_dump_again(at, clock)
     check = Granting.check
@@ -232,7 +232,7 @@ def test_a_swap_that_fails_leaves_the_old_link_as_it_was(
         with suppress(FileNotFoundError):
             (at.host.dumps / "vm1.img.zst").rename(at.host.dumps / f"elsewhere, at {point}")
 
-    monkeypatch.setattr(trace, "hook", lambda name: take_away(name) if name == "granted" else None)
+    monkeypatch.setattr(failpoints, "hook", lambda name: take_away(name) if name == "granted" else None)
     at.run("pass", code=1)
     monkeypatch.undo()
     assert at.host.exported() == {"vm1": 800}
@@ -255,7 +255,7 @@ def test_killed_at_any_instant_no_more_stands_than_is_charged(
         if name == point:
             raise Killed
 
-    monkeypatch.setattr(trace, "hook", die)
+    monkeypatch.setattr(failpoints, "hook", die)
     with suppress(Killed):  # a file under a new name is renamed nowhere
         at.run("pass")
     monkeypatch.undo()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.transfers import LOG_FORMAT, NotTold, Transfer, of_connection, read
+from policy.sync.rsync_log import LOG_FORMAT, NotTold, Transfer, of_connection, read
 
 STATS = "Literal data: 5 bytes\nTotal bytes sent: {}\nTotal bytes received: {}\n\nsent 1 bytes  received 2 bytes\n"
 CONNECTION = """\

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from policy.push.command import PARTIAL
+from policy.sync.command import PARTIAL
 
 OWN = (".tidegate", PARTIAL)
 

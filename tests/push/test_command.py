@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from policy.push.command import Job, call
+from core.errors import FaultError
+from policy.sync.command import Job, call
 from tests.host import Host
-from tidegate.errors import FaultError
 
 
 def job_to(folder: Path, destination: str, **how: object) -> Job:

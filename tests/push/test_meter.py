@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy.push import run as running
-from policy.push.command import Job
-from policy.push.line import Purse
-from policy.push.run import Ran
+from core.errors import FaultError
+from core.state import syncs
+from core.state.database import State
+from policy.sync import rsync as running
+from policy.sync.command import Job
+from policy.sync.quota import Purse
+from policy.sync.rsync import Ran
 from tests.host import Host
 from tests.push import storage
-from tidegate.errors import FaultError
-from tidegate.state import sync_rows
-from tidegate.state.door import State
 
 #: What a run needs for its own words before the first byte of a file can cross.
 WORDS = 3000
@@ -38,7 +38,7 @@ class Line:
         self.push, self._watch = config.push, config.watches[0]
         self._state = State(host.state)
         with self._state.write() as connection:
-            self._sync = sync_rows.add_sync(connection, day=1)
+            self._sync = syncs.add_sync(connection, day=1)
         self._attempts = 0
 
     def send(self, limit: int) -> Ran:

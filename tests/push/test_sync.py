@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
+from core.state.database import State
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import DAY, GivenClock
 from tests.host import Host
 from tests.push import storage
-from tidegate.state.door import State
 
 SIZE = 200_000
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.host import ROOT, Host
 from tests.service.running import service
-from tidegate.cli import logs
+from tidegate.daemon import logs
 
 FORGED = "vm1\n<0>tidegate: all dumps are off-site\x1b[2J\udcff"
 #: How it must look wherever it is told.

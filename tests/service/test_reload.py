@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
+from core.state import dumps
+from core.state.database import State
 from tests.exporters.client import wait_for
 from tests.host import ROOT, Host
 from tests.service.running import PATIENCE, Running, free_port, service
-from tidegate.state import dumps
-from tidegate.state.door import State
 
 RELOADED = "tidegate_config_last_reload_successful"
 LOADED_AT = "tidegate_config_last_reload_success_timestamp_seconds"

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from core.state import dumps
+from core.state.database import State
 from tests.clock import GivenClock
 from tests.exporters.client import wait_for
 from tests.host import Host
 from tests.service.running import Manager, service
-from tidegate.cli.service_manager import ServiceManager
-from tidegate.state import dumps
-from tidegate.state.door import State
+from tidegate.daemon.systemd import ServiceManager
 from watcher.daily import DailyPass
 from watcher.service import Watcher
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from core.enums import LinkState
+from core.state import ledger
+from core.state.database import State
 from tests.host import Host, reasons
 from tests.service.running import service
 from tests.watcher.following import until
-from tidegate.state import ledger
-from tidegate.state.door import State
-from tidegate.terms import LinkState
 
 #: Seconds from before the first byte until the link is gone; a machine that does nothing else takes a thirtieth of it.
 SOON = 10.0

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from core.state.schema import SCHEMA_VERSION
+from core.version import __version__
 from tests.host import Host
 from tests.service.running import PATIENCE, Running, service
-from tidegate import __version__
 from tidegate.cli.versions import difference
-from tidegate.state.schema import SCHEMA_VERSION
 
 
 @pytest.fixture

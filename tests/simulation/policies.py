@@ -6,8 +6,8 @@ Each of the others is an order of turns, in which what does not fit is skipped.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from policy.planner.plan import decide
-from policy.planner.records import Allowance, Day, Dump, Rules, Vm
+from policy.planner.decide import decide
+from policy.planner.model import Allowance, Day, Dump, Rules, Vm
 from tests.simulation.simulate import Policy, World
 
 DAY = 86_400.0

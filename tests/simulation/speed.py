@@ -7,8 +7,8 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from random import Random
 
-from policy.planner.plan import decide
-from policy.planner.records import Allowance, Day, Dump, Rules, Vm
+from policy.planner.decide import decide
+from policy.planner.model import Allowance, Day, Dump, Rules, Vm
 from tests.simulation.policies import DAY, START
 
 COUNTS = (300, 1_000, 5_000, 20_000, 100_000)

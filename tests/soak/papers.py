@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from core.filenames import printable
 from tests.host import ROOT
 from tests.soak.account import Account, Latency
 from tests.soak.play import Play
 from tests.soak.service import Service
-from tidegate.names import printable
 
 PAPER = ROOT / "docs" / "RELIABILITY.md"
 HEADING = "## Soak"

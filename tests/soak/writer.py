@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.fs.fingerprint import allowed_owners, identify
 from tests.soak.journal import Journal, Written
 from tests.soak.marks import Mark, Tools
 from tests.soak.names import Names
 from tests.soak.seen import StateFile
-from tidegate.identity import allowed_owners, identify
 
 _CONTENT = os.urandom(4096)
 #: A dump may be rotated away when so many newer ones of its writer stand.

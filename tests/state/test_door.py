@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
+from core.clock import Instant
+from core.errors import BusyError, ExitCode, FaultError
+from core.state import counters, dumps, ledger, locks
+from core.state.database import ScratchState, State
+from core.state.migrations import migrate, version_of
+from core.state.schema import SCHEMA_VERSION
 from tests.mounts import Mount, mount
 from tests.users import as_nobody, open_the_way
-from tidegate.clock import Instant
-from tidegate.errors import BusyError, ExitCode, FaultError
-from tidegate.state import dumps, ledger, lock, tallies
-from tidegate.state.door import ScratchState, State
-from tidegate.state.migrations import migrate, version_of
-from tidegate.state.schema import SCHEMA_VERSION
 
 __all__ = ["mount"]
 
@@ -31,11 +31,11 @@ def state(tmp_path: Path) -> State:
 
 def count_of(state: State, name: str) -> int:
     with state.read() as connection:
-        return tallies.counters(connection).get(name, {}).get("", 0)
+        return counters.counters(connection).get(name, {}).get("", 0)
 
 
 def _count_and_fail(connection: Connection) -> None:
-    tallies.count(connection, "passes")
+    counters.count(connection, "passes")
     raise RuntimeError
 
 
@@ -57,7 +57,7 @@ def test_a_transaction_that_raises_leaves_nothing(state: State) -> None:
 def test_a_reader_sees_the_last_committed_transaction_while_another_writes(state: State) -> None:
     """Readers take no lock and wait for nobody."""
     with state.write() as connection:
-        tallies.count(connection, "passes")
+        counters.count(connection, "passes")
         assert count_of(State(state.path), "passes") == 0
     assert count_of(state, "passes") == 1
 
@@ -73,7 +73,7 @@ def test_who_waits_too_long_is_told_who_holds_the_lock(state: State) -> None:
 def test_a_killed_holder_frees_the_lock_at_once(state: State) -> None:
     """The lock is the kernel's: nobody has to clean up."""
     program = (
-        "import os, sys; from pathlib import Path; from tidegate.state.door import State\n"
+        "import os, sys; from pathlib import Path; from core.state.database import State\n"
         "with State(Path(sys.argv[1])).write(): os.write(1, b'held'); os.read(0, 1)"
     )
     command = [sys.executable, "-c", program, str(state.path)]
@@ -85,7 +85,7 @@ def test_a_killed_holder_frees_the_lock_at_once(state: State) -> None:
         child.kill()
         child.wait()
     with state.write(wait=0) as connection:
-        tallies.count(connection, "passes")
+        counters.count(connection, "passes")
 
 
 def test_the_lock_file_is_never_removed(state: State) -> None:
@@ -100,11 +100,11 @@ def test_the_lock_file_is_never_removed(state: State) -> None:
 def test_looking_whether_a_lock_is_held_neither_takes_nor_stamps_it(tmp_path: Path) -> None:
     """`status` asks whether a watcher runs, and must not keep one from starting."""
     path = tmp_path / "a.lock"
-    assert not lock.is_held(path)
-    with lock.hold(path, wait=0, what="it"):
+    assert not locks.is_held(path)
+    with locks.hold(path, wait=0, what="it"):
         before = path.read_text()
-        assert lock.is_held(path)
-    assert not lock.is_held(path)
+        assert locks.is_held(path)
+    assert not locks.is_held(path)
     assert path.read_text() == before
 
 
@@ -120,12 +120,12 @@ def test_only_one_watcher_holds_the_watch(state: State) -> None:
 def test_a_scratch_copy_takes_everything_over_and_gives_nothing_back(state: State) -> None:
     """`plan` tries things on a copy in memory: the file stays byte for byte what it was."""
     with state.write() as connection:
-        tallies.count(connection, "passes")
+        counters.count(connection, "passes")
     state.close()
     before = state.path.read_bytes()
     scratch = ScratchState(state.path)
     with scratch.write() as connection:
-        tallies.count(connection, "passes")
+        counters.count(connection, "passes")
     assert count_of(scratch, "passes") == 2
     assert state.path.read_bytes() == before
     assert count_of(state, "passes") == 1
@@ -174,7 +174,7 @@ def test_a_migration_copies_the_file_first(state: State) -> None:
         connection.exec_driver_sql("ALTER TABLE vm ADD COLUMN nickname TEXT")
 
     with state.write() as connection:
-        tallies.count(connection, "passes", 7)
+        counters.count(connection, "passes", 7)
     with state.write() as connection:
         migrate(connection, state.path, {SCHEMA_VERSION: step}, SCHEMA_VERSION + 1)
         assert version_of(connection) == SCHEMA_VERSION + 1
@@ -240,7 +240,7 @@ def test_a_path_with_signs_that_mean_something_in_a_url_is_a_path_like_any(tmp_p
     """``?``, ``#`` and ``%`` are letters of a file name."""
     state = State(tmp_path / "a?b#c%20" / "state.db")
     with state.write() as connection:
-        tallies.count(connection, "passes")
+        counters.count(connection, "passes")
     assert count_of(ScratchState(state.path), "passes") == 1
     assert (tmp_path / "a?b#c%20" / "state.db").exists()
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
-from tidegate.state import dumps, ledger
-from tidegate.state.door import State
-from tidegate.terms import DumpState, LinkState
+from core.enums import DumpState, LinkState
+from core.state import dumps, ledger
+from core.state.database import State
 
 QUESTIONS: dict[str, Callable[[Connection], object]] = {
     "dump_without_end": dumps.without_end,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.learning import REMEMBERED, period, remembered, remembered_sizes, shrunk_from
+from core.dump_history import REMEMBERED, period, remembered, remembered_sizes, shrunk_from
 
 HOUR, DAY = 3600, 86_400
 START = 1_795_000_000

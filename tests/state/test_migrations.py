@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.state import ledger, vms
-from tidegate.state.door import ScratchState, State
-from tidegate.state.migrations import STEPS, version_of
-from tidegate.state.schema import SCHEMA_VERSION, metadata
+from core.state import ledger, vms
+from core.state.database import ScratchState, State
+from core.state.migrations import STEPS, version_of
+from core.state.schema import SCHEMA_VERSION, metadata
 
 WRITTEN = Path(__file__).parent.parent / "data" / "state"
 

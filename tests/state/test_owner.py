@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from core.state.database import State
 from tests.host import Host
 from tests.privileges import as_user, needs_root
 from tests.users import NOBODY
-from tidegate.state.door import State
 
 #: So that a checkout which only root may read can be run from; it gives no right to write anything.
 TO_READ_THE_PROGRAM = "dac_read_search"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tidegate import __version__
-from tidegate.errors import NewerStateError
-from tidegate.state import lock, tallies
-from tidegate.state.door import RunningWatcher, ScratchState, State, running_watcher
+from core.errors import NewerStateError
+from core.state import counters, locks
+from core.state.database import RunningWatcher, ScratchState, State, running_watcher
+from core.version import __version__
 
 NEWER = 99
 
@@ -30,11 +30,11 @@ def test_an_older_service_writes_nothing_once_a_newer_command_has_migrated_the_f
     state.check_version()
     migrated(state.path)
     with pytest.raises(NewerStateError, match="written by a newer Tidegate"), state.write() as connection:
-        tallies.count(connection, "passes")
+        counters.count(connection, "passes")
     with pytest.raises(NewerStateError, match="written by a newer Tidegate"):
         state.check_version()
     with state.read() as connection:
-        assert tallies.counters(connection) == {}
+        assert counters.counters(connection) == {}
 
 
 def test_what_looks_at_a_newer_file_names_it(state: State) -> None:
@@ -58,4 +58,4 @@ def test_a_stamp_of_before_there_were_versions_tells_none(tmp_path: Path) -> Non
     """Its version is unknown, and not that of the command that looks."""
     path = tmp_path / "a.lock"
     path.write_text("process 1 (tidegate watch)\n")
-    assert lock.version_of_holder(path) is None
+    assert locks.version_of_holder(path) is None

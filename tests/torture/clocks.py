@@ -159,7 +159,7 @@ class _Days:
             self._host.mark(name)
 
     def _run(self, *words: str) -> str:
-        with mock.patch("tidegate.clock.SystemClock", return_value=self._clock):
+        with mock.patch("core.clock.SystemClock", return_value=self._clock):
             ended = run(self._having(tidegate(*words)), self._host.folder)
         assert ended.code == 0, ended
         return ended.stdout

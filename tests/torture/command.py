@@ -30,11 +30,11 @@ _PR_SET_PDEATHSIG = 1
 _MORE = (
     "concurrent.futures.thread",
     "encodings.utf_8_sig",
-    "policy.admin",
+    "policy.operations.vms",
     "tidegate.cli.admin",
     "tidegate.cli.mark",
     "watcher.recorder",
-    "watcher.scan",
+    "watcher.scanner",
 )
 
 
@@ -59,9 +59,9 @@ def load_everything() -> None:
     """Once, before the first command is started."""
     for module in (*LOADED, *_MORE):
         importlib.import_module(module)
-    from tidegate.state import door
+    from core.state import database
 
-    setattr(door, "_engine", _engine_at(door._engine))  # noqa: B010 - mypy wants the very same function
+    setattr(database, "_engine", _engine_at(database._engine))  # noqa: B010 - mypy wants the very same function
     gc.collect()
     gc.freeze()  # else each command copies every page that its first collection touches
 
@@ -96,10 +96,10 @@ def tidegate(*words: str) -> Body:
 
 def record(folder: Path) -> None:
     """What the watcher does when the kernel has told it of each marker that stands."""
-    from tidegate.clock import SystemClock
-    from tidegate.config.load import load
-    from tidegate.errors import TidegateError
-    from tidegate.state.door import State
+    from core.clock import SystemClock
+    from core.config.load import load
+    from core.errors import TidegateError
+    from core.state.database import State
     from watcher.recorder import Recorder
 
     try:
@@ -142,7 +142,7 @@ class Command:
 
 def run(body: Body, folder: Path) -> Ended:
     """Runs it to its end in this very process, which is quicker: nobody disturbs it."""
-    from tidegate.cli import logs
+    from tidegate.daemon import logs
 
     stdout, stderr = io.StringIO(), io.StringIO()
     with redirect_stdout(stdout), redirect_stderr(stderr), mock.patch.object(logs, "set_up"), _no_longer_than(_HANGS):
@@ -201,7 +201,7 @@ def _be(body: Body, folder: Path, papers: list[Path], *, waits: bool) -> None:
 @contextmanager
 def with_hook(hook: Callable[[str], None]) -> Iterator[None]:
     """``hook`` is called at each trace point."""
-    from tidegate import trace
+    from core import failpoints
 
-    with mock.patch.object(trace, "hook", hook):
+    with mock.patch.object(failpoints, "hook", hook):
         yield

@@ -34,7 +34,7 @@ class Defect:
 
 def _tree_is_not_made_lasting() -> AbstractContextManager[object]:
     """The one fsync after which ``linked`` may be written."""
-    return mock.patch("policy.links.publish.os", _Without("fsync"))
+    return mock.patch("policy.export.publish.os", _Without("fsync"))
 
 
 class _Without:
@@ -50,7 +50,7 @@ class _Without:
 @contextmanager
 def _charge_comes_after_the_link() -> Iterator[None]:
     """The links are made before the transaction that takes the allowance is committed."""
-    from policy.granting import Granting
+    from policy.passes.grant import Granting
 
     grant = Granting.grant
 
@@ -66,7 +66,7 @@ def _charge_comes_after_the_link() -> Iterator[None]:
 
 def _folders_are_built_in_the_tree() -> AbstractContextManager[object]:
     """Where everybody sees them grow."""
-    from policy.links.publish import Batch
+    from policy.export.publish import Batch
 
     begin = Batch.__init__
 
@@ -78,12 +78,12 @@ def _folders_are_built_in_the_tree() -> AbstractContextManager[object]:
 
 def _confirmed_before_looked() -> AbstractContextManager[object]:
     """A report is believed without a look at what stands."""
-    return mock.patch("policy.syncs.settle", return_value=frozenset())
+    return mock.patch("policy.sync.report.settle", return_value=frozenset())
 
 
 @contextmanager
 def _passes_do_not_wait_for_each_other() -> Iterator[None]:
-    from tidegate.state.door import State
+    from core.state.database import State
 
     @contextmanager
     def no_lock(self: State, *, wait: float) -> Iterator[None]:
@@ -96,12 +96,12 @@ def _passes_do_not_wait_for_each_other() -> Iterator[None]:
 @contextmanager
 def _given_back_without_proof() -> Iterator[None]:
     """Whatever goes wrong with a link, its charge is given back."""
-    from policy.links.records import LinkFailure
+    from policy.export.model import LinkFailure
 
     def failure(reason: Any, detail: str, *, proven_absent: bool) -> LinkFailure:
         return LinkFailure(reason, detail, proven_absent=True)
 
-    with mock.patch("policy.links.publish.LinkFailure", failure):
+    with mock.patch("policy.export.publish.LinkFailure", failure):
         yield
 
 

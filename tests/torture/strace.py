@@ -85,7 +85,7 @@ def _attached(process: int, how: Sequence[str]) -> Iterator[None]:
 def _in_one_thread(body: Body, folder: Path) -> None:
     """What the command asks of other threads it does itself, at once."""
     with (
-        mock.patch("tidegate.patience.Patience.ask", lambda _self, question: question()),
-        mock.patch("policy.links.publish.ThreadPoolExecutor", return_value=contextlib.nullcontext(builtins)),
+        mock.patch("core.fs.io_timeout.Patience.ask", lambda _self, question: question()),
+        mock.patch("policy.export.publish.ThreadPoolExecutor", return_value=contextlib.nullcontext(builtins)),
     ):
         body(folder)

@@ -9,14 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from core.clock import SystemClock
+from core.config.load import load
+from core.config.model import Config
+from core.enums import DumpState
+from core.state import counters, dumps, lateness
+from core.state.counters import WatchStatus
+from core.state.database import State
 from tests.host import Host
-from tidegate.clock import SystemClock
-from tidegate.config.load import load
-from tidegate.config.model import Config
-from tidegate.state import dumps, lateness, tallies
-from tidegate.state.door import State
-from tidegate.state.tallies import WatchStatus
-from tidegate.terms import DumpState
 from watcher.service import Watcher
 
 #: Whatever is waited for must come within it; a machine with nothing else to do takes a hundredth.
@@ -98,7 +98,7 @@ class Site:
 
     def status(self, watch: str = "dumps") -> WatchStatus | None:
         with self.state.read() as connection:
-            return tallies.watch_statuses(connection).get(watch)
+            return counters.watch_statuses(connection).get(watch)
 
     def is_up(self, watch: str = "dumps") -> bool:
         return (status := self.status(watch)) is not None and status.up
@@ -118,11 +118,11 @@ class Site:
 
     def counted(self, name: str, label: str = "dumps") -> int:
         with self.state.read() as connection:
-            return tallies.counters(connection).get(name, {}).get(label, 0)
+            return counters.counters(connection).get(name, {}).get(label, 0)
 
     def times(self) -> lateness.Histogram:
         with self.state.read() as connection:
-            return lateness.histogram(tallies.counters(connection))
+            return lateness.histogram(counters.counters(connection))
 
 
 def done(folder: Path, name: str, content: bytes = b"x") -> None:

@@ -9,18 +9,18 @@ from typing import Any
 
 from sqlalchemy import select
 
+from core.config.model import Config, WatchFolder
+from core.enums import DumpState, MarkerResult
+from core.state import counters, dumps, vms
+from core.state.database import State
+from core.state.dumps import DumpRow
+from core.state.schema import dump
+from core.state.vms import VmRow
 from tests.clock import GivenClock
 from tests.host import Host
-from tidegate.config.model import Config, WatchFolder
-from tidegate.state import dumps, tallies, vms
-from tidegate.state.door import State
-from tidegate.state.dumps import DumpRow
-from tidegate.state.schema import dump
-from tidegate.state.vms import VmRow
-from tidegate.terms import DumpState, MarkerResult
-from watcher.observe import Observation, observe
+from watcher.observation import Observation, observe
 from watcher.recorder import Recorder
-from watcher.scan import Scanned, Scanner
+from watcher.scanner import Scanned, Scanner
 
 
 class Place:
@@ -114,7 +114,7 @@ class Place:
     def results(self) -> Counter[MarkerResult]:
         """How many markers had each result so far."""
         with self.state.read() as connection:
-            counted = tallies.counters(connection).get("markers", {})
+            counted = counters.counters(connection).get("markers", {})
         return Counter({MarkerResult(label): number for label, number in counted.items()})
 
     def everything(self) -> list[tuple[Any, ...]]:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.state import counters
+from core.units import parse_time
 from tests.clock import DAY, HOUR, GivenClock
 from tests.watcher.place import Place
-from tidegate.state import tallies
-from tidegate.units import parse_time
 from watcher.daily import DailyPass, last_due
 
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
@@ -76,7 +76,7 @@ class Daily:
     def a_pass(self) -> None:
         """A pass that begins now, whoever runs it."""
         with self.state.write() as connection:
-            tallies.start_pass(connection, self.clock.wall)
+            counters.start_pass(connection, self.clock.wall)
 
     def ran(self) -> int:
         """How many it has begun within this turn."""

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from core.clock import SystemClock
+from core.enums import DumpState
 from tests.service.running import service
 from tests.watcher.disks import Disk, Disks, disks
 from tests.watcher.following import Site, done, until
-from tidegate.clock import SystemClock
-from tidegate.terms import DumpState
 from watcher import follower
-from watcher.scan import scan_and_record
+from watcher.scanner import scan_and_record
 
 __all__ = ["disks"]  # the fixture
 

@@ -5,17 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from policy import away, passes, syncs
+from core.clock import SystemClock
+from core.config.errors import ConfigError
+from core.config.load import load
+from core.enums import Reason
+from core.preflight import folders
+from core.state.database import ScratchState, State
+from policy.passes import run
+from policy.reconcile import mounts
+from policy.sync import report
 from tests.host import Host, reasons
 from tests.watcher.following import Site, done, until
 from tests.watcher.hung import Hung, hung
-from tidegate.clock import SystemClock
-from tidegate.config import surroundings
-from tidegate.config.errors import ConfigError
-from tidegate.config.load import load
-from tidegate.state.door import ScratchState, State
-from tidegate.terms import Reason
-from watcher import follower, ground, scan, service
+from watcher import follower, scanner, service, watch_tree
 
 __all__ = ["hung"]  # the fixture
 
@@ -28,7 +30,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "_READY_SECONDS", 0.5)
     monkeypatch.setattr(service, "_END_SECONDS", 0.5)
     monkeypatch.setattr(follower, "_ROOT_SECONDS", 0.1)
-    monkeypatch.setattr(ground, "_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(watch_tree, "_PATIENCE_SECONDS", 0.2)
 
 
 @pytest.fixture
@@ -101,26 +103,26 @@ def test_what_looks_at_the_trees_looks_past_a_folder_that_hangs(
     two: Host, hung: Hung, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A plan, and a report that the storage has everything: what stands where nobody can look stays as it is."""
-    monkeypatch.setattr(scan, "_ANSWER_SECONDS", 0.3)
-    monkeypatch.setattr(away, "_ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(scanner, "_ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(mounts, "_ANSWER_SECONDS", 0.3)
     done(two.dumps, "vm1")
     done(two.folder / "second", "vm9")
     two.run("pass")
     done(two.dumps, "vm2")
     config, clock = two.config(), SystemClock()
     state = State(config.state)
-    scan.scan_and_record(config, state, clock)
+    scanner.scan_and_record(config, state, clock)
     hung.mount(two.dumps)
     scratch = ScratchState(config.state)
-    scan.scan_and_record(config, scratch, clock)
-    planned = passes.preview(config, scratch, clock)
+    scanner.scan_and_record(config, scratch, clock)
+    planned = run.preview(config, scratch, clock)
     assert {one.dump.path: one.reason for one in planned.plan.decisions} == {
         "vm1": Reason.OUTSTANDING,
         "vm2": Reason.MISSING,
         "vm9": Reason.OUTSTANDING,
     }
     assert planned.down == ("dumps",)
-    told = syncs.report(config, state, clock, syncs.Report(everything=True), wait=0)
+    told = report.report(config, state, clock, report.Report(everything=True), wait=0)
     assert {link.vm for link in told.confirmed} == {"vm9"}
 
 
@@ -128,7 +130,7 @@ def test_check_tells_of_it_and_the_service_starts_all_the_same(
     two: Host, hung: Hung, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that is down must not keep the local dumps from leaving."""
-    monkeypatch.setattr(surroundings, "_ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(folders, "_ANSWER_SECONDS", 0.3)
     hung.mount(two.dumps)
     with pytest.raises(ConfigError, match="it does not answer"):
         load(two.file)

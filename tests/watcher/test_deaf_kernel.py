@@ -12,7 +12,7 @@ import pytest
 from tests.watcher.following import Site, done, until
 from tests.watcher.limited import started
 from watcher import ears, follower
-from watcher.doorbell import Doorbell
+from watcher.inotify import Doorbell
 
 #: The kernel keeps so many events for each instance.
 _QUEUE = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from core.state import lateness
+from core.state.database import State
 from tests.watcher.disks import Disk, Disks, disks, read_only
 from tests.watcher.following import Site, done, until
-from tidegate.state import lateness
-from tidegate.state.door import State
 from watcher import follower
 
 __all__ = ["disks"]  # the fixture

@@ -11,10 +11,10 @@ import pytest
 
 from tests.mounts import Mount, mount
 from tests.watcher.place import Place, open_files
-from watcher.doorbell import Doorbell
-from watcher.ground import Ground
-from watcher.listing import list_markers
+from watcher.inotify import Doorbell
 from watcher.rings import Rings
+from watcher.walk import list_markers
+from watcher.watch_tree import Ground
 
 __all__ = ["mount"]
 

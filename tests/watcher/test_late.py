@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from core.state import counters, lateness
+from core.state.database import State
 from tests.watcher.following import Site, done, until
-from tidegate.state import lateness, tallies
-from tidegate.state.door import State
 from watcher import unannounced
-from watcher.doorbell import Doorbell
+from watcher.inotify import Doorbell
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +73,7 @@ def test_the_times_outlive_the_service_and_a_clock_that_was_set_back(tmp_path: P
             lateness.count(connection, [])
         state.close()
     with State(tmp_path / "state.db").read() as connection:
-        found = lateness.histogram(tallies.counters(connection))
+        found = lateness.histogram(counters.counters(connection))
     assert found.sum == pytest.approx(8000.06)
     assert [count for _, count in found.buckets] == [4] + [6] * (len(lateness.BOUNDS) - 1) + [8]
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.config.model import BackupSet
+from core.enums import DumpState, Reason
 from tests.mounts import Mount, mount
 from tests.users import as_nobody, open_the_way
 from tests.watcher.place import Place, open_files
-from tidegate.config.model import BackupSet
-from tidegate.terms import DumpState, Reason
-from watcher.observe import observe
+from watcher.observation import observe
 
 __all__ = ["mount"]
 
@@ -310,7 +310,7 @@ def test_a_marker_replaced_as_often_as_it_is_read_is_left_for_later(
     def gone(*_: object, **__: object) -> int:
         raise FileNotFoundError
 
-    monkeypatch.setattr("watcher.observe.read_text", gone)
+    monkeypatch.setattr("watcher.observation.read_text", gone)
     assert observe(place.config, place.watch, ["vm1"], 0.0) == []
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from core.preflight import events
 from tests.host import ROOT
 from tests.mounts import Mount, mount
 from tests.watcher.following import Site, done, until
-from tidegate.config import events
-from watcher.doorbell import Doorbell
+from watcher.inotify import Doorbell
 
 __all__ = ["mount"]  # the fixture
 
@@ -106,8 +106,7 @@ def test_the_service_and_check_say_what_to_do_and_go_on(
 def test_check_ends_well_with_the_advice(tmp_path: Path) -> None:
     """A note, and exit code 0."""
     script = (
-        "from tidegate.cli.main import main; from tidegate.config import events; "
-        "events._kind = lambda path: 'cifs'; main()"
+        "from tidegate.cli.main import main; from core.config import events; events._kind = lambda path: 'cifs'; main()"
     )
     command = [sys.executable, "-c", script, "--config", str(Site(tmp_path).host.file), "check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

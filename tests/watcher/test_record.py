@@ -5,10 +5,10 @@ import os
 
 import pytest
 
+from core.enums import DumpState, MarkerResult, Reason
+from core.state import dumps, vms
 from tests.mounts import Mount, mount
 from tests.watcher.place import Place
-from tidegate.state import dumps, vms
-from tidegate.terms import DumpState, MarkerResult, Reason
 
 __all__ = ["mount"]
 

@@ -8,9 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from core.enums import DumpState
 from tests.watcher.place import Place
-from tidegate.terms import DumpState
-from watcher.observe import HINDRANCES
+from watcher.observation import HINDRANCES
 
 #: A dump that is a file; one that is a file or a folder; and one that lies in that folder.
 PATHS = ("vm1", "vm2", "vm2/inner")

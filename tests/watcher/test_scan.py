@@ -5,20 +5,20 @@ from pathlib import Path
 
 import pytest
 
+from core.enums import DumpState
+from core.fs.fingerprint import Identity, identify
+from core.state import counters
+from core.state.counters import WatchStatus
+from core.state.database import ScratchState
 from tests.users import as_nobody, open_the_way
 from tests.watcher.place import Place, open_files
-from tidegate.identity import Identity, identify
-from tidegate.state import tallies
-from tidegate.state.door import ScratchState
-from tidegate.state.tallies import WatchStatus
-from tidegate.terms import DumpState
-from watcher import observe
-from watcher.scan import scan_and_record
+from watcher import observation
+from watcher.scanner import scan_and_record
 
 
 def status_of(place: Place) -> WatchStatus:
     with place.state.read() as connection:
-        return tallies.watch_statuses(connection)[place.watch.name]
+        return counters.watch_statuses(connection)[place.watch.name]
 
 
 def test_markers_are_found_wherever_dumps_may_be(place: Place) -> None:
@@ -205,7 +205,7 @@ def test_dumps_whose_markers_are_known_are_not_looked_at_again(place: Place, mon
         looked_at.append(name)
         return identify(folder, name, owners)
 
-    monkeypatch.setattr(observe, "identify", identify_and_note)
+    monkeypatch.setattr(observation, "identify", identify_and_note)
     for number in range(30):
         place.done(f"vm{number}")
     place.scan()

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from core import failpoints
+from core.clock import SystemClock
+from core.enums import DumpState, MarkerResult
+from core.errors import BusyError
+from core.state import dumps
 from tests.watcher.following import PATIENCE, Site, done, until
-from tidegate import trace
-from tidegate.clock import SystemClock
-from tidegate.errors import BusyError
-from tidegate.state import dumps
-from tidegate.terms import DumpState, MarkerResult
 from watcher import follower, service
 from watcher.rings import Rings
 from watcher.service import Watcher
@@ -35,7 +35,7 @@ class Hook:
         self._point = point
         self._what = what
         self.passed = Counter[str]()
-        monkeypatch.setattr(trace, "hook", self)
+        monkeypatch.setattr(failpoints, "hook", self)
 
     def __call__(self, name: str) -> None:
         self.passed[name] += 1
@@ -77,7 +77,7 @@ def test_a_marker_in_a_folder_that_is_just_being_made_is_recorded(site: Site, mo
             if point in ("armed", "scanned") and passed[point] == 1:
                 done(site.dumps / "new", next(made))
 
-        monkeypatch.setattr(trace, "hook", mark)
+        monkeypatch.setattr(failpoints, "hook", mark)
         (site.dumps / "new").mkdir()
         site.records("new/early")
         site.records("new/late")
@@ -192,7 +192,7 @@ class Rain:
             self._heard.set()
 
         monkeypatch.setattr(Rings, "name", name)
-        monkeypatch.setattr(trace, "hook", lambda point: self._fall() if point == "observed" else None)
+        monkeypatch.setattr(failpoints, "hook", lambda point: self._fall() if point == "observed" else None)
 
     def begin(self) -> None:
         self._mark()

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from core.fs.fingerprint import open_folder
+from core.markers.foreign import Quiet, look_at_all
+from core.markers.format import MarkerKind
 from tests.deploy.vzdump import Guest, Vzdump
 from tests.dumps.house import let_out, tell
 from tests.host import Host
 from tests.watcher.following import Site
-from tidegate.identity import open_folder
-from tidegate.markers.format import MarkerKind
-from tidegate.markers.signals import Quiet, look_at_all
 
 HOOKLESS = Path("/bin/true")
 INSIDE = [("status-ok", "STATUS.ok"), ("success", "success")]
@@ -231,7 +231,7 @@ def test_who_says_at_once_that_a_dump_failed_is_believed_after_its_rest(
     host.dump("vm1.img", 10, marked=False)
     host.mark("vm1.img", "failed")
     later = time.time_ns() + int((REST + 60) * 1e9)
-    monkeypatch.setattr("tidegate.markers.signals.time_of_files_ns", lambda: later)
+    monkeypatch.setattr("core.markers.foreign.time_of_files_ns", lambda: later)
     quiet = Quiet(re.compile(r"\.img$"), REST)
     with open_folder(host.dumps) as folder:
         found = look_at_all(folder, "vm1.img", quiet)

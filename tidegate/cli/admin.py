@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from core.errors import UsageError
+from core.markers.vm_name import vm_of
+from core.units import format_size, format_time, parse_time
 from tidegate.cli import completing, layout, shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json, vm_argument, wait_option, watch_names
-from tidegate.errors import UsageError
-from tidegate.markers.vm_name import vm_of
-from tidegate.units import format_size, format_time, parse_time
 
 if TYPE_CHECKING:
-    from tidegate.config.model import Config
+    from core.config.model import Config
 
 #: ``rsync --list-only``: mode, size with or without separators, date, time, name.
 _LISTED = re.compile(r"[-d]\S{9,}\s+[0-9.,]+\s+(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) (.+)")
@@ -27,11 +27,11 @@ _LISTED = re.compile(r"[-d]\S{9,}\s+[0-9.,]+\s+(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) 
 @pass_session
 def hold(session: Session, *, vm: str, wait: float) -> None:
     """Keep VM's dumps here until `tidegate release VM`. An unread link is taken back too."""
-    from policy import admin
-    from tidegate.clock import SystemClock
+    from core.clock import SystemClock
+    from policy.operations import vms
 
     config = session.config()
-    link = admin.hold(config, session.state(config), SystemClock(), vm, wait=wait)
+    link = vms.hold(config, session.state(config), SystemClock(), vm, wait=wait)
     show.say(f"{vm} is on hold{_HELD[link]}")
 
 
@@ -48,10 +48,10 @@ _HELD = {
 @pass_session
 def release(session: Session, *, vm: str) -> None:
     """End the hold of VM, and its force: its newest dump takes its turn again."""
-    from policy import admin
+    from policy.operations import vms
 
     config = session.config()
-    admin.release(session.state(config), vm)
+    vms.release(session.state(config), vm)
     show.say(f"{vm} is released")
 
 
@@ -66,14 +66,14 @@ def force(session: Session, *, vm: str, over_limit: bool, cancel: bool) -> None:
     Within the limit it waits for a day that holds it. With `--over-limit` it is let out at once and charged in full,
     more than the limit if need be.
     """
-    from policy import admin
-    from tidegate.terms import Force
+    from core.enums import Force
+    from policy.operations import vms
 
     if over_limit and cancel:
         raise UsageError("force: --over-limit and --cancel exclude each other")
     config = session.config()
     how = None if cancel else Force.OVER_LIMIT if over_limit else Force.WITHIN_LIMIT
-    admin.force(session.state(config), vm, how)
+    vms.force(session.state(config), vm, how)
     show.say(_FORCED[how].format(vm=vm))
 
 
@@ -92,11 +92,11 @@ _FORCED = {
 @pass_session
 def retire(session: Session, *, vm: str, wait: float) -> None:
     """End VM's life: its link goes, its metrics vanish. It comes back by itself when it is dumped again."""
-    from policy import admin
-    from tidegate.clock import SystemClock
+    from core.clock import SystemClock
+    from policy.operations import vms
 
     config = session.config()
-    admin.retire(config, session.state(config), SystemClock(), vm, wait=wait)
+    vms.retire(config, session.state(config), SystemClock(), vm, wait=wait)
     show.say(f"{vm} is retired")
 
 
@@ -111,8 +111,8 @@ def rename(session: Session, *, old: str, new: str, wait: float) -> None:
     Say it when its dumps and markers have the new name, or before. What stands in the export tree keeps its name until
     a dump under the new one is off-site.
     """
-    from policy import renaming
-    from tidegate.clock import SystemClock
+    from core.clock import SystemClock
+    from policy.operations import renaming
 
     config = session.config()
     done = renaming.rename(config, session.state(config), SystemClock(), old, new, wait=wait)
@@ -140,8 +140,8 @@ def adopt(session: Session, *, sent: bool, moved: str | None, wait: float, as_js
     With `--moved WATCH` nothing is adopted: a watch folder that is down because another disk stands in its place is
     believed again, and what stood on the old disk alone is gone.
     """
-    from policy import adoption
-    from tidegate.clock import SystemClock
+    from core.clock import SystemClock
+    from policy.operations import adopt as adoption
 
     config = session.config()
     if moved is not None:
@@ -188,11 +188,11 @@ def adopt(session: Session, *, sent: bool, moved: str | None, wait: float, as_js
 
 
 def _believe(session: Session, config: "Config", moved: str) -> None:
-    from tidegate.state import tallies
+    from core.state import counters
 
     watch_names(config, moved)
     with session.state(config).write() as connection:
-        tallies.set_watch_status(connection, moved, footing=None)
+        counters.set_watch_status(connection, moved, footing=None)
     show.say(f"{moved}: the next scan believes what stands there")
 
 
@@ -209,14 +209,14 @@ def _believe(session: Session, config: "Config", moved: str) -> None:
 @pass_session
 def mark_sent(session: Session, *, vm: str | None, at: str | None, listing: Path | None) -> None:
     """Record copies that the storage has already: one VM with its time, or a list."""
-    from policy import admin
-    from tidegate.clock import SystemClock
+    from core.clock import SystemClock
+    from policy.operations import vms
 
     if (vm is None) == (listing is None) or (vm is None) != (at is None):
         raise UsageError("mark-sent: say either VM and --time TIME, or --from FILE")
     config = session.config()
     copies = {vm: _time(at)} if vm is not None and at is not None else _listed(session, listing or Path("-"))
-    sent = admin.mark_sent(config, session.state(config), SystemClock(), copies)
+    sent = vms.mark_sent(config, session.state(config), SystemClock(), copies)
     show.say(f"{len(sent.fresher)} of {len(copies)} VMs have a newer copy off-site than was known")
     if sent.unheard_of:
         names = ", ".join(sent.unheard_of)

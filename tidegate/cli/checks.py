@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from core.errors import ExitCode
+from core.units import format_size
 from tidegate.cli import layout, show
 from tidegate.cli.context import Session, pass_session
-from tidegate.errors import ExitCode
-from tidegate.units import format_size
 
 if TYPE_CHECKING:
-    from tidegate.config.model import Config
-    from tidegate.state.door import State
+    from core.config.model import Config
+    from core.state.database import State
 
 #: More of what a user cannot read are counted and not named.
 _NAMED = 10
@@ -23,11 +23,11 @@ _NAMED = 10
 @pass_session
 def check(session: Session, *, names: bool, user: str | None) -> None:
     """Validate the configuration and what it names: folders, filesystems, links, reads. Shows every mistake at once."""
-    from policy import passes
+    from core.clock import SystemClock
+    from core.preflight.events import advice
+    from policy.passes import run
     from tidegate.cli import hypervisor, notify
-    from tidegate.cli.worries import missing_programs, worries
-    from tidegate.clock import SystemClock
-    from tidegate.config.events import advice
+    from tidegate.worries import missing_programs, worries
 
     config = session.config(surroundings=True)
     if names:
@@ -46,7 +46,7 @@ def check(session: Session, *, names: bool, user: str | None) -> None:
     for sentence in hypervisor.sentences(config, session.scratch(config)):
         show.say(sentence)
     scratch = session.scratch(config)
-    result = passes.review(config, scratch, SystemClock())
+    result = run.review(config, scratch, SystemClock())
     with scratch.read() as connection:
         for sentence in worries(connection, config, result):
             show.say(sentence)
@@ -56,9 +56,9 @@ def check(session: Session, *, names: bool, user: str | None) -> None:
 
 def _try_as(session: Session, config: "Config", user: str) -> None:
     """Ends with 1 where there is something that the puller cannot read."""
-    from tidegate.impersonation import unreadable
-    from tidegate.state import dumps
-    from tidegate.terms import DumpState
+    from core.enums import DumpState
+    from core.fs.access_as_user import unreadable
+    from core.state import dumps
 
     with _scanned(session, config).read() as connection:
         rows = [row for row in dumps.without_end(connection) if row.state is not DumpState.MISSING and row.fingerprint]
@@ -77,8 +77,8 @@ def _try_as(session: Session, config: "Config", user: str) -> None:
 
 def _scanned(session: Session, config: "Config") -> "State":
     """A copy of the state, with what stands on the disks."""
-    from tidegate.clock import SystemClock
-    from watcher.scan import scan_and_record
+    from core.clock import SystemClock
+    from watcher.scanner import scan_and_record
 
     scratch = session.scratch(config)
     scan_and_record(config, scratch, SystemClock())
@@ -86,9 +86,9 @@ def _scanned(session: Session, config: "Config") -> "State":
 
 
 def _print_names(session: Session) -> None:
-    from policy import facts
-    from tidegate.clock import SystemClock
-    from tidegate.names import printable
+    from core.clock import SystemClock
+    from core.filenames import printable
+    from policy.passes import facts
 
     config = session.config()
     scratch = _scanned(session, config)

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from tidegate.errors import TidegateError
+from core.errors import TidegateError
 
 #: Of others a shell would make something else: blanks, quotes, $( ).
 _PLAIN = re.compile(r"[\w.+@%-]+")
@@ -18,7 +18,7 @@ _PLAIN = re.compile(r"[\w.+@%-]+")
 
 def vms(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Those of the state, by its path in the configuration."""
-    from tidegate.state.vm_names import starting_with
+    from core.state.vm_names import starting_with
 
     path = _table(_document(ctx), "state").get("path")
     return _plain(starting_with(_file(ctx).absolute().parent / path, incomplete)) if isinstance(path, str) else []
@@ -42,7 +42,7 @@ def _plain(names: Any) -> list[str]:
 
 
 def _file(ctx: click.Context) -> Path:
-    from tidegate.config.load import find
+    from core.config.load import find
 
     return find(ctx.find_root().params.get("config_file"))
 

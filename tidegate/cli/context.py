@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tidegate.cli import completing, logs
-from tidegate.errors import UsageError
-from tidegate.units import parse_size, parse_span
+from core.errors import UsageError
+from core.units import parse_size, parse_span
+from tidegate.cli import completing
+from tidegate.daemon import logs
 
 if TYPE_CHECKING:
-    from tidegate.config.model import Config
-    from tidegate.state.door import ScratchState, State
+    from core.config.model import Config
+    from core.state.database import ScratchState, State
 
 
 class Session:
@@ -30,32 +31,32 @@ class Session:
     @property
     def file(self) -> Path:
         """The configuration file. Raises UsageError when there is none."""
-        from tidegate.config.load import find
+        from core.config.load import find
 
         return find(self._config_file)
 
     def config(self, *, surroundings: bool = False, waits: bool = False) -> "Config":
         """The configuration. Raises UsageError with every mistake in it."""
-        from tidegate.config.load import load
+        from core.config.load import load
 
         return load(self.file, surroundings=surroundings, waits=waits)
 
     def state(self, config: "Config") -> "State":
         """The state, made when there is none."""
-        from tidegate.state.door import State
+        from core.state.database import State
 
         return State(config.state)
 
     def scratch(self, config: "Config") -> "ScratchState":
         """A copy of the state, to try things on."""
-        from tidegate.state.door import ScratchState
+        from core.state.database import ScratchState
 
         return ScratchState(config.state)
 
     def compare_versions(self, config: "Config") -> None:
         """Tells on stderr when the service that runs on this state is of another version than this command."""
+        from core.state.database import running_watcher
         from tidegate.cli.versions import difference
-        from tidegate.state.door import running_watcher
 
         running = running_watcher(config.state)
         if running is not None and (said := difference(running.told, running.version)):

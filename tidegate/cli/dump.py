@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from core.enums import DumpResult, Occasion, Trouble
+from core.errors import ExitCode, TidegateError, UsageError
+from core.units import format_exact_time, format_size, format_span
 from tidegate.cli import completing, layout, show
 from tidegate.cli.context import Session, Span, json_option, pass_session, print_json
-from tidegate.cli.logs import complain
 from tidegate.cli.stopping import stopped_by_signals
-from tidegate.cli.telling import Account, Telling
-from tidegate.errors import ExitCode, TidegateError, UsageError
-from tidegate.terms import DumpResult, Occasion, Trouble
-from tidegate.units import format_exact_time, format_size, format_span
+from tidegate.daemon.logs import complain
+from tidegate.daemon.notifier import Account, Telling
 
 if TYPE_CHECKING:
+    from core.config.dump_settings import SetDumping
+    from core.config.model import Config
     from dumps.attempt import Outcome
     from dumps.runner import Run
-    from policy.passes import PassResult
-    from tidegate.config.dumping import SetDumping
-    from tidegate.config.model import Config
+    from policy.passes.run import PassResult
 
 FORMAT = 1
 _COLUMNS = (
@@ -63,7 +63,7 @@ def dump(session: Session, *, backup_set: str, then_pass: bool, wait: float, as_
 
 
 def _dumping(config: "Config", name: str) -> "SetDumping":
-    from tidegate.config.values import did_you_mean
+    from core.config.types import did_you_mean
 
     found = config.backup_set(name)
     if found is None:
@@ -76,11 +76,11 @@ def _dumping(config: "Config", name: str) -> "SetDumping":
 
 
 def _run(session: Session, config: "Config", name: str, dumping: "SetDumping", *, wait: float) -> "Run":
+    from core.clock import SystemClock
     from dumps.runner import Runner
     from dumps.stop import Stop
     from tidegate.cli import hypervisor
     from tidegate.cli.dump_progress import progress
-    from tidegate.clock import SystemClock
 
     clock = SystemClock()
     state = session.state(config)
@@ -95,7 +95,7 @@ def _run(session: Session, config: "Config", name: str, dumping: "SetDumping", *
 
 
 def _tell(account: Account, run: "Run", dumping: "SetDumping") -> None:
-    from tidegate.cli import troubles
+    from tidegate import troubles
 
     account.summary = f"{len(run.outcomes)} dumped in {format_span(run.finished - run.started)}"
     account.reason = troubles.of_dumps_themselves(run)

@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from core.enums import Reason, Verdict
+from core.errors import UsageError
+from core.filenames import printable
+from core.units import format_date, format_minute, format_size, format_span, format_time
 from tidegate.cli import layout, shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json, vm_argument
 from tidegate.cli.forecast import beginning
 from tidegate.cli.passes import preview
-from tidegate.errors import UsageError
-from tidegate.names import printable
-from tidegate.terms import Reason, Verdict
-from tidegate.units import format_date, format_minute, format_size, format_span, format_time
 
 if TYPE_CHECKING:
-    from policy.passes import PassResult
-    from policy.planner.records import Decision
-    from tidegate.config.model import Config
-    from tidegate.state.ledger import LinkRow
-    from tidegate.state.vms import VmRow
+    from core.config.model import Config
+    from core.state.ledger import LinkRow
+    from core.state.vms import VmRow
+    from policy.passes.run import PassResult
+    from policy.planner.model import Decision
 
 _LINKS = (
     layout.number("day", goes=3),
@@ -45,8 +45,8 @@ _WAITING = frozenset({Reason.NO_ALLOWANCE, Reason.OUTSTANDING, Reason.BACKING_OF
 @pass_session
 def explain(session: Session, *, vm: str, as_json: bool) -> None:
     """Why the dumps of VM left, or did not, when the next will, and what became of its copies."""
-    from tidegate.clock import SystemClock
-    from tidegate.state import ledger
+    from core.clock import SystemClock
+    from core.state import ledger
 
     config = session.config()
     scratch = session.scratch(config)
@@ -106,7 +106,7 @@ def told(
 
 
 def _reasons(result: "PassResult", vm: str) -> list[str]:
-    from policy.planner import reasoning
+    from policy.planner import reasons as reasoning
 
     known = next((one for one in result.facts.vms if one.vm == vm), None)
     return [] if known is None else list(reasoning.reasons(known, result.plan, result.rules))

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
+from core.errors import UsageError
 from tidegate.cli.context import Session, pass_session
-from tidegate.errors import UsageError
 
 
 @click.command("export-metrics")
@@ -17,8 +17,8 @@ from tidegate.errors import UsageError
 @pass_session
 def export_metrics(session: Session, *, output: Path | None) -> None:
     """Write the metrics as a textfile for node_exporter, equal to /metrics save the process's own."""
+    from core.clock import SystemClock
     from exporters import text, textfile
-    from tidegate.clock import SystemClock
 
     config = session.config()
     target = output or config.exporters.textfile

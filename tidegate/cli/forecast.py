@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from core.errors import UsageError
+from core.units import format_date, format_size, format_span
 from tidegate.cli import completing, layout, shapes, show
 from tidegate.cli.context import Session, Size, Span, json_option, pass_session, print_json
 from tidegate.cli.passes import preview
 from tidegate.cli.screen import of_stdout
-from tidegate.errors import UsageError
-from tidegate.units import format_date, format_size, format_span
 
 if TYPE_CHECKING:
-    from policy.passes import PassResult
+    from policy.passes.run import PassResult
     from policy.planner.forecast import Forecast, Start, VmForecast
 
 _COLUMNS = (
@@ -75,8 +75,8 @@ def forecast(
 
     The decision of each pass is made ahead, with each VM dumped as often and as large as it was until now.
     """
+    from core.clock import SystemClock
     from policy.planner.forecast import needed_limit, run_forward
-    from tidegate.clock import SystemClock
 
     config = session.config()
     start = beginning(preview(config, session.scratch(config)), SystemClock().now().wall)

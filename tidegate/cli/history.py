@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from core.errors import UsageError
+from core.filenames import printable
+from core.units import format_minute, format_size, format_time, parse_time
 from tidegate.cli import completing, layout, shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json
-from tidegate.errors import UsageError
-from tidegate.names import printable
-from tidegate.units import format_minute, format_size, format_time, parse_time
 
 if TYPE_CHECKING:
-    from tidegate.state.history import LetOut, PastDay, PastDump
-    from tidegate.state.sync_rows import SyncRow
+    from core.state.history import LetOut, PastDay, PastDump
+    from core.state.syncs import SyncRow
 
 _DAYS = (
     layout.number("day"),
@@ -65,8 +65,8 @@ def history(session: Session, *, vm: str | None, days: int, as_json: bool) -> No
 
     A ratio is what crossed the line, set against the size of what was confirmed by it.
     """
-    from tidegate.state import history as past
-    from tidegate.state import vms
+    from core.state import history as past
+    from core.state import vms
 
     config = session.config()
     with session.scratch(config).read() as connection:

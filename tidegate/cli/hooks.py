@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
+from core.errors import TidegateError
 from tidegate.cli.context import Session, Span, pass_session
-from tidegate.errors import TidegateError
 
 
 @click.command("pre-xfer")
@@ -17,13 +17,13 @@ def pre_xfer(session: Session, *, wait: float) -> None:
 
     Refuses the client with a sentence when the attempts of the day have sent what its limit allows.
     """
-    from policy import daemon
-    from tidegate.clock import SystemClock
+    from core.clock import SystemClock
+    from policy.sync import rsyncd_hooks
 
     try:
-        request = daemon.request_of(os.environ)
+        request = rsyncd_hooks.request_of(os.environ)
         config = session.config()
-        daemon.begin(config, session.state(config), SystemClock(), request, wait=wait)
+        rsyncd_hooks.begin(config, session.state(config), SystemClock(), request, wait=wait)
     except TidegateError as error:
         click.echo(f"tidegate: {error}")  # rsync shows its client what a hook that fails has printed
         raise
@@ -43,9 +43,9 @@ def post_xfer(session: Session, *, log: Path) -> None:
 
     The daemon's log format has to be "%o %i %b %l %n".
     """
-    from policy import daemon
-    from tidegate.clock import SystemClock
+    from core.clock import SystemClock
+    from policy.sync import rsyncd_hooks
 
-    request = daemon.request_of(os.environ)
+    request = rsyncd_hooks.request_of(os.environ)
     config = session.config()
-    daemon.end(config, session.state(config), SystemClock(), request, log)
+    rsyncd_hooks.end(config, session.state(config), SystemClock(), request, log)

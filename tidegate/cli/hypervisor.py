@@ -4,13 +4,13 @@ import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tidegate.errors import FaultError
-from tidegate.names import printable
+from core.errors import FaultError
+from core.filenames import printable
 
 if TYPE_CHECKING:
-    from tidegate.clock import Clock
-    from tidegate.config.model import Config
-    from tidegate.state.door import State
+    from core.clock import Clock
+    from core.config.model import Config
+    from core.state.database import State
 
 log = logging.getLogger("tidegate")
 _NAMED = 20
@@ -18,7 +18,7 @@ _NAMED = 20
 
 def without_backup(config: "Config", state: "State", found: set[str]) -> list[str]:
     """Those of ``found`` that are in no backup set, were never dumped, are not retired and not to be ignored."""
-    from tidegate.state import vms
+    from core.state import vms
 
     assert config.hypervisor is not None  # noqa: S101 - whoever asks has one
     with state.read() as connection:
@@ -50,8 +50,8 @@ def sentences(config: "Config", state: "State") -> Iterator[str]:
 
 def record(config: "Config", state: "State", clock: "Clock") -> None:
     """Asks, and writes down what was found; an answer that does not come is logged, and what was known stays."""
+    from core.state import hypervisors
     from dumps.hypervisor import machines
-    from tidegate.state import hypervisors
 
     if config.hypervisor is None:
         return

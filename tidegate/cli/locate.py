@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from core.errors import UsageError
+from core.filenames import printable
+from core.units import format_minute, format_size, format_time, parse_time
 from tidegate.cli import layout, shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json, vm_argument
-from tidegate.errors import UsageError
-from tidegate.names import printable
-from tidegate.units import format_minute, format_size, format_time, parse_time
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from tidegate.config.model import Config
-    from tidegate.state.dumps import DumpRow
+    from core.config.model import Config
+    from core.state.dumps import DumpRow
 
 _COLUMNS = (
     layout.word("place"),
@@ -67,16 +67,16 @@ def _how(copy: dict[str, Any], zone: datetime.tzinfo) -> str:
 
 
 def _is_known(connection: "Connection", vm: str) -> bool:
-    from tidegate.state import vms
+    from core.state import vms
 
     return vms.one(connection, vm) is not None
 
 
 def _here(connection: "Connection", config: "Config", vm: str) -> Iterator[dict[str, Any]]:
     """Dumps whose names stand in their watch folders."""
-    from policy.links import check_all
-    from tidegate.state import dumps
-    from tidegate.terms import Reason
+    from core.enums import Reason
+    from core.state import dumps
+    from policy.export import check_all
 
     watches = {watch.name: watch for watch in config.watches}
     latest: dict[tuple[str, str], DumpRow] = {}
@@ -93,8 +93,8 @@ def _here(connection: "Connection", config: "Config", vm: str) -> Iterator[dict[
 
 
 def _in_trees(connection: "Connection", config: "Config", vm: str) -> Iterator[dict[str, Any]]:
-    from policy.links import ExportTree, Presence
-    from tidegate.state import dumps, ledger
+    from core.state import dumps, ledger
+    from policy.export import ExportTree, Presence
 
     watches = {watch.name: watch for watch in config.watches}
     links = [link for link in ledger.of_vm(connection, vm, _NEWEST) if link.in_tree and link.watch in watches]
@@ -113,7 +113,7 @@ def _in_trees(connection: "Connection", config: "Config", vm: str) -> Iterator[d
 
 def _off_site(connection: "Connection", vm: str) -> Iterator[dict[str, Any]]:
     """What the storage is held to have: the newest copy; what it keeps besides is its own affair."""
-    from tidegate.state import ledger, vms
+    from core.state import ledger, vms
 
     row = vms.one(connection, vm)
     if row is None or row.offsite_time is None or row.is_dropped:

@@ -9,10 +9,10 @@ from typing import NoReturn
 import click
 from click.shell_completion import CompletionItem
 
-from tidegate import __version__
-from tidegate.cli import logs
+from core.errors import ExitCode, TidegateError
+from core.version import __version__
 from tidegate.cli.context import Session
-from tidegate.errors import ExitCode, TidegateError
+from tidegate.daemon import logs
 
 #: Name -> (module and function, one line for the list of commands).
 COMMANDS = {

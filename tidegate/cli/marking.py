@@ -8,12 +8,12 @@ import getopt
 import os
 from typing import Any
 
-from tidegate.clock import SystemClock
-from tidegate.errors import FaultError, UsageError
-from tidegate.identity import Hindered, allowed_owners, identify, open_folder
-from tidegate.markers import format as markers
-from tidegate.names import is_clean, is_single_component, printable
-from tidegate.units import format_time, parse_time
+from core.clock import SystemClock
+from core.errors import FaultError, UsageError
+from core.filenames import is_clean, is_single_component, printable
+from core.fs.fingerprint import Hindered, allowed_owners, identify, open_folder
+from core.markers import format as markers
+from core.units import format_time, parse_time
 
 #: Name -> what its value is (bool: it has none), how the help calls that, and what it is for.
 OPTIONS: dict[str, tuple[type, str, str]] = {

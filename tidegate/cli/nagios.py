@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tidegate.cli.verdict import level_of, summary
-from tidegate.errors import TidegateError
-from tidegate.names import printable
-from tidegate.terms import Freshness
+from core.enums import Freshness
+from core.errors import TidegateError
+from core.filenames import printable
+from tidegate.verdict import level_of, summary
 
 if TYPE_CHECKING:
     from tidegate.cli.status import Standing

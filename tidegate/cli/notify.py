@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from core.enums import Occasion
+from core.errors import ExitCode, UsageError
 from tidegate.cli.context import Session, json_option, pass_session, print_json
-from tidegate.errors import ExitCode, UsageError
-from tidegate.terms import Occasion
 
 if TYPE_CHECKING:
-    from tidegate.config.model import Config
+    from core.config.model import Config
 
 FORMAT = 1
 #: Word of the address and how it is called; a check ends well with the last of them.
@@ -93,9 +93,9 @@ def _try_pings(config: "Config", occasion: Occasion) -> Iterator[_Tried]:
 
 
 def _try_command(config: "Config") -> _Tried:
-    from tidegate.clock import SystemClock
-    from tidegate.notify import errand, message
+    from core.clock import SystemClock
+    from tidegate.notify import command, message
 
     told, environment = message.document("test", [], SystemClock().now().wall), message.environment("test", [])
-    ended = errand.run(config.notify.command, told, environment, config.notify.timeout)
+    ended = command.run(config.notify.command, told, environment, config.notify.timeout)
     return _Tried("command", config.notify.command[0], *ended)

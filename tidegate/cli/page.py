@@ -12,12 +12,12 @@ import sys
 from collections.abc import Hashable
 from pathlib import Path
 
+from core.clock import SystemClock
+from core.config.load import load
 from exporters.page import site, wire
-from tidegate.cli import logs
 from tidegate.cli.page_facts import Look
 from tidegate.cli.snapshots import Snapshots
-from tidegate.clock import SystemClock
-from tidegate.config.load import load
+from tidegate.daemon import logs
 
 _IDLE_SECONDS = 600.0
 #: A page may be so much older than the newest look that is being made; the first look is waited for.

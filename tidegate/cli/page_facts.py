@@ -7,22 +7,24 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from core.clock import Clock
+from core.config.model import Config
+from core.enums import LinkState, Verdict
+from core.state import dumps, history, ledger
+from core.state.database import ScratchState
+from core.state.dumps import DumpRow
+from core.version import __version__
 from exporters.page import shown
-from policy import passes
-from policy.passes import PassResult
+from policy.passes import run
+from policy.passes.run import PassResult
 from policy.planner.forecast import Forecast, VmForecast, run_forward
-from policy.planner.records import Decision, Vm
-from policy.planner.targets import freshness, offsite_age, targets
-from tidegate import __version__
-from tidegate.cli import explain, judge, page_grid, page_health, shapes, verdict
+from policy.planner.model import Decision, Vm
+from policy.planner.staleness import freshness, offsite_age, targets
+from tidegate import health as judge
+from tidegate import verdict
+from tidegate.cli import explain, page_grid, page_health, shapes
 from tidegate.cli.forecast import beginning
-from tidegate.cli.worries import worries
-from tidegate.clock import Clock
-from tidegate.config.model import Config
-from tidegate.state import dumps, history, ledger
-from tidegate.state.door import ScratchState
-from tidegate.state.dumps import DumpRow
-from tidegate.terms import LinkState, Verdict
+from tidegate.worries import worries
 
 _DAY = 86_400.0
 #: Of what takes of the day so many are named, the heaviest.
@@ -44,11 +46,11 @@ class Look:
         self.books = ScratchState(config.state)
         scratch = ScratchState(config.state)
         try:
-            self._review = passes.review(config, scratch, clock)
+            self._review = run.review(config, scratch, clock)
             with scratch.read() as connection:
                 self._newest = dumps.newest_of_each(connection)
             self._status = shapes.status(self._review, self._newest, self._review.rules, self._now)
-            self._plan = passes.preview(config, scratch, clock)
+            self._plan = run.preview(config, scratch, clock)
         finally:
             scratch.close()
         self._start = beginning(self._plan, self._now)

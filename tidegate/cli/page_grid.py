@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection
 
+from core.state import grid
 from exporters.page.shown import PAST_DAYS, Mark
-from tidegate.state import grid
 
 
 def midnights(now: float, zone: datetime.tzinfo) -> list[float]:

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
+from core.config.model import Config
+from core.enums import FETCHED
+from core.state import counters
+from core.state.counters import WatchStatus
+from core.state.vms import VmRow
 from exporters.page.shown import Health, WatchShown
-from tidegate.config.model import Config
-from tidegate.state import tallies
-from tidegate.state.tallies import WatchStatus
-from tidegate.state.vms import VmRow
-from tidegate.terms import FETCHED
 from watcher.daily import last_due
 
 _DAY = 86_400.0
@@ -19,8 +19,8 @@ _PASSES = 20
 
 def health(connection: Connection, config: Config, vms: Iterable[VmRow], now: float) -> Health:
     """As it was recorded; asks no folder."""
-    statuses = tallies.watch_statuses(connection)
-    last = next((one for one in tallies.last_passes(connection, _PASSES) if one.finished_at is not None), None)
+    statuses = counters.watch_statuses(connection)
+    last = next((one for one in counters.last_passes(connection, _PASSES) if one.finished_at is not None), None)
     fetched = [one.offsite_at for one in vms if one.offsite_by in FETCHED and one.offsite_at is not None]
     return Health(
         watches=tuple(_watch(one.name, statuses.get(one.name)) for one in config.watches),

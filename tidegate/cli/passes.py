@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING
 
 import click
 
+from core.enums import Occasion, Reason, Verdict
+from core.errors import ExitCode, UsageError
+from core.filenames import printable
+from core.units import format_size
 from tidegate.cli import layout, shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option
 from tidegate.cli.screen import of_stdout
-from tidegate.cli.telling import Telling
-from tidegate.errors import ExitCode, UsageError
-from tidegate.names import printable
-from tidegate.terms import Occasion, Reason, Verdict
-from tidegate.units import format_size
+from tidegate.daemon.notifier import Telling
 
 if TYPE_CHECKING:
-    from policy.granting import Verify
-    from policy.passes import PassResult
-    from policy.planner.records import Decision
-    from tidegate.clock import Clock
-    from tidegate.config.model import Config
-    from tidegate.state.door import ScratchState
-    from tidegate.state.dumps import DumpRow
+    from core.clock import Clock
+    from core.config.model import Config
+    from core.state.database import ScratchState
+    from core.state.dumps import DumpRow
+    from policy.passes.grant import Verify
+    from policy.passes.run import PassResult
+    from policy.planner.model import Decision
 
 _COLUMNS = (
     layout.number("turn", goes=4),
@@ -78,11 +78,11 @@ def run_pass(session: Session, *, dry_run: bool, strict: bool, wait: float, as_j
 
 def _reason(result: "PassResult", *, strict: bool) -> str:
     """Why it has not ended well; '' where it has."""
-    from tidegate.cli import judge, troubles
+    from tidegate import health, troubles
 
     if result.failed or not strict:
         return troubles.of_pass_itself(result)
-    failing = sorted(one.dump.vm for one in judge.newest(result.plan.decisions) if one.reason in _FAILING)
+    failing = sorted(one.dump.vm for one in health.newest(result.plan.decisions) if one.reason in _FAILING)
     return f"dumps failed: {', '.join(failing)}" if failing else ""
 
 
@@ -113,19 +113,19 @@ def plan(session: Session, *, compare: Path | None, everything: bool, as_json: b
 
 def preview(config: "Config", scratch: "ScratchState", *, ignore_trees: bool = False) -> "PassResult":
     """Scans into a copy of the state and decides there."""
-    from policy import passes
-    from tidegate.clock import SystemClock
-    from watcher.scan import scan_and_record
+    from core.clock import SystemClock
+    from policy.passes import run
+    from watcher.scanner import scan_and_record
 
     clock = SystemClock()
     scan_and_record(config, scratch, clock)
-    return passes.preview(config, scratch, clock, ignore_trees=ignore_trees)
+    return run.preview(config, scratch, clock, ignore_trees=ignore_trees)
 
 
 def let_out(session: Session, config: "Config", telling: Telling, *, wait: float, strict: bool = False) -> "PassResult":
     """A whole pass, of which is told: scans, decides, links, and writes the textfile."""
-    from tidegate.cli import troubles
-    from tidegate.clock import SystemClock
+    from core.clock import SystemClock
+    from tidegate import troubles
 
     clock = SystemClock()
     with telling.of(Occasion.PASS) as account:
@@ -140,15 +140,15 @@ def let_out(session: Session, config: "Config", telling: Telling, *, wait: float
 
 
 def _let_out(session: Session, config: "Config", clock: "Clock", *, wait: float) -> "PassResult":
-    from policy import passes
+    from policy.passes import run
     from tidegate.cli import hypervisor
-    from watcher.scan import scan_and_record
+    from watcher.scanner import scan_and_record
 
     state = session.state(config)
     session.compare_versions(config)
     scan_and_record(config, state, clock)
     hypervisor.record(config, state, clock)
-    result = passes.run(config, state, clock, wait=wait, verify=_verify(config))
+    result = run.run(config, state, clock, wait=wait, verify=_verify(config))
     if config.exporters.textfile is not None:
         from exporters import text, textfile
 

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from policy.push.sync import Listener
-from tidegate.names import printable
-from tidegate.units import format_size
+from core.filenames import printable
+from core.units import format_size
+from policy.sync.push import Listener
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
-    from policy.push.run import Progress
-    from policy.push.sync import Beginning, Pushed
+    from policy.sync.push import Beginning, Pushed
+    from policy.sync.rsync import Progress
 
 
 class Lines(Listener):

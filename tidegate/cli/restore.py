@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from core.errors import UsageError
+from core.filenames import is_single_component, printable
+from core.units import format_size
 from tidegate.cli.context import json_option, print_json, vm_argument
-from tidegate.errors import UsageError
-from tidegate.names import is_single_component, printable
-from tidegate.units import format_size
 
 if TYPE_CHECKING:
     from dumps.copies import Copy

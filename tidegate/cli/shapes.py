@@ -3,19 +3,19 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from policy.planner.targets import freshness, targets
-from tidegate.names import printable
-from tidegate.terms import Verdict
-from tidegate.units import format_time
+from core.enums import Verdict
+from core.filenames import printable
+from core.units import format_time
+from policy.planner.staleness import freshness, targets
 
 if TYPE_CHECKING:  # whoever asks for help, or for a name, need not load the state
-    from policy.passes import PassResult
+    from core.state.dumps import DumpRow
+    from core.state.ledger import LinkRow
+    from core.state.vms import VmRow
+    from policy.passes.run import PassResult
     from policy.planner.forecast import Forecast, Start, VmForecast
-    from policy.planner.records import Day, Decision, Vm
-    from policy.push.sync import Beginning, Pushed
-    from tidegate.state.dumps import DumpRow
-    from tidegate.state.ledger import LinkRow
-    from tidegate.state.vms import VmRow
+    from policy.planner.model import Day, Decision, Vm
+    from policy.sync.push import Beginning, Pushed
 
 FORMAT = 1
 

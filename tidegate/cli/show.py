@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
+from core.filenames import printable
+from core.units import format_size
 from tidegate.cli import screen
 from tidegate.cli.cells import width_of, wrapped
 from tidegate.cli.layout import GAP, Column, Layout, lay_out, lines_of
 from tidegate.cli.screen import Screen
-from tidegate.names import printable
-from tidegate.units import format_size
 
 #: However low a terminal is.
 _LEAST_ROWS = 5

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-from tidegate.errors import TidegateError
+from core.errors import TidegateError
 
 log = logging.getLogger("tidegate.page")
 

@@ -5,7 +5,7 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
-from tidegate.errors import ExitCode, TidegateError
+from core.errors import ExitCode, TidegateError
 
 
 def main() -> NoReturn:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from core.errors import ExitCode, FaultError, UsageError
 from tidegate.cli import shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option
-from tidegate.errors import ExitCode, FaultError, UsageError
 
 if TYPE_CHECKING:
-    from policy.rebuild import Found
-    from tidegate.config.model import Config
-    from tidegate.state.door import State
+    from core.config.model import Config
+    from core.state.database import State
+    from policy.recovery.rebuild import Found
 
 
 @click.group()
@@ -33,9 +33,9 @@ def state() -> None:
 @pass_session
 def export(session: Session, *, output: Path) -> None:
     """Write all that the state file holds as lines of JSON, packed with gzip: `state rebuild --from` reads it."""
-    from tidegate.clock import SystemClock
-    from tidegate.state import export as exports
-    from tidegate.state.door import is_there
+    from core.clock import SystemClock
+    from core.state import backup as exports
+    from core.state.database import is_there
 
     if str(output) == "-" and sys.stdout.isatty():
         raise UsageError("state export: this is no text for a terminal: say --output FILE, or send it on in a pipe")
@@ -75,10 +75,10 @@ def rebuild(session: Session, *, source: Path | None, replace: bool, wait: float
     What comes back is told, and what cannot be known, line by line. Nothing is moved in the trees. Where something may
     have left that nothing tells any more, the rest of the day's limit counts as let out.
     """
-    from policy import rebuild as rebuilding
-    from tidegate.clock import SystemClock
-    from tidegate.state import remaking
-    from tidegate.state.export import NotAnExport
+    from core.clock import SystemClock
+    from core.state import remaking
+    from core.state.backup import NotAnExport
+    from policy.recovery import rebuild as rebuilding
 
     config = session.config()
     with remaking.alone(config.state, wait=wait):
@@ -109,14 +109,14 @@ def _lines(known: Sequence[str], unknown: Sequence[str]) -> dict[str, list[str]]
 
 
 def _best(config: "Config") -> "Found | None":
-    from policy.rebuild import find_exports
+    from policy.recovery.rebuild import find_exports
 
     return next(iter(find_exports(config)), None)
 
 
 def _read(file: Path) -> "Found":
-    from policy.rebuild import Found
-    from tidegate.state.export import NotAnExport, read_header
+    from core.state.backup import NotAnExport, read_header
+    from policy.recovery.rebuild import Found
 
     try:
         packed = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
@@ -129,8 +129,8 @@ def _read(file: Path) -> "Found":
 
 def _scan(config: "Config", draft: "State") -> list[str]:
     """Records the markers. Returns a sentence for each watch folder that could not be looked at."""
-    from tidegate.clock import SystemClock
-    from watcher.scan import scan_and_record
+    from core.clock import SystemClock
+    from watcher.scanner import scan_and_record
 
     scanned = scan_and_record(config, draft, SystemClock())
     return [f"the watch folder {one.watch} is down: {one.detail}" for one in scanned if not one.up]
@@ -145,10 +145,10 @@ def verify(session: Session, *, wait: float, as_json: bool) -> None:
 
     Writes nothing. Each difference is a line: where, what it means, and what to do about it.
     """
-    from policy import verify as verifying
-    from tidegate.clock import SystemClock
-    from tidegate.state import remaking
-    from tidegate.state.door import is_there
+    from core.clock import SystemClock
+    from core.state import remaking
+    from core.state.database import is_there
+    from policy.recovery import verify as verifying
 
     config = session.config()
     if not is_there(config.state):

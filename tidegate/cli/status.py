@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from core.errors import UsageError
+from core.units import format_size, format_span, format_time
 from tidegate.cli import layout, shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json
 from tidegate.cli.screen import Screen, of_stdout
-from tidegate.errors import UsageError
-from tidegate.units import format_size, format_span, format_time
 
 if TYPE_CHECKING:
-    from policy.passes import PassResult
-    from tidegate.cli.verdict import Finding
+    from core.config.model import Config
+    from policy.passes.run import PassResult
     from tidegate.cli.watching import Picture
-    from tidegate.config.model import Config
+    from tidegate.verdict import Finding
 
 _COLUMNS = (
     layout.name("vm"),
@@ -64,8 +64,8 @@ def status(session: Session, *, as_json: bool, everything: bool, watch: bool, na
         check(lambda: standing(session))
         return
     if watch:
+        from core.clock import SystemClock
         from tidegate.cli import watching
-        from tidegate.clock import SystemClock
 
         watching.watch(lambda: _picture(standing(session)), SystemClock())
         return
@@ -89,28 +89,28 @@ def _picture(found: Standing) -> "Picture":
 
 def standing(session: Session) -> Standing:
     """Looks at the state."""
-    from policy import passes
-    from tidegate.cli import judge
-    from tidegate.cli.verdict import findings
-    from tidegate.cli.worries import worries
-    from tidegate.clock import SystemClock
-    from tidegate.state import dumps
+    from core.clock import SystemClock
+    from core.state import dumps
+    from policy.passes import run
+    from tidegate import health
+    from tidegate.verdict import findings
+    from tidegate.worries import worries
 
     config = session.config()
     clock = SystemClock()
     now = clock.now().wall
     with closing(session.scratch(config)) as scratch:
-        result = passes.review(config, scratch, clock)
+        result = run.review(config, scratch, clock)
         with scratch.read() as connection:
             shape = shapes.status(result, dumps.newest_of_each(connection), result.rules, now)
-            found = findings(judge.on_host(connection, config, result, now))
+            found = findings(health.on_host(connection, config, result, now))
             decide = [*_under_way(result), *worries(connection, config, result)]
     return Standing(config, shape, found, decide, now)
 
 
 def _under_way(result: "PassResult") -> Iterator[str]:
     """How far each dump is that leaves in slices."""
-    from policy.planner.sentences import slice_of_today
+    from policy.planner.explanations import slice_of_today
 
     for one in result.plan.slices:
         if one.dump.outstanding and one.slice is not None:
@@ -120,7 +120,7 @@ def _under_way(result: "PassResult") -> Iterator[str]:
 
 def report(found: Standing, seen: Screen, *, everything: bool = False) -> Iterator[str]:
     """The lines for people. Of a terminal they fill one screen, with the worst VMs, unless ``everything`` is asked."""
-    from tidegate.cli.verdict import level_of, summary
+    from tidegate.verdict import level_of, summary
 
     vms = found.shape["vms"]
     verdict = level_of(found.findings).name.lower()
@@ -154,7 +154,7 @@ def _table(found: Standing, seen: Screen, room: int | None) -> Iterator[str]:
 
 
 def _advice(config: "Config") -> Iterator[str]:
-    from tidegate.state.door import is_there, running_watcher
+    from core.state.database import is_there, running_watcher
 
     if not is_there(config.state):
         yield "nothing is recorded yet; run `tidegate pass` or start `tidegate watch`"

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from core.enums import Occasion
+from core.errors import ExitCode
+from core.units import format_size
 from tidegate.cli import shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option
 from tidegate.cli.pushing import Bar, Lines, summary
-from tidegate.cli.telling import Telling
-from tidegate.errors import ExitCode
-from tidegate.terms import Occasion
-from tidegate.units import format_size
+from tidegate.daemon.notifier import Telling
 
 if TYPE_CHECKING:
-    from policy.push.sync import Beginning, Pushed
+    from policy.sync.push import Beginning, Pushed
 
 
 @click.command()
@@ -29,9 +29,9 @@ def sync(session: Session, *, dry_run: bool, wait: float, as_json: bool) -> None
 
     What is cut off by the end of the day's bytes goes on with the next day's, where it stopped.
     """
-    from policy.push import sync as pushing
-    from tidegate.cli import troubles
-    from tidegate.clock import SystemClock
+    from core.clock import SystemClock
+    from policy.sync import push as pushing
+    from tidegate import troubles
 
     config = session.config()
     clock = SystemClock()

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from core.errors import UsageError
+from core.filenames import printable
+from core.units import format_size, parse_time
 from tidegate.cli import completing, shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option, watch_names
-from tidegate.errors import UsageError
-from tidegate.names import printable
-from tidegate.units import format_size, parse_time
 
 if TYPE_CHECKING:
-    from policy.syncs import Report
-    from policy.transfers import Transfer
+    from policy.sync.report import Report
+    from policy.sync.rsync_log import Transfer
 
 _FILE = click.Path(path_type=Path, allow_dash=True)
 
@@ -37,12 +37,12 @@ def sync_started(session: Session, *, watch: str | None, wait: float, as_json: b
 
     Until that report, 24 hours at most, a pass adds links and neither replaces nor removes any.
     """
-    from policy import syncs
-    from tidegate.clock import SystemClock
+    from core.clock import SystemClock
+    from policy.sync import report
 
     config = session.config()
     state = session.state(config)
-    sealed = syncs.announce(config, state, SystemClock(), wait=wait, watch=watch_names(config, watch)).links
+    sealed = report.announce(config, state, SystemClock(), wait=wait, watch=watch_names(config, watch)).links
     if as_json:
         print_json({"format": shapes.FORMAT, "sealed": shapes.links(sealed)})
     else:
@@ -97,8 +97,8 @@ def synced(
 
     Without an option it speaks of what stood at the last `sync-started`.
     """
-    from policy import syncs
-    from tidegate.clock import SystemClock
+    from core.clock import SystemClock
+    from policy.sync import report
 
     if receipt is not None:
         if everything or watch is not None or [started, arrived, stats, log] != [None] * 4:
@@ -110,7 +110,7 @@ def synced(
         said = _said(started, arrived, stats, log, everything=everything)
     config = session.config()
     state = session.state(config)
-    outcome = syncs.report(config, state, SystemClock(), said, wait=wait, watch=watch_names(config, watch))
+    outcome = report.report(config, state, SystemClock(), said, wait=wait, watch=watch_names(config, watch))
     if as_json:
         print_json(
             {
@@ -133,7 +133,7 @@ def synced(
 def _said(
     started: str | None, arrived: Path | None, stats: Path | None, log: Path | None, *, everything: bool
 ) -> "Report":
-    from policy.syncs import Report
+    from policy.sync.report import Report
 
     if everything and (started is not None or arrived is not None):
         raise UsageError("synced: --all says everything; leave --started and --arrived out")
@@ -144,8 +144,8 @@ def _said(
 
 
 def _receipt(file: Path) -> "Report":
-    from policy import receipts
-    from policy.syncs import Report
+    from policy.sync import receipt as receipts
+    from policy.sync.report import Report
 
     told = receipts.read(_bytes("--receipt", file, receipts.MOST_BYTES + 1))
     return Report(arrived=told.arrived, transfer=told.transfer, expected=told.expected)
@@ -165,15 +165,15 @@ def _names(file: Path) -> frozenset[str]:
 
 
 def _transfer(stats: Path | None, log: Path | None) -> "Transfer | None":
-    from policy import transfers
+    from policy.sync import rsync_log
 
     given = {option: file for option, file in (("--stats", stats), ("--log", log)) if file is not None}
     if not given:
         return None
     texts = [_text(option, file) for option, file in given.items()]
     try:
-        return transfers.read("\n".join(texts))
-    except transfers.NotTold as error:
+        return rsync_log.read("\n".join(texts))
+    except rsync_log.NotTold as error:
         files = " and ".join(f"{option} {file}" for option, file in given.items())
         raise UsageError(f"synced: {files} tells of no transfer: {error}") from None
 

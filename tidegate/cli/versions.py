@@ -2,7 +2,7 @@
 
 import re
 
-from tidegate import __version__
+from core.version import __version__
 
 
 def difference(service: str, version: str | None) -> str | None:

@@ -16,9 +16,9 @@ import click
 from tidegate.cli.context import Session, pass_session
 
 if TYPE_CHECKING:
-    from tidegate.clock import Clock
-    from tidegate.config.model import Config
-    from tidegate.state.door import State
+    from core.clock import Clock
+    from core.config.model import Config
+    from core.state.database import State
     from watcher.guard import TakeBack
 
 log = logging.getLogger("tidegate.watch")
@@ -43,9 +43,9 @@ def watch(session: Session) -> None:
     Ends on SIGTERM or SIGINT, after what was seen is recorded. SIGHUP loads the configuration anew: one with
     mistakes is refused, and the old one goes on.
     """
-    from tidegate.cli.service import Service
-    from tidegate.cli.service_manager import ServiceManager
-    from tidegate.clock import SystemClock
+    from core.clock import SystemClock
+    from tidegate.daemon.service import Service
+    from tidegate.daemon.systemd import ServiceManager
 
     gc.freeze()
     gc.set_threshold(*_COLLECTIONS)
@@ -85,7 +85,7 @@ def take_back(config: "Config", state: "State", clock: "Clock") -> "TakeBack":
     """What takes back links whose dumps are written into. In this process: to start another one takes too long."""
 
     def act(watch: str, names: Collection[str] | None) -> None:
-        from policy import takeback
+        from policy.reconcile import takeback
 
         takeback.take_back(config, state, clock, watch, names, wait=_PASS_SECONDS)
 

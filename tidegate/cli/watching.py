@@ -13,10 +13,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import Any
 
+from core.clock import Clock
+from core.errors import TidegateError, UsageError
 from tidegate.cli import show
 from tidegate.cli.screen import Screen, of_stdout
-from tidegate.clock import Clock
-from tidegate.errors import TidegateError, UsageError
 
 #: Between two looks; longer where a look works long, so that watching never costs more than a quarter of a processor.
 _PAUSE_SECONDS = 2.0

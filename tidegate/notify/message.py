@@ -5,9 +5,9 @@ import socket
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
-from tidegate.names import printable
-from tidegate.notify.news import Item
-from tidegate.units import format_time
+from core.filenames import printable
+from core.state.alerts import Item
+from core.units import format_time
 
 FORMAT = 1
 #: So many are named where people read; all of them stand in the JSON.

@@ -2,7 +2,7 @@
 
 A POST to the URL says that a run has ended well, to ``URL/start`` that it began, to ``URL/fail`` that it failed; the
 body says why. ``rid`` tells runs apart that overlap. Nothing that the other side does takes longer than the time-out:
-a name server that hangs cannot be interrupted, so that a thread asks (``tidegate.patience``) and may be left behind.
+a name server that hangs cannot be interrupted, so that a thread asks (``core.fs.io_timeout``) and may be left behind.
 """
 
 import http.client
@@ -13,11 +13,11 @@ import urllib.request
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import tidegate
-from tidegate.config.model import Pinged
-from tidegate.config.notify_values import BACKUP_SET, url_of_sets
-from tidegate.names import printable
-from tidegate.patience import ask
+from core.config.model import Pinged
+from core.config.notify_values import BACKUP_SET, url_of_sets
+from core.filenames import printable
+from core.fs.io_timeout import ask
+from core.version import __version__
 
 #: What healthchecks.io keeps of a body. Nobody reads more of it.
 MOST_BYTES = 10_000
@@ -112,7 +112,7 @@ def _post(url: str, body: str, until: float) -> tuple[int, str]:
 
     Raises TimeoutError.
     """
-    headers = {"User-Agent": f"tidegate/{tidegate.__version__}", "Content-Type": "text/plain; charset=utf-8"}
+    headers = {"User-Agent": f"tidegate/{__version__}", "Content-Type": "text/plain; charset=utf-8"}
     request = urllib.request.Request(url, _cut(body), headers, method="POST")  # noqa: S310 - http or https: checked
     try:
         with _opener().open(request, timeout=max(0.1, until - time.monotonic())) as answer:

@@ -1,0 +1,146 @@
+"""What the folders of this host say to the configuration. Each problem says what would be right.
+
+Folders are compared by device and inode, so that a symlink or a bind mount hides nothing.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from core.config.errors import Problem
+from core.config.model import WatchFolder
+from core.enums import Publish
+from core.fs.io_timeout import ask
+from core.preflight.probes import link_fault, reflink_fault, shows_reads
+
+#: Watch folders by their place in the file.
+Watches = Mapping[int, WatchFolder]
+_Identity = tuple[int, int]
+
+#: A disk that has not answered by then is held to be away.
+_ANSWER_SECONDS = 10.0
+_DISK_IS_AWAY = frozenset({errno.ETIMEDOUT, errno.EIO, errno.ENOTCONN, errno.ESTALE, errno.EHOSTDOWN, errno.ENODEV})
+
+
+def folder_problems(watches: Watches) -> Iterator[Problem]:
+    """What is wrong with the watch folders and their export trees."""
+    standing: dict[int, WatchFolder] = {}
+    for index, watch in watches.items():
+        fault, may_pass = _folder_fault(watch.path)
+        if fault is not None:
+            yield Problem(("watch", index, "path"), fault, may_pass)
+        else:
+            standing[index] = watch
+    for index, watch in standing.items():
+        others = [other for place, other in standing.items() if place != index]
+        before = [other for place, other in standing.items() if place < index]
+        if (fault := _found_twice(watch, others=others, before=before)) is not None:
+            yield Problem(("watch", index, "path"), fault)
+        elif (fault := _tree_fault(watch, others=others, before=before)) is not None:
+            yield Problem(("watch", index, "export"), fault)
+        elif watch.publish is Publish.REFLINK and (fault := reflink_fault(watch.path, watch.export)) is not None:
+            yield Problem(("watch", index, "publish"), fault)
+
+
+def read_problems(confirm: str, watches: Iterable[WatchFolder]) -> Iterator[Problem]:
+    """``confirm = "read"`` or ``"removal"`` where the mount keeps no access times."""
+    for watch in watches:
+        if not shows_reads(watch.export):
+            yield Problem(
+                ("offsite", "confirm"),
+                f'"{confirm}" cannot work: the mount of {watch.export} shows no reads (noatime); '
+                'mount it with relatime, or set confirm = "report"',
+            )
+
+
+def _folder_fault(path: Path) -> tuple[str | None, bool]:
+    """What is wrong with it, and whether a disk that comes back would mend that."""
+    try:
+        mode = ask(str(path), _ANSWER_SECONDS, path.stat).st_mode
+    except FileNotFoundError:
+        return f"the folder {path} does not exist; make it (mkdir -p) or correct the path", True
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        return f"the folder {path} cannot be looked at: {reason}", error.errno in _DISK_IS_AWAY
+    fault = None if stat.S_ISDIR(mode) else f"{path} is not a folder; name the folder that the dumps are in"
+    return fault, False
+
+
+def _found_twice(watch: WatchFolder, *, others: list[WatchFolder], before: list[WatchFolder]) -> str | None:
+    """Two watches would each record, and let out, the dumps of one folder."""
+    for other in before:
+        if _same(watch.path, other.path):
+            return f'{watch.path} is the folder of the watch "{other.name}" too; leave one of the two out'
+    for other in others:
+        if other.recursive and _would_find(other.path, watch.path):
+            return (
+                f"{watch.path} lies inside the watch folder {other.path}, which finds its dumps too; "
+                f'leave one of the two out, or set recursive = false for "{other.name}"'
+            )
+    return None
+
+
+def _tree_fault(watch: WatchFolder, *, others: list[WatchFolder], before: list[WatchFolder]) -> str | None:
+    tree = watch.export
+    if _same(tree, watch.path) or _within(watch.path, tree):
+        return f"{tree} holds the watch folder {watch.path} itself; name a folder in it or beside it"
+    for other in before:
+        if _same(tree, other.export):
+            return f'{tree} is the export tree of the watch "{other.name}" too; give each its own'
+    for other in others:
+        if _same(watch.path, other.path):
+            continue  # told with the path of the second
+        if _same(tree, other.path) or _within(other.path, tree):
+            return f"{tree} holds the watch folder {other.path}; name a folder outside of it"
+        # A watch folder that may stand inside another (recursive = false there) may have its tree in itself.
+        if _within(tree, other.path) and not (_within(tree, watch.path) and _within(watch.path, other.path)):
+            return f"{tree} lies inside another watch folder, {other.path}; name a folder outside of it"
+        # A watch folder inside another's export tree is told with that tree.
+        if _within(tree, other.export) and not _within(tree, watch.path):
+            return f"{tree} lies inside another export tree, {other.export}; name a folder outside of it"
+    return None if watch.publish is Publish.REFLINK else link_fault(watch.path, tree)
+
+
+def _identity(path: Path) -> _Identity | None:
+    """Device and inode; None for what is not there or cannot be looked at."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _same(one: Path, other: Path) -> bool:
+    """One folder under two names, or one name for what is not there yet."""
+    identity = _identity(one)
+    if identity is None:
+        return os.path.realpath(one) == os.path.realpath(other)
+    return identity == _identity(other)
+
+
+def _way_up(path: Path) -> Iterator[tuple[Path, _Identity]]:
+    """The folders around ``path``, nearest first, symlinks followed, as far as they exist."""
+    for folder in Path(os.path.realpath(path)).parents:
+        if (identity := _identity(folder)) is not None:
+            yield folder, identity
+
+
+def _within(inner: Path, outer: Path) -> bool:
+    around = Path(os.path.realpath(inner)).parents
+    target = _identity(outer)
+    return Path(os.path.realpath(outer)) in around or any(identity == target for _, identity in _way_up(inner))
+
+
+def _would_find(outer: Path, inner: Path) -> bool:
+    """True where a recursive scan of ``outer`` comes to ``inner``: it goes into no folder with a dot name."""
+    target = _identity(outer)
+    below = Path(os.path.realpath(inner))
+    for folder, identity in _way_up(inner):
+        if below.name.startswith("."):
+            return False
+        if identity == target:
+            return True
+        below = folder
+    return False

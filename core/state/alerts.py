@@ -1,0 +1,76 @@
+"""What is told of troubles: when one begins, each time that it has gone on for so long, and when it is over.
+
+Decided from what is there, what was told, and the time; nothing else.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import NamedTuple
+
+from core.enums import News, Trouble
+
+
+class Key(NamedTuple):
+    """One trouble: of a VM, a watch folder or a run, as ``what`` says. The same one later has the same key."""
+
+    what: Trouble
+    subject: str
+
+
+class Known(NamedTuple):
+    """One that was told and is not known to be over. ``since`` and ``told_at`` are in seconds since the epoch."""
+
+    since: float
+    told_at: float
+    detail: str
+
+
+class Item(NamedTuple):
+    """One piece of news; ``detail`` is a sentence."""
+
+    key: Key
+    news: News
+    since: float
+    detail: str
+
+    def __str__(self) -> str:
+        return self.detail if self.news is News.NEW else f"{self.news}: {self.detail}"
+
+
+#: The pass of a day may come a little sooner than that of the day before.
+_EARLY_SECONDS = 3600.0
+#: What happens and is then over: it is told each time, and never remembered.
+EVENTS = frozenset({Trouble.OVER_LIMIT})
+
+
+def news(
+    known: Mapping[Key, Known],
+    present: Mapping[Key, str],
+    covers: Callable[[Key], bool],
+    now: float,
+    remind: float,
+) -> list[Item]:
+    """What is to be told of what a run found: key -> sentence. The new comes first, then what goes on, by key.
+
+    Of what a run has not looked at (``covers``) it cannot say that it is over. What was told at a time to come was told
+    by a wrong clock.
+    """
+    return sorted((*_there(known, present, now, remind), *_gone(known, present, covers)), key=_order)
+
+
+def _there(known: Mapping[Key, Known], present: Mapping[Key, str], now: float, remind: float) -> Iterator[Item]:
+    for key, detail in present.items():
+        before = known.get(key)
+        if before is None or key.what in EVENTS:
+            yield Item(key, News.NEW, now, detail)
+        elif not now - remind + _EARLY_SECONDS < before.told_at <= now:
+            yield Item(key, News.STILL, min(before.since, now), detail)
+
+
+def _gone(known: Mapping[Key, Known], present: Collection[Key], covers: Callable[[Key], bool]) -> Iterator[Item]:
+    for key, before in known.items():
+        if key not in present and covers(key):
+            yield Item(key, News.OVER, before.since, before.detail)
+
+
+def _order(item: Item) -> tuple[int, Key]:
+    return list(News).index(item.news), item.key

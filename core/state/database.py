@@ -1,0 +1,260 @@
+"""The one door to the state file: lock, transaction, commit or rollback.
+
+::
+
+    state.db             SQLite, WAL, synchronous=FULL
+    state.db.lock        held for each writing transaction
+    state.db.pass.lock   held by a pass from plan to links, and by every command that moves links
+    state.db.watch.lock  held by the watcher as long as it runs
+    state.db.sync.lock   held by `tidegate sync` as long as it runs
+
+Readers take no lock: they see the last committed transaction.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event
+from sqlalchemy.exc import DatabaseError
+
+from core.errors import FaultError
+from core.state import locks
+from core.state.migrations import migrate, refuse_newer, version_of
+from core.state.owner import make_for_the_folders_owner
+from core.state.schema import SCHEMA_VERSION
+
+#: How long a transaction waits for another one. Transactions take milliseconds; a minute means trouble.
+WRITE_WAIT_SECONDS = 60.0
+#: Longer than `is_watched` looks, so that a command beside it never keeps a watcher from starting.
+WATCH_WAIT_SECONDS = 1.0
+#: What a copy holds in memory: the books of some ten thousand VMs.
+SCRATCH_BYTES = 64 * 1024 * 1024
+
+#: How SQLite calls a file that this user may not open or write.
+_NOT_OURS = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
+_OTHER_USER = "; uid {uid} has no right to it: run this as root, or as the user of the service"
+
+
+class State:
+    """The state file at ``path``. Opening makes or migrates it. Raises FaultError."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        make_folder(path.parent)
+        make_for_the_folders_owner(path)
+        self._engine = _engine(str(path))
+        with self.read() as connection:
+            current = version_of(connection) == SCHEMA_VERSION
+        if not current:
+            with self.write() as connection:
+                migrate(connection, path)
+
+    @contextmanager
+    def write(self, *, wait: float = WRITE_WAIT_SECONDS) -> Iterator[Connection]:
+        """One locked transaction: committed when the block ends, rolled back when it raises.
+
+        Raises BusyError when the lock is not free within ``wait`` seconds, FaultError when SQLite fails, and
+        NewerStateError when a newer Tidegate has changed the file since it was opened.
+        """
+        with self._lock(wait), self._faults(), self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                refuse_newer(connection, self.path)
+                yield connection
+            except BaseException:
+                with suppress(DatabaseError):  # on a full disk SQLite has rolled back by itself
+                    connection.exec_driver_sql("ROLLBACK")
+                raise
+            connection.exec_driver_sql("COMMIT")
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent view, without a lock. Raises FaultError when SQLite fails."""
+        with self._faults(), self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            try:
+                yield connection
+            finally:
+                with suppress(DatabaseError):  # what SQLite has rolled back by itself must not hide why
+                    connection.exec_driver_sql("ROLLBACK")
+
+    def pass_lock(self, *, wait: float) -> AbstractContextManager[None]:
+        """Makes its holder the only one that moves links. Raises BusyError after ``wait`` seconds."""
+        return locks.hold(self._beside("pass.lock"), wait=wait, what="the pass lock")
+
+    def sync_lock(self, *, wait: float) -> AbstractContextManager[None]:
+        """Makes its holder the only one that pushes. Taken before the pass lock. Raises BusyError after ``wait``."""
+        return locks.hold(self._beside("sync.lock"), wait=wait, what="the sync")
+
+    def watch_lock(self) -> AbstractContextManager[None]:
+        """Makes its holder the only watcher. Raises BusyError when another one runs."""
+        return locks.hold(_watch_lock(self.path), wait=WATCH_WAIT_SECONDS, what="the watch")
+
+    def is_watched(self) -> bool:
+        """True while a watcher runs."""
+        return locks.is_held(_watch_lock(self.path))
+
+    def check_version(self) -> None:
+        """Raises NewerStateError when the file is no longer ours to write; FaultError when it cannot be read."""
+        with self.read() as connection:
+            refuse_newer(connection, self.path)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._engine.dispose()
+
+    def _beside(self, suffix: str) -> Path:
+        return self.path.with_name(f"{self.path.name}.{suffix}")
+
+    def _lock(self, wait: float) -> AbstractContextManager[None]:
+        return locks.hold(self._beside("lock"), wait=wait, what="the state file")
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseError as error:
+            raise _fault(self.path, error.orig) from error
+        except sqlite3.DatabaseError as error:  # at the first word to a file that is no database
+            raise _fault(self.path, error) from error
+
+
+class ScratchState(State):
+    """A copy of a state file of which only this process knows: whatever is tried on it, nothing is written to it.
+
+    It is in memory as far as ``SCRATCH_BYTES`` go; the rest is in a file of SQLite's own that has no name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._engine = _engine(None)
+        with self._faults(), self._engine.connect() as connection:
+            copy: Any = connection.connection.dbapi_connection
+            if is_there(path):
+                source = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+                try:
+                    source.backup(copy, progress=_refuse_to_wait)
+                except sqlite3.DatabaseError as error:
+                    raise _fault(path, error) from error
+                finally:
+                    source.close()
+            refuse_newer(connection, path)
+            migrate(connection, None)
+
+    def copy_to(self, path: Path) -> None:
+        """Writes all of it, durably, into the empty or missing file ``path``. Raises FaultError."""
+        with self._faults(), self._engine.connect() as connection, closing(sqlite3.connect(path)) as target:
+            copy: Any = connection.connection.dbapi_connection
+            copy.backup(target)
+
+    @contextmanager
+    def _no_lock(self) -> Iterator[None]:
+        yield
+
+    def _lock(self, wait: float) -> AbstractContextManager[None]:
+        return self._no_lock()
+
+    def pass_lock(self, *, wait: float) -> AbstractContextManager[None]:
+        """Nobody else can see this copy."""
+        return self._no_lock()
+
+
+def _refuse_to_wait(status: int, _left: int, _pages: int) -> None:
+    """Called after each step of a copy: the driver itself would try for ever where somebody keeps the file."""
+    if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        raise sqlite3.OperationalError("database is locked")
+
+
+#: With less than this left not even an empty state can be made.
+_FULL_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RunningWatcher:
+    """A watcher that runs: how it is told to people, and its version, None where it did not say."""
+
+    told: str
+    version: str | None
+
+
+def running_watcher(path: Path) -> RunningWatcher | None:
+    """Who watches for the state file ``path``, None if nobody does. Looks, and opens or makes nothing."""
+    held = _watch_lock(path)
+    return RunningWatcher(locks.holder(held), locks.version_of_holder(held)) if locks.is_held(held) else None
+
+
+def _watch_lock(path: Path) -> Path:
+    return path.with_name(f"{path.name}.watch.lock")
+
+
+def _engine(path: str | None) -> Engine:
+    if path is None:
+        engine = create_engine("sqlite://", poolclass=StaticPool, creator=_unnamed)
+    else:
+        # Not as text: a path may hold what means something in a URL.
+        engine = create_engine(URL.create("sqlite", database=path), connect_args={"timeout": 10})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # BEGIN and COMMIT are ours: the driver would start transactions late
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    return engine
+
+
+def _unnamed() -> sqlite3.Connection:
+    """A database that goes with its connection."""
+    connection = sqlite3.connect("", check_same_thread=False)
+    connection.execute(f"PRAGMA cache_size = -{SCRATCH_BYTES // 1024}")
+    return connection
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a state file. Raises FaultError where this user may not know."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise FaultError(f"{path}: the state file cannot be opened: {error.strerror}{_of_its_user(error)}") from error
+    return True
+
+
+def _of_its_user(error: OSError) -> str:
+    return _OTHER_USER.format(uid=os.geteuid()) if isinstance(error, PermissionError) else ""
+
+
+def _fault(path: Path, error: BaseException | None) -> FaultError:
+    """What SQLite says; of a file that is damaged, or somebody else's, also what to do."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _NOT_OURS and not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
+        return FaultError(f"{path}: the state file cannot be used: {error}{_OTHER_USER.format(uid=os.geteuid())}")
+    if code not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return FaultError(f"{path}: the state file cannot be used: {'its disk is full' if _is_full(path) else error}")
+    return FaultError(
+        f"{path}: the state file is damaged: {error}; `tidegate state rebuild --replace` makes it anew from what the "
+        "export trees and the markers tell, and keeps this one beside it"
+    )
+
+
+def make_folder(folder: Path) -> None:
+    """Makes the folder itself but not its parents: a mistyped path must not become a second state."""
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise FaultError(f"{folder}: the state's folder cannot be made: {error.strerror}") from error
+
+
+def _is_full(path: Path) -> bool:
+    """Whether its disk is: SQLite has many names for that."""
+    try:
+        status = os.statvfs(path.parent)
+    except OSError:
+        return False
+    return status.f_bavail * status.f_frsize < _FULL_BYTES

@@ -1,0 +1,82 @@
+"""Who may write: file locks on files of their own, which are never unlinked.
+
+The lock is the kernel's (flock): a killed holder frees it at once. Who holds it is stamped into the file as a hint.
+"""
+
+import fcntl
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import Timeout, UnixFileLock
+
+from core.errors import BusyError, FaultError
+from core.filenames import printable
+from core.state.owner import make_for_the_folders_owner
+from core.version import __version__
+
+_STAMPED_VERSION = re.compile(r"\(tidegate (\d[^\s)]*)")
+_POLL_SECONDS = 0.004  # the library's 0.05 s makes a waiter starve beside a busy holder
+
+
+@contextmanager
+def hold(path: Path, *, wait: float, what: str) -> Iterator[None]:
+    """Holds the lock file ``path`` for the length of the block.
+
+    Waits at most ``wait`` seconds. Raises BusyError that names the holder, FaultError when the file cannot be made.
+    """
+    lock = UnixFileLock(
+        path, timeout=wait, mode=0o644, poll_interval=_POLL_SECONDS, fallback_to_soft=False, on_acquired=_stamp
+    )
+    make_for_the_folders_owner(path)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise BusyError(f"{what} is held by {holder(path)} ({path}); nothing was done, try again") from None
+    except OSError as error:
+        raise FaultError(f"{path}: the lock file cannot be opened: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def holder(path: Path) -> str:
+    """The last holder's stamp, for people: ``"process 4711 (tidegate 1.2.3 pass)"``."""
+    try:
+        stamp = path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        stamp = ""
+    return printable(stamp) or "an unknown process"
+
+
+def version_of_holder(path: Path) -> str | None:
+    """The version that the last holder stamped; None when there is none to be read."""
+    stamped = _STAMPED_VERSION.search(holder(path))
+    return None if stamped is None else stamped[1]
+
+
+def is_held(path: Path) -> bool:
+    """True while somebody holds the lock. Looks with a shared lock for an instant and leaves the stamp alone."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _stamp(descriptor: int) -> None:
+    command = " ".join(["tidegate", __version__, *(word for word in sys.argv[1:4] if not word.startswith("-"))])
+    stamp = f"process {os.getpid()} ({command})\n".encode(errors="replace")
+    if os.pread(descriptor, len(stamp) + 1, 0) != stamp:  # on a busy disk it takes as long as an fsync
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, stamp, 0)

@@ -1,0 +1,75 @@
+"""Which folder of which filesystem stands at a path: a disk may have gone, and another folder shows in its place.
+
+The device number will not do: btrfs, device-mapper and USB give a filesystem another one at a mount. Its own id
+(``f_fsid``) stays on ext4, btrfs and zfs; where it does not, what stands in the folder tells (``any_stands``).
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from core.config.model import WatchFolder
+from core.fs.fingerprint import Member
+from core.state import dumps, ledger
+from core.state.ledger import LinkRow
+
+#: Where the disk is there nearly all of them stand; where it is away nobody should look for ten thousand.
+_MOST_ASKED = 200
+
+
+def footing_of(folder: int) -> str:
+    """Of the folder with this descriptor. Raises OSError."""
+    return f"{os.fstatvfs(folder).f_fsid:x}:{os.fstat(folder).st_ino}"
+
+
+def is_elsewhere(before: str, now: str) -> bool:
+    """True when the two are of different filesystems.
+
+    Another folder of the same one was put there by somebody: no disk has gone, and what is missing was removed.
+    """
+    return before.partition(":")[0] != now.partition(":")[0]
+
+
+def footing_at(path: Path) -> str:
+    """Of the folder at this path. Raises OSError."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return footing_of(folder)
+    finally:
+        os.close(folder)
+
+
+#: A file of a link that should stand in the export tree.
+Expected = tuple[Path, Member]
+
+
+def expected_in_tree(connection: Connection, watch: WatchFolder) -> list[Expected]:
+    """One file each of the newest links that should stand in the export tree: nobody asks whether they are whole."""
+    files = []
+    for link in ledger.newest_in_tree(connection, watch.name, _MOST_ASKED):
+        if (member := _a_member(connection, link)) is not None:
+            path = watch.export / link.export_name
+            files.append((path / member.name if member.name else path, member))
+    return files
+
+
+def any_stands(files: Iterable[Expected]) -> bool:
+    """True when one of them is there: then it is the filesystem that the links were made on."""
+    return any(_stands(path, member) for path, member in files)
+
+
+def _stands(path: Path, member: Member) -> bool:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    return (status.st_ino, status.st_size, status.st_mtime_ns) == (member.inode, member.size, member.mtime_ns)
+
+
+def _a_member(connection: Connection, link: LinkRow) -> Member | None:
+    if link.dump_id is None:  # a foreign file; of a foreign folder nothing is known
+        return dumps.file_identity(link.fingerprint).members[0] if link.fingerprint.count(":") == 2 else None
+    row = dumps.by_ids(connection, [link.dump_id]).get(link.dump_id)
+    return None if row is None else next(iter(link.identity(dumps.identity_of(connection, row)).members), None)

@@ -1,0 +1,122 @@
+"""What stands in the export tree under one name, looked at without leaving a trace."""
+
+import os
+import stat
+from dataclasses import dataclass
+
+from core.fs.fingerprint import Hindered, Identity, Member
+from policy.export.folders import each_folder
+from policy.export.model import Presence, Published
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The files under one name and their status, in the order of ``identity.members``."""
+
+    identity: Identity
+    statuses: tuple[os.stat_result, ...]
+
+    @property
+    def ctime_ns(self) -> int:
+        """The newest change of any file's status: when it was linked, unless something else came after."""
+        return max((status.st_ctime_ns for status in self.statuses), default=0)
+
+    @property
+    def alone(self) -> int:
+        """Bytes on the disk of those of its files that have no other name: what is freed when they go."""
+        return sum(status.st_blocks * 512 for status in self.statuses if status.st_nlink == 1)
+
+    def published(self, dump: Identity) -> Published:
+        """As if it had been made just now of ``dump``."""
+        return Published(self.ctime_ns, None if self.identity == dump else self.identity)
+
+    def newest_read_since(self, ctime_ns: int) -> float | None:
+        """Seconds since the epoch of the newest read, when every file with content was read after ``ctime_ns``."""
+        reads = [status.st_atime_ns for status in self.statuses if status.st_size]
+        return max(reads) / 1e9 if reads and min(reads) > ctime_ns else None
+
+    def newest_read_of_any_since(self, ctime_ns: int) -> float | None:
+        """The same when any of them was read after ``ctime_ns``."""
+        reads = [status.st_atime_ns for status in self.statuses if status.st_size and status.st_atime_ns > ctime_ns]
+        return max(reads) / 1e9 if reads else None
+
+    def is_unread_since(self, ctime_ns: int) -> bool:
+        """True when no file with content was read after ``ctime_ns``, as far as the mount tells of reads."""
+        return all(status.st_atime_ns <= ctime_ns for status in self.statuses if status.st_size)
+
+
+def standing(tree: int, name: str, device: int | None = None) -> Standing | None:
+    """What stands as ``name``; None for what is no dump: a symbolic link, a special file, a folder holding one.
+
+    ``device`` is the tree's, from who looks at many. Raises OSError, FileNotFoundError when nothing stands there.
+    """
+    if device is None:
+        device = os.fstat(tree).st_dev
+    status = os.stat(name, dir_fd=tree, follow_symlinks=False)
+    if stat.S_ISDIR(status.st_mode):
+        return _standing_folder(tree, name, device)
+    if not stat.S_ISREG(status.st_mode) or status.st_dev != device:
+        return None
+    return Standing(Identity(False, (_member("", status),)), (status,))
+
+
+def _standing_folder(tree: int, name: str, device: int) -> Standing | None:
+    found = []
+    try:
+        for _, steps, entries in each_folder(tree, (name,)):
+            for entry in entries:
+                status = entry.stat(follow_symlinks=False)
+                if status.st_dev != device:
+                    return None
+                if stat.S_ISREG(status.st_mode):
+                    found.append((_member("/".join((*steps[1:], entry.name)), status), status))
+                elif not stat.S_ISDIR(status.st_mode):
+                    return None
+    except (Hindered, FileNotFoundError):
+        return None  # too deep; or a puller removes it file by file just now
+    found.sort(key=lambda file: file[0].name)
+    return Standing(Identity(True, tuple(member for member, _ in found)), tuple(status for _, status in found))
+
+
+def _member(name: str, status: os.stat_result) -> Member:
+    return Member(name, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def compare(found: Identity | None, recorded: Identity) -> Presence:
+    """How what was found stands to what was recorded."""
+    if found == recorded:
+        return Presence.STANDS
+    if found is not None and _inodes(found) == _inodes(recorded):
+        return Presence.CHANGED
+    return Presence.OTHER
+
+
+def is_made_of(found: Identity | None, recorded: Identity) -> bool:
+    """True when each file that was found is a recorded one, changed or not, and there is at least one."""
+    return found is not None and bool(found.members) and _inodes(found) <= _inodes(recorded)
+
+
+def _inodes(identity: Identity) -> set[tuple[str, int]]:
+    """Names and inodes; a dump that is one file has the empty name, which no file of a folder has."""
+    return {(member.name, member.inode) for member in identity.members}
+
+
+def presence(tree: int, name: str, recorded: Identity) -> Presence:
+    """How the link ``name`` stands in the tree with this descriptor. Raises OSError."""
+    try:
+        found = standing(tree, name)
+    except FileNotFoundError:
+        return Presence.ABSENT
+    return compare(None if found is None else found.identity, recorded)
+
+
+def standing_as(tree: int, name: str, recorded: Identity, *, copied: bool = False) -> Standing | None:
+    """What stands as ``name``, if it is exactly what was recorded, or when ``copied`` a copy of it. Raises OSError."""
+    try:
+        found = standing(tree, name)
+    except FileNotFoundError:
+        return None
+    if found is None:
+        return None
+    is_it = found.identity == recorded or (copied and found.identity.is_copy_of(recorded))
+    return found if is_it else None

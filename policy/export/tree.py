@@ -1,0 +1,227 @@
+"""The export tree: links are published in it, looked at, and taken back."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from core.errors import FaultError
+from core.fs.fingerprint import Hindered, Identity
+from policy.export import metadata_dir
+from policy.export.check import Dump, check_all
+from policy.export.dump_files import own_descriptors
+from policy.export.errors import explain
+from policy.export.folders import discard, remove_empty
+from policy.export.inspect import Standing, presence, standing, standing_as
+from policy.export.model import LinkFailure, LinkRequest, Presence, Published
+from policy.export.publish import Batch
+from policy.export.roots import Roots
+from policy.export.withdraw import withdraw
+
+
+class ExportTree:
+    """The folder that the storage pulls, and the staging folder beside it.
+
+    ::
+
+        dumps/                  the watch folder
+        ├── vm1                 a dump: one file
+        ├── vm2/disk0           a dump: a folder
+        ├── .rsync/             the tree; only whole, checked, charged links ever stand here
+        │   ├── vm1             a hard link of the dump, or a copy that shares its blocks
+        │   ├── vm2/disk0       folders are made anew, their files are hard links
+        │   └── .tidegate/      the manifest
+        └── .rsync.staging/     beside the tree, since a puller takes all that is in it; ours alone (0700)
+            ├── 17              the link of ledger row 17, not checked yet
+            └── 18.old          what it replaced, about to go
+
+    The order of a link, and what a crash leaves after each step:
+
+    1. the caller has committed the intent and the charge → a row ``granted``, the name absent;
+    2. the dump is opened, compared with its record and held against writers → the same;
+    3. a folder, a copy, and what replaces something, is built in staging of the descriptors, and compared again
+       → a leftover in staging, which ``sweep`` removes;
+    4. one rename makes it visible, whole; a file under a new name is linked in its place at once, since a link is
+       atomic and overwrites nothing → the name stands, after a power cut perhaps not: ``look`` tells;
+    5. one fsync of the tree for the whole batch → it stands;
+    6. what it replaced is removed from staging → a leftover there.
+
+    ``publish``, ``withdraw`` and ``sweep`` are for the one holder of the pass lock. All methods raise FaultError
+    when the tree or the staging folder is a symbolic link or cannot be used at all; then nothing was linked.
+    """
+
+    def __init__(self, tree: Path) -> None:
+        self._roots = Roots(tree)
+
+    def stands(self) -> bool:
+        """True when the tree itself is there: a name that is absent from a tree that is absent says nothing."""
+        with self._roots.open_tree() as tree:
+            return tree is not None
+
+    def check(self, source: Path, path: str, identity: Identity) -> LinkFailure | None:
+        """The cheap look before anything is granted: None when the dump could be linked now.
+
+        It is still exactly ``identity``, safe, and not open for writing. ``publish`` looks again.
+        """
+        return self.check_all([(source, path, identity)])[0]
+
+    def check_all(self, dumps: Sequence[Dump]) -> list[LinkFailure | None]:
+        """``check`` for many dumps (watch folder, path, identity) in their order; opens each folder once."""
+        return check_all(dumps)
+
+    def publish(self, requests: Sequence[LinkRequest]) -> dict[int, Published | LinkFailure]:
+        """Links them all and makes it lasting; what became of each, by its ``link_id``.
+
+        A link that stands already, exactly so, counts as published. Makes the tree if there is none.
+        """
+        if not requests:
+            return {}
+        with self._roots.open_both() as (tree, staging), own_descriptors() as proc:
+            _sweep(staging)
+            batch = Batch(tree, staging, proc)
+            batch.publish(requests)
+        return batch.outcomes
+
+    def look(self, export_name: str, identity: Identity) -> Presence:
+        """How the link stands now."""
+        with self._roots.open_tree() as tree:
+            return Presence.ABSENT if tree is None else presence(tree, _component(export_name), identity)
+
+    def look_all(self, links: Mapping[str, Identity]) -> dict[str, Presence]:
+        """``look`` for many links by their names, with the tree opened once."""
+        with self._roots.open_tree() as tree:
+            if tree is None:
+                return dict.fromkeys(links, Presence.ABSENT)
+            return {name: presence(tree, _component(name), identity) for name, identity in links.items()}
+
+    def linked_ctime(self, export_name: str, identity: Identity) -> int | None:
+        """``Published.ctime_ns`` for a link that stands but whose outcome was lost, or that was adopted; else None."""
+        found = self._standing(export_name, identity)
+        return None if found is None else found.ctime_ns
+
+    def read_since_linked(self, export_name: str, identity: Identity, linked_ctime_ns: int) -> float | None:
+        """Evidence ``read``: seconds since the epoch of the newest read the kernel has recorded, or None.
+
+        Only when the link stands unchanged and each of its files with content was read after ``linked_ctime_ns``,
+        which is ``Published.ctime_ns``: the ctime of now will not do, since a second hard link or a chmod moves it
+        past the read. With relatime the kernel records the first read after the link, then one a day. A read within
+        the clock tick of the link (4 ms) is not told from what came before it, and the next one is.
+        """
+        found = self._standing(export_name, identity)
+        return None if found is None else found.newest_read_since(linked_ctime_ns)
+
+    def is_unread(self, export_name: str, identity: Identity, linked_ctime_ns: int) -> bool:
+        """Whether the link stands unchanged and nobody has read any of its files since it was made.
+
+        False where the mount shows no reads: then nobody can know.
+        """
+        found = self._standing(export_name, identity) if self.shows_reads() else None
+        return found is not None and found.is_unread_since(linked_ctime_ns)
+
+    def shows_reads(self) -> bool:
+        """Whether the mount of the tree keeps the times of reads, as its options tell."""
+        with self._roots.open_tree() as tree:
+            return tree is not None and not os.fstatvfs(tree).f_flag & os.ST_NOATIME
+
+    def withdraw(self, export_name: str, identity: Identity) -> bool:
+        """Takes one link back, see ``withdraw_all``. Raises FaultError also when it cannot be removed."""
+        outcome = self.withdraw_all({export_name: identity})[export_name]
+        if isinstance(outcome, LinkFailure):
+            raise FaultError(f"{self._roots.tree / export_name}: {outcome.detail}")
+        return outcome
+
+    def withdraw_all(self, links: Mapping[str, Identity]) -> dict[str, bool | LinkFailure]:
+        """Takes links back, durably: for each name True if it is gone by this, False if nothing of it stood there.
+
+        Only what is made of the recorded inodes is removed, their content changed or not, and what is left of a
+        folder too; a folder vanishes whole. ``proven_absent`` of a LinkFailure is false.
+        """
+        with self._roots.open_tree() as tree:
+            if tree is None or not links:
+                return dict.fromkeys(links, False)
+        with self._roots.open_both() as (tree, staging):
+            _sweep(staging)
+            return withdraw(tree, staging, links)
+
+    def entries(self) -> dict[str, Identity | None]:
+        """All that stands at the top of the tree, `.tidegate` aside.
+
+        None for what cannot be identified: a symbolic link, a special file, a folder that holds one or may not be
+        read. Names are as on disk, of any bytes.
+        """
+        return {name: None if found is None else found.identity for name, found in self.all_standing().items()}
+
+    def all_standing(self) -> dict[str, Standing | None]:
+        """``entries``, with the status of their files: one look at each tells what stands and what was read."""
+        with self._roots.open_tree() as tree:
+            return {} if tree is None else dict(_entries(tree))
+
+    def put_papers(self, contents: Mapping[str, bytes | None]) -> bool:
+        """Writes files of Tidegate's own into the tree's `.tidegate`, in this order; None removes one.
+
+        False when all stood so already, or when there is no tree. Each appears whole, and survives a power cut.
+        """
+        with self._roots.open_tree() as tree:
+            if tree is None:
+                return False
+        with self._roots.open_both() as (tree, staging):
+            _sweep(staging)
+            try:
+                return metadata_dir.put(tree, staging, contents)
+            except OSError as error:
+                raise FaultError(f"{self._roots.tree / metadata_dir.FOLDER}: {explain(error)}") from None
+
+    def has_papers(self) -> bool:
+        """Whether anything is called `.tidegate` in the tree."""
+        with self._roots.open_tree() as tree:
+            return tree is not None and metadata_dir.stand(tree)
+
+    def paper(self, name: str) -> bytes | None:
+        """What a file in the tree's `.tidegate` holds; None where there is none."""
+        with self._roots.open_tree() as tree:
+            try:
+                return None if tree is None else metadata_dir.read(tree, _component(name))
+            except OSError as error:
+                raise FaultError(f"{self._roots.tree / metadata_dir.FOLDER}: {explain(error)}") from None
+
+    def remove_empty(self, names: Iterable[str]) -> None:
+        """Removes folders of these names in which no file stands, however they nest. Others stay."""
+        with self._roots.open_tree() as tree:
+            for name in names if tree is not None else ():
+                with suppress(OSError, Hindered):
+                    remove_empty(tree or 0, _component(name))
+
+    def sweep(self) -> int:
+        """Removes what a crash left in the staging folder; how many entries that were."""
+        with self._roots.open_staging() as staging:
+            return 0 if staging is None else _sweep(staging)
+
+    def _standing(self, export_name: str, identity: Identity) -> Standing | None:
+        with self._roots.open_tree() as tree:
+            return None if tree is None else standing_as(tree, _component(export_name), identity)
+
+
+def _component(name: str) -> str:
+    """Names come from the ledger or from ``entries``; anything that leads elsewhere is a bug."""
+    if name in {"", ".", ".."} or "/" in name:
+        raise ValueError(f"not a name in the export tree: {name!r}")
+    return name
+
+
+def _entries(tree: int) -> Iterator[tuple[str, Standing | None]]:
+    device = os.fstat(tree).st_dev
+    for name in os.listdir(tree):
+        if name != metadata_dir.FOLDER:
+            try:
+                yield name, standing(tree, name, device)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                yield name, None
+
+
+def _sweep(staging: int) -> int:
+    try:
+        return sum(discard(staging, name) for name in os.listdir(staging))
+    except OSError as error:
+        raise FaultError(f"the staging folder cannot be emptied: {explain(error)}") from None

@@ -1,0 +1,168 @@
+"""Taking over from a script that links into the export tree by itself."""
+
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from core.clock import Clock, Instant
+from core.config.model import Config, WatchFolder
+from core.enums import DumpState, Evidence, LinkState
+from core.filenames import printable
+from core.fs.fingerprint import Identity
+from core.markers.format import BadMarker
+from core.markers.vm_name import vm_of
+from core.state import dumps, ledger, vms
+from core.state.database import State
+from core.state.ledger import LinkRow
+from policy.export import ExportTree
+from policy.passes import budget, run
+from policy.reconcile import confirm, reconcile
+from policy.recovery import manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """One entry of an export tree. ``vm`` None: it could not be adopted, and ``note`` says why."""
+
+    name: str
+    vm: str | None
+    bytes: int
+    dump_time: float | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is known of a link besides its files: ``evidence`` and ``confirmed`` (when) if the storage has it."""
+
+    vm: str
+    dump_time: float
+    evidence: Evidence | None
+    confirmed: float
+
+
+#: Watch folder, name in its tree, fingerprint -> what is told of that link.
+Tales = Mapping[tuple[str, str, str], Told]
+
+
+def adopt(config: Config, state: State, clock: Clock, *, sent: bool, wait: float) -> list[Adopted]:
+    """Makes every entry of the export trees that no row of the ledger explains an outstanding link of its VM.
+
+    With ``sent`` the storage has them already: they are confirmed at once. Charges what was not charged yet.
+    """
+    with state.pass_lock(wait=wait):
+        now = clock.now()
+        with state.read() as connection:
+            look = reconcile.look(connection, config)
+        with state.write() as connection:
+            day = budget.current(connection, config, now)
+            reconcile.settle(connection, config, day.number, look, now=now)
+            foreign = [link for link in ledger.in_tree(connection) if link.dump_id is None]
+            foreign = [link for link in foreign if link.watch not in look.down]
+            adopted = take_over(connection, config, foreign, now)
+            if sent:
+                names = {one.name for one in adopted if one.vm is not None}
+                links = [one for one in ledger.outstanding(connection) if one.export_name in names]
+                confirm.confirm(connection, links, Evidence.MARK_SENT, now.wall)
+        run.take_out(config, state, now)
+        manifest.write(config, state, now, down=look.down)
+        return adopted
+
+
+def take_over(
+    connection: Connection, config: Config, foreign: Sequence[LinkRow], now: Instant, tales: Tales | None = None
+) -> list[Adopted]:
+    """Makes links of dumps of these foreign files, with VM and dump time as they are told, else as their names say."""
+    inodes = {name: _inodes(config.watch(name)) for name in {link.watch for link in foreign}}
+    told = [(tales or {}).get((link.watch, link.export_name, link.fingerprint)) for link in foreign]
+    return [
+        _adopt(connection, config, link, inodes[link.watch], now=now, told=one)
+        for link, one in zip(foreign, told, strict=True)
+    ]
+
+
+def _adopt(
+    connection: Connection, config: Config, link: LinkRow, inodes: Mapping[int, str], *, now: Instant, told: Told | None
+) -> Adopted:
+    watch = config.watch(link.watch)
+    identity = ExportTree(watch.export).entries().get(link.export_name)
+    if identity is None:
+        return Adopted(printable(link.export_name), None, link.bytes, None, "it cannot be looked at")
+    path = _path_in(inodes, identity) or f"{watch.export.name}/{link.export_name}"
+    try:
+        vm = vm_of(path, watch.vm_pattern) if told is None else told.vm
+    except BadMarker as error:
+        return Adopted(printable(link.export_name), None, link.bytes, None, str(error))
+    when = _dump_time(identity) if told is None else told.dump_time
+    _know(connection, config, vm, identity, when=when, now=now)
+    dump_id = _recorded(connection, link, path) or _record(connection, link, identity, path, now)
+    waits = link.state is LinkState.LINKED
+    state = {"state": DumpState.LINKED, "ended_at": None} if waits else {"state": DumpState.CONFIRMED}
+    dumps.change(connection, dump_id, vm=vm, dump_time=when, **state)
+    ledger.change_link(connection, link.id, dump_id=dump_id, vm=vm)
+    if link.confirmed_by is not None:  # it left, and was confirmed, before it was known whose it is
+        confirm.freshen(connection, [dump_id], link.confirmed_by, now.wall)
+    return Adopted(printable(link.export_name), vm, identity.bytes, when)
+
+
+def _dump_time(identity: Identity) -> float:
+    """Nobody said when it was started: the last write into it is the best that is known."""
+    return identity.newest_mtime_ns / 1e9
+
+
+def _know(connection: Connection, config: Config, vm: str, identity: Identity, *, when: float, now: Instant) -> None:
+    """The VM is known from now on, with this dump as its newest if it is."""
+    backup_set = config.backup_set_of(vm)
+    row = vms.one(connection, vm) or vms.new(vm, backup_set.name if backup_set else None, now.wall)
+    if row.last_dump_time is None or row.last_dump_time < when:
+        row = replace(row, last_dump_time=when, last_dump_bytes=identity.bytes, last_result_at=when)
+    vms.save(connection, [replace(row, retired_at=None)])
+
+
+def _recorded(connection: Connection, link: LinkRow, path: str) -> int | None:
+    rows = dumps.by_paths(connection, link.watch, [path])
+    return next((row.id for row in rows if row.fingerprint == link.fingerprint), None)
+
+
+def _record(connection: Connection, link: LinkRow, identity: Identity, path: str, now: Instant) -> int:
+    values = {
+        "watch": link.watch,
+        "path": path,
+        "fingerprint": identity.fingerprint,
+        "is_folder": identity.is_folder,
+        "bytes": identity.bytes,
+        "state": DumpState.LINKED,
+        "dump_time": _dump_time(identity),
+        "recorded_at": now.wall,
+        "ended_at": None if link.state is LinkState.LINKED else now.wall,
+        "signature": "",
+        "marker_standing": False,
+    }
+    dump_id = dumps.add(connection, values)
+    dumps.set_members(connection, dump_id, identity)
+    return dump_id
+
+
+def _path_in(inodes: Mapping[int, str], identity: Identity) -> str | None:
+    """Where the dump stands under its own name: found by the inode of any of its files."""
+    for member in identity.members:
+        path = inodes.get(member.inode)
+        if path is not None and path.endswith(member.name):
+            return path.removesuffix(member.name).rstrip("/") if identity.is_folder else path
+    return None
+
+
+def _inodes(watch: WatchFolder) -> dict[int, str]:
+    """Inode -> path relative to the watch folder, of every plain file outside dot folders."""
+    found: dict[int, str] = {}
+    for parent, folders, names in os.walk(watch.path):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = os.path.join(parent, name)  # noqa: PTH118 - names may be no text, and there may be very many
+            status = os.lstat(path)
+            if stat.S_ISREG(status.st_mode):
+                found.setdefault(status.st_ino, os.path.relpath(path, watch.path))
+    return found

@@ -1,0 +1,145 @@
+"""The open day and its account. The rules are the planner's; here they meet the state."""
+
+import datetime
+import logging
+
+from sqlalchemy import Connection
+
+from core.clock import Instant
+from core.config.model import Config
+from core.enums import DayEnd, Evidence
+from core.state import ledger, slices, syncs
+from core.state.ledger import DayRow
+from policy.passes import facts
+from policy.planner import day as rules
+from policy.planner.model import Allowance
+from policy.reconcile import confirm
+from policy.reconcile.mounts import held_to_be_away
+
+log = logging.getLogger("tidegate.policy")
+
+
+def current(connection: Connection, config: Config, now: Instant) -> DayRow:
+    """The open day, after the one before was closed if it is over. The first call ever opens day 1."""
+    day = ledger.open_day(connection)
+    if day is None:
+        return _open(connection, config, 1, now)
+    day = _mend(connection, day, now)
+    if not rules.is_over(_facts(connection, config, day, now), _rules(config), now.wall):
+        return day
+    presume(connection, config, now)
+    ledger.change_day(connection, day.number, closed_at=now.wall, closed_by=config.day.ends)
+    return _open(connection, config, day.number + 1, now)
+
+
+def presume(connection: Connection, config: Config, now: Instant) -> None:
+    """At a day's end, with ``confirm = "presumed"``: links old enough are held to have arrived."""
+    if config.offsite.confirm is not Evidence.PRESUMED:
+        return
+    since_end = now.wall - rules.last_boundary(_rules(config), now.wall)
+    ripe = [
+        link
+        for link in ledger.outstanding(connection)
+        if link.in_tree and now.elapsed_since(link.granted) - since_end >= rules.PRESUMED_AFTER
+    ]
+    confirm.confirm(connection, ripe, Evidence.PRESUMED, now.wall)
+
+
+def account(connection: Connection, config: Config, day: DayRow, now: Instant) -> Allowance:
+    """The day's account in bytes (DESIGN 6): limit, reserve, outstanding of whatever day, used in this one, debt."""
+    under_way = slices.under_way(connection, day.number)
+    return Allowance(
+        limit=day.limit_bytes,
+        reserve=day.reserve_bytes,
+        outstanding=ledger.outstanding_total(connection).bytes - sum(one.bytes for one in under_way),
+        used=_used(connection, config.day.ends, day, now),
+        debt=ledger.debt(connection, before=day.number),
+        owed=ledger.debt(connection, before=day.number + 1),
+        sliced=sum(one.today for one in under_way),
+    )
+
+
+def tell(connection: Connection, config: Config, now: Instant) -> None:
+    """Leaves what is used in the state, for the exporters: they do no accounts."""
+    day = current(connection, config, now)
+    counted = account(connection, config, day, now)
+    debt = max(counted.debt, counted.owed)
+    ledger.change_day(connection, day.number, used_bytes=counted.used + counted.debt, debt_bytes=debt)
+
+
+def _used(connection: Connection, ends: DayEnd, day: DayRow, now: Instant) -> int:
+    if ends is DayEnd.SYNC:  # what was let out on earlier days does not count, and the ledger grows for years
+        links = ledger.ended_of_day(connection, day.number)
+    else:
+        links = ledger.ended_and_recent(connection, day.number, now, rules.COUNTS_FOR)
+    sliced = slices.sliced_links(connection)
+    whole = sum(
+        link.bytes
+        for link in links
+        if link.id not in sliced and rules.counts_as_used(link.day, day.number, now.elapsed_since(link.granted), ends)
+    )
+    return whole + (_used_by_slices(connection, ends, day, now) if sliced else 0)
+
+
+def _used_by_slices(connection: Connection, ends: DayEnd, day: DayRow, now: Instant) -> int:
+    """A slice of this day is used when its link has its end; one of an earlier day that still counts is, anyway."""
+    return sum(
+        one.bytes
+        for one in slices.charges(connection, day.number if ends is DayEnd.SYNC else 0)
+        if not (one.day == day.number and one.is_outstanding)
+        and rules.counts_as_used(one.day, day.number, now.elapsed_since(one.granted), ends)
+    )
+
+
+def _open(connection: Connection, config: Config, number: int, now: Instant) -> DayRow:
+    return ledger.add_day(connection, number, now, _limit(config, now), config.limit.reserve)
+
+
+def _limit(config: Config, now: Instant) -> int:
+    """The limit in bytes of a day that opens now: that of the weekday, with ``ends = "at"`` of its boundary."""
+    opens = rules.last_boundary(_rules(config), now.wall) if config.day.ends is DayEnd.AT else now.wall
+    return config.limit.on(_weekday(config, opens))
+
+
+def _weekday(config: Config, moment: float) -> int:
+    return datetime.datetime.fromtimestamp(moment, config.day.timezone).weekday()
+
+
+def _mend(connection: Connection, day: DayRow, now: Instant) -> DayRow:
+    opened, wrong = rules.mend_stamp(day.opened.wall, now.wall)
+    if not wrong:
+        return day
+    log.warning("day %d was opened in the future: the clock was wrong; it counts as opened now", day.number)
+    ledger.change_day(connection, day.number, opened_at=now.wall, opened_boot=now.boot_id, opened_uptime=now.uptime)
+    return DayRow(day.number, Instant(opened, now.boot_id, now.uptime), day.limit_bytes, day.reserve_bytes)
+
+
+def _facts(connection: Connection, config: Config, day: DayRow, now: Instant) -> rules.OpenDay:
+    return rules.OpenDay(
+        number=day.number,
+        age=now.elapsed_since(day.opened),
+        opened_wall=day.opened.wall,
+        sync_reported=_all_reported(connection, config, day),
+        last_read=_last_read(connection, config, day, now),
+        needs_no_sync=day.limit_bytes <= day.reserve_bytes < _limit(config, now),
+    )
+
+
+def _last_read(connection: Connection, config: Config, day: DayRow, now: Instant) -> float | None:
+    """None where reads tell nothing of a sync that has passed: also while one runs."""
+    tells = config.offsite.confirm in (Evidence.READ, Evidence.REMOVAL)
+    if not tells or facts.is_being_fetched(connection, config, now.wall):
+        return None
+    return ledger.last_read(connection, since=day.opened.wall)
+
+
+def _rules(config: Config) -> rules.DayRules:
+    settings = config.day
+    return rules.DayRules(settings.ends, settings.at_least, settings.quiet, settings.at, settings.timezone)
+
+
+def _all_reported(connection: Connection, config: Config, day: DayRow) -> bool:
+    """True when every export tree was reported since the day was opened; one that is away cannot be fetched from."""
+    reported = {one.watch for one in syncs.reports(connection, since_day=day.number)}
+    there = {watch.name for watch in config.watches} - held_to_be_away(connection, config)
+    return None in reported or (bool(reported) and there <= reported)

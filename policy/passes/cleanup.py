@@ -1,0 +1,169 @@
+"""When a dump has its end, its markers go: they are the queue, and what is done must not stand in it.
+
+Recorded before removed: a row that has its end and still claims a standing marker is what the next pass tries again.
+"""
+
+import ctypes
+import errno
+import fcntl
+import logging
+import os
+import signal
+
+from sqlalchemy import Connection
+
+from core import failpoints
+from core.config.model import Config
+from core.enums import DumpState
+from core.filenames import printable
+from core.fs.fingerprint import open_folder
+from core.markers import format as markers
+from core.markers.foreign import look_at_all
+from core.markers.format import aside_name
+from core.state import dumps
+from core.state.database import State
+from core.state.dumps import DumpRow
+from policy.reconcile.mounts import away
+
+log = logging.getLogger("tidegate.policy")
+
+_RENAME_NOREPLACE = 1
+_READABLE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_FINISHED = (DumpState.PENDING, DumpState.GRANTED, DumpState.LINKED)
+
+
+def end_displaced(connection: Connection, now: float) -> None:
+    """Gives their end to failed dumps of VMs dumped again since, and to dumps whose name a later one has taken."""
+    if not dumps.has_some_in(connection, (DumpState.FAILED, DumpState.CHANGED)):
+        return
+    rows = dumps.without_end(connection)
+    latest = {(row.watch, row.path): row.id for row in rows}  # ids ascend
+    newest_good: dict[str, float] = {}
+    for row in rows:
+        if row.vm is not None and row.fingerprint and row.reason is None and row.state in _FINISHED:
+            newest_good[row.vm] = max(row.dump_time, newest_good.get(row.vm, row.dump_time))
+    ended = [
+        row.id
+        for row in rows
+        if (row.state is DumpState.FAILED and newest_good.get(row.vm or "", 0) > row.dump_time)
+        or (row.state is DumpState.CHANGED and latest[row.watch, row.path] != row.id)
+    ]
+    dumps.change_many(connection, ended, state=DumpState.SUPERSEDED, reason=None, ended_at=now)
+
+
+def remove_markers(config: Config, state: State) -> int:
+    """Removes the markers of dumps that have their end. Returns how many dumps were cleared."""
+    if not config.remove_markers:
+        return 0
+    with state.read() as connection:
+        rows = dumps.with_ended_markers(connection)
+        outlived = [row for row in dumps.beside_failures(connection) if _outlives_it(row)]
+        down = away(connection, config) if rows or outlived else frozenset()
+    for row in outlived:
+        if row.watch not in down:
+            _clear(config, row, only=markers.MarkerKind.FAILED)
+    cleared = [row for row in rows if row.watch not in down and _clear(config, row)]
+    if cleared:
+        with state.write() as connection:
+            dumps.change_many(connection, [row.id for row in cleared], marker_standing=False)
+    return len(cleared)
+
+
+def _outlives_it(row: DumpRow) -> bool:
+    """True when this dump is good: the failure was one of an earlier dump of its name."""
+    return row.state in _FINISHED and row.reason is None
+
+
+def _clear(config: Config, row: DumpRow, only: markers.MarkerKind | None = None) -> bool:
+    """True when no marker of this dump stands any more, or the ones that stand speak of a later dump.
+
+    A foreign signal stays, and the row goes on claiming it: else each scan would take it for a new one.
+
+    With ``only`` markers of that kind alone are removed.
+    """
+    folder, _, name = row.path.rpartition("/")
+    try:
+        watch = config.watch(row.watch)
+        with open_folder(watch.path, *filter(None, folder.split("/"))) as descriptor:
+            for kind in markers.MarkerKind:
+                _take_up(descriptor, markers.marker_name(name, kind), row.signature)
+            standing = look_at_all(descriptor, name, watch.signals)
+            if markers.signature(standing) == row.signature:
+                for marker in standing:
+                    if only in (None, marker.kind) and not marker.is_foreign:
+                        _remove(descriptor, name, marker)
+            return not any(marker.is_foreign for marker in standing)
+    except KeyError:  # the watch folder is no longer configured
+        return False
+    except FileNotFoundError:
+        return config.watch(row.watch).path.is_dir()  # its folder is gone, and with it the marker
+    except OSError as error:
+        log.warning("%s: its marker cannot be removed: %s", printable(row.path), error.strerror)
+        return False
+
+
+def _take_up(folder: int, marker: str, signature: str) -> None:
+    """Ends what a pass that was killed in ``_remove`` began: only what was written since the last look is put back.
+
+    Put back, an old marker would count as the latest: the rename moves its ctime.
+    """
+    try:
+        status = os.stat(aside_name(marker), dir_fd=folder, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
+            return
+        raise
+    if markers.is_news(status, signature):
+        _put_back(folder, marker)
+    else:
+        os.unlink(aside_name(marker), dir_fd=folder)
+
+
+def _remove(folder: int, dump: str, marker: markers.MarkerFile) -> None:
+    """Moves a marker aside, looks whether it is still the one that was read, and only then unlinks it.
+
+    A script may touch the marker for its next dump between the look and the unlink: that one is put back, also when
+    the script has only opened it so far.
+    """
+    name = markers.marker_name(dump, marker.kind)
+    os.rename(name, aside_name(name), src_dir_fd=folder, dst_dir_fd=folder)
+    failpoints.point("marker aside")
+    is_open = _is_being_written(folder, aside_name(name))
+    status = os.stat(aside_name(name), dir_fd=folder, follow_symlinks=False)  # later: who has closed it, has changed it
+    if not is_open and (status.st_ino, status.st_mtime_ns) == (marker.inode, marker.mtime_ns):
+        os.unlink(aside_name(name), dir_fd=folder)
+    else:
+        _put_back(folder, name)
+
+
+def _is_being_written(folder: int, name: str) -> bool:
+    """True while somebody has this file open for writing: `touch` and `>` open first, and the time comes after.
+
+    The kernel grants a lease only if nobody does. Where there is none to be had (not our file, a filesystem without
+    leases) it cannot be known: False.
+    """
+    try:
+        file = os.open(name, _READABLE, dir_fd=folder)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EACCES, errno.ENXIO):
+            return False
+        raise
+    try:
+        fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)  # ignored; SIGIO, sent to who has a lease, would end us
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+    finally:
+        os.close(file)  # and with it the lease
+    return False
+
+
+def _put_back(folder: int, name: str) -> None:
+    """Renames the marker back unless a newer one has taken the name: then the one aside has had its use."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.renameat2(folder, os.fsencode(aside_name(name)), folder, os.fsencode(name), _RENAME_NOREPLACE) == 0:
+        return
+    if ctypes.get_errno() == errno.EEXIST:
+        os.unlink(aside_name(name), dir_fd=folder)
+    elif ctypes.get_errno() not in (errno.ENOENT, errno.ENAMETOOLONG):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

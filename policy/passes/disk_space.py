@@ -1,0 +1,126 @@
+"""The room on the disks of the dumps: what is free, what links alone keep from it, and what is done about that."""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from core.clock import Instant
+from core.config.model import Config, WatchFolder
+from core.enums import LinkState, Storage
+from core.filenames import printable
+from core.fs.fingerprint import Identity
+from core.fs.io_timeout import ask
+from core.state import counters, dumps, ledger, syncs
+from core.state.ledger import LinkRow
+from core.units import format_size
+from policy.reconcile.reconcile import Look, Seen
+
+log = logging.getLogger("tidegate.policy")
+
+_ANSWER_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Of one watch folder, in bytes. ``pinned`` is what would be free if no link stood: the dumps are gone."""
+
+    free: int
+    pinned: int
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """A watch folder with less room than its ``min_free``."""
+
+    watch: WatchFolder
+    room: Room
+    drops: bool
+
+    def __str__(self) -> str:
+        least, free = format_size(self.watch.min_free or 0), format_size(self.room.free)
+        kept = f"links alone keep {format_size(self.room.pinned)} there"
+        advice = "those that are confirmed are dropped" if self.drops else "remove old dumps, or give the disk room"
+        return f"{self.watch.name}: {free} are free, less than min_free = {least}; {kept}: {advice}"
+
+
+def measure(connection: Connection, config: Config, look: Look) -> dict[str, Room]:
+    """What the disks say, by the names of the watch folders that answer. Changes nothing."""
+    rooms = {}
+    for watch in config.watches:
+        if watch.name not in look.down:
+            try:
+                free = ask(str(watch.path), _ANSWER_SECONDS, partial(_free, watch.path))
+            except OSError as error:
+                log.warning("%s: its room cannot be told: %s", watch.path, error.strerror)
+                continue
+            rooms[watch.name] = Room(free, _pinned(connection, watch, look.seen))
+    return rooms
+
+
+def record(connection: Connection, rooms: Mapping[str, Room]) -> None:
+    """Leaves it in the state, for those who show it."""
+    for name, room in rooms.items():
+        counters.set_watch_status(connection, name, free_bytes=room.free, pinned_bytes=room.pinned)
+
+
+def short(connection: Connection, config: Config) -> tuple[Short, ...]:
+    """The watch folders that had less than their ``min_free`` when they were last measured."""
+    statuses = counters.watch_statuses(connection)
+    found = []
+    for watch in config.watches:
+        status = statuses.get(watch.name)
+        if watch.min_free is None or status is None or status.free_bytes is None:
+            continue
+        if status.free_bytes < watch.min_free:
+            room = Room(status.free_bytes, status.pinned_bytes or 0)
+            found.append(Short(watch, room, config.offsite.storage is Storage.COLLECT))
+    return tuple(found)
+
+
+def to_drop(connection: Connection, config: Config, now: Instant, seal_lasts: float) -> list[LinkRow]:
+    """Confirmed links that go though the storage was reading a moment ago: their disk has too little room.
+
+    Only a collection has had its use of them, and none goes while a sync is sealed: its manifest names them.
+    """
+    wanting = {one.watch.name for one in short(connection, config)}
+    if not wanting or config.offsite.storage is not Storage.COLLECT:
+        return []
+    if syncs.open_seals(connection, since=now.wall - seal_lasts):
+        return []
+    confirmed = ledger.in_tree_and(connection, [LinkState.CONFIRMED])
+    links = [link for link in confirmed if link.watch in wanting and link.dump_id is not None]
+    for link in links:
+        log.warning("%s: dropped from the export tree, as its disk has too little room", printable(link.export_name))
+    return links
+
+
+def _free(path: Path) -> int:
+    """For who is not root."""
+    status = os.statvfs(path)
+    return status.f_bavail * status.f_frsize
+
+
+def _pinned(connection: Connection, watch: WatchFolder, seen: Sequence[Seen]) -> int:
+    """Bytes on the disk of files that have no other name, and of copies whose dumps are gone or other ones by now."""
+    ours = [one for one in seen if one.link.watch == watch.name and one.alone]
+    copies = [one for one in ours if one.link.copy_inodes is not None]
+    rows = dumps.by_ids(connection, {one.link.dump_id for one in copies if one.link.dump_id is not None})
+    identities = dumps.identities_of(connection, rows.values())
+    shared = {row.id for row in rows.values() if _stands(watch.path / row.path, identities[row.id])}
+    return sum(one.alone for one in ours if one.link.copy_inodes is None or one.link.dump_id not in shared)
+
+
+def _stands(path: Path, dump: Identity) -> bool:
+    for member in dump.members:
+        try:
+            status = os.lstat(path / member.name if member.name else path)
+        except OSError:
+            return False
+        if (status.st_ino, status.st_size, status.st_mtime_ns) != (member.inode, member.size, member.mtime_ns):
+            return False
+    return True

@@ -1,0 +1,311 @@
+"""One pass of the policy, from the look at the export trees to the links.
+
+Order: look at the trees and believe them; close the day if it is over; decide; take the allowance; link; record;
+take out of the trees what has had its use; remove the markers of dumps that have their end; tell in the trees what
+stands there. Whatever instant it is killed at, the next pass begins with the look and goes on.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+from sqlalchemy import Connection
+
+from core import failpoints
+from core.clock import Clock, Instant
+from core.config.model import Config
+from core.enums import LinkState, Reason, Verdict
+from core.state import counters, dumps, ledger, vms
+from core.state.database import ScratchState, State
+from core.units import format_size
+from policy.passes import budget, cleanup, disk_space, facts, slices
+from policy.passes.facts import Facts
+from policy.passes.grant import Failed, Grant, Granting, Verify, end_swapped
+from policy.planner.decide import decide
+from policy.planner.model import Day, Decision, Plan, Rules
+from policy.planner.staleness import targets
+from policy.reconcile import reconcile, unfetched
+from policy.reconcile.mounts import away, held_to_be_away
+from policy.recovery import manifest
+
+log = logging.getLogger("tidegate.policy")
+
+
+@dataclass(frozen=True, slots=True)
+class PassResult:
+    """What one pass decided and did. ``day`` is as it is after the pass."""
+
+    day: Day
+    plan: Plan
+    rules: Rules
+    failed: tuple[Failed, ...] = ()
+    down: tuple[str, ...] = ()
+    facts: Facts = field(default_factory=lambda: Facts((), (), {}, {}))
+    short: tuple[disk_space.Short, ...] = ()
+
+
+def run(config: Config, state: State, clock: Clock, *, wait: float, verify: Verify | None = None) -> PassResult:
+    """One whole pass. Raises BusyError when another pass holds the lock longer than ``wait`` seconds.
+
+    ``verify`` is asked of each dump before it is let out for the first time.
+    """
+    with state.pass_lock(wait=wait):
+        now = clock.now()
+        with state.write() as connection:
+            pass_id = counters.start_pass(connection, now.wall)
+            counters.count(connection, "passes")
+        try:
+            return _Pass(config, state, now, pass_id, verify).run(clock)
+        except BaseException:
+            with state.write() as connection:
+                counters.count(connection, "pass_failures")
+            raise
+
+
+def preview(config: Config, state: ScratchState, clock: Clock, *, ignore_trees: bool = False) -> PassResult:
+    """What a pass would decide now; writes only into the scratch copy and moves no file.
+
+    ``ignore_trees`` plans as if the export trees held nothing that Tidegate did not put there.
+    """
+    return _Pass(config, state, clock.now(), 0).preview(ignore_trees=ignore_trees)
+
+
+def review(config: Config, state: ScratchState, clock: Clock) -> PassResult:
+    """What would be decided of what is recorded, without a look at any file."""
+    return _Pass(config, state, clock.now(), 0).review()
+
+
+class _Pass:
+    def __init__(self, config: Config, state: State, now: Instant, pass_id: int, verify: Verify | None = None) -> None:
+        self._config = config
+        self._state = state
+        self._now = now
+        self._pass_id = pass_id
+        self._granting = Granting(config, state, verify)
+        self._down: frozenset[str] = frozenset()
+        self._short: tuple[disk_space.Short, ...] = ()
+        self._unread: frozenset[int] = frozenset()
+
+    def run(self, clock: Clock) -> PassResult:
+        self._settle_trees()
+        plan, failed, known = self._let_out(clock)
+        take_out(self._config, self._state, self._now)
+        with self._state.write() as connection:
+            cleanup.end_displaced(connection, self._now.wall)
+            day = self._account(connection)
+            self._finish(connection, plan, failed, clock.now().wall)
+        unfetched.tell(known.late)
+        cleanup.remove_markers(self._config, self._state)
+        manifest.write(self._config, self._state, self._now, down=self._down)
+        rules = facts.rules_of(self._config, plan.day, self._now.wall)
+        return PassResult(day, plan, rules, tuple(failed), tuple(sorted(self._down)), known, self._short)
+
+    def _let_out(self, clock: Clock) -> tuple[Plan, list[Failed], Facts]:
+        """Decides and links, and decides again as long as links fail: what they gave back is somebody else's turn."""
+        done: list[Decision] = []
+        failed: list[Failed] = []
+        while True:
+            plan, known, grants = self._grant()
+            failpoints.point("granted")
+            failures = self._granting.link(grants, clock) if grants else []
+            failed += failures
+            lost = {one.dump_id for one in failures}
+            done += [one for one in plan.granted if one.dump.dump_id not in lost]
+            if not failures:
+                return _joined(plan, done) if failed else plan, failed, known
+
+    def _grant(self) -> tuple[Plan, Facts, list[Grant]]:
+        """Decides without a lock, then takes the allowance in one short transaction.
+
+        Nobody else moves links meanwhile; but the watcher goes on recording, and the admin may take a force back. Where
+        there is news of what was granted, the decision is made again.
+        """
+        while True:
+            plan, known = self._decide()
+            with self._state.write() as connection:
+                if not _is_still_so(connection, plan, known):
+                    continue
+                grants = self._granting.grant(connection, known, plan.granted, plan.day.number, self._now)
+                slices.put(connection, plan, {one.dump_id: one.link_id for one in grants}, self._now)
+                _tell_forced(connection, plan)
+                self._show(connection, plan, known)
+            return plan, known, grants
+
+    def preview(self, *, ignore_trees: bool) -> PassResult:
+        self._settle_trees(ignore_strangers=ignore_trees, act=False)
+        plan, known = self._decide()
+        with self._state.write() as connection:
+            grants = self._granting.grant(connection, known, plan.granted, plan.day.number, self._now)
+            end_swapped(connection, grants, self._now.wall)
+            slices.put(connection, plan, {one.dump_id: one.link_id for one in grants}, self._now)
+            rules = facts.rules_of(self._config, plan.day, self._now.wall)
+            day = self._account(connection)
+            return PassResult(day, plan, rules, (), tuple(sorted(self._down)), known, self._short)
+
+    def review(self) -> PassResult:
+        with self._state.write() as connection:
+            day = self._account(connection)
+            down = held_to_be_away(connection, self._config)
+            known = facts.gather(connection, self._config, now=self._now.wall, down=down, late=self._late(connection))
+            rules = facts.rules_of(self._config, day, self._now.wall)
+            plan = decide(known.vms, known.dumps, day, rules, self._now.wall)
+            return PassResult(
+                day, plan, rules, (), tuple(sorted(down)), known, disk_space.short(connection, self._config)
+            )
+
+    def _settle_trees(self, *, ignore_strangers: bool = False, act: bool = True) -> None:
+        with self._state.read() as connection:
+            look = reconcile.look(connection, self._config)
+            rooms = disk_space.measure(connection, self._config, look)
+        self._down = look.down
+        self._unread = frozenset(seen.link.id for seen in look.seen if seen.is_unread)
+        if act:
+            for watch in self._config.watches:
+                if watch.name not in look.down:
+                    self._granting.tree(watch.name).sweep()
+        if ignore_strangers:
+            look.strangers.clear()
+        with self._state.write() as connection:
+            disk_space.record(connection, rooms)
+            self._short = disk_space.short(connection, self._config)
+            day = budget.current(connection, self._config, self._now)
+            gone = reconcile.settle(connection, self._config, day.number, look, now=self._now)
+            if not facts.is_syncing(connection, self._config, self._now.wall):
+                gone += reconcile.revoke_running(connection, self._now.wall)
+                gone += unfetched.revoke_left_out(connection, self._now)
+            if not act:
+                end_withdrawn(connection, gone, self._now)
+        if act:
+            withdraw_and_record(self._config, self._state, gone, self._now)
+            reconcile.clear_leftovers(self._config, look)
+
+    def _decide(self) -> tuple[Plan, Facts]:
+        """Decides, looks at what was granted, and decides again without what cannot be taken after all."""
+        checked: set[int] = set()
+        with self._state.write() as connection:
+            day = self._account(connection)
+        rules = facts.rules_of(self._config, day, self._now.wall)
+        while True:
+            with self._state.read() as connection:
+                known = facts.gather(
+                    connection,
+                    self._config,
+                    now=self._now.wall,
+                    down=self._down,
+                    unread=self._unread,
+                    late=self._late(connection),
+                )
+            plan = decide(known.vms, known.dumps, day, rules, self._now.wall)
+            unchecked = [one for one in plan.granted if one.dump.dump_id not in checked]
+            failing = self._granting.check(known, unchecked)
+            was_read = self._read_meanwhile(plan, known)
+            self._unread -= was_read
+            if not failing and not was_read:
+                return plan, known
+            checked.update({one.dump.dump_id for one in unchecked} - failing)
+
+    def _late(self, connection: Connection) -> list[unfetched.Unfetched]:
+        return unfetched.suspects(connection, self._now)
+
+    def _read_meanwhile(self, plan: Plan, known: Facts) -> frozenset[int]:
+        """Links that were to be swapped, and that somebody has begun to read since the look at the trees."""
+        swapped = [known.swappable[one.dump.vm] for one in plan.granted if one.dump.vm in known.swappable]
+        if not swapped:
+            return frozenset()
+        with self._state.read() as connection:
+            return frozenset(link.id for link in swapped) - reconcile.still_unread(connection, self._config, swapped)
+
+    def _account(self, connection: Connection) -> Day:
+        row = budget.current(connection, self._config, self._now)
+        return Day(row.number, row.opened.wall, budget.account(connection, self._config, row, self._now))
+
+    def _show(self, connection: Connection, plan: Plan, known: Facts) -> None:
+        """Leaves the figures of the decision in the state, for the exporters."""
+        waiting: dict[Reason, tuple[int, int]] = {}
+        for one in plan.decisions:
+            if one.verdict is Verdict.HELD:
+                dumps, size = waiting.get(one.reason, (0, 0))
+                waiting[one.reason] = (dumps + 1, size + one.dump.bytes)
+        counters.set_waiting(connection, waiting)
+        vms.set_dropped(connection, known.dropped)
+        vms.set_targets(connection, targets(known.vms, facts.rules_of(self._config, plan.day, self._now.wall)))
+
+    def _finish(
+        self,
+        connection: Connection,
+        plan: Plan,
+        failed: Sequence[Failed],
+        finished_at: float,
+    ) -> None:
+        counters.finish_pass(
+            connection,
+            self._pass_id,
+            finished_at=finished_at,
+            day=plan.day.number,
+            granted=len(plan.granted),
+            granted_bytes=plan.granted_bytes,
+            held=len(plan.decisions) - len(plan.granted),
+            failures=len(failed),
+        )
+
+
+def _is_still_so(connection: Connection, plan: Plan, known: Facts) -> bool:
+    """Whether the granted dumps, and what the admin has said of their VMs, are what was decided about."""
+    rows = [known.rows[one.dump.dump_id] for one in plan.granted]
+    forced = {row.vm: known.known[row.vm].forced for row in rows if row.vm is not None and known.known[row.vm].forced}
+    now = vms.by_names(connection, forced)
+    return len(dumps.still_so(connection, rows)) == len(rows) and all(
+        now[name].forced is how for name, how in forced.items()
+    )
+
+
+def _tell_forced(connection: Connection, plan: Plan) -> None:
+    """Loudly: what exceeds the limit does so by the admin's word alone."""
+    for one in plan.forced:
+        log.warning("%s: let out %s above the limit: forced by the admin", one.dump.path, format_size(one.beyond))
+        counters.count(connection, "limit_exceeded_bytes", one.beyond)
+
+
+def _joined(last: Plan, done: Sequence[Decision]) -> Plan:
+    """The last plan of a pass, with all that was let out on the way to it."""
+    out = {one.dump.dump_id for one in done}
+    turns = count(1)
+    together = (*done, *(one for one in last.decisions if one.dump.dump_id not in out))
+    numbered = (one if one.rank is None else one._replace(rank=next(turns)) for one in together)
+    return Plan(last.day, tuple(numbered))
+
+
+def take_out(config: Config, state: State, now: Instant) -> None:
+    """Removes links that have had their use, unless a sync may be reading the trees and their disk has room."""
+    with state.read() as connection:
+        syncing = facts.is_syncing(connection, config, now.wall)
+        if syncing:
+            links = disk_space.to_drop(connection, config, now, facts.SEAL_LASTS_SECONDS)
+        else:
+            links = reconcile.to_withdraw(connection, config)
+        down = away(connection, config) if links else frozenset()
+        links = [link for link in links if link.watch not in down]
+    withdraw_and_record(config, state, links, now)
+    with state.write() as connection:
+        budget.tell(connection, config, now)
+
+
+def withdraw_and_record(config: Config, state: State, links: Sequence[ledger.LinkRow], now: Instant) -> int:
+    """Removes links whose reason to go is recorded already, then records that they are gone; how many."""
+    if not links:
+        return 0
+    with state.read() as connection:
+        gone = reconcile.withdraw(connection, config, links)
+    failpoints.point("withdrawn")
+    with state.write() as connection:
+        end_withdrawn(connection, gone, now)
+    return len(gone)
+
+
+def end_withdrawn(connection: Connection, gone: Sequence[ledger.LinkRow], now: Instant) -> None:
+    """Records that these links do not stand any more."""
+    ledger.change_links(connection, [link.id for link in gone], in_tree=False)
+    # Confirmed ones stopped to be outstanding when they were confirmed; their time stays.
+    ended = [link.id for link in gone if link.state is not LinkState.CONFIRMED]
+    ledger.change_links(connection, ended, ended_at=now.wall)

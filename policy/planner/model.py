@@ -1,0 +1,238 @@
+"""The facts that go into a decision and the decisions that come out.
+
+Plain frozen records. Sizes are bytes; times are seconds since the epoch; spans are seconds.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import cycle, repeat
+from typing import NamedTuple
+
+from core.enums import Choice, Force, Oversize, Reason, Verdict
+from policy.planner.explanations import Sentence
+
+
+class Part(NamedTuple):
+    """Of a dump that leaves in slices: ``sent`` bytes have gone on the days before the open one.
+
+    ``today`` are set for it in the open one, of which ``pinned`` cannot be taken back: they have gone, or may be going.
+    """
+
+    sent: int
+    today: int = 0
+    pinned: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Dump:
+    """One dump without an end, or a VM's newest one.
+
+    ``hindrance`` is why it cannot leave whatever the allowance (``running``, ``changed``, ``missing``, …);
+    ``note`` explains it. ``outstanding`` is true while its link waits to be confirmed.
+    ``offsite`` is true when the storage is held to have this very dump. ``part`` is None unless it leaves in slices.
+    """
+
+    dump_id: int
+    vm: str
+    path: str
+    bytes: int
+    dump_time: float
+    hindrance: Reason | None = None
+    note: str = ""
+    outstanding: bool = False
+    offsite: bool = False
+    part: Part | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Vm:
+    """One VM: what is known of it besides its dumps.
+
+    ``period`` is the learned time between its dumps, None while unknown. ``bytes`` is the size of its newest
+    finished dump (0 while it has none). ``target`` is the configured off-site age, None when unset.
+    ``outstanding_since_day`` is the number of the day on which its outstanding link was granted.
+    ``replaces_while_syncing`` is true when letting it out now would replace a link that a running sync may
+    read. ``forced`` is the admin's word that its next dump comes first. ``swap_bytes`` are those of its outstanding
+    link where a newer dump may take its place, since nobody has read it; else 0.
+    """
+
+    vm: str
+    backup_set: str | None
+    first_seen: float
+    bytes: int
+    offsite_time: float | None = None
+    period: float | None = None
+    target: float | None = None
+    outstanding_since_day: int | None = None
+    on_hold: bool = False
+    backing_off_until: float | None = None
+    replaces_while_syncing: bool = False
+    forced: Force | None = None
+    swap_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """The account of one day, in bytes (DESIGN 6).
+
+    ``debt`` is what was let out beyond the days before this one and not paid by them, ``owed`` what the days after
+    this one will have to pay. ``sliced`` is set today for dumps that leave in slices; of these ``outstanding`` tells
+    nothing.
+    """
+
+    limit: int
+    reserve: int = 0
+    outstanding: int = 0
+    used: int = 0
+    debt: int = 0
+    owed: int = 0
+    sliced: int = 0
+
+    @property
+    def whole(self) -> int:
+        """Bytes that a day like this one may let out when nothing of it is taken yet."""
+        return max(0, self.limit - self.reserve)
+
+    @property
+    def balance(self) -> int:
+        """Bytes that may still be let out today; negative where more was let out than that."""
+        return self.limit - self.reserve - self.outstanding - self.used - self.debt - self.sliced
+
+    @property
+    def left(self) -> int:
+        """Bytes that may still be let out today."""
+        return max(0, self.balance)
+
+    @property
+    def without_slices(self) -> "Allowance":
+        """As if nothing were set for dumps that leave in slices."""
+        return replace(self, sliced=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """The open day."""
+
+    number: int
+    opened: float
+    allowance: Allowance
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the admin set for all VMs.
+
+    ``daily`` is the configured limit of the coming days. Where they differ, ``coming`` are the bytes that each day
+    after the open one may let out, in their order and then from its start again; empty: each day ``whole``.
+    ``retention`` is how long the storage keeps a copy, in seconds; None: for ever. A dump that is not at least
+    ``min_gain`` seconds newer than the off-site copy does not leave.
+    """
+
+    daily: int
+    reserve: int = 0
+    max_dump_age: float | None = None
+    coming: tuple[int, ...] = ()
+    oversize: Oversize = Oversize.HOLD
+    retention: float | None = None
+    min_gain: float = 0.0
+
+    @property
+    def whole(self) -> int:
+        """Bytes that each coming day may let out, where all are alike."""
+        return max(0, self.daily - self.reserve)
+
+    @property
+    def mean_day(self) -> int:
+        """Bytes that a coming day may let out on the average."""
+        return sum(self.coming) // len(self.coming) if self.coming else self.whole
+
+    @property
+    def largest_day(self) -> int:
+        """Bytes that the largest of the coming days may let out."""
+        return max(self.coming, default=self.whole)
+
+    def coming_days(self, debt: int = 0) -> Iterator[int]:
+        """Bytes that each day after the open one may let out, without end; they pay the ``debt`` first."""
+        for whole in cycle(self.coming) if self.coming else repeat(self.whole):
+            yield max(0, whole - debt)
+            debt = max(0, debt - whole)
+
+
+class Slice(NamedTuple):
+    """Of a dump the ``bytes`` from the offset ``first`` on may go today.
+
+    It is whole on the day of this number at the latest, None where no day of the horizon ends it.
+    """
+
+    first: int
+    bytes: int
+    whole_on: int | None
+
+
+class Decision(NamedTuple):
+    """What is decided for one dump, and why. A tuple, since there is one for each of a hundred thousand.
+
+    ``told`` is why in words, which ``detail`` reads.
+    ``rank`` is its place in the order of turns (1 is first), None where it takes no part.
+    ``forecast_day`` is the number of the day it is expected to leave on, None where that cannot be said.
+    Of a dump that the day has no room for ``beyond`` are the bytes that were forced above the limit, or ``debt`` those
+    that the coming days pay. ``slice`` is what goes of it today, where it leaves in slices. ``choice`` is the rule by
+    which it leaves, None where it does not or where the admin's word or its weight put it first.
+    """
+
+    dump: Dump
+    backup_set: str | None
+    verdict: Verdict
+    reason: Reason
+    told: str | Sentence
+    target: float
+    offsite_age: float | None
+    rank: int | None = None
+    forecast_day: int | None = None
+    beyond: int = 0
+    debt: int = 0
+    choice: Choice | None = None
+    slice: Slice | None = None
+
+    @property
+    def taken(self) -> int:
+        """Bytes of the allowance that it takes if it leaves."""
+        return self.dump.bytes if self.slice is None else self.slice.bytes
+
+    @property
+    def detail(self) -> str:
+        """The sentence with its figures."""
+        return str(self.told)
+
+
+@dataclass(frozen=True)  # without slots, so that what is asked of thousands of decisions is worked out once
+class Plan:
+    """An ordered plan: what is granted first, in the order of turns; then what is held.
+
+    ``price`` is what a byte of the limit is worth in the long run: ``price.fair_turn`` tells a VM's turn by it.
+    """
+
+    day: Day
+    decisions: tuple[Decision, ...]
+    price: float = 0.0
+
+    @cached_property
+    def granted(self) -> tuple[Decision, ...]:
+        """The decisions that let a dump out."""
+        return tuple(decision for decision in self.decisions if decision.verdict is Verdict.GRANTED)
+
+    @property
+    def granted_bytes(self) -> int:
+        """Bytes taken from the allowance."""
+        return sum(decision.taken for decision in self.granted)
+
+    @property
+    def slices(self) -> tuple[Decision, ...]:
+        """The decisions on dumps of which a slice may go today, begun before or by this plan."""
+        return tuple(decision for decision in self.decisions if decision.slice is not None)
+
+    @property
+    def forced(self) -> tuple[Decision, ...]:
+        """The decisions that let a dump out above the limit."""
+        return tuple(decision for decision in self.granted if decision.beyond)

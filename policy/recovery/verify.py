@@ -1,0 +1,144 @@
+"""The state, set against the markers, the dump folders, the export trees and what is told there. Changes nothing."""
+
+import json
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from core.clock import Clock
+from core.config.model import Config, WatchFolder
+from core.enums import DumpState, LinkState, Reason
+from core.errors import NOT_AS_TOLD, FaultError
+from core.filenames import printable
+from core.state import dumps, ledger
+from core.state.database import ScratchState
+from core.state.dumps import DumpRow
+from policy.export import ExportTree, Presence, check_all
+from policy.reconcile import reconcile
+from policy.reconcile.reconcile import Seen
+from policy.recovery import manifest
+
+#: What puts most things right.
+_NEXT = "tidegate pass"
+
+
+class Difference(NamedTuple):
+    """What does not fit together: where, what it means, and what to do or say."""
+
+    where: str
+    means: str
+    say: str
+
+
+def verify(config: Config, copy: ScratchState, clock: Clock, scan: Callable[[], Sequence[str]]) -> list[Difference]:
+    """Every difference. ``scan`` records the markers into the copy and tells which folders are down, and why."""
+    with copy.read() as connection:
+        found = [*_damages(connection)]
+        recorded = {row.id: row for row in dumps.without_end(connection)}
+    found += [Difference(sentence, "what is recorded of it stays as it was", "mount its disk") for sentence in scan()]
+    with copy.read() as connection:
+        found += _news(recorded, dumps.without_end(connection))
+        look = reconcile.look(connection, config)
+        found += _of_dumps(connection, config, look.down)
+        for seen in look.seen:
+            found += _of_link(config, seen)
+        for stranger in look.strangers:
+            path = f"{stranger.watch.export}/{printable(stranger.name)}"
+            found.append(
+                Difference(path, "stands there and is not in the ledger", f"{_NEXT} charges it; tidegate adopt")
+            )
+        for watch in config.watches:
+            if watch.name not in look.down:
+                found += _of_papers(connection, config, watch, clock.now().wall)
+    return found
+
+
+def _damages(connection: Connection) -> Iterator[Difference]:
+    for (said,) in connection.exec_driver_sql("PRAGMA quick_check").all():
+        if said != "ok":
+            yield Difference("the state file", f"it is damaged: {said}", "tidegate state rebuild --replace")
+    if connection.exec_driver_sql("PRAGMA foreign_key_check").all():
+        yield Difference("the state file", "it tells of dumps or days it lacks", "tidegate state rebuild --replace")
+
+
+def _news(recorded: dict[int, DumpRow], now: Sequence[DumpRow]) -> Iterator[Difference]:
+    """What the markers and dump folders tell that was not recorded yet."""
+    for row in now:
+        path = f"{row.watch}: {printable(row.path)}"
+        before = recorded.get(row.id)
+        if before is None:
+            yield Difference(
+                path, f"not recorded yet; it is {row.reason or row.state}", f"{_NEXT}, or start the service"
+            )
+        elif (before.state, before.reason) != (row.state, row.reason):
+            means = (
+                f"recorded as {before.reason or before.state}, and now it is {row.reason or row.state}: {row.detail}"
+            )
+            yield Difference(path, means.removesuffix(": "), f"{_NEXT} records it")
+    for gone_id in recorded.keys() - {one.id for one in now}:
+        gone = recorded[gone_id]
+        yield Difference(f"{gone.watch}: {printable(gone.path)}", "its marker is gone", f"{_NEXT} records it")
+
+
+def _of_dumps(connection: Connection, config: Config, down: Collection[str]) -> Iterator[Difference]:
+    """Dumps that wait and are not what their markers spoke of: nobody looks at one before it is its turn."""
+    there = {watch.name for watch in config.watches} - set(down)
+    waiting = [row for row in dumps.without_end(connection) if row.watch in there and row.state is DumpState.PENDING]
+    waiting = [row for row in waiting if row.fingerprint and row.reason is None]
+    identities = dumps.identities_of(connection, waiting)
+    looks = check_all([(config.watch(row.watch).path, row.path, identities[row.id]) for row in waiting])
+    for row, failure in zip(waiting, looks, strict=True):
+        if failure is not None and failure.reason is not Reason.OPEN:
+            where = f"{row.watch}: {printable(row.path)}"
+            yield Difference(where, f"it waits, and is {failure.reason}", "dump it again, or remove its marker")
+
+
+def _of_link(config: Config, seen: Seen) -> Iterator[Difference]:
+    link = seen.link
+    path = f"{config.watch(link.watch).export}/{printable(link.export_name)}"
+    match seen.presence, link.state:
+        case Presence.STANDS, LinkState.GRANTED:
+            yield Difference(path, "stands, and a killed pass has not recorded it", _NEXT)
+        case Presence.STANDS, LinkState.CHANGED | LinkState.REVOKED:
+            yield Difference(path, "was taken back and still stands", _NEXT)
+        case Presence.CHANGED, _:
+            yield Difference(path, "was rewritten after it was let out", f"{_NEXT} takes it back; dump to new names")
+        case Presence.ABSENT | Presence.OTHER, LinkState.GRANTED:
+            yield Difference(path, "a killed pass has charged it and not made it", f"{_NEXT} gives the charge back")
+        case Presence.ABSENT, _:
+            yield Difference(
+                path, "the ledger says that it stands, and it is gone", f"{_NEXT} lets the dump wait again"
+            )
+        case Presence.OTHER, _:
+            yield Difference(path, "something else has its name", f"move it away, then {_NEXT}")
+        case _:
+            return
+
+
+def _of_papers(connection: Connection, config: Config, watch: WatchFolder, now: float) -> Iterator[Difference]:
+    place = f"{watch.export}/.tidegate"
+    try:
+        tree = ExportTree(watch.export)
+        if not tree.stands() or not tree.has_papers():
+            return
+        if not manifest.has_state(tree):
+            yield Difference(
+                f"{place}/{manifest.STATE}", "no export of the state can be read there", f"{_NEXT} writes it"
+            )
+        told = tree.paper(manifest.MANIFEST)
+    except FaultError as error:
+        yield Difference(place, str(error), f"then {_NEXT}")
+        return
+    if manifest.is_sealed(connection, config, watch, now):
+        return  # it tells what was sealed, until that sync is reported
+    try:
+        names = {str(one["export_name"]): str(one["state"]) for one in json.loads(told or b"")["links"]}
+    except NOT_AS_TOLD:
+        yield Difference(f"{place}/{manifest.MANIFEST}", "there is none that can be read", f"{_NEXT} writes it")
+        return
+    stand = {link.export_name: str(link.state) for link in ledger.in_tree(connection, watch.name)}
+    for name in sorted(names.keys() | stand.keys()):
+        if names.get(name) != stand.get(name):
+            means = f"the manifest says {names.get(name, 'nothing')}, the ledger {stand.get(name, 'nothing')}"
+            yield Difference(f"{watch.export}/{printable(name)}", means, f"{_NEXT} writes it anew")

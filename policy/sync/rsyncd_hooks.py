@@ -1,0 +1,164 @@
+"""The hooks of an rsync daemon that serves an export tree: before a transfer and after it.
+
+rsync tells them of the client by environment variables, and the client writes some of these: they are only compared.
+What is told after a transfer is no proof of anything: the status is 0, too, when the receiver could store nothing.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from core.clock import Clock, Instant
+from core.config.model import Config
+from core.enums import Evidence
+from core.errors import ExitCode, TidegateError, UsageError
+from core.filenames import printable
+from core.state import crossings, ledger
+from core.state import syncs as sync_rows
+from core.state.database import State
+from core.state.ledger import DayRow
+from core.units import format_size, format_time
+from policy.planner.day import COUNTS_FOR
+from policy.sync import report, rsync_log, wire
+from policy.sync.rsync_log import Transfer
+
+#: Of the daemon's log: what a connection has written is its end, and a transfer of a hundred thousand files is in it.
+_LOG_BYTES = 64 * 1024 * 1024
+
+
+class UsedUp(TidegateError):
+    """The day's limit has crossed the line already: nothing was done, try again later."""
+
+    exit_code = ExitCode.BUSY
+
+
+class Request(NamedTuple):
+    """A connection to a module of the daemon. ``process`` is the one that accepted it."""
+
+    process: int
+    module: str
+    path: str
+    arguments: tuple[str, ...] = ()
+
+    @property
+    def is_whole_pull(self) -> bool:
+        """True of a pull of all that is in the module. A listing, a dry run, a part of it and a push are none.
+
+        What a client leaves out by filters it keeps to itself.
+        """
+        options = [one for one in self.arguments if one.startswith("-")]
+        letters = "".join(one.removeprefix("-").partition("e.")[0] for one in options if not one.startswith("--"))
+        words = {one.partition("=")[0] for one in options if one.startswith("--")}
+        return (
+            {"--server", "--sender"} <= words
+            and not words & {"--list-only", "--files-from"}
+            and {"r", "t"} <= set(letters)
+            and "n" not in letters
+            and self._asked_for() in ([], [""], ["."], ["./"])
+        )
+
+    def _asked_for(self) -> list[str]:
+        """What stands behind the point with which rsync's options end."""
+        end = self.arguments.index(".") if "." in self.arguments else len(self.arguments)
+        return list(self.arguments[end + 1 :])
+
+
+def request_of(environment: Mapping[str, str]) -> Request:
+    """The connection that a hook was called for. Raises UsageError where no daemon of rsync's calls."""
+    process = environment.get("RSYNC_PID", "")
+    if not (process.isascii() and process.isdecimal()):
+        raise UsageError("this is a hook of an rsync daemon: it is called by rsyncd.conf (RSYNC_PID is not set)")
+    arguments: list[str] = []
+    while (one := environment.get(f"RSYNC_ARG{len(arguments)}")) is not None:
+        arguments.append(one)
+    name, path = environment.get("RSYNC_MODULE_NAME", ""), environment.get("RSYNC_MODULE_PATH", "")
+    return Request(int(process), name, path, tuple(arguments))
+
+
+def begin(config: Config, state: State, clock: Clock, request: Request, *, wait: float) -> report.Seal | None:
+    """Before a transfer: a pull of the whole tree is sealed; None: of anything else there is nothing to seal.
+
+    Raises UsedUp when the attempts of the open day have sent all that it may, and UsageError for a module that is no
+    export tree.
+    """
+    watch = _watch_of(config, request)
+    with state.read() as connection:
+        day = ledger.open_day(connection)
+        if day is not None:
+            sent = crossings.attempts_on(connection, day.number)
+            allowed = max(day.limit_bytes, crossings.charged_for(connection, day.number))
+            _refuse_more(config, day, sent, allowed, clock.now())
+    if not request.is_whole_pull:
+        return None
+    return report.announce(config, state, clock, wait=wait, watch=watch, process=request.process)
+
+
+def end(config: Config, state: State, clock: Clock, request: Request, log: Path) -> Transfer | None:
+    """After a transfer: records what crossed the line, as the daemon's log tells it. None: it tells nothing.
+
+    Nothing is confirmed. Raises UsageError for a log that cannot be read.
+    """
+    transfer = rsync_log.of_connection(_last_lines(log), request.process, request.module)
+    if transfer is None:
+        return None
+    watch = _watch_of(config, request)
+    now = clock.now().wall
+    with state.write() as connection:
+        sync_id = sync_rows.sync_of_process(connection, request.process, since=now - COUNTS_FOR)
+        day = ledger.open_day(connection)
+        if sync_id is None and day is not None and transfer.files:  # a part was fetched: it crossed the line as well
+            sync_id = sync_rows.add_sync(connection, watch=watch, started_at=now, day=day.number)
+        if sync_id is not None:
+            wire.record(connection, sync_id, transfer)
+            _end_transfer(connection, config, sync_id)
+    return transfer
+
+
+def _end_transfer(connection: Connection, config: Config, sync_id: int) -> None:
+    """The process's number is another's soon. And where no report is to come, nothing waits for it any longer."""
+    awaits_report = config.offsite.confirm is Evidence.REPORT
+    sync_rows.change_sync(connection, sync_id, process=None, **({} if awaits_report else {"sealed_at": None}))
+
+
+def _watch_of(config: Config, request: Request) -> str | None:
+    """The watch folder whose export tree the module is; None: there is but this one, or it is all of them."""
+    served = os.path.realpath(request.path)
+    found = [one.name for one in config.watches if request.path and os.path.realpath(one.export) == served]
+    if not found:
+        raise UsageError(
+            f"the module {printable(request.module)!r} serves {printable(request.path)}, which is the export tree of "
+            f"no [[watch]] of {config.file}"
+        )
+    return found[0] if len(config.watches) > 1 else None
+
+
+def _refuse_more(
+    config: Config, day: DayRow, attempts: Sequence[tuple[float, int]], allowed: int, now: Instant
+) -> None:
+    """What crossed the line some time ago belongs to another day of the line, though no report has ended this one."""
+    is_young = now.elapsed_since(day.opened) < COUNTS_FOR
+    counted = [(at, sent) for at, sent in attempts if is_young or at > now.wall - COUNTS_FOR]
+    total = sum(sent for _, sent in counted)
+    if total == 0 or total < allowed:
+        return
+    rest = total
+    for free_at, sent in counted:  # the oldest first: from then on it no longer counts
+        rest -= sent
+        if rest < allowed or rest == 0:
+            raise UsedUp(
+                f"the day's limit is used up: {format_size(total)} of {format_size(allowed)} have crossed the line; "
+                f"come again after {format_time(free_at + COUNTS_FOR, config.day.timezone)}"
+            )
+
+
+def _last_lines(log: Path) -> list[str]:
+    try:
+        with log.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _LOG_BYTES))
+            return os.fsdecode(file.read()).split("\n")
+    except OSError as error:
+        raise UsageError(f"the daemon's log {log} cannot be read: {error.strerror}") from None

@@ -1,0 +1,64 @@
+"""What the service answers besides the metrics: the page, the API, and how it is itself."""
+
+import sys
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+
+from core.clock import Clock
+from core.errors import FaultError
+from core.state.database import State
+from exporters.answer import Answer, sentence
+from exporters.page import statics
+from exporters.page.desk import Desk
+
+#: The loop turns every few seconds; systemd's watchdog ends one that does not for longer.
+_SILENT_SECONDS = 120.0
+
+
+class Site:
+    """Answers whatever is asked for by its path. ``file`` is the configuration that the page's process reads."""
+
+    def __init__(self, file: Path, state: State, clock: Clock) -> None:
+        self._state = state
+        self._clock = clock
+        self._desk = Desk([sys.executable, "-m", "tidegate.cli.page", str(file)])
+        self._has_scanned = False
+        self._turned = clock.now().uptime
+        self._paths: dict[str, Callable[[], Answer]] = {"/-/healthy": self._healthy, "/-/ready": self._ready}
+
+    def __call__(self, target: str) -> Answer:
+        """Of the path with its query; may be called by any thread."""
+        path = target.partition("?")[0]
+        if path in self._paths:
+            return self._paths[path]()
+        if path.startswith("/static/"):
+            return statics.file(path.removeprefix("/static/"))
+        return self._desk(target)
+
+    def has_scanned(self) -> None:
+        """The watcher listens and has looked at everything once."""
+        self._has_scanned = True
+
+    def turned(self) -> None:
+        """To be called by the loop that does the work, and by nothing else."""
+        self._turned = self._clock.now().uptime
+
+    def close(self) -> None:
+        """Ends the page's process."""
+        self._desk.close()
+
+    def _healthy(self) -> Answer:
+        silent = self._clock.now().uptime - self._turned
+        if silent > _SILENT_SECONDS:
+            return sentence(HTTPStatus.SERVICE_UNAVAILABLE, f"The watcher's loop has not turned for {silent:.0f} s.")
+        return sentence(HTTPStatus.OK, "The service turns.")
+
+    def _ready(self) -> Answer:
+        if not self._has_scanned:
+            return sentence(HTTPStatus.SERVICE_UNAVAILABLE, "The first scan is not done yet.")
+        try:
+            self._state.check_version()
+        except FaultError as error:
+            return sentence(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+        return sentence(HTTPStatus.OK, "Ready: the first scan is done and the state can be read.")
