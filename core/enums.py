@@ -10,7 +10,7 @@ class DumpState(StrEnum):
     """Where one dump is in its life (ARCHITECTURE.md draws it as a table)."""
 
     PENDING = "pending"
-    GRANTED = "granted"
+    RELEASED = "released"
     LINKED = "linked"
     CONFIRMED = "confirmed"
     SUPERSEDED = "superseded"
@@ -29,7 +29,7 @@ ENDED_STATES = frozenset({DumpState.CONFIRMED, DumpState.SUPERSEDED, DumpState.E
 class LinkState(StrEnum):
     """Where one row of the ledger is in its life."""
 
-    GRANTED = "granted"  # the allowance is taken, the link may not stand yet
+    RELEASED = "released"  # the allowance is taken, the link may not stand yet
     LINKED = "linked"  # it stands in the export tree and nobody is known to have it
     CONFIRMED = "confirmed"  # the storage is held to have it
     CHANGED = "changed"  # taken back: its dump was rewritten
@@ -46,16 +46,16 @@ class MarkerResult(StrEnum):
     FAILED = "failed"
     RUNNING = "running"
     BAD = "bad"
-    HINDERED = "hindered"  # the dump is not what its marker spoke of
+    REJECTED = "rejected"  # the dump is not what its marker spoke of
     WITHDRAWN = "withdrawn"  # the marker of a dump not yet let out was removed
 
 
 class Reason(StrEnum):
     """Why a dump leaves, or why it does not. DESIGN's closed set: one reason for every decision."""
 
-    GRANTED = "granted"
+    RELEASED = "released"
     OUTSTANDING = "outstanding"
-    NO_ALLOWANCE = "no_allowance"
+    LIMIT_REACHED = "limit_reached"
     OVERSIZE = "oversize"
     TOO_OLD = "too_old"
     SUPERSEDED = "superseded"
@@ -78,7 +78,7 @@ class Reason(StrEnum):
 class Verdict(StrEnum):
     """What a pass decided for one dump: ``granted`` means by this pass."""
 
-    GRANTED = "granted"
+    RELEASED = "released"
     HELD = "held"
 
 

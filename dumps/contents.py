@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.filenames import printable
-from core.fs.fingerprint import Hindered, Identity, allowed_owners, identify, open_folder
+from core.fs.fingerprint import DumpRejected, Identity, allowed_owners, identify, open_folder
 from dumps.adapter import Sum
 from dumps.failure import DumpFailed
 
@@ -48,7 +48,7 @@ def look(out: Path) -> Identity:
     try:
         with open_folder(out.parent) as folder:
             return identify(folder, out.name, allowed_owners(folder))
-    except Hindered as error:
+    except DumpRejected as error:
         raise DumpFailed(f"nothing that can be taken was made at {out.name}: {error.detail}") from None
 
 

@@ -5,12 +5,10 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from core.enums import ENDED_STATES
-from core.fs.fingerprint import Hindered, allowed_owners, identify, open_folder
+from core.fs.fingerprint import DumpRejected, allowed_owners, identify, open_folder
 from core.state import dumps, ledger
-from core.state.database import State
+from core.state.database import Connection, State
 from core.state.dumps import DumpRow
 from dumps.attempt import RUN
 from dumps.place import Place
@@ -65,7 +63,7 @@ class Rotation:
         with open_folder(self.place.path) as folder:
             try:
                 found = identify(folder, row.path.rpartition("/")[2], allowed_owners(folder))
-            except Hindered:
+            except DumpRejected:
                 return False
             return found.fingerprint == row.fingerprint
 

@@ -119,10 +119,14 @@ class Runner:
         with self.state.read() as connection:
             known = counters.watch_statuses(connection).get(watch.name)
         try:
-            stands = mount_identity.footing_at(watch.path)
+            stands = mount_identity.filesystem_id_at(watch.path)
         except OSError as error:
             raise FaultError(f"{watch.path}: no dumps can be made there: {error.strerror}") from error
-        if known is not None and known.footing is not None and mount_identity.is_elsewhere(known.footing, stands):
+        if (
+            known is not None
+            and known.filesystem_id is not None
+            and mount_identity.is_elsewhere(known.filesystem_id, stands)
+        ):
             raise FaultError(
                 f"{watch.path}: another filesystem stands in its place: is its disk mounted? "
                 f"If it stays here, say `tidegate adopt --moved {watch.name}`"

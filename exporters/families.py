@@ -8,18 +8,18 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from prometheus_client.core import Metric
-from sqlalchemy import Connection
 
 from core.config.model import Config
 from core.enums import Freshness, MarkerResult, Reason
 from core.state import counters as tallies
 from core.state import hypervisors, lateness, ledger, slices, vms
+from core.state.database import Connection
 from core.state.ledger import DayRow
 from core.version import __version__
 from exporters import metrics
 
 #: Words that are exported as 0 before they ever occur, so that their first occurrence is seen as growth.
-_HELD = tuple(reason for reason in Reason if reason is not Reason.GRANTED)
+_HELD = tuple(reason for reason in Reason if reason is not Reason.RELEASED)
 _TAKEN_BACK = (Reason.CHANGED, Reason.RUNNING, Reason.BACKING_OFF, Reason.MISSING)
 
 #: More than two weeks of a pass each workday, so that two weekends are among them.
@@ -100,7 +100,7 @@ def links(view: View) -> Iterator[Metric]:
     yield metrics.OUTSTANDING_OLDEST.one(ledger.waiting_since(view.connection))
     yield metrics.LAST_FETCHED.one(vms.last_fetched(view.connection))
     yield metrics.GRANTED_DUMPS.one(_count(counters, "granted_dumps"))
-    yield metrics.GRANTED_BYTES.one(_count(counters, "granted_bytes"))
+    yield metrics.GRANTED_BYTES.one(_count(counters, "released_bytes"))
     yield metrics.LIMIT_EXCEEDED.one(_count(counters, "limit_exceeded_bytes"))
     yield metrics.CONFIRMED_DUMPS.one(_count(counters, "confirmed_dumps"))
     yield metrics.CONFIRMED_BYTES.one(_count(counters, "confirmed_bytes"))

@@ -115,13 +115,13 @@ WITHOUT_BACKUP = Family(
 
 DUMPS_WAITING = Family(
     "tidegate_dumps_waiting",
-    "Dumps that the last pass held, by its reason. no_allowance comes down by itself from day to day;"
+    "Dumps that the last pass held, by its reason. limit_reached comes down by itself from day to day;"
     " oversize, changed, unsafe, ambiguous, bad_marker and link_error need you: `tidegate plan` names them.",
     ("reason",),
 )
 BYTES_WAITING = Family(
     "tidegate_dumps_waiting_bytes",
-    "Size of the dumps that the last pass held, by its reason. no_allowance that grows for days: the limit"
+    "Size of the dumps that the last pass held, by its reason. limit_reached that grows for days: the limit"
     " cannot keep up with the dumps.",
     ("reason",),
 )
@@ -182,11 +182,11 @@ LAST_FETCHED = Family(
     " is not confirmed, and that for days: the puller is down. Absent: never.",
 )
 GRANTED_DUMPS = Family(
-    "tidegate_granted_dumps_total",
+    "tidegate_released_dumps_total",
     "Dumps let out. No growth while dumps wait: look at the passes.",
 )
 GRANTED_BYTES = Family(
-    "tidegate_granted_bytes_total",
+    "tidegate_released_bytes_total",
     "Bytes let out: what the line had to carry at most.",
 )
 LIMIT_EXCEEDED = Family(
@@ -197,16 +197,16 @@ LIMIT_EXCEEDED = Family(
 CONFIRMED_DUMPS = Family(
     "tidegate_confirmed_dumps_total",
     "Dumps that the storage is held to have, by the evidence that [offsite] confirm names. It should follow"
-    " tidegate_granted_dumps_total within a day.",
+    " tidegate_released_dumps_total within a day.",
 )
 CONFIRMED_BYTES = Family(
     "tidegate_confirmed_bytes_total",
-    "Size of the dumps that the storage is held to have, by the same evidence. Far behind tidegate_granted_bytes_total"
+    "Size of the dumps that the storage is held to have, by the same evidence. Far behind tidegate_released_bytes_total"
     " for days: the large ones are not fetched.",
 )
 WIRE_SENT = Family(
     "tidegate_wire_sent_bytes_total",
-    "Bytes that crossed the line to the storage, as rsync told. Far below tidegate_granted_bytes_total: rsync finds"
+    "Bytes that crossed the line to the storage, as rsync told. Far below tidegate_released_bytes_total: rsync finds"
     " most of them there already. Stays 0 while no sync tells it (`tidegate synced --stats`, deploy/rsyncd).",
 )
 WIRE_RECEIVED = Family(

@@ -34,7 +34,7 @@ MOST_CONNECTIONS = 64
 #: Of them with an answer: that of 10,000 VMs is 5 MB.
 MOST_ANSWERS = 8
 #: Seconds for a whole question, and again for taking the answer. Below Prometheus' own time-out of 10 s.
-PATIENCE = 5.0
+IO_TIMEOUT = 5.0
 _LONGEST_HEAD = 16384
 _NOWHERE = sentence(HTTPStatus.NOT_FOUND, "Nothing is here. The metrics are at /metrics.")
 _READ_ONLY = sentence(HTTPStatus.METHOD_NOT_ALLOWED, "Nothing can be changed here: GET and HEAD are all.")
@@ -177,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
 
         Raises OSError when it took too long.
         """
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + IO_TIMEOUT
         head = b""
         # A time-out for each read would wait for ever for one who sends a byte now and then.
         while not (b"\n\r\n" in head or b"\n\n" in head):
@@ -186,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
             if not piece or len(head) > _LONGEST_HEAD:
                 return b""
             head += piece
-        self.connection.settimeout(PATIENCE)
+        self.connection.settimeout(IO_TIMEOUT)
         return head
 
     def do_GET(self) -> None:

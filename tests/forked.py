@@ -28,7 +28,7 @@ from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Seconds for a command; a slow machine takes a tenth of them.
-PATIENCE = 120
+IO_TIMEOUT = 120
 #: Everything that the commands load.
 LOADED = (
     "dumps.checking",
@@ -64,7 +64,7 @@ def run(words: Sequence[str], stdin: str) -> subprocess.CompletedProcess[str]:
     if os.geteuid() != os.getuid():  # the others are forked from one who is not that user
         return subprocess.run(
             [sys.executable, "-m", "tidegate", *words], cwd=ROOT, input=stdin, capture_output=True, text=True,
-            check=False, timeout=PATIENCE,
+            check=False, timeout=IO_TIMEOUT,
         )  # fmt: skip
     umask = os.umask(0)
     os.umask(umask)
@@ -77,7 +77,7 @@ def run(words: Sequence[str], stdin: str) -> subprocess.CompletedProcess[str]:
     ):
         said.write(stdin)
         said.seek(0)
-        connection.settimeout(PATIENCE)
+        connection.settimeout(IO_TIMEOUT)
         connection.connect(str(_server()))
         files = array.array("i", [said.fileno(), stdout.fileno(), stderr.fileno()])
         connection.sendmsg([b"\n"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
@@ -105,7 +105,7 @@ def _end(process: subprocess.Popen[str]) -> None:
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.close()
-    process.wait(PATIENCE)
+    process.wait(IO_TIMEOUT)
     process.stdout.close()
 
 

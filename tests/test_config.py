@@ -82,7 +82,7 @@ def test_every_sample_loads_with_its_folders_looked_at(sample: Path, written: Wr
     """A sample that fails would teach a mistake; and looking leaves nothing behind."""
     file = written(sample.read_bytes().decode())
     before = set(file.parent.rglob("*"))
-    assert load(file) == load(file, surroundings=False)
+    assert load(file) == load(file, preflight=False)
     assert set(file.parent.rglob("*")) == before
 
 
@@ -221,7 +221,7 @@ def test_a_watch_on_the_root_must_be_given_a_name(written: Written) -> None:
     """It has no last component to be named after."""
     file = written(smallest().replace('path = "dumps"', 'path = "/"'))
     with pytest.raises(ConfigError) as caught:
-        load(file, surroundings=False)
+        load(file, preflight=False)
     assert caught.value.errors == (f'{file}:3: [[watch]] name: missing: / gives none; set name = "dumps"',)
 
 
@@ -262,7 +262,7 @@ def test_other_machines_may_ask_only_where_the_configuration_says_so(written: Wr
 def test_nothing_is_looked_at_where_the_surroundings_do_not_matter(written: Written) -> None:
     """A command that shows the state works while a disk is away."""
     file = written(smallest().replace('path = "dumps"', 'path = "/nowhere/at/all"'))
-    assert load(file, surroundings=False).watches[0].path == Path("/nowhere/at/all")
+    assert load(file, preflight=False).watches[0].path == Path("/nowhere/at/all")
 
 
 # --- the configuration that is shipped --------------------------------------------------------------------

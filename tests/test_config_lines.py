@@ -137,7 +137,7 @@ def test_whatever_stands_in_the_file_it_loads_or_every_line_says_what_is_wrong(
         file.write_text("\n".join(_written(*section) for section in document.items()))
         errors: tuple[str, ...] = ()
         try:
-            load(file, surroundings=False)
+            load(file, preflight=False)
         except ConfigError as error:
             errors = error.errors
         assert all(line.startswith(f"{file}:") and line.isprintable() for line in errors)

@@ -17,9 +17,8 @@ from policy.planner.staleness import density, freshness, targets
 from policy.reconcile.unfetched import nothing_is_fetched
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from core.config.model import Config
+    from core.state.database import Connection
     from core.state.vms import VmRow
     from policy.passes.run import PassResult
     from policy.planner.model import Decision, Vm

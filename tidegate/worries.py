@@ -4,11 +4,10 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import Connection
-
 from core.config.dump_settings import SHA256, SIZE
 from core.enums import Reason
 from core.state import vms
+from core.state.database import Connection
 from core.state.vms import VmRow
 from core.units import format_size, format_span
 from policy.planner.staleness import density

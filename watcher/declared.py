@@ -3,7 +3,7 @@
 from typing import Any
 
 from core.enums import Reason
-from core.fs.fingerprint import Hindered, Identity
+from core.fs.fingerprint import DumpRejected, Identity
 from core.markers.format import BadMarker, MarkerBody
 
 
@@ -35,5 +35,5 @@ def _size_of(name: str, declared: object) -> int | None:
     return size
 
 
-def _differs(detail: str) -> Hindered:
-    return Hindered(Reason.VERIFY_FAILED, detail)
+def _differs(detail: str) -> DumpRejected:
+    return DumpRejected(Reason.VERIFY_FAILED, detail)

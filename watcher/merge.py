@@ -13,7 +13,7 @@ from core.fs.fingerprint import Identity
 from core.state.dumps import DumpRow
 from watcher.observation import HINDRANCES, Observation
 
-_LET_OUT = frozenset({DumpState.GRANTED, DumpState.LINKED})
+_LET_OUT = frozenset({DumpState.RELEASED, DumpState.LINKED})
 #: The policy has decided on these: the same marker again says nothing new of them.
 _SETTLED = _LET_OUT | {DumpState.CONFIRMED, DumpState.SUPERSEDED, DumpState.EXPIRED}
 
@@ -137,9 +137,9 @@ def _hindered(watch: str, rows: Sequence[DumpRow], seen: Observation, now: float
         merged.new = _values(watch, seen, now)
         is_news = True
     else:
-        is_news = _hinder(merged, row, seen, now)
+        is_news = _reject(merged, row, seen, now)
     if is_news and seen.reason is not None:
-        merged.result = _RESULTS.get(seen.reason, MarkerResult.HINDERED)
+        merged.result = _RESULTS.get(seen.reason, MarkerResult.REJECTED)
     return merged
 
 
@@ -149,7 +149,7 @@ def _spoken_of(rows: Sequence[DumpRow], seen: Observation) -> DumpRow | None:
     return next((row for row in said if row.marker_standing), said[-1] if said else None)
 
 
-def _hinder(merged: Merge, row: DumpRow, seen: Observation, now: float) -> bool:
+def _reject(merged: Merge, row: DumpRow, seen: Observation, now: float) -> bool:
     """True when this is news."""
     is_told = merged.change(row, signature=seen.signature)
     is_news = merged.change(row, state=seen.state, reason=seen.reason, detail=seen.detail) or is_told

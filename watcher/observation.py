@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from core.config.model import Config, WatchFolder
 from core.enums import DumpState, Reason
 from core.filenames import is_clean, printable
-from core.fs.fingerprint import Hindered, Identity, allowed_owners, identify
+from core.fs.fingerprint import DumpRejected, Identity, allowed_owners, identify
 from core.markers.foreign import body_of, look_at_all
 from core.markers.format import (
     BadMarker,
@@ -53,7 +53,7 @@ class Observation:
 
     ``signature`` "": no marker of it stands; ``is_aside``: a pass is just removing one that has had its use.
     ``reason`` None: it may leave, and ``identity`` is there.
-    Times are seconds since the epoch; ``told_at`` is when the dump finished or failed. ``dump_time_said`` is true
+    Times are seconds since the epoch; ``finished_at`` is when the dump finished or failed. ``dump_time_said`` is true
     when the marker's body says the dump's time, so that it does not hang on when the marker was touched.
     """
 
@@ -68,7 +68,7 @@ class Observation:
     detail: str = ""
     dump_time: float = 0.0
     dump_time_said: bool = False
-    told_at: float = 0.0
+    finished_at: float = 0.0
     identity: Identity | None = None
     sha256: str | None = None
     body: str | None = field(default=None, repr=False)
@@ -89,14 +89,14 @@ def observe(config: Config, watch: WatchFolder, paths: Iterable[str], now: float
 
 
 def observe_on(
-    ground: Ground, sets: dict[str, str], paths: Iterable[str], now: float, footing: str | None = None
+    ground: Ground, sets: dict[str, str], paths: Iterable[str], now: float, filesystem_id: str | None = None
 ) -> list[Observation]:
     """``observe`` for whoever looks often. ``sets``: VM -> its backup set. ``footing``: the folder it must be."""
     found: list[Observation] = []
     with ground.open_root() as root:
         for folder, names in _by_folder(paths).items():
             found.extend(_Look(ground, sets, folder, now).at(root, names))
-        if ground.is_root(root, footing):
+        if ground.is_root(root, filesystem_id):
             return found
     log.warning("%s: another folder stands in its place; nothing in it counts as removed", ground.watch.path)
     return [one for one in found if one.signature]
@@ -161,7 +161,7 @@ class _Look:
         found, hindrance = _Found(), None
         try:
             self._examine(descriptor, name, markers[0], owners, found)
-        except Hindered as error:
+        except DumpRejected as error:
             hindrance = error
         body, mtime = found.body, max(0.0, markers[0].mtime_ns / 1e9)
         said = body.started if body.started is not None else body.finished
@@ -177,7 +177,7 @@ class _Look:
             # A time in the future is none that a dump can have: it counts as now (DESIGN 4).
             dump_time=min(self.now, mtime if said is None else said),
             dump_time_said=said is not None,
-            told_at=min(self.now, mtime if body.finished is None else body.finished),
+            finished_at=min(self.now, mtime if body.finished is None else body.finished),
             identity=found.identity if hindrance is None else None,
             sha256=body.sha256,
             body=found.text.decode() or None,
@@ -193,7 +193,7 @@ class _Look:
             found.identity = _take(descriptor, name, marker, found.body, owners)
         except BadMarker as error:
             found.vm = found.vm or self._vm_by_name(name)
-            raise Hindered(Reason.BAD_MARKER, str(error)) from None
+            raise DumpRejected(Reason.BAD_MARKER, str(error)) from None
 
     def _vm(self, name: str, body: MarkerBody) -> str:
         """The VM. Raises BadMarker, also for a path that could not be shown as it is."""
@@ -220,15 +220,15 @@ class _Look:
 def _take(folder: int, name: str, marker: MarkerFile, body: MarkerBody, owners: frozenset[int]) -> Identity:
     """The dump's identity. Raises Hindered, and BadMarker where the body's list of files is none."""
     if marker.kind is MarkerKind.RUNNING:
-        raise Hindered(Reason.RUNNING, "it is being dumped")
+        raise DumpRejected(Reason.RUNNING, "it is being dumped")
     if marker.kind is MarkerKind.FAILED:
-        raise Hindered(Reason.DUMP_FAILED, _failure(body))
+        raise DumpRejected(Reason.DUMP_FAILED, _failure(body))
     identity = identify(folder, name, owners)
     for member in identity.members:
         if member.mtime_ns > marker.ctime_ns:
-            raise Hindered(Reason.CHANGED, f"{member.name or name} is newer than its marker")
+            raise DumpRejected(Reason.CHANGED, f"{member.name or name} is newer than its marker")
         if member.mtime_ns < _EARLIEST_NS:
-            raise Hindered(Reason.UNSAFE, f"{member.name or name} has a time that cannot be")
+            raise DumpRejected(Reason.UNSAFE, f"{member.name or name} has a time that cannot be")
     declared.check(identity, body)
     return identity
 

@@ -8,11 +8,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from sqlalchemy import Connection
-
 from core.config.model import WatchFolder
 from core.enums import DumpState, MarkerResult
 from core.state import counters, dumps, vms
+from core.state.database import Connection
 from core.state.dumps import DumpRow
 from watcher.merge import Merge, merge
 from watcher.observation import Observation

@@ -10,7 +10,7 @@ from core.clock import Clock
 from core.config.model import Config, WatchFolder
 from core.enums import MarkerResult, Reason
 from core.filenames import printable
-from core.fs.io_timeout import Patience
+from core.fs.io_timeout import IoTimeout
 from core.state import lateness
 from core.state.database import State
 from watcher.observation import Observation, observe_on
@@ -54,14 +54,14 @@ class Recorder:
         clock: Clock,
         *,
         ground: Ground | None = None,
-        patience: Patience | None = None,
+        io_timeout: IoTimeout | None = None,
     ) -> None:
-        self.footing: str | None = None
+        self.filesystem_id: str | None = None
         self._watch = watch
         self._state = state
         self._clock = clock
         self._ground = ground or Ground(config, watch)
-        self._patience = patience
+        self._io_timeout = io_timeout
         self._sets = {vm: one.name for one in reversed(config.backup_sets) for vm in one.vms}
 
     def record(self, paths: Sequence[str], *, timed: bool = True) -> Recorded:
@@ -73,10 +73,10 @@ class Recorder:
         now = self._clock.now().wall
 
         def look() -> list[Observation]:
-            return observe_on(self._ground, self._sets, paths, now, self.footing)
+            return observe_on(self._ground, self._sets, paths, now, self.filesystem_id)
 
         try:
-            observations = look() if self._patience is None else self._patience.ask(look)
+            observations = look() if self._io_timeout is None else self._io_timeout.ask(look)
         except OSError as error:
             log.warning("%s: cannot be opened: %s", self._watch.path, error.strerror)
             return Recorded(left_out=len(paths), is_open=False)

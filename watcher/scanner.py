@@ -13,7 +13,7 @@ from core import failpoints
 from core.clock import Clock
 from core.config.model import Config, WatchFolder
 from core.enums import DumpState, MarkerResult, Reason
-from core.fs.io_timeout import NoAnswerError, Patience, ask
+from core.fs.io_timeout import IoTimeout, NoAnswerError, ask
 from core.state import counters, dumps, mount_identity
 from core.state.counters import WatchStatus
 from core.state.database import State
@@ -59,12 +59,12 @@ class _Remembered:
     status: WatchStatus | None
 
     @property
-    def footing(self) -> str | None:
-        return None if self.status is None else self.status.footing
+    def filesystem_id(self) -> str | None:
+        return None if self.status is None else self.status.filesystem_id
 
     @property
-    def away_since(self) -> float | None:
-        return None if self.status is None else self.status.away_since
+    def unmounted_since(self) -> float | None:
+        return None if self.status is None else self.status.unmounted_since
 
     @property
     def was_scanned(self) -> bool:
@@ -91,9 +91,9 @@ class Scanner:
         self._state = state
         self._clock = clock
         self._stop = stop
-        self._patience = None if is_patient else Patience(str(watch.path), _SILENCE_SECONDS)
+        self._io_timeout = None if is_patient else IoTimeout(str(watch.path), _SILENCE_SECONDS)
         self.ground = Ground(config, watch)
-        self.recorder = Recorder(config, watch, state, clock, ground=self.ground, patience=self._patience)
+        self.recorder = Recorder(config, watch, state, clock, ground=self.ground, io_timeout=self._io_timeout)
 
     def scan(
         self,
@@ -110,7 +110,7 @@ class Scanner:
         begun = self._clock.now()
         remembered = self._remember(starts)
         found = self._look(remembered.known, starts, arm, retry=retry)
-        if found.footing is not None and remembered.footing not in (None, found.footing):
+        if found.filesystem_id is not None and remembered.filesystem_id not in (None, found.filesystem_id):
             found = self._on_other_ground(found, remembered, starts, begun.wall)
         failpoints.point("scanned")
         recorded = self._record(found, starts, timed=remembered.was_scanned)
@@ -127,27 +127,29 @@ class Scanner:
             fresh=recorded.fresh,
             early=recorded.early,
             is_whole=not (found.detail or recorded.left_out),
-            is_listed=found.footing is not None,
+            is_listed=found.filesystem_id is not None,
         )
 
     def _remember(self, starts: Sequence[str]) -> _Remembered:
         name = self._watch.name
         signatures: dict[str, str] = {}
-        hindered: dict[str, tuple[DumpState, Reason | None]] = {}
+        rejected: dict[str, tuple[DumpState, Reason | None]] = {}
         with self._state.read() as connection:
             for start in starts:
                 signatures |= dumps.standing_markers(connection, name, start)
-                hindered |= dumps.standing_hindered(connection, name, start, LOOKED_AT_AGAIN)
-            return _Remembered(Known(signatures, hindered), counters.watch_statuses(connection).get(name))
+                rejected |= dumps.standing_hindered(connection, name, start, LOOKED_AT_AGAIN)
+            return _Remembered(Known(signatures, rejected), counters.watch_statuses(connection).get(name))
 
     def _look(self, known: Known, starts: Sequence[str], arm: Arm, *, retry: bool) -> Sighting:
-        if self._patience is None:
+        if self._io_timeout is None:
             return look_over(self.ground, known, starts=starts, arm=arm, retry=retry)
-        patience = self._patience
+        io_timeout = self._io_timeout
         try:
             ask(str(self._watch.path), _ANSWER_SECONDS, lambda: os.path.exists(self._watch.path))
-            return patience.ask(
-                lambda: look_over(self.ground, known, starts=starts, arm=lambda *_: patience.still_here(), retry=retry)
+            return io_timeout.ask(
+                lambda: look_over(
+                    self.ground, known, starts=starts, arm=lambda *_: io_timeout.still_here(), retry=retry
+                )
             )
         except NoAnswerError:
             return Sighting(up=False, detail="it does not answer")
@@ -166,9 +168,9 @@ class Scanner:
             return replace(found, up=False, detail="another folder stands in its place", to_look_at=(), gone=())
         if not found.up or self._is_believed(found, remembered):
             return found
-        if remembered.away_since is None:  # before anything is recorded that stands there
+        if remembered.unmounted_since is None:  # before anything is recorded that stands there
             with self._state.write() as connection:
-                counters.set_watch_status(connection, self._watch.name, away_since=begun)
+                counters.set_watch_status(connection, self._watch.name, unmounted_since=begun)
         detail = (
             "another filesystem stands in its place, and nothing on it that was there before: is its disk "
             f"mounted? If it stays here, say `tidegate adopt --moved {self._watch.name}`"
@@ -177,10 +179,10 @@ class Scanner:
 
     def _is_believed(self, found: Sighting, remembered: _Remembered) -> bool:
         """By what was recorded before the other folder stood there: what is recorded since tells nothing."""
-        if not mount_identity.is_elsewhere(remembered.footing or "", found.footing or ""):
+        if not mount_identity.is_elsewhere(remembered.filesystem_id or "", found.filesystem_id or ""):
             return True
         with self._state.read() as connection:
-            known = dumps.standing_markers(connection, self._watch.name, before=remembered.away_since)
+            known = dumps.standing_markers(connection, self._watch.name, before=remembered.unmounted_since)
             links = mount_identity.expected_in_tree(connection, self._watch)
         if not known and not links:
             return True
@@ -188,13 +190,13 @@ class Scanner:
         return stands or self._ask(lambda: mount_identity.any_stands(links))
 
     def _ask(self, question: Callable[[], bool]) -> bool:
-        return question() if self._patience is None else self._patience.ask(question)
+        return question() if self._io_timeout is None else self._io_timeout.ask(question)
 
     # --- what is found
 
     def _record(self, found: Sighting, starts: Sequence[str], *, timed: bool) -> Recorded:
         """``timed`` False: the first scan ever. What stood there before says nothing of how late we are."""
-        self.recorder.footing = found.footing if found.up else NO_FOLDER
+        self.recorder.filesystem_id = found.filesystem_id if found.up else NO_FOLDER
         done: list[Recorded] = []
         for batch in batches(found.to_look_at + found.gone):
             if self._stop() and "" in starts:
@@ -208,7 +210,7 @@ class Scanner:
             told: dict[str, object] = {}
             if found.up:
                 told = {"last_scan_at": begun, "last_scan_seconds": seconds}
-                told |= {"footing": found.footing, "away_since": None}
+                told |= {"filesystem_id": found.filesystem_id, "unmounted_since": None}
             if listening is not None:
                 told["listening"] = listening
             counters.set_watch_status(connection, self._watch.name, up=found.up, detail=found.detail, **told)

@@ -135,9 +135,9 @@ class Watcher:
             loop.end()
         for guard in guards:
             guard.end()
-        patience = self._clock.now().uptime + _END_SECONDS
+        io_timeout = self._clock.now().uptime + _END_SECONDS
         for loop in started:
-            loop.join(max(0.0, patience - self._clock.now().uptime))
+            loop.join(max(0.0, io_timeout - self._clock.now().uptime))
             if loop.is_alive():
                 self._log.warning("%s: does not answer; what it saw is left to the next start", loop.watch)
         for guard in guards:  # the next start looks at everything, whatever it is doing now

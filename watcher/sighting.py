@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from core import failpoints
 from core.enums import DumpState, Reason
-from core.state.mount_identity import footing_of
+from core.state.mount_identity import filesystem_id_of
 from watcher.observation import HINDRANCES
 from watcher.walk import Arm, Listing, list_markers, no_arm
 from watcher.watch_tree import Ground
@@ -24,7 +24,7 @@ class Known:
     """
 
     signatures: Mapping[str, str] = field(default_factory=dict)
-    hindered: Mapping[str, tuple[DumpState, Reason | None]] = field(default_factory=dict)
+    rejected: Mapping[str, tuple[DumpState, Reason | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Sighting:
     detail: str = ""
     to_look_at: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
-    footing: str | None = None
+    filesystem_id: str | None = None
     signatures: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -59,7 +59,7 @@ def look_over(
     try:
         with ground.open_root() as root:
             failpoints.point("opened")
-            footing = footing_of(root)
+            filesystem_id = filesystem_id_of(root)
             listing = list_markers(ground, root, starts, arm)
             if not ground.is_root(root):
                 return Sighting(up=False, detail="another folder took its place while it was scanned")
@@ -69,19 +69,19 @@ def look_over(
         return Sighting(up=False, detail="it cannot be listed")
     if listing.is_bare and known.signatures:
         detail = f"it is empty, and {len(known.signatures)} dumps were marked in it: is its disk mounted?"
-        return Sighting(up=False, detail=detail, footing=footing)
-    return _compare(listing, known, footing, retry=retry)
+        return Sighting(up=False, detail=detail, filesystem_id=filesystem_id)
+    return _compare(listing, known, filesystem_id, retry=retry)
 
 
-def _compare(listing: Listing, known: Known, footing: str, *, retry: bool) -> Sighting:
+def _compare(listing: Listing, known: Known, filesystem_id: str, *, retry: bool) -> Sighting:
     recorded = known.signatures
-    again = {path for path, told in known.hindered.items() if _needs_a_look(*told, retry=retry)}
+    again = {path for path, told in known.rejected.items() if _needs_a_look(*told, retry=retry)}
     to_look_at = [
         path for path, signature in listing.signatures.items() if recorded.get(path) != signature or path in again
     ]
     gone = [path for path in recorded if path not in listing.signatures and listing.is_sure_of(path)]
     unsure = f"{len(listing.unsure)} places in it cannot be read" if listing.unsure else ""
-    return Sighting(True, unsure, tuple(to_look_at), tuple(gone), footing, listing.signatures)
+    return Sighting(True, unsure, tuple(to_look_at), tuple(gone), filesystem_id, listing.signatures)
 
 
 def _needs_a_look(state: DumpState, reason: Reason | None, *, retry: bool) -> bool:

@@ -16,7 +16,7 @@ def told(row: VmRow | None, seen: Observation, dump_time: float | None, now: flo
     if row is None:
         row = vms.new(seen.vm, seen.backup_set, now)
     changes: dict[str, Any] = _result(row, seen)
-    if row.retired_at is not None and seen.told_at > row.retired_at:
+    if row.retired_at is not None and seen.finished_at > row.retired_at:
         changes["retired_at"] = None  # it is dumped again
     if dump_time is not None:
         changes |= _dumped(row, seen, dump_time)
@@ -46,11 +46,11 @@ def _result(row: VmRow, seen: Observation) -> dict[str, Any]:
     if seen.reason is not None and not failed:
         return {}
     last = (row.last_result_at if row.last_result_at is not None else float("-inf"), row.last_dump_failed)
-    if (seen.told_at, failed) <= last:
+    if (seen.finished_at, failed) <= last:
         return {}
     return {
         "backup_set": seen.backup_set or row.backup_set,
-        "last_result_at": seen.told_at,
+        "last_result_at": seen.finished_at,
         "last_dump_failed": failed,
         "failures": row.failures + 1 if failed else 0,
     }

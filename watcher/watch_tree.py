@@ -14,12 +14,12 @@ from core.config.model import Config, WatchFolder
 from core.fs.fingerprint import open_folder
 from core.fs.io_timeout import ask
 from core.markers.foreign import is_looked_into, look_at_all
-from core.state.mount_identity import footing_of
+from core.state.mount_identity import filesystem_id_of
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 #: Another folder may stand on a disk that does not answer: then its path is taken as it is written.
-_PATIENCE_SECONDS = 2.0
+_IO_TIMEOUT_SECONDS = 2.0
 
 #: A path that leads nowhere, or to something else than a folder that is looked into.
 NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
@@ -78,12 +78,12 @@ class Ground:
         finally:
             os.close(descriptor)
 
-    def is_root(self, root: int, footing: str | None = None) -> bool:
+    def is_root(self, root: int, filesystem_id: str | None = None) -> bool:
         """True while this descriptor is what stands at the watch folder's path: not unmounted, not moved away.
 
         With ``footing`` it must be that folder as well.
         """
-        if footing not in (None, footing_of(root)):
+        if filesystem_id not in (None, filesystem_id_of(root)):
             return False
         held = os.fstat(root)
         try:
@@ -103,7 +103,7 @@ def _inside(root: Path, paths: list[Path]) -> Iterator[str]:
 
 def _real(path: Path) -> str:
     try:
-        return ask(str(path), _PATIENCE_SECONDS, lambda: os.path.realpath(path))
+        return ask(str(path), _IO_TIMEOUT_SECONDS, lambda: os.path.realpath(path))
     except OSError:
         return os.path.normpath(path)
 

@@ -43,7 +43,7 @@ def _is_absent(place: Path) -> bool:
     return False
 
 
-def load(file: Path, *, surroundings: bool = True, waits: bool = False) -> Config:
+def load(file: Path, *, preflight: bool = True, waits: bool = False) -> Config:
     """The configuration in ``file``. Raises ConfigError with every mistake.
 
     With ``surroundings`` the folders are looked at as well, by real test links (DESIGN 7);
@@ -52,7 +52,7 @@ def load(file: Path, *, surroundings: bool = True, waits: bool = False) -> Confi
     """
     text = _text(file)
     document = _document(file, text)
-    config, problems = _read(document, file.absolute(), surroundings=surroundings)
+    config, problems = _read(document, file.absolute(), preflight=preflight)
     if waits:
         problems = [problem for problem in problems if not problem.may_pass]
     if config is None or problems:
@@ -84,7 +84,7 @@ def _document(file: Path, text: str) -> dict[str, Any]:
         raise ConfigError([f"{file}:{error.lineno}:{error.colno}: not TOML: {what}"]) from None
 
 
-def _read(document: dict[str, Any], file: Path, *, surroundings: bool) -> tuple[Config | None, list[Problem]]:
+def _read(document: dict[str, Any], file: Path, *, preflight: bool) -> tuple[Config | None, list[Problem]]:
     """The configuration, None where a key is wrong; and every problem, those of the folders included."""
     # Lazily: pydantic costs more to import than most commands take.
     from pydantic import ValidationError
@@ -98,7 +98,7 @@ def _read(document: dict[str, Any], file: Path, *, surroundings: bool) -> tuple[
         config = build.config(settings.Document.model_validate(whole), file)
     except ValidationError as error:
         problems = messages.problems(error)
-    return config, problems + rules.between_keys(whole, file.parent, surroundings=surroundings)
+    return config, problems + rules.between_keys(whole, file.parent, preflight=preflight)
 
 
 def _told(file: Path, lines: Lines, document: dict[str, Any], problems: list[Problem]) -> Iterator[str]:

@@ -23,14 +23,14 @@ _CONFIRM: Place = ("offsite", "confirm")
 _NAMES, _AFTER = "quiet_names", "quiet_after"
 
 
-def between_keys(document: dict[str, Any], base: Path, *, surroundings: bool) -> list[Problem]:
+def between_keys(document: dict[str, Any], base: Path, *, preflight: bool) -> list[Problem]:
     """Everything that can be said of the document beyond its single keys."""
     watches = _good_watches(document, base)
     problems = [*_names(watches), *_quiet(document), *_presumed(document), *_pushed(document, watches)]
     problems += _sliced(document)
     problems += [*_removal(document, watches), *dump_problems(document, watches, base)]
     problems += _pinged(document)
-    if surroundings:
+    if preflight:
         faults = list(folder_problems(watches))
         problems += faults
         default = Evidence.REPORT if "sync" in document else Evidence.READ

@@ -25,7 +25,7 @@ MAX_DEPTH = 64
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class Hindered(Exception):
+class DumpRejected(Exception):
     """A dump cannot be taken: the reason, and a detail for people."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
@@ -118,9 +118,9 @@ def identify(folder: int, name: str, owners: frozenset[int]) -> Identity:
     try:
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
-        raise Hindered(Reason.MISSING, "the marker's dump is not there") from None
+        raise DumpRejected(Reason.MISSING, "the marker's dump is not there") from None
     except OSError as error:
-        raise Hindered(Reason.MISSING, f"the dump cannot be looked at: {error.strerror}") from None
+        raise DumpRejected(Reason.MISSING, f"the dump cannot be looked at: {error.strerror}") from None
     if stat.S_ISDIR(status.st_mode):
         identity = _identify_folder(folder, name, owners, status.st_dev)
     else:
@@ -128,18 +128,18 @@ def identify(folder: int, name: str, owners: frozenset[int]) -> Identity:
         check_file(status, name, owners)
         identity = Identity(False, (_member("", status),))
     if identity.bytes == 0:
-        raise Hindered(Reason.VERIFY_FAILED, "the dump is empty")
+        raise DumpRejected(Reason.VERIFY_FAILED, "the dump is empty")
     return identity
 
 
 def check_file(status: os.stat_result, name: str, owners: frozenset[int]) -> None:
     """Raises Hindered(``unsafe``) unless this is a plain file of an allowed owner without setuid or setgid."""
     if not stat.S_ISREG(status.st_mode):
-        raise Hindered(Reason.UNSAFE, f"{printable(name)} is {_kind_of(status.st_mode)}, not a plain file")
+        raise DumpRejected(Reason.UNSAFE, f"{printable(name)} is {_kind_of(status.st_mode)}, not a plain file")
     if status.st_mode & (stat.S_ISUID | stat.S_ISGID):
-        raise Hindered(Reason.UNSAFE, f"{printable(name)} is setuid or setgid")
+        raise DumpRejected(Reason.UNSAFE, f"{printable(name)} is setuid or setgid")
     if status.st_uid not in owners:
-        raise Hindered(Reason.UNSAFE, f"{printable(name)} belongs to user id {status.st_uid}, who is no owner here")
+        raise DumpRejected(Reason.UNSAFE, f"{printable(name)} belongs to user id {status.st_uid}, who is no owner here")
 
 
 def _member(name: str, status: os.stat_result) -> Member:
@@ -150,13 +150,13 @@ def _identify_folder(folder: int, name: str, owners: frozenset[int], device: int
     try:
         descriptor = os.open(name, _FOLDER_FLAGS, dir_fd=folder)
     except OSError as error:
-        raise Hindered(Reason.MISSING, f"the dump's folder cannot be opened: {error.strerror}") from None
+        raise DumpRejected(Reason.MISSING, f"the dump's folder cannot be opened: {error.strerror}") from None
     try:
         members = list(_walk(descriptor, "", owners, device, 0))
     except FileNotFoundError as error:
-        raise Hindered(Reason.CHANGED, f"its files change while they are looked at: {error.filename}") from None
+        raise DumpRejected(Reason.CHANGED, f"its files change while they are looked at: {error.filename}") from None
     except OSError as error:
-        raise Hindered(Reason.MISSING, f"the dump's folder cannot be read: {error.strerror}") from None
+        raise DumpRejected(Reason.MISSING, f"the dump's folder cannot be read: {error.strerror}") from None
     finally:
         os.close(descriptor)
     return Identity(True, tuple(sorted(members, key=lambda member: member.name)))
@@ -164,11 +164,11 @@ def _identify_folder(folder: int, name: str, owners: frozenset[int], device: int
 
 def _walk(folder: int, prefix: str, owners: frozenset[int], device: int, depth: int) -> Iterator[Member]:
     if depth > MAX_DEPTH:
-        raise Hindered(Reason.UNSAFE, f"its folders are nested more than {MAX_DEPTH} deep")
+        raise DumpRejected(Reason.UNSAFE, f"its folders are nested more than {MAX_DEPTH} deep")
     for name in os.listdir(folder):
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
         if status.st_dev != device:
-            raise Hindered(Reason.UNSAFE, f"{printable(prefix + name)} lies on another filesystem")
+            raise DumpRejected(Reason.UNSAFE, f"{printable(prefix + name)} lies on another filesystem")
         if stat.S_ISDIR(status.st_mode):
             deeper = os.open(name, _FOLDER_FLAGS, dir_fd=folder)
             try:
@@ -189,7 +189,7 @@ def is_unfinished(name: str) -> bool:
 
 def _refuse_unfinished(name: str) -> None:
     if is_unfinished(name):
-        raise Hindered(Reason.RUNNING, f"{printable(name)} is named as a file that is still being written")
+        raise DumpRejected(Reason.RUNNING, f"{printable(name)} is named as a file that is still being written")
 
 
 def _kind_of(mode: int) -> str:

@@ -41,7 +41,7 @@ class _Question(threading.Thread, Generic[_T]):
         return self._answer[0]
 
 
-class Patience:
+class IoTimeout:
     """For questions about one place: ``seconds`` is the longest silence of one that is being answered.
 
     A question must change nothing: when it is answered after all, nobody may be there to hear it.
@@ -74,4 +74,4 @@ class Patience:
 
 def ask(place: str, seconds: float, question: Callable[[], _T]) -> _T:
     """The answer of a place that has ``seconds`` to give it. Raises NoAnswerError and whatever the question raises."""
-    return Patience(place, seconds).ask(question)
+    return IoTimeout(place, seconds).ask(question)

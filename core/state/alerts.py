@@ -17,10 +17,10 @@ class Key(NamedTuple):
 
 
 class Known(NamedTuple):
-    """One that was told and is not known to be over. ``since`` and ``told_at`` are in seconds since the epoch."""
+    """One that was told and is not known to be over. ``since`` and ``finished_at`` are in seconds since the epoch."""
 
     since: float
-    told_at: float
+    finished_at: float
     detail: str
 
 
@@ -62,7 +62,7 @@ def _there(known: Mapping[Key, Known], present: Mapping[Key, str], now: float, r
         before = known.get(key)
         if before is None or key.what in EVENTS:
             yield Item(key, News.NEW, now, detail)
-        elif not now - remind + _EARLY_SECONDS < before.told_at <= now:
+        elif not now - remind + _EARLY_SECONDS < before.finished_at <= now:
             yield Item(key, News.STILL, min(before.since, now), detail)
 
 

@@ -47,8 +47,8 @@ class WatchStatus:
     detail: str
     last_scan_at: float | None
     last_scan_seconds: float | None
-    footing: str | None = None
-    away_since: float | None = None
+    filesystem_id: str | None = None
+    unmounted_since: float | None = None
     listening: bool | None = None
     free_bytes: int | None = None
     pinned_bytes: int | None = None
@@ -88,8 +88,8 @@ class PassRow:
     started_at: float
     finished_at: float | None
     day: int | None
-    granted: int
-    granted_bytes: int
+    released: int
+    released_bytes: int
     held: int
     failures: int
 

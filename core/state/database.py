@@ -28,12 +28,14 @@ from core.state.migrations import migrate, refuse_newer, version_of
 from core.state.owner import make_for_the_folders_owner
 from core.state.schema import SCHEMA_VERSION
 
+__all__ = ["Connection", "DryRunState", "State"]
+
 #: How long a transaction waits for another one. Transactions take milliseconds; a minute means trouble.
 WRITE_WAIT_SECONDS = 60.0
 #: Longer than `is_watched` looks, so that a command beside it never keeps a watcher from starting.
 WATCH_WAIT_SECONDS = 1.0
 #: What a copy holds in memory: the books of some ten thousand VMs.
-SCRATCH_BYTES = 64 * 1024 * 1024
+DRY_RUN_CACHE_BYTES = 64 * 1024 * 1024
 
 #: How SQLite calls a file that this user may not open or write.
 _NOT_OURS = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
@@ -124,7 +126,7 @@ class State:
             raise _fault(self.path, error) from error
 
 
-class ScratchState(State):
+class DryRunState(State):
     """A copy of a state file of which only this process knows: whatever is tried on it, nothing is written to it.
 
     It is in memory as far as ``SCRATCH_BYTES`` go; the rest is in a file of SQLite's own that has no name.
@@ -211,7 +213,7 @@ def _engine(path: str | None) -> Engine:
 def _unnamed() -> sqlite3.Connection:
     """A database that goes with its connection."""
     connection = sqlite3.connect("", check_same_thread=False)
-    connection.execute(f"PRAGMA cache_size = -{SCRATCH_BYTES // 1024}")
+    connection.execute(f"PRAGMA cache_size = -{DRY_RUN_CACHE_BYTES // 1024}")
     return connection
 
 

@@ -31,10 +31,10 @@ def failed(connection: Connection, since: float) -> Iterator[Event]:
     return _events(connection, select(dump.c.vm, dump.c.dump_time), dump.c.dump_time, since, _FAILED)
 
 
-def let_out(connection: Connection, since: float) -> Iterator[Event]:
+def released(connection: Connection, since: float) -> Iterator[Event]:
     """Links, by the time at which their allowance was taken."""
     stood = link.c.state != LinkState.VOID
-    return _events(connection, select(link.c.vm, link.c.granted_at), link.c.granted_at, since, stood)
+    return _events(connection, select(link.c.vm, link.c.released_at), link.c.released_at, since, stood)
 
 
 def confirmed(connection: Connection, since: float) -> Iterator[Event]:

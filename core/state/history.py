@@ -49,7 +49,7 @@ class PastDump:
     """One dump and each time that it was let out, oldest first."""
 
     dump: DumpRow
-    let_out: tuple[LetOut, ...]
+    released: tuple[LetOut, ...]
 
 
 def days(connection: Connection, limit: int) -> list[PastDay]:
@@ -94,7 +94,7 @@ def of_vm(connection: Connection, vm: str, since: float) -> list[PastDump]:
     crossed = crossings.of_links(connection, [one.id for one in links])
     found = []
     for row in dumps.of_vm(connection, vm, _MOST_DUMPS):
-        let_out = tuple(LetOut(one, crossed.get(one.id)) for one in reversed(links) if one.dump_id == row.id)
-        if row.fingerprint and max([row.recorded_at, *(one.link.granted_at for one in let_out)]) >= since:
-            found.append(PastDump(row, let_out))
+        released = tuple(LetOut(one, crossed.get(one.id)) for one in reversed(links) if one.dump_id == row.id)
+        if row.fingerprint and max([row.recorded_at, *(one.link.released_at for one in released)]) >= since:
+            found.append(PastDump(row, released))
     return found

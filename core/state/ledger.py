@@ -60,9 +60,9 @@ class LinkRow(NamedTuple):
     fingerprint: str
     bytes: int
     state: LinkState
-    granted_at: float
-    granted_boot: str
-    granted_uptime: float
+    released_at: float
+    released_boot: str
+    released_uptime: float
     linked_at: float | None
     linked_ctime_ns: int | None
     confirmed_at: float | None
@@ -75,9 +75,9 @@ class LinkRow(NamedTuple):
     read_again_at: float | None = None
 
     @property
-    def granted(self) -> Instant:
+    def released(self) -> Instant:
         """When its allowance was taken."""
-        return Instant(self.granted_at, self.granted_boot, self.granted_uptime)
+        return Instant(self.released_at, self.released_boot, self.released_uptime)
 
     def identity(self, dump: Identity) -> Identity:
         """What stands in the export tree of this ``dump``: itself, or a copy that shares its blocks."""
@@ -242,8 +242,8 @@ def ended_and_recent(connection: Connection, day: int, now: Instant, seconds: fl
     Lately is what ``Instant.elapsed_since`` says: by the wall clock or by the uptime of this boot.
     """
     lately = or_(
-        link.c.granted_at > now.wall - seconds,
-        and_(link.c.granted_boot == now.boot_id, link.c.granted_uptime > now.uptime - seconds),
+        link.c.released_at > now.wall - seconds,
+        and_(link.c.released_boot == now.boot_id, link.c.released_uptime > now.uptime - seconds),
     )
     return _links(connection, _SELECTED.where(_ENDED, or_(link.c.day >= day, lately)))
 
@@ -268,8 +268,8 @@ def waiting_since(connection: Connection) -> float | None:
     A link that took an unread one's place waits since that one was granted.
     """
     first = link.alias()
-    since = select(first.c.granted_at).where(first.c.id == link.c.since_id).scalar_subquery()
-    query = select(func.min(func.coalesce(since, link.c.granted_at))).where(link.c.ended_at.is_(None))
+    since = select(first.c.released_at).where(first.c.id == link.c.since_id).scalar_subquery()
+    query = select(func.min(func.coalesce(since, link.c.released_at))).where(link.c.ended_at.is_(None))
     oldest: float | None = connection.execute(query).scalar_one()
     return oldest
 
@@ -289,10 +289,10 @@ def has_some_read(connection: Connection, since: float) -> bool:
 
 def grant(connection: Connection, rows: Sequence[dict[str, Any]], now: Instant) -> list[int]:
     """Takes the allowance: inserts rows in the state ``granted`` and returns their ids in order."""
-    stamp = {"granted_at": now.wall, "granted_boot": now.boot_id, "granted_uptime": now.uptime}
+    stamp = {"released_at": now.wall, "released_boot": now.boot_id, "released_uptime": now.uptime}
     first = int(connection.execute(select(func.coalesce(func.max(link.c.id), 0))).scalar_one()) + 1
     numbered = [
-        {"id": first + offset, "state": LinkState.GRANTED, "in_tree": False, **stamp, **row}
+        {"id": first + offset, "state": LinkState.RELEASED, "in_tree": False, **stamp, **row}
         for offset, row in enumerate(rows)
     ]
     insert_many(connection, link, numbered)

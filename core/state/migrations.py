@@ -16,7 +16,7 @@ from core.state.schema import SCHEMA_VERSION, metadata
 
 
 def _know_footings(connection: Connection) -> None:
-    for column in ("footing TEXT", "away_since FLOAT", "listening BOOLEAN"):
+    for column in ("footing TEXT", "unmounted_since FLOAT", "listening BOOLEAN"):
         connection.exec_driver_sql(f"ALTER TABLE watch_status ADD COLUMN {column}")
 
 
@@ -67,7 +67,7 @@ def _know_copies(connection: Connection) -> None:
 
 def _know_pushes(connection: Connection) -> None:
     for column in (
-        "lent_bytes INTEGER NOT NULL DEFAULT '0'",
+        "leased_bytes INTEGER NOT NULL DEFAULT '0'",
         "started_boot TEXT NOT NULL DEFAULT ''",
         "started_uptime FLOAT NOT NULL DEFAULT '0'",
     ):
@@ -100,7 +100,7 @@ def _know_swaps(connection: Connection) -> None:
 def _know_slices(connection: Connection) -> None:
     connection.exec_driver_sql(
         "CREATE TABLE slice (link_id INTEGER NOT NULL, day INTEGER NOT NULL, bytes INTEGER NOT NULL, "
-        "granted_at FLOAT NOT NULL, granted_boot TEXT NOT NULL, granted_uptime FLOAT NOT NULL, "
+        "released_at FLOAT NOT NULL, released_boot TEXT NOT NULL, released_uptime FLOAT NOT NULL, "
         "PRIMARY KEY (link_id, day), FOREIGN KEY(link_id) REFERENCES link (id), "
         "FOREIGN KEY(day) REFERENCES day (number)) WITHOUT ROWID"
     )
@@ -133,7 +133,7 @@ def _know_the_way_there(connection: Connection) -> None:
 def _know_troubles(connection: Connection) -> None:
     connection.exec_driver_sql(
         "CREATE TABLE trouble (what TEXT NOT NULL, subject TEXT NOT NULL, since FLOAT NOT NULL, "
-        "told_at FLOAT NOT NULL, detail TEXT NOT NULL, PRIMARY KEY (what, subject))"
+        "finished_at FLOAT NOT NULL, detail TEXT NOT NULL, PRIMARY KEY (what, subject))"
     )
 
 

@@ -19,7 +19,7 @@ from core.state.ledger import LinkRow
 _MOST_ASKED = 200
 
 
-def footing_of(folder: int) -> str:
+def filesystem_id_of(folder: int) -> str:
     """Of the folder with this descriptor. Raises OSError."""
     return f"{os.fstatvfs(folder).f_fsid:x}:{os.fstat(folder).st_ino}"
 
@@ -32,11 +32,11 @@ def is_elsewhere(before: str, now: str) -> bool:
     return before.partition(":")[0] != now.partition(":")[0]
 
 
-def footing_at(path: Path) -> str:
+def filesystem_id_at(path: Path) -> str:
     """Of the folder at this path. Raises OSError."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return footing_of(folder)
+        return filesystem_id_of(folder)
     finally:
         os.close(folder)
 

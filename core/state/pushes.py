@@ -13,9 +13,9 @@ def begin(connection: Connection, sync_id: int, now: Instant) -> None:
     connection.execute(update(sync).where(sync.c.id == sync_id).values(**stamp))
 
 
-def lend(connection: Connection, sync_id: int, size: int) -> None:
+def lease(connection: Connection, sync_id: int, size: int) -> None:
     """So many bytes may have been sent in this sync."""
-    connection.execute(update(sync).where(sync.c.id == sync_id).values(lent_bytes=size))
+    connection.execute(update(sync).where(sync.c.id == sync_id).values(leased_bytes=size))
 
 
 def end(connection: Connection, sync_id: int, now: float) -> None:
@@ -24,16 +24,17 @@ def end(connection: Connection, sync_id: int, now: float) -> None:
     connection.execute(unreported.values(reported_at=now, evidence=""))
 
 
-def lent(connection: Connection, day: int, now: Instant, lately: float) -> int:
+def leased(connection: Connection, day: int, now: Instant, lately: float) -> int:
     """Bytes that may have been sent in the syncs of this day, and in those that began in the last seconds."""
-    columns = (sync.c.day, sync.c.lent_bytes, sync.c.started_at, sync.c.started_boot, sync.c.started_uptime)
+    columns = (sync.c.day, sync.c.leased_bytes, sync.c.started_at, sync.c.started_boot, sync.c.started_uptime)
     rows = connection.execute(select(*columns).where(sync.c.day >= day - 1)).all()
     return sum(
-        row.lent_bytes
+        row.leased_bytes
         for row in rows
         if row.day == day
         or (
-            row.lent_bytes and now.elapsed_since(Instant(row.started_at, row.started_boot, row.started_uptime)) < lately
+            row.leased_bytes
+            and now.elapsed_since(Instant(row.started_at, row.started_boot, row.started_uptime)) < lately
         )
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.errors import BusyError, FaultError, UsageError
 from core.state import locks
-from core.state.database import WATCH_WAIT_SECONDS, ScratchState, make_folder, running_watcher
+from core.state.database import WATCH_WAIT_SECONDS, DryRunState, make_folder, running_watcher
 from core.state.owner import make_for_the_folders_owner
 
 #: What SQLite may keep beside a state file; a new one must find nothing of it.
@@ -57,12 +57,12 @@ def _has_content(path: Path) -> bool:
         return True
 
 
-def draft_of(path: Path) -> ScratchState:
+def draft_of(path: Path) -> DryRunState:
     """An empty state in memory, from which the state file ``path`` is to be made."""
-    return ScratchState(path.with_name(f"{path.name}.rebuilt"))
+    return DryRunState(path.with_name(f"{path.name}.rebuilt"))
 
 
-def put_in_place(draft: ScratchState, path: Path, *, wait: float) -> Path | None:
+def put_in_place(draft: DryRunState, path: Path, *, wait: float) -> Path | None:
     """Makes the draft the state file ``path``, for who is ``alone``. Returns where the old one is kept, if one stood.
 
     Raises FaultError; then the old one stands, or is kept and none stands: do it again.

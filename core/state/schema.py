@@ -26,7 +26,7 @@ from sqlalchemy.types import UserDefinedType
 
 from core.enums import DumpState, Evidence, Force, LinkState, Reason, Trouble
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 1
 metadata = MetaData()
 
 
@@ -160,9 +160,9 @@ link = Table(
     Column("bytes", Integer, nullable=False),  # charged
     Column("state", Word(LinkState), nullable=False),
     Column("detail", Text, nullable=False, server_default=""),
-    Column("granted_at", Float, nullable=False),
-    Column("granted_boot", Text, nullable=False),
-    Column("granted_uptime", Float, nullable=False),
+    Column("released_at", Float, nullable=False),
+    Column("released_boot", Text, nullable=False),
+    Column("released_uptime", Float, nullable=False),
     Column("linked_at", Float),
     Column("linked_ctime_ns", Integer),  # of its files right after linking: a later atime is a read
     Column("confirmed_at", Float),
@@ -197,7 +197,7 @@ sync = Table(
     Column("received_bytes", Integer),  # and from it
     Column("beyond_bytes", Integer, nullable=False, server_default="0"),  # of it, what no link was charged for
     Column("process", Integer),  # of the daemon that served it
-    Column("lent_bytes", Integer, nullable=False, server_default="0"),  # what a push may have sent: recorded before
+    Column("leased_bytes", Integer, nullable=False, server_default="0"),  # what a push may have sent: recorded before
     Column("started_boot", Text, nullable=False, server_default=""),
     Column("started_uptime", Float, nullable=False, server_default="0"),
     Index("sync_by_day", "day"),
@@ -218,9 +218,9 @@ slice_of_day = Table(
     Column("link_id", ForeignKey("link.id"), primary_key=True),
     Column("day", ForeignKey("day.number"), primary_key=True),
     Column("bytes", Integer, nullable=False),
-    Column("granted_at", Float, nullable=False),
-    Column("granted_boot", Text, nullable=False),
-    Column("granted_uptime", Float, nullable=False),
+    Column("released_at", Float, nullable=False),
+    Column("released_boot", Text, nullable=False),
+    Column("released_uptime", Float, nullable=False),
     Index("slice_by_day", "day"),
     sqlite_with_rowid=False,
 )
@@ -253,8 +253,8 @@ watch_status = Table(
     Column("detail", Text, nullable=False, server_default=""),
     Column("last_scan_at", Float),
     Column("last_scan_seconds", Float),
-    Column("footing", Text),  # which folder of which filesystem it was when what is known of it stood there
-    Column("away_since", Float),  # since when another folder stands in its place
+    Column("filesystem_id", Text),  # which folder of which filesystem it was when what is known of it stood there
+    Column("unmounted_since", Float),  # since when another folder stands in its place
     Column("listening", Boolean),  # whether the kernel tells of all its folders; NULL: nobody asks it to
     Column("free_bytes", Integer),  # on its disk, as the last pass found it
     Column("pinned_bytes", Integer),  # what links alone keep from being free there
@@ -293,7 +293,7 @@ trouble = Table(
     Column("what", Word(Trouble), primary_key=True),
     Column("subject", Text, primary_key=True),
     Column("since", Float, nullable=False),
-    Column("told_at", Float, nullable=False),
+    Column("finished_at", Float, nullable=False),
     Column("detail", Text, nullable=False),
 )
 
@@ -304,8 +304,8 @@ policy_pass = Table(
     Column("started_at", Float, nullable=False),
     Column("finished_at", Float),
     Column("day", Integer),
-    Column("granted", Integer, nullable=False, server_default="0"),
-    Column("granted_bytes", Integer, nullable=False, server_default="0"),
+    Column("released", Integer, nullable=False, server_default="0"),
+    Column("released_bytes", Integer, nullable=False, server_default="0"),
     Column("held", Integer, nullable=False, server_default="0"),
     Column("failures", Integer, nullable=False, server_default="0"),
 )

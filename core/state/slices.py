@@ -42,13 +42,13 @@ class Charge(NamedTuple):
 
     day: int
     bytes: int
-    granted: Instant
+    released: Instant
     is_outstanding: bool
 
 
 def put(connection: Connection, amounts: Mapping[int, int], day: int, now: Instant) -> None:
     """Sets bytes of one day for links: link id -> bytes. What was set before for the same day gives way."""
-    stamp = {"granted_at": now.wall, "granted_boot": now.boot_id, "granted_uptime": now.uptime}
+    stamp = {"released_at": now.wall, "released_boot": now.boot_id, "released_uptime": now.uptime}
     rows = [{"link_id": link_id, "day": day, "bytes": size, **stamp} for link_id, size in amounts.items()]
     if rows:
         new = upsert(slice_of_day)
@@ -79,14 +79,16 @@ def outstanding_bytes(connection: Connection, day: int) -> int:
 
 def charges(connection: Connection, since_day: int) -> list[Charge]:
     """What was set on this day and later, but for links that never stood."""
-    columns = (_table.day, _table.bytes, _table.granted_at, _table.granted_boot, _table.granted_uptime)
+    columns = (_table.day, _table.bytes, _table.released_at, _table.released_boot, _table.released_uptime)
     query = (
         select(*columns, link.c.ended_at)
         .join(link, link.c.id == _table.link_id)
         .where(_table.day >= since_day, link.c.state != LinkState.VOID)
     )
     return [
-        Charge(row.day, row.bytes, Instant(row.granted_at, row.granted_boot, row.granted_uptime), row.ended_at is None)
+        Charge(
+            row.day, row.bytes, Instant(row.released_at, row.released_boot, row.released_uptime), row.ended_at is None
+        )
         for row in connection.execute(query).all()
     ]
 

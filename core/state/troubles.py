@@ -13,9 +13,9 @@ from core.state.schema import trouble
 def known(connection: Connection) -> dict[Key, Known]:
     """All of them."""
     rows = connection.execute(
-        select(trouble.c.what, trouble.c.subject, trouble.c.since, trouble.c.told_at, trouble.c.detail)
+        select(trouble.c.what, trouble.c.subject, trouble.c.since, trouble.c.finished_at, trouble.c.detail)
     )
-    return {Key(what, subject): Known(since, told_at, detail) for what, subject, since, told_at, detail in rows}
+    return {Key(what, subject): Known(since, finished_at, detail) for what, subject, since, finished_at, detail in rows}
 
 
 def record(connection: Connection, told: Sequence[Item], now: float) -> None:
@@ -25,6 +25,6 @@ def record(connection: Connection, told: Sequence[Item], now: float) -> None:
         if item.news is News.OVER:
             connection.execute(delete(trouble).filter_by(**key))
         elif item.key.what not in EVENTS:
-            values = {"since": item.since, "told_at": now, "detail": item.detail}
+            values = {"since": item.since, "finished_at": now, "detail": item.detail}
             statement = insert(trouble).values(**key, **values)
             connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))

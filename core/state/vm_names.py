@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 #: A hand that waits for a shell waits no longer than this.
-_PATIENCE_SECONDS = 0.2
+_IO_TIMEOUT_SECONDS = 0.2
 _MOST = 1000
 
 
@@ -17,7 +17,7 @@ def starting_with(state: Path, start: str) -> list[str]:
     query = "SELECT name FROM vm WHERE retired_at IS NULL AND substr(name, 1, ?) = ? ORDER BY name LIMIT ?"
     try:
         with closing(
-            sqlite3.connect(f"{state.absolute().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE_SECONDS)
+            sqlite3.connect(f"{state.absolute().as_uri()}?mode=ro", uri=True, timeout=_IO_TIMEOUT_SECONDS)
         ) as books:
             return [name for (name,) in books.execute(query, (len(start), start, _MOST))]
     except sqlite3.Error:

@@ -20,7 +20,7 @@ from exporters.page import wire
 log = logging.getLogger("tidegate.exporters")
 
 #: Seconds for an answer; the process says by itself what it has after half of it. A disk that hangs may stop it.
-PATIENCE = 20.0
+IO_TIMEOUT = 20.0
 #: So many may wait for it at a time: the others of the server's seats are for the scrapes.
 MOST_WAITING = 8
 _REMEMBERED = 16
@@ -39,9 +39,9 @@ class Desk:
     A child that was idle for long ends by itself. Any thread may ask.
     """
 
-    def __init__(self, command: Sequence[str], patience: float = PATIENCE) -> None:
+    def __init__(self, command: Sequence[str], io_timeout: float = IO_TIMEOUT) -> None:
         self._command = command
-        self._patience = patience
+        self._io_timeout = io_timeout
         self._seats = threading.BoundedSemaphore(MOST_WAITING)
         self._turn = threading.Lock()
         self._child: _Child | None = None
@@ -64,14 +64,14 @@ class Desk:
             self._end()
 
     def _ask(self, target: str) -> Answer:
-        deadline = time.monotonic() + self._patience
-        if not self._turn.acquire(timeout=self._patience):
+        deadline = time.monotonic() + self._io_timeout
+        if not self._turn.acquire(timeout=self._io_timeout):
             return self._again(target, "the pages are slow to be made")
         try:
             answer = self._heard(target, deadline)
         except TimeoutError:
             self._end()
-            return self._again(target, f"none could be made within {self._patience:.0f} s; a disk may hang")
+            return self._again(target, f"none could be made within {self._io_timeout:.0f} s; a disk may hang")
         except (OSError, ValueError, KeyError) as error:
             self._end()
             log.warning("the status page could not be made: %s", error)

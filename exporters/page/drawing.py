@@ -14,7 +14,7 @@ _DUMPED, _LET_OUT = 5, 12
 WIDTH = STEP * (PAST_DAYS + COMING_DAYS)
 TODAY = STEP * PAST_DAYS
 
-_OUTSTANDING = frozenset({LinkState.GRANTED, LinkState.LINKED})
+_OUTSTANDING = frozenset({LinkState.RELEASED, LinkState.LINKED})
 
 #: The width of a bar of an age: its target stands at half of it.
 AGE_WIDTH = 200
@@ -32,7 +32,7 @@ class Strip(NamedTuple):
     """A path for each kind of mark, '' where there is none."""
 
     dumped: str
-    let_out: str
+    released: str
     confirmed: str
     failed: str
     coming: str
@@ -78,7 +78,7 @@ def age_width(lateness: float) -> float:
 
 def strip(past: bytes, coming: Sequence[int]) -> Strip:
     """What happened on each date, the furthest that a dump came; and on which it is expected to leave."""
-    heights = {Mark.DUMPED: _DUMPED, Mark.LET_OUT: _LET_OUT, Mark.CONFIRMED: HEIGHT}
+    heights = {Mark.DUMPED: _DUMPED, Mark.RELEASED_BYTES: _LET_OUT, Mark.CONFIRMED: HEIGHT}
     paths: dict[Mark, list[str]] = {mark: [] for mark in (*heights, Mark.FAILED)}
     for day, marks in enumerate(past):
         furthest = next((mark for mark in reversed(heights) if marks & mark), None)
@@ -88,7 +88,7 @@ def strip(past: bytes, coming: Sequence[int]) -> Strip:
             paths[Mark.FAILED].append(f"M{day * STEP + 1} 1l6 6m0-6l-6 6")
     return Strip(
         dumped="".join(paths[Mark.DUMPED]),
-        let_out="".join(paths[Mark.LET_OUT]),
+        released="".join(paths[Mark.RELEASED_BYTES]),
         confirmed="".join(paths[Mark.CONFIRMED]),
         failed="".join(paths[Mark.FAILED]),
         coming="".join(_outline(PAST_DAYS + day) for day in coming if day < COMING_DAYS),

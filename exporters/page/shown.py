@@ -22,7 +22,7 @@ class Mark(IntFlag):
     """What happened to a VM on one date."""
 
     DUMPED = 1
-    LET_OUT = 2
+    RELEASED_BYTES = 2
     CONFIRMED = 4
     FAILED = 8
 
@@ -148,7 +148,7 @@ class PastDump(NamedTuple):
     dump_time: float
     state: str
     day: int | None
-    let_out: float | None
+    released: float | None
     confirmed: float | None
     by: str | None
     crossed: int | None

@@ -11,9 +11,9 @@ _HOUR, _DAY = 3600, 86_400.0
 
 #: Why a dump is where it is, for a column that is read at a glance.
 REASONS = {
-    Reason.GRANTED: "leaves next",
+    Reason.RELEASED: "leaves next",
     Reason.OUTSTANDING: "let out",
-    Reason.NO_ALLOWANCE: "waits for room",
+    Reason.LIMIT_REACHED: "waits for room",
     Reason.OVERSIZE: "too heavy for a day",
     Reason.TOO_OLD: "too old",
     Reason.SUPERSEDED: "a newer one is there",
@@ -32,8 +32,13 @@ REASONS = {
     Reason.BACKING_OFF: "not fetched",
     Reason.LINK_ERROR: "cannot be linked",
 }
-_MARKS = ((Mark.CONFIRMED, "confirmed"), (Mark.LET_OUT, "let out"), (Mark.DUMPED, "dumped"), (Mark.FAILED, "failed"))
-_WAITING = frozenset({Reason.NO_ALLOWANCE, Reason.OUTSTANDING, Reason.RUNNING, Reason.ON_HOLD})
+_MARKS = (
+    (Mark.CONFIRMED, "confirmed"),
+    (Mark.RELEASED_BYTES, "let out"),
+    (Mark.DUMPED, "dumped"),
+    (Mark.FAILED, "failed"),
+)
+_WAITING = frozenset({Reason.LIMIT_REACHED, Reason.OUTSTANDING, Reason.RUNNING, Reason.ON_HOLD})
 #: So many dates of a kind are named in the text of a strip.
 _NAMED = 4
 
@@ -152,7 +157,7 @@ def account(day: Today) -> str:
 
 def mood(one: Turn) -> str:
     """How a verdict is coloured; the words beside it say the same."""
-    if one.verdict is Verdict.GRANTED:
+    if one.verdict is Verdict.RELEASED:
         return "good"
     return "" if one.reason in _WAITING else "soon"
 

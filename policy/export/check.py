@@ -6,8 +6,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from core.enums import Reason
-from core.fs.fingerprint import Hindered, Identity, allowed_owners
-from policy.export.dump_files import Grip, opened_dump, opened_parent, own_descriptors, part, recorded_folders
+from core.fs.fingerprint import DumpRejected, Identity, allowed_owners
+from policy.export.dump_files import Opener, opened_dump, opened_parent, own_descriptors, part, recorded_folders
 from policy.export.errors import explain
 from policy.export.model import LinkFailure
 
@@ -26,19 +26,19 @@ def check_all(dumps: Sequence[Dump], most_names: Mapping[int, int] = _ANY) -> li
         for (source, parent), numbers in _by_folder(dumps).items():
             try:
                 with opened_parent(source, parent) as folder:
-                    grip = Grip(allowed_owners(folder), proc)
+                    opener = Opener(allowed_owners(folder), proc)
                     for number in numbers:
-                        mine = replace(grip, most_names=most_names[number]) if number in most_names else grip
+                        mine = replace(opener, most_names=most_names[number]) if number in most_names else opener
                         outcomes[number] = _check(mine, folder, dumps[number])
-            except Hindered as hindrance:
+            except DumpRejected as hindrance:
                 for number in numbers:
                     outcomes[number] = failure(hindrance, proven_absent=True)
     return outcomes
 
 
-def failure(error: Hindered | OSError, *, proven_absent: bool) -> LinkFailure:
+def failure(error: DumpRejected | OSError, *, proven_absent: bool) -> LinkFailure:
     """The failure that ``error`` makes of one request."""
-    if isinstance(error, Hindered):
+    if isinstance(error, DumpRejected):
         return LinkFailure(error.reason, error.detail, proven_absent)
     return LinkFailure(Reason.LINK_ERROR, explain(error), proven_absent)
 
@@ -50,21 +50,21 @@ def _by_folder(dumps: Iterable[Dump]) -> dict[tuple[Path, str], list[int]]:
     return folders
 
 
-def _check(grip: Grip, folder: int, dump: Dump) -> LinkFailure | None:
+def _check(opener: Opener, folder: int, dump: Dump) -> LinkFailure | None:
     _, path, identity = dump
     try:
         name = part(path.rpartition("/")[2])
         if identity.is_folder:
-            _check_folder(grip, folder, name, identity)
+            _check_folder(opener, folder, name, identity)
         else:
-            grip.look(folder, name, identity.members[0])
-    except (Hindered, OSError) as error:
+            opener.look(folder, name, identity.members[0])
+    except (DumpRejected, OSError) as error:
         return failure(error, proven_absent=True)
     return None
 
 
-def _check_folder(grip: Grip, folder: int, name: str, identity: Identity) -> None:
+def _check_folder(opener: Opener, folder: int, name: str, identity: Identity) -> None:
     with opened_dump(folder, name) as dump:
         for inside, _, files, _ in recorded_folders(dump, identity):
             for each, member in files:
-                grip.look(inside, each, member)
+                opener.look(inside, each, member)

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 from core import failpoints
 from core.enums import Reason
-from core.fs.fingerprint import Hindered, Identity, Member
+from core.fs.fingerprint import DumpRejected, Identity, Member
 from core.fs.reflinks import reflink
 from policy.export.attributes import copy_attributes
-from policy.export.dump_files import Grip, check_same
+from policy.export.dump_files import Opener, check_same
 from policy.export.errors import explain_copy
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -28,13 +28,13 @@ class Copies:
     def __init__(self) -> None:
         self._inodes: dict[str, int] = {}
 
-    def make(self, grip: Grip, held: int, folder: int, name: str, member: Member) -> int:
+    def make(self, opener: Opener, held: int, folder: int, name: str, member: Member) -> int:
         """Copies the file with the descriptor ``held`` as ``name``, and checks that it was not written meanwhile.
 
         Returns the stamp as ``build.link`` does. Raises Hindered; then a part may stand.
         """
         if fcntl.fcntl(held, fcntl.F_GETFL) & os.O_PATH:
-            raise Hindered(Reason.LINK_ERROR, explain_copy(OSError(errno.EACCES, "")))
+            raise DumpRejected(Reason.LINK_ERROR, explain_copy(OSError(errno.EACCES, "")))
         failpoints.point("before link")
         copy = os.open(name, _NEW, 0o600, dir_fd=folder)
         try:
@@ -62,7 +62,7 @@ def _clone(source: int, copy: int) -> None:
         _follow_nocow(source, copy)
         reflink(source, copy)
     except OSError as error:
-        raise Hindered(Reason.LINK_ERROR, explain_copy(error)) from None
+        raise DumpRejected(Reason.LINK_ERROR, explain_copy(error)) from None
 
 
 def _follow_nocow(source: int, copy: int) -> None:

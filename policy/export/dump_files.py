@@ -12,7 +12,7 @@ from pathlib import Path
 from core.enums import Reason
 from core.errors import FaultError
 from core.filenames import printable
-from core.fs.fingerprint import Hindered, Identity, Member, check_file, open_folder
+from core.fs.fingerprint import DumpRejected, Identity, Member, check_file, open_folder
 from policy.export.errors import explain
 from policy.export.folders import FOLDER_FLAGS, Steps, each_folder
 
@@ -38,7 +38,7 @@ def own_descriptors() -> Iterator[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Grip:
+class Opener:
     """Takes hold of files: whose files may be taken, the descriptor from ``own_descriptors``, and how many names.
 
     ``most_names``: more hard links than these make a file ``unsafe``; None: any number will do.
@@ -81,11 +81,11 @@ class Grip:
 
     def _compare(self, status: os.stat_result, member: Member, shown: str) -> None:
         if stat.S_ISDIR(status.st_mode):
-            raise Hindered(Reason.CHANGED, f"{printable(shown)} was a file and is a folder now")
+            raise DumpRejected(Reason.CHANGED, f"{printable(shown)} was a file and is a folder now")
         check_file(status, shown, self.owners)
         if self.most_names is not None and status.st_nlink > self.most_names:
             found = f"{printable(shown)} has {status.st_nlink} names"
-            raise Hindered(Reason.UNSAFE, f'{found}, and links = "strict" allows {self.most_names}: find out whose')
+            raise DumpRejected(Reason.UNSAFE, f'{found}, and links = "strict" allows {self.most_names}: find out whose')
         check_same(status, member, shown)
 
 
@@ -120,23 +120,23 @@ def _open_readable(name: str, flags: int, folder: int, shown: str) -> int | None
     return readable
 
 
-def _missing(shown: str) -> Hindered:
-    return Hindered(Reason.MISSING, f"{printable(shown)} is not there any more")
+def _missing(shown: str) -> DumpRejected:
+    return DumpRejected(Reason.MISSING, f"{printable(shown)} is not there any more")
 
 
-def _open_for_writing(shown: str) -> Hindered:
-    return Hindered(Reason.OPEN, f"{printable(shown)} is open for writing")
+def _open_for_writing(shown: str) -> DumpRejected:
+    return DumpRejected(Reason.OPEN, f"{printable(shown)} is open for writing")
 
 
 def check_same(status: os.stat_result, member: Member, shown: str) -> None:
     """Raises Hindered(``changed``) unless this file is the one that was recorded, unchanged."""
     if status.st_ino != member.inode:
-        raise Hindered(Reason.CHANGED, f"{printable(shown)} is another file than the one that was recorded")
+        raise DumpRejected(Reason.CHANGED, f"{printable(shown)} is another file than the one that was recorded")
     if status.st_size != member.size:
         told = f"{member.size} bytes were recorded, it has {status.st_size}"
-        raise Hindered(Reason.CHANGED, f"{printable(shown)} has another size: {told}")
+        raise DumpRejected(Reason.CHANGED, f"{printable(shown)} has another size: {told}")
     if status.st_mtime_ns != member.mtime_ns:
-        raise Hindered(Reason.CHANGED, f"{printable(shown)} was modified after it was recorded")
+        raise DumpRejected(Reason.CHANGED, f"{printable(shown)} was modified after it was recorded")
 
 
 @contextmanager
@@ -160,17 +160,17 @@ def _steps(parent: str) -> list[str]:
 def part(name: str) -> str:
     """``name``, when it is one part of a path. Raises Hindered(``unsafe``)."""
     if name in {"", ".", ".."} or "\0" in name:
-        raise Hindered(Reason.UNSAFE, "the dump's path does not lead straight down from the watch folder")
+        raise DumpRejected(Reason.UNSAFE, "the dump's path does not lead straight down from the watch folder")
     return name
 
 
-def _hindrance_of(error: OSError, parent: str) -> Hindered:
+def _hindrance_of(error: OSError, parent: str) -> DumpRejected:
     shown = printable(parent) or "the watch folder"
     if isinstance(error, FileNotFoundError):
-        return Hindered(Reason.MISSING, f"{shown}, the dump's folder, is not there any more")
+        return DumpRejected(Reason.MISSING, f"{shown}, the dump's folder, is not there any more")
     if isinstance(error, NotADirectoryError):
-        return Hindered(Reason.UNSAFE, f"a part of {shown} is a symbolic link or no folder")
-    return Hindered(Reason.LINK_ERROR, explain(error))
+        return DumpRejected(Reason.UNSAFE, f"a part of {shown} is a symbolic link or no folder")
+    return DumpRejected(Reason.LINK_ERROR, explain(error))
 
 
 @contextmanager
@@ -179,7 +179,7 @@ def opened_dump(folder: int, name: str) -> Iterator[int]:
     try:
         dump = os.open(name, FOLDER_FLAGS, dir_fd=folder)
     except FileNotFoundError:
-        raise Hindered(Reason.MISSING, f"{printable(name)} is not there any more") from None
+        raise DumpRejected(Reason.MISSING, f"{printable(name)} is not there any more") from None
     except NotADirectoryError:
         raise _no_folder_now(folder, name) from None
     try:
@@ -188,14 +188,14 @@ def opened_dump(folder: int, name: str) -> Iterator[int]:
         os.close(dump)
 
 
-def _no_folder_now(folder: int, name: str) -> Hindered:
+def _no_folder_now(folder: int, name: str) -> DumpRejected:
     try:
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
-        return Hindered(Reason.MISSING, f"{printable(name)} is not there any more")
+        return DumpRejected(Reason.MISSING, f"{printable(name)} is not there any more")
     if stat.S_ISLNK(status.st_mode):
-        return Hindered(Reason.UNSAFE, f"{printable(name)} is a symbolic link now")
-    return Hindered(Reason.CHANGED, f"{printable(name)} was a folder and is none now")
+        return DumpRejected(Reason.UNSAFE, f"{printable(name)} is a symbolic link now")
+    return DumpRejected(Reason.CHANGED, f"{printable(name)} was a folder and is none now")
 
 
 def recorded_folders(dump: int, identity: Identity) -> Iterator[tuple[int, Steps, Files, list[str]]]:
@@ -211,11 +211,11 @@ def recorded_folders(dump: int, identity: Identity) -> Iterator[tuple[int, Steps
             files = [entry for entry in entries if not entry.is_dir(follow_symlinks=False)]
             yield folder, steps, [(entry.name, _take(left, steps, entry)) for entry in files], below
     except FileNotFoundError:
-        raise Hindered(Reason.CHANGED, "one of its folders went away while it was looked at") from None
+        raise DumpRejected(Reason.CHANGED, "one of its folders went away while it was looked at") from None
     except NotADirectoryError:
-        raise Hindered(Reason.UNSAFE, "one of its folders was swapped for something else") from None
+        raise DumpRejected(Reason.UNSAFE, "one of its folders was swapped for something else") from None
     for name in left:
-        raise Hindered(Reason.CHANGED, f"{printable(name)} is not there any more")
+        raise DumpRejected(Reason.CHANGED, f"{printable(name)} is not there any more")
 
 
 def _take(left: dict[str, Member], steps: Steps, entry: os.DirEntry[str]) -> Member:
@@ -224,5 +224,5 @@ def _take(left: dict[str, Member], steps: Steps, entry: os.DirEntry[str]) -> Mem
     if member is not None:
         return member
     if entry.is_file(follow_symlinks=False):
-        raise Hindered(Reason.CHANGED, f"{printable(whole)} was not there when the dump was recorded")
-    raise Hindered(Reason.UNSAFE, f"{printable(whole)} is a symbolic link or a special file")
+        raise DumpRejected(Reason.CHANGED, f"{printable(whole)} was not there when the dump was recorded")
+    raise DumpRejected(Reason.UNSAFE, f"{printable(whole)} is a symbolic link or a special file")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from core.enums import Reason
-from core.fs.fingerprint import Hindered
+from core.fs.fingerprint import DumpRejected
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_DEPTH = 64
@@ -41,7 +41,7 @@ def each_folder(root: int, steps: Steps = ()) -> Iterator[tuple[int, Steps, list
     while waiting:
         steps = waiting.pop()
         if len(steps) > _MAX_DEPTH:
-            raise Hindered(Reason.UNSAFE, f"its folders are nested more than {_MAX_DEPTH} deep")
+            raise DumpRejected(Reason.UNSAFE, f"its folders are nested more than {_MAX_DEPTH} deep")
         with within(root, steps) as folder:
             with os.scandir(folder) as entries:
                 found = list(entries)

@@ -4,7 +4,7 @@ import os
 import stat
 from dataclasses import dataclass
 
-from core.fs.fingerprint import Hindered, Identity, Member
+from core.fs.fingerprint import DumpRejected, Identity, Member
 from policy.export.folders import each_folder
 from policy.export.model import Presence, Published
 
@@ -72,7 +72,7 @@ def _standing_folder(tree: int, name: str, device: int) -> Standing | None:
                     found.append((_member("/".join((*steps[1:], entry.name)), status), status))
                 elif not stat.S_ISDIR(status.st_mode):
                     return None
-    except (Hindered, FileNotFoundError):
+    except (DumpRejected, FileNotFoundError):
         return None  # too deep; or a puller removes it file by file just now
     found.sort(key=lambda file: file[0].name)
     return Standing(Identity(True, tuple(member for member, _ in found)), tuple(status for _, status in found))

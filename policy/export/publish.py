@@ -11,12 +11,12 @@ from pathlib import Path
 from core import failpoints
 from core.enums import Publish, Reason
 from core.filenames import is_clean, printable
-from core.fs.fingerprint import Hindered, Identity, allowed_owners
+from core.fs.fingerprint import DumpRejected, Identity, allowed_owners
 from core.fs.rename import exchange, rename_new
 from policy.export.build import build_folder, link, settle
 from policy.export.check import failure
 from policy.export.copies import Copies
-from policy.export.dump_files import Grip, opened_dump, opened_parent, part
+from policy.export.dump_files import Opener, opened_dump, opened_parent, part
 from policy.export.errors import explain
 from policy.export.folders import discard
 from policy.export.inspect import compare, standing, standing_as
@@ -65,29 +65,29 @@ class Batch:
     def _publish_from(self, source: Path, parent: str, batch: Sequence[LinkRequest]) -> None:
         try:
             with opened_parent(source, parent) as folder:
-                grip = Grip(allowed_owners(folder), self._proc)
+                opener = Opener(allowed_owners(folder), self._proc)
                 for request in batch:
                     try:
-                        self._publish_one(grip, folder, request)
-                    except (Hindered, OSError) as error:
+                        self._publish_one(opener, folder, request)
+                    except (DumpRejected, OSError) as error:
                         self._fail(request, error)
-        except Hindered as hindrance:
+        except DumpRejected as hindrance:
             for request in batch:
                 self._fail(request, hindrance)
 
-    def _publish_one(self, grip: Grip, folder: int, request: LinkRequest) -> None:
+    def _publish_one(self, opener: Opener, folder: int, request: LinkRequest) -> None:
         refuse_name(request.export_name)
         if request.export_name in self._taken and not request.may_replace and self._stands_already(request):
             return
         if request.most_names is not None:
-            grip = replace(grip, most_names=request.most_names)
+            opener = replace(opener, most_names=request.most_names)
         name = part(request.path.rpartition("/")[2])
         if request.identity.is_folder:
-            self._build_folder(grip, folder, name, request)
+            self._build_folder(opener, folder, name, request)
         elif _is_copied(request):
-            self._copy_file(grip, folder, name, request)
+            self._copy_file(opener, folder, name, request)
         else:
-            self._publish_file(grip, folder, name, request)
+            self._publish_file(opener, folder, name, request)
 
     def _stands_already(self, request: LinkRequest) -> bool:
         """A crash came between the link and its row. It is left as it is, so that a read since then counts."""
@@ -97,42 +97,42 @@ class Batch:
         self.outcomes[request.link_id] = found.published(request.identity)
         return True
 
-    def _publish_file(self, grip: Grip, folder: int, name: str, request: LinkRequest) -> None:
+    def _publish_file(self, opener: Opener, folder: int, name: str, request: LinkRequest) -> None:
         """A new name is linked in its place at once: a link is whole or not there, and overwrites nothing.
 
         Through staging it would cost twice as much, for the rename.
         """
         member = request.identity.members[0]
-        held = grip.hold(folder, name, member)
+        held = opener.hold(folder, name, member)
         try:
             try:
-                stamp = link(grip, held, self._tree, request.export_name, member)
+                stamp = link(opener, held, self._tree, request.export_name, member)
             except FileExistsError:
                 if not request.may_replace:
                     raise
-                stamp = self._replace_by_file(grip, held, request)
+                stamp = self._replace_by_file(opener, held, request)
             self.outcomes[request.link_id] = Published(stamp)
         finally:
             os.close(held)
 
-    def _replace_by_file(self, grip: Grip, held: int, request: LinkRequest) -> int:
+    def _replace_by_file(self, opener: Opener, held: int, request: LinkRequest) -> int:
         staged = str(request.link_id)
-        stamp = link(grip, held, self._staging, staged, request.identity.members[0])
+        stamp = link(opener, held, self._staging, staged, request.identity.members[0])
         self._move(staged, request)
         return max(stamp, os.fstat(held).st_ctime_ns)  # the move changes the ctime once more
 
-    def _build_folder(self, grip: Grip, folder: int, name: str, request: LinkRequest) -> None:
+    def _build_folder(self, opener: Opener, folder: int, name: str, request: LinkRequest) -> None:
         copies = Copies() if _is_copied(request) else None
         make = link if copies is None else copies.make
         with opened_dump(folder, name) as dump:
-            stamp = build_folder(grip, dump, self._staging, str(request.link_id), request.identity, make=make)
+            stamp = build_folder(opener, dump, self._staging, str(request.link_id), request.identity, make=make)
         self._built.append(_Built(request, stamp, None if copies is None else copies.identity(request.identity)))
 
-    def _copy_file(self, grip: Grip, folder: int, name: str, request: LinkRequest) -> None:
+    def _copy_file(self, opener: Opener, folder: int, name: str, request: LinkRequest) -> None:
         member, copies = request.identity.members[0], Copies()
-        held = grip.hold(folder, name, member)
+        held = opener.hold(folder, name, member)
         try:
-            stamp = copies.make(grip, held, self._staging, str(request.link_id), member)
+            stamp = copies.make(opener, held, self._staging, str(request.link_id), member)
         finally:
             os.close(held)
         self._built.append(_Built(request, stamp, copies.identity(request.identity)))
@@ -207,7 +207,7 @@ class Batch:
             if isinstance(outcome, Published):
                 self.outcomes[link_id] = LinkFailure(Reason.LINK_ERROR, detail, proven_absent=False)
 
-    def _fail(self, request: LinkRequest, error: Hindered | OSError) -> None:
+    def _fail(self, request: LinkRequest, error: DumpRejected | OSError) -> None:
         with suppress(OSError):  # the next sweep tries again
             discard(self._staging, str(request.link_id))
         self.outcomes[request.link_id] = failure(error, proven_absent=self._is_absent(request))
@@ -216,7 +216,7 @@ class Batch:
         try:
             refuse_name(request.export_name)
             found = standing(self._tree, request.export_name)
-        except (Hindered, FileNotFoundError):
+        except (DumpRejected, FileNotFoundError):
             return True
         except OSError as error:
             return error.errno == errno.ENAMETOOLONG
@@ -242,4 +242,4 @@ def _is_copied(request: LinkRequest) -> bool:
 def refuse_name(name: str) -> None:
     """Raises Hindered(``unsafe``) unless this may be one visible entry of the tree."""
     if not name or "/" in name or name[0] in ".-" or not (name.isprintable() or is_clean(name)):
-        raise Hindered(Reason.UNSAFE, f"{printable(name)!r} cannot be a name in the export tree")
+        raise DumpRejected(Reason.UNSAFE, f"{printable(name)!r} cannot be a name in the export tree")

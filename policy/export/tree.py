@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from core.errors import FaultError
-from core.fs.fingerprint import Hindered, Identity
+from core.fs.fingerprint import DumpRejected, Identity
 from policy.export import metadata_dir
 from policy.export.check import Dump, check_all
 from policy.export.dump_files import own_descriptors
@@ -188,7 +188,7 @@ class ExportTree:
         """Removes folders of these names in which no file stands, however they nest. Others stay."""
         with self._roots.open_tree() as tree:
             for name in names if tree is not None else ():
-                with suppress(OSError, Hindered):
+                with suppress(OSError, DumpRejected):
                     remove_empty(tree or 0, _component(name))
 
     def sweep(self) -> int:

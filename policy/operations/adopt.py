@@ -5,8 +5,6 @@ import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection
-
 from core.clock import Clock, Instant
 from core.config.model import Config, WatchFolder
 from core.enums import DumpState, Evidence, LinkState
@@ -15,7 +13,7 @@ from core.fs.fingerprint import Identity
 from core.markers.format import BadMarker
 from core.markers.vm_name import vm_of
 from core.state import dumps, ledger, vms
-from core.state.database import State
+from core.state.database import Connection, State
 from core.state.ledger import LinkRow
 from policy.export import ExportTree
 from policy.passes import budget, run

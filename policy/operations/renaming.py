@@ -2,15 +2,13 @@
 
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection
-
 from core import dump_history
 from core.clock import Clock
 from core.config.model import Config
 from core.errors import UsageError
 from core.filenames import is_single_component, printable
 from core.state import dumps, ledger, vms
-from core.state.database import State
+from core.state.database import Connection, State
 from core.state.vms import VmRow
 from policy.reconcile import confirm
 

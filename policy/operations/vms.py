@@ -4,19 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from sqlalchemy import Connection
-
 from core.clock import Clock
 from core.config.model import Config
 from core.enums import DumpState, Evidence, Force, LinkState
 from core.errors import UsageError
 from core.state import dumps, ledger, vms
-from core.state.database import State
+from core.state.database import Connection, State
 from core.state.ledger import LinkRow
 from core.state.vms import VmRow
 from policy.passes import run
 from policy.reconcile import confirm, reconcile
-from policy.reconcile.mounts import away
+from policy.reconcile.mounts import unmounted
 from policy.recovery import manifest
 from policy.sync import report
 
@@ -68,7 +66,7 @@ def retire(config: Config, state: State, clock: Clock, vm: str, *, wait: float) 
             vms.change(connection, vm, retired_at=now.wall, on_hold=False, forced=None)
         run.take_out(config, state, now)
         with state.read() as connection:
-            down = away(connection, config)
+            down = unmounted(connection, config)
         manifest.write(config, state, now, down=down)
 
 

@@ -3,18 +3,17 @@
 import datetime
 import logging
 
-from sqlalchemy import Connection
-
 from core.clock import Instant
 from core.config.model import Config
 from core.enums import DayEnd, Evidence
 from core.state import ledger, slices, syncs
+from core.state.database import Connection
 from core.state.ledger import DayRow
 from policy.passes import facts
 from policy.planner import day as rules
-from policy.planner.model import Allowance
+from policy.planner.model import DayAccount
 from policy.reconcile import confirm
-from policy.reconcile.mounts import held_to_be_away
+from policy.reconcile.mounts import recorded_unmounted
 
 log = logging.getLogger("tidegate.policy")
 
@@ -40,15 +39,15 @@ def presume(connection: Connection, config: Config, now: Instant) -> None:
     ripe = [
         link
         for link in ledger.outstanding(connection)
-        if link.in_tree and now.elapsed_since(link.granted) - since_end >= rules.PRESUMED_AFTER
+        if link.in_tree and now.elapsed_since(link.released) - since_end >= rules.PRESUMED_AFTER
     ]
     confirm.confirm(connection, ripe, Evidence.PRESUMED, now.wall)
 
 
-def account(connection: Connection, config: Config, day: DayRow, now: Instant) -> Allowance:
+def account(connection: Connection, config: Config, day: DayRow, now: Instant) -> DayAccount:
     """The day's account in bytes (DESIGN 6): limit, reserve, outstanding of whatever day, used in this one, debt."""
     under_way = slices.under_way(connection, day.number)
-    return Allowance(
+    return DayAccount(
         limit=day.limit_bytes,
         reserve=day.reserve_bytes,
         outstanding=ledger.outstanding_total(connection).bytes - sum(one.bytes for one in under_way),
@@ -76,7 +75,7 @@ def _used(connection: Connection, ends: DayEnd, day: DayRow, now: Instant) -> in
     whole = sum(
         link.bytes
         for link in links
-        if link.id not in sliced and rules.counts_as_used(link.day, day.number, now.elapsed_since(link.granted), ends)
+        if link.id not in sliced and rules.counts_as_used(link.day, day.number, now.elapsed_since(link.released), ends)
     )
     return whole + (_used_by_slices(connection, ends, day, now) if sliced else 0)
 
@@ -87,7 +86,7 @@ def _used_by_slices(connection: Connection, ends: DayEnd, day: DayRow, now: Inst
         one.bytes
         for one in slices.charges(connection, day.number if ends is DayEnd.SYNC else 0)
         if not (one.day == day.number and one.is_outstanding)
-        and rules.counts_as_used(one.day, day.number, now.elapsed_since(one.granted), ends)
+        and rules.counts_as_used(one.day, day.number, now.elapsed_since(one.released), ends)
     )
 
 
@@ -141,5 +140,5 @@ def _rules(config: Config) -> rules.DayRules:
 def _all_reported(connection: Connection, config: Config, day: DayRow) -> bool:
     """True when every export tree was reported since the day was opened; one that is away cannot be fetched from."""
     reported = {one.watch for one in syncs.reports(connection, since_day=day.number)}
-    there = {watch.name for watch in config.watches} - held_to_be_away(connection, config)
+    there = {watch.name for watch in config.watches} - recorded_unmounted(connection, config)
     return None in reported or (bool(reported) and there <= reported)

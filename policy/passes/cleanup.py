@@ -10,8 +10,6 @@ import logging
 import os
 import signal
 
-from sqlalchemy import Connection
-
 from core import failpoints
 from core.config.model import Config
 from core.enums import DumpState
@@ -21,15 +19,15 @@ from core.markers import format as markers
 from core.markers.foreign import look_at_all
 from core.markers.format import aside_name
 from core.state import dumps
-from core.state.database import State
+from core.state.database import Connection, State
 from core.state.dumps import DumpRow
-from policy.reconcile.mounts import away
+from policy.reconcile.mounts import unmounted
 
 log = logging.getLogger("tidegate.policy")
 
 _RENAME_NOREPLACE = 1
 _READABLE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_FINISHED = (DumpState.PENDING, DumpState.GRANTED, DumpState.LINKED)
+_FINISHED = (DumpState.PENDING, DumpState.RELEASED, DumpState.LINKED)
 
 
 def end_displaced(connection: Connection, now: float) -> None:
@@ -58,7 +56,7 @@ def remove_markers(config: Config, state: State) -> int:
     with state.read() as connection:
         rows = dumps.with_ended_markers(connection)
         outlived = [row for row in dumps.beside_failures(connection) if _outlives_it(row)]
-        down = away(connection, config) if rows or outlived else frozenset()
+        down = unmounted(connection, config) if rows or outlived else frozenset()
     for row in outlived:
         if row.watch not in down:
             _clear(config, row, only=markers.MarkerKind.FAILED)

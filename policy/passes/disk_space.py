@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from sqlalchemy import Connection
-
 from core.clock import Instant
 from core.config.model import Config, WatchFolder
 from core.enums import LinkState, Storage
@@ -16,9 +14,10 @@ from core.filenames import printable
 from core.fs.fingerprint import Identity
 from core.fs.io_timeout import ask
 from core.state import counters, dumps, ledger, syncs
+from core.state.database import Connection
 from core.state.ledger import LinkRow
 from core.units import format_size
-from policy.reconcile.reconcile import Look, Seen
+from policy.reconcile.reconcile import LinkCheck, Look
 
 log = logging.getLogger("tidegate.policy")
 
@@ -105,7 +104,7 @@ def _free(path: Path) -> int:
     return status.f_bavail * status.f_frsize
 
 
-def _pinned(connection: Connection, watch: WatchFolder, seen: Sequence[Seen]) -> int:
+def _pinned(connection: Connection, watch: WatchFolder, seen: Sequence[LinkCheck]) -> int:
     """Bytes on the disk of files that have no other name, and of copies whose dumps are gone or other ones by now."""
     ours = [one for one in seen if one.link.watch == watch.name and one.alone]
     copies = [one for one in ours if one.link.copy_inodes is not None]

@@ -5,13 +5,12 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from sqlalchemy import Connection
-
 from core.config.model import Config
 from core.enums import DumpState, Evidence, LinkState, Reason, Storage
 from core.filenames import printable
 from core.markers.vm_name import export_name, stem
 from core.state import dumps, ledger, syncs, vms
+from core.state.database import Connection
 from core.state.dumps import DumpRow
 from core.state.ledger import LinkRow
 from core.state.vms import VmRow
@@ -29,7 +28,7 @@ _HINDRANCE_OF_STATE = {
     DumpState.BAD: Reason.BAD_MARKER,
     DumpState.FAILED: Reason.DUMP_FAILED,
 }
-_LET_OUT = (DumpState.GRANTED, DumpState.LINKED)
+_LET_OUT = (DumpState.RELEASED, DumpState.LINKED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection
-
 from core import failpoints
 from core.clock import Clock, Instant
 from core.config.model import Config
@@ -15,7 +13,7 @@ from core.enums import DumpState, Links, LinkState, Reason
 from core.filenames import printable
 from core.fs.fingerprint import Identity
 from core.state import counters, dumps, ledger, vms
-from core.state.database import State
+from core.state.database import Connection, State
 from core.state.ledger import LinkRow
 from policy.export import ExportTree, LinkFailure, LinkRequest, Published, check_all
 from policy.passes import facts
@@ -70,7 +68,7 @@ class Failed:
 Verify = Callable[[dumps.DumpRow, str | None], str | None]
 
 
-class Granting:
+class Releasing:
     """Lets the granted dumps of one pass out. Used under the pass lock."""
 
     def __init__(self, config: Config, state: State, verify: Verify | None) -> None:
@@ -104,7 +102,7 @@ class Granting:
         if failures:
             with self._state.write() as connection:
                 for dump_id in dumps.still_so(connection, [known.rows[one] for one in failures]):
-                    _hinder(connection, dump_id, failures[dump_id])
+                    _reject(connection, dump_id, failures[dump_id])
         return set(failures) | self._failing_checks([row for row in rows if row.id not in failures])
 
     def _failing_checks(self, rows: Sequence[dumps.DumpRow]) -> set[int]:
@@ -167,8 +165,8 @@ class Granting:
             )
         ids = ledger.grant(connection, rows, now)
         # One that the storage has dropped had its end, and lives again.
-        granted = {"state": DumpState.GRANTED, "reason": None, "ended_at": None}
-        dumps.change_many(connection, [draft.dump.id for draft in drafts], **granted)
+        released = {"state": DumpState.RELEASED, "reason": None, "ended_at": None}
+        dumps.change_many(connection, [draft.dump.id for draft in drafts], **released)
         return [self._grant_of(link_id, draft) for link_id, draft in zip(ids, drafts, strict=True)]
 
     def _most_names(self, dump: dumps.DumpRow) -> int | None:
@@ -250,7 +248,7 @@ def _record(
     vms.end_force(connection, [grant.link_id for grant, _ in made])
     dumps.change_many(connection, [grant.dump_id for grant, _ in made], state=DumpState.LINKED)
     counters.count(connection, "granted_dumps", len(made))
-    counters.count(connection, "granted_bytes", sum(grant.request.identity.bytes for grant, _ in made))
+    counters.count(connection, "released_bytes", sum(grant.request.identity.bytes for grant, _ in made))
     failed = []
     for grant in grants:
         failure = outcomes[grant.link_id]
@@ -269,7 +267,7 @@ def _record_failure(connection: Connection, grant: Grant, failure: LinkFailure, 
         _record_failed_swap(connection, grant, grant.swaps, now)
     if failure.proven_absent:  # only then is the charge given back
         ledger.change_link(connection, grant.link_id, state=LinkState.VOID, ended_at=now, detail=failure.detail)
-        _hinder(connection, grant.dump_id, failure)
+        _reject(connection, grant.dump_id, failure)
 
 
 def _record_failed_swap(connection: Connection, grant: Grant, old: LinkRow, now: float) -> None:
@@ -280,7 +278,7 @@ def _record_failed_swap(connection: Connection, grant: Grant, old: LinkRow, now:
         end_swapped(connection, [grant], now)
 
 
-def _hinder(connection: Connection, dump_id: int, failure: LinkFailure) -> None:
+def _reject(connection: Connection, dump_id: int, failure: LinkFailure) -> None:
     """The scan looks again at whatever has a reason, so that a passing fault is tried again by the next pass."""
     dumps.change(
         connection,

@@ -10,23 +10,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
-from sqlalchemy import Connection
-
 from core import failpoints
 from core.clock import Clock, Instant
 from core.config.model import Config
 from core.enums import LinkState, Reason, Verdict
 from core.state import counters, dumps, ledger, vms
-from core.state.database import ScratchState, State
+from core.state.database import Connection, DryRunState, State
 from core.units import format_size
 from policy.passes import budget, cleanup, disk_space, facts, slices
 from policy.passes.facts import Facts
-from policy.passes.grant import Failed, Grant, Granting, Verify, end_swapped
+from policy.passes.grant import Failed, Grant, Releasing, Verify, end_swapped
 from policy.planner.decide import decide
 from policy.planner.model import Day, Decision, Plan, Rules
 from policy.planner.staleness import targets
 from policy.reconcile import reconcile, unfetched
-from policy.reconcile.mounts import away, held_to_be_away
+from policy.reconcile.mounts import recorded_unmounted, unmounted
 from policy.recovery import manifest
 
 log = logging.getLogger("tidegate.policy")
@@ -63,7 +61,7 @@ def run(config: Config, state: State, clock: Clock, *, wait: float, verify: Veri
             raise
 
 
-def preview(config: Config, state: ScratchState, clock: Clock, *, ignore_trees: bool = False) -> PassResult:
+def preview(config: Config, state: DryRunState, clock: Clock, *, ignore_trees: bool = False) -> PassResult:
     """What a pass would decide now; writes only into the scratch copy and moves no file.
 
     ``ignore_trees`` plans as if the export trees held nothing that Tidegate did not put there.
@@ -71,7 +69,7 @@ def preview(config: Config, state: ScratchState, clock: Clock, *, ignore_trees: 
     return _Pass(config, state, clock.now(), 0).preview(ignore_trees=ignore_trees)
 
 
-def review(config: Config, state: ScratchState, clock: Clock) -> PassResult:
+def review(config: Config, state: DryRunState, clock: Clock) -> PassResult:
     """What would be decided of what is recorded, without a look at any file."""
     return _Pass(config, state, clock.now(), 0).review()
 
@@ -82,14 +80,14 @@ class _Pass:
         self._state = state
         self._now = now
         self._pass_id = pass_id
-        self._granting = Granting(config, state, verify)
+        self._releasing = Releasing(config, state, verify)
         self._down: frozenset[str] = frozenset()
         self._short: tuple[disk_space.Short, ...] = ()
         self._unread: frozenset[int] = frozenset()
 
     def run(self, clock: Clock) -> PassResult:
         self._settle_trees()
-        plan, failed, known = self._let_out(clock)
+        plan, failed, known = self._release_all(clock)
         take_out(self._config, self._state, self._now)
         with self._state.write() as connection:
             cleanup.end_displaced(connection, self._now.wall)
@@ -101,17 +99,17 @@ class _Pass:
         rules = facts.rules_of(self._config, plan.day, self._now.wall)
         return PassResult(day, plan, rules, tuple(failed), tuple(sorted(self._down)), known, self._short)
 
-    def _let_out(self, clock: Clock) -> tuple[Plan, list[Failed], Facts]:
+    def _release_all(self, clock: Clock) -> tuple[Plan, list[Failed], Facts]:
         """Decides and links, and decides again as long as links fail: what they gave back is somebody else's turn."""
         done: list[Decision] = []
         failed: list[Failed] = []
         while True:
             plan, known, grants = self._grant()
-            failpoints.point("granted")
-            failures = self._granting.link(grants, clock) if grants else []
+            failpoints.point("released")
+            failures = self._releasing.link(grants, clock) if grants else []
             failed += failures
             lost = {one.dump_id for one in failures}
-            done += [one for one in plan.granted if one.dump.dump_id not in lost]
+            done += [one for one in plan.released if one.dump.dump_id not in lost]
             if not failures:
                 return _joined(plan, done) if failed else plan, failed, known
 
@@ -126,7 +124,7 @@ class _Pass:
             with self._state.write() as connection:
                 if not _is_still_so(connection, plan, known):
                     continue
-                grants = self._granting.grant(connection, known, plan.granted, plan.day.number, self._now)
+                grants = self._releasing.grant(connection, known, plan.released, plan.day.number, self._now)
                 slices.put(connection, plan, {one.dump_id: one.link_id for one in grants}, self._now)
                 _tell_forced(connection, plan)
                 self._show(connection, plan, known)
@@ -136,7 +134,7 @@ class _Pass:
         self._settle_trees(ignore_strangers=ignore_trees, act=False)
         plan, known = self._decide()
         with self._state.write() as connection:
-            grants = self._granting.grant(connection, known, plan.granted, plan.day.number, self._now)
+            grants = self._releasing.grant(connection, known, plan.released, plan.day.number, self._now)
             end_swapped(connection, grants, self._now.wall)
             slices.put(connection, plan, {one.dump_id: one.link_id for one in grants}, self._now)
             rules = facts.rules_of(self._config, plan.day, self._now.wall)
@@ -146,7 +144,7 @@ class _Pass:
     def review(self) -> PassResult:
         with self._state.write() as connection:
             day = self._account(connection)
-            down = held_to_be_away(connection, self._config)
+            down = recorded_unmounted(connection, self._config)
             known = facts.gather(connection, self._config, now=self._now.wall, down=down, late=self._late(connection))
             rules = facts.rules_of(self._config, day, self._now.wall)
             plan = decide(known.vms, known.dumps, day, rules, self._now.wall)
@@ -163,9 +161,9 @@ class _Pass:
         if act:
             for watch in self._config.watches:
                 if watch.name not in look.down:
-                    self._granting.tree(watch.name).sweep()
+                    self._releasing.tree(watch.name).sweep()
         if ignore_strangers:
-            look.strangers.clear()
+            look.unmanaged.clear()
         with self._state.write() as connection:
             disk_space.record(connection, rooms)
             self._short = disk_space.short(connection, self._config)
@@ -197,8 +195,8 @@ class _Pass:
                     late=self._late(connection),
                 )
             plan = decide(known.vms, known.dumps, day, rules, self._now.wall)
-            unchecked = [one for one in plan.granted if one.dump.dump_id not in checked]
-            failing = self._granting.check(known, unchecked)
+            unchecked = [one for one in plan.released if one.dump.dump_id not in checked]
+            failing = self._releasing.check(known, unchecked)
             was_read = self._read_meanwhile(plan, known)
             self._unread -= was_read
             if not failing and not was_read:
@@ -210,7 +208,7 @@ class _Pass:
 
     def _read_meanwhile(self, plan: Plan, known: Facts) -> frozenset[int]:
         """Links that were to be swapped, and that somebody has begun to read since the look at the trees."""
-        swapped = [known.swappable[one.dump.vm] for one in plan.granted if one.dump.vm in known.swappable]
+        swapped = [known.swappable[one.dump.vm] for one in plan.released if one.dump.vm in known.swappable]
         if not swapped:
             return frozenset()
         with self._state.read() as connection:
@@ -243,16 +241,16 @@ class _Pass:
             self._pass_id,
             finished_at=finished_at,
             day=plan.day.number,
-            granted=len(plan.granted),
-            granted_bytes=plan.granted_bytes,
-            held=len(plan.decisions) - len(plan.granted),
+            released=len(plan.released),
+            released_bytes=plan.released_bytes,
+            held=len(plan.decisions) - len(plan.released),
             failures=len(failed),
         )
 
 
 def _is_still_so(connection: Connection, plan: Plan, known: Facts) -> bool:
     """Whether the granted dumps, and what the admin has said of their VMs, are what was decided about."""
-    rows = [known.rows[one.dump.dump_id] for one in plan.granted]
+    rows = [known.rows[one.dump.dump_id] for one in plan.released]
     forced = {row.vm: known.known[row.vm].forced for row in rows if row.vm is not None and known.known[row.vm].forced}
     now = vms.by_names(connection, forced)
     return len(dumps.still_so(connection, rows)) == len(rows) and all(
@@ -284,7 +282,7 @@ def take_out(config: Config, state: State, now: Instant) -> None:
             links = disk_space.to_drop(connection, config, now, facts.SEAL_LASTS_SECONDS)
         else:
             links = reconcile.to_withdraw(connection, config)
-        down = away(connection, config) if links else frozenset()
+        down = unmounted(connection, config) if links else frozenset()
         links = [link for link in links if link.watch not in down]
     withdraw_and_record(config, state, links, now)
     with state.write() as connection:

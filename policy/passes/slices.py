@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection
-
 from core.clock import Instant
 from core.state import ledger, slices
+from core.state.database import Connection
 from core.state.ledger import LinkRow
 from policy.planner.model import Part, Plan
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from core.enums import Choice, Oversize, Reason, Verdict
 from policy.planner import explanations, oversize, slices, swaps
-from policy.planner.eligibility import Candidate, Refusal, Sieve
+from policy.planner.eligibility import Candidate, Eligibility, Rejection
 from policy.planner.model import Day, Decision, Dump, Plan, Rules, Slice, Vm
 from policy.planner.ordering import Chosen, Line, in_turn
 from policy.planner.precedence import forced_first, may_exceed
@@ -32,36 +32,36 @@ def decide(vms: Iterable[Vm], dumps: Iterable[Dump], day: Day, rules: Rules, now
     """
     known = {vm.vm: vm for vm in vms}
     dumps = tuple(dumps)
-    whole_day = max(day.allowance.whole, rules.largest_day)
-    sieve = Sieve(rules, now, whole_day, full_set_days(known.values(), rules))
-    candidates, refusals = _sift(sieve, known, dumps)
+    whole_day = max(day.account.whole, rules.largest_day)
+    eligibility = Eligibility(rules, now, whole_day, full_set_days(known.values(), rules))
+    candidates, rejections = _sift(eligibility, known, dumps)
     lighter, turns, heavier = swaps.by_weight(candidates)
     heavy, others = oversize.by_weight(turns, whole_day)
     forced, others = forced_first(others)
     slicing = _Slicing.begin(dumps, heavy, day, rules, whole_day)
     spreads = rules.oversize is Oversize.SPREAD
-    alone = oversize.leaves_alone(heavy, others, day.allowance) if spreads and not forced else None
+    alone = oversize.leaves_alone(heavy, others, day.account) if spreads and not forced else None
     ahead: list[Chosen] = [(one, None) for one in (*lighter, *(forced if alone is None else [alone]))]
     first, _ = _give_turns(ahead, slicing.left, alone)
     room = max(0, slicing.left - sum([candidate.weight for candidate, *_ in first]))
     price = fair_price(known.values(), rules)
-    chosen = in_turn(others, Line(tuple(known.values()), rules, now, room, price, day.allowance.owed))
+    chosen = in_turn(others, Line(tuple(known.values()), rules, now, room, price, day.account.owed))
     last: list[Chosen] = [(one, None) for one in heavier]
-    granted, waiting = _give_turns([*ahead, *chosen, *last], slicing.left, alone)
-    sliced = slicing.end(sum([candidate.weight for candidate, *_ in granted]), day, rules)
+    released, waiting = _give_turns([*ahead, *chosen, *last], slicing.left, alone)
+    sliced = slicing.end(sum([candidate.weight for candidate, *_ in released]), day, rules)
     heavy = [one for one in heavy if one is not alone and one is not slicing.begins]
-    swapped = swaps.of([candidate for candidate, *_ in granted])
+    swapped = swaps.of([candidate for candidate, *_ in released])
     stuck = swaps.of([candidate for candidate, *_ in waiting])
-    refusals = swaps.left_behind([*refusals, *map(swaps.waits, stuck)], swapped)
-    refusals.sort(key=lambda refusal: refusal.dump.vm)  # stable: a VM's stay newest first
+    rejections = swaps.left_behind([*rejections, *map(swaps.waits, stuck)], swapped)
+    rejections.sort(key=lambda rejection: rejection.dump.vm)  # stable: a VM's stay newest first
     return Plan(
         day,
         (
-            *[_granted(turn, rules, now) for turn in granted],
+            *[_granted(turn, rules, now) for turn in released],
             *([] if slicing.begins is None else [_begun(slicing.begins, sliced)]),
             *_without_room([turn for turn in waiting if not turn[0].standing.vm.swap_bytes], day, rules),
             *(oversize.held(heavy, others, day, rules) if spreads else slicing.held(heavy, day, rules)),
-            *[_refused(refusal, sliced) for refusal in refusals],
+            *[_refused(rejection, sliced) for rejection in rejections],
         ),
         price,
     )
@@ -82,7 +82,7 @@ class _Slicing(NamedTuple):
     ) -> "_Slicing":
         """Before the others have their turns."""
         found = slices.under_way(dumps)
-        free = day.allowance.without_slices
+        free = day.account.without_slices
         has_the_days = any(dump.bytes > whole_day for dump in found)
         new = None if has_the_days else slices.begins(heavy, rules)
         kept = slices.kept_free([*found, *([] if new is None else [new.dump])], free, whole_day)
@@ -105,17 +105,19 @@ class _Slicing(NamedTuple):
 _Turn = tuple[Candidate, int, int, Choice | None]
 
 
-def _sift(sieve: Sieve, vms: Mapping[str, Vm], dumps: Iterable[Dump]) -> tuple[list[Candidate], list[Refusal]]:
-    candidates, refusals = [], []
+def _sift(
+    eligibility: Eligibility, vms: Mapping[str, Vm], dumps: Iterable[Dump]
+) -> tuple[list[Candidate], list[Rejection]]:
+    candidates, rejections = [], []
     for name, own in _by_vm(dumps).items():
         if name not in vms:
             raise ValueError(f"dump {own[0].dump_id} is of {name!r}, which is not among the VMs")
-        for answer in sieve.sift(vms[name], own):
+        for answer in eligibility.sift(vms[name], own):
             if isinstance(answer, Candidate):
                 candidates.append(answer)
             else:
-                refusals.append(answer)
-    return candidates, refusals
+                rejections.append(answer)
+    return candidates, rejections
 
 
 def _by_vm(dumps: Iterable[Dump]) -> dict[str, list[Dump]]:
@@ -131,20 +133,20 @@ def _give_turns(ordered: Iterable[Chosen], balance: int, alone: Candidate | None
     ``balance`` are the bytes left; negative where more was let out than the limit: what a swap gives back pays that
     first.
     """
-    granted: list[_Turn] = []
+    released: list[_Turn] = []
     waiting: list[_Turn] = []
     for rank, (candidate, choice) in enumerate(ordered, 1):
         weight = candidate.weight
         left = max(0, balance)
         if weight <= left:
-            granted.append((candidate, rank, left, choice))
+            released.append((candidate, rank, left, choice))
             balance -= weight
         elif candidate is alone or may_exceed(candidate):
-            granted.append((candidate, rank, left, choice))
+            released.append((candidate, rank, left, choice))
             balance = 0
         else:
             waiting.append((candidate, rank, left, choice))
-    return granted, waiting
+    return released, waiting
 
 
 def _granted(turn: _Turn, rules: Rules, now: float) -> Decision:
@@ -162,8 +164,8 @@ def _granted(turn: _Turn, rules: Rules, now: float) -> Decision:
     return Decision(
         dump,
         vm.backup_set,
-        Verdict.GRANTED,
-        Reason.GRANTED,
+        Verdict.RELEASED,
+        Reason.RELEASED,
         told,
         target,
         age,
@@ -176,11 +178,11 @@ def _granted(turn: _Turn, rules: Rules, now: float) -> Decision:
 
 def _without_room(waiting: Sequence[_Turn], day: Day, rules: Rules) -> Iterator[Decision]:
     sizes = [candidate.dump.bytes for candidate, *_ in waiting]
-    ahead = first_days(sizes, rules.coming_days(day.allowance.owed)) if sizes else []
+    ahead = first_days(sizes, rules.coming_days(day.account.owed)) if sizes else []
     for ((dump, (vm, target, age, _), _), rank, left, _), days in zip(waiting, ahead, strict=True):
-        told = explanations.no_allowance(dump.bytes, left)
+        told = explanations.limit_reached(dump.bytes, left)
         leaves = None if days is None else day.number + days
-        yield Decision(dump, vm.backup_set, Verdict.HELD, Reason.NO_ALLOWANCE, told, target, age, rank, leaves)
+        yield Decision(dump, vm.backup_set, Verdict.HELD, Reason.LIMIT_REACHED, told, target, age, rank, leaves)
 
 
 def _begun(candidate: Candidate, sliced: Mapping[int, Slice]) -> Decision:
@@ -188,12 +190,12 @@ def _begun(candidate: Candidate, sliced: Mapping[int, Slice]) -> Decision:
     own = sliced[dump.dump_id]
     told = f"{explanations.grant(age, target)}; {_told_of(dump, own)}"
     return Decision(
-        dump, vm.backup_set, Verdict.GRANTED, Reason.GRANTED, told, target, age, forecast_day=own.whole_on, slice=own
+        dump, vm.backup_set, Verdict.RELEASED, Reason.RELEASED, told, target, age, forecast_day=own.whole_on, slice=own
     )
 
 
-def _refused(refusal: Refusal, sliced: Mapping[int, Slice]) -> Decision:
-    dump, (vm, target, age, _), reason, told = refusal
+def _refused(rejection: Rejection, sliced: Mapping[int, Slice]) -> Decision:
+    dump, (vm, target, age, _), reason, told = rejection
     own = sliced.get(dump.dump_id) if sliced else None
     if own is not None:
         told = f"{told}; {_told_of(dump, own)}"

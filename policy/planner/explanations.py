@@ -54,13 +54,13 @@ def late_grant(dump_age: float, limit: float) -> str:
 
 
 @_when_read
-def no_allowance(size: int, left: int) -> str:
+def limit_reached(size: int, left: int) -> str:
     """What a dump lacks at its turn."""
     figures = f"{format_size(size)} do not fit into the {format_size(left)} left today"
     return f"{figures}: {format_size(size - left)} are missing"
 
 
-def let_out(day: int | None) -> str:
+def released(day: int | None) -> str:
     """Of the dump whose link is outstanding."""
     return f"let out{_on_day(day)}, not yet confirmed"
 

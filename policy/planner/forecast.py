@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from core.enums import Reason, Verdict
 from policy.planner.decide import decide
-from policy.planner.model import Allowance, Day, Decision, Dump, Part, Plan, Rules, Vm
+from policy.planner.model import Day, DayAccount, Decision, Dump, Part, Plan, Rules, Vm
 from policy.planner.staleness import DAY, Density, density, offsite_age, period_of, targets
 
 #: A VM that has missed more of its dumps than this is expected to have no more.
@@ -53,8 +53,8 @@ class VmForecast:
 class DayForecast:
     """One coming day: the most bytes it may let out, what it lets out, and how much waits for want of room."""
 
-    allowance: int
-    granted: int
+    account: int
+    released: int
     waiting: int
 
 
@@ -79,7 +79,7 @@ class Forecast:
     @property
     def used(self) -> float:
         """The share of the days' allowances that is let out."""
-        return sum(day.granted for day in self.days) / max(1, sum(day.allowance for day in self.days))
+        return sum(day.released for day in self.days) / max(1, sum(day.account for day in self.days))
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +179,11 @@ class _World:
             self.ages[name].append(offsite_age(vm, now))
         for dump in self._arriving(plan):
             self.days_out[dump.vm].append(number)
-        waiting = sum(one.dump.bytes for one in plan.decisions if one.reason is Reason.NO_ALLOWANCE)
+        waiting = sum(one.dump.bytes for one in plan.decisions if one.reason is Reason.LIMIT_REACHED)
         sliced = sum(one.taken for one in plan.slices if one.verdict is Verdict.HELD)
-        told = DayForecast(self._day.allowance.without_slices.left, plan.granted_bytes + sliced, waiting)
+        told = DayForecast(self._day.account.without_slices.left, plan.released_bytes + sliced, waiting)
         self._sync(plan)
-        self._debt = self._day.allowance.owed + sum(one.debt for one in plan.granted)
+        self._debt = self._day.account.owed + sum(one.debt for one in plan.released)
         return told
 
     def _wake(self, now: float) -> None:
@@ -191,8 +191,8 @@ class _World:
         self.vms = {name: replace(vm, replaces_while_syncing=False) for name, vm in self.vms.items()}
         coming, reserve = self._rules.coming, self._rules.reserve
         whole = coming[0] if coming else self._rules.whole
-        allowance = Allowance(whole + reserve, reserve, debt=self._debt, owed=max(0, self._debt - whole))
-        self._day = Day(self._day.number + 1, self._day.opened + DAY, allowance)
+        account = DayAccount(whole + reserve, reserve, debt=self._debt, owed=max(0, self._debt - whole))
+        self._day = Day(self._day.number + 1, self._day.opened + DAY, account)
         self._rules = replace(self._rules, coming=coming[1:] + coming[:1])
         for name, due in self._due.items():
             if due <= now:
@@ -210,7 +210,7 @@ class _World:
         """The storage has everything that was let out."""
         for one in plan.slices:
             self._send_slice(one)
-        for dump in self._let_out(plan):
+        for dump in self._release_all(plan):
             vm = self.vms[dump.vm]
             self.vms[dump.vm] = replace(
                 vm,
@@ -233,10 +233,10 @@ class _World:
 
     def _arriving(self, plan: Plan) -> Iterator[Dump]:
         """What was let out, and of what leaves in slices that which is whole today."""
-        yield from (one.dump for one in plan.granted if _is_whole(one))
+        yield from (one.dump for one in plan.released if _is_whole(one))
         yield from (one.dump for one in plan.slices if one.verdict is Verdict.HELD and _is_whole(one))
 
-    def _let_out(self, plan: Plan) -> Iterator[Dump]:
+    def _release_all(self, plan: Plan) -> Iterator[Dump]:
         yield from self._arriving(plan)
         yield from [one for own in self._dumps.values() for one in own if one.outstanding and one.part is None]
 

@@ -73,7 +73,7 @@ class Vm:
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class DayAccount:
     """The account of one day, in bytes (DESIGN 6).
 
     ``debt`` is what was let out beyond the days before this one and not paid by them, ``owed`` what the days after
@@ -105,7 +105,7 @@ class Allowance:
         return max(0, self.balance)
 
     @property
-    def without_slices(self) -> "Allowance":
+    def without_slices(self) -> "DayAccount":
         """As if nothing were set for dumps that leave in slices."""
         return replace(self, sliced=0)
 
@@ -116,7 +116,7 @@ class Day:
 
     number: int
     opened: float
-    allowance: Allowance
+    account: DayAccount
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,14 +218,14 @@ class Plan:
     price: float = 0.0
 
     @cached_property
-    def granted(self) -> tuple[Decision, ...]:
+    def released(self) -> tuple[Decision, ...]:
         """The decisions that let a dump out."""
-        return tuple(decision for decision in self.decisions if decision.verdict is Verdict.GRANTED)
+        return tuple(decision for decision in self.decisions if decision.verdict is Verdict.RELEASED)
 
     @property
-    def granted_bytes(self) -> int:
+    def released_bytes(self) -> int:
         """Bytes taken from the allowance."""
-        return sum(decision.taken for decision in self.granted)
+        return sum(decision.taken for decision in self.released)
 
     @property
     def slices(self) -> tuple[Decision, ...]:
@@ -235,4 +235,4 @@ class Plan:
     @property
     def forced(self) -> tuple[Decision, ...]:
         """The decisions that let a dump out above the limit."""
-        return tuple(decision for decision in self.granted if decision.beyond)
+        return tuple(decision for decision in self.released if decision.beyond)

@@ -12,7 +12,7 @@ from itertools import islice
 from core.enums import Reason, Verdict
 from policy.planner import explanations
 from policy.planner.eligibility import Candidate
-from policy.planner.model import Allowance, Day, Decision, Rules
+from policy.planner.model import Day, DayAccount, Decision, Rules
 from policy.planner.precedence import may_exceed
 from policy.planner.staleness import DAY
 
@@ -31,9 +31,9 @@ def by_weight(candidates: Sequence[Candidate], whole_day: int) -> tuple[list[Can
     return heavy, [one for one in candidates if one.dump.bytes <= whole_day or may_exceed(one)]
 
 
-def leaves_alone(heavy: Sequence[Candidate], others: Sequence[Candidate], allowance: Allowance) -> Candidate | None:
+def leaves_alone(heavy: Sequence[Candidate], others: Sequence[Candidate], account: DayAccount) -> Candidate | None:
     """The one of ``heavy`` that has this day for itself, None where none has."""
-    if not heavy or not _is_free(allowance):
+    if not heavy or not _is_free(account):
         return None
     first = max(heavy, key=urgency)
     return first if _is_due(first) and _is_latest(first, others) else None
@@ -41,28 +41,30 @@ def leaves_alone(heavy: Sequence[Candidate], others: Sequence[Candidate], allowa
 
 def held(heavy: Sequence[Candidate], others: Sequence[Candidate], day: Day, rules: Rules) -> Iterator[Decision]:
     """Why each of ``heavy`` does not leave today, and when it will at the earliest; the most urgent first."""
-    free_in = _days_until_free(day.allowance, rules)
+    free_in = _days_until_free(day.account, rules)
     for candidate in sorted(heavy, key=urgency, reverse=True):
         dump, (vm, target, age, _), _ = candidate
-        detail = _why_not(candidate, others, day.allowance)
+        detail = _why_not(candidate, others, day.account)
         leaves = None if free_in is None else day.number + max(free_in, _days_until_due(candidate))
-        yield Decision(dump, vm.backup_set, Verdict.HELD, Reason.NO_ALLOWANCE, detail, target, age, forecast_day=leaves)
+        yield Decision(
+            dump, vm.backup_set, Verdict.HELD, Reason.LIMIT_REACHED, detail, target, age, forecast_day=leaves
+        )
 
 
-def _why_not(candidate: Candidate, others: Sequence[Candidate], allowance: Allowance) -> str:
+def _why_not(candidate: Candidate, others: Sequence[Candidate], account: DayAccount) -> str:
     size = candidate.dump.bytes
     if not _is_due(candidate):
         return explanations.alone_later(size, SHARE * candidate.standing.target, -lateness(candidate))
-    if debt := max(allowance.debt, allowance.owed):
+    if debt := max(account.debt, account.owed):
         return explanations.alone_after_debt(size, debt)
-    if _is_free(allowance) and not _is_latest(candidate, others):
+    if _is_free(account) and not _is_latest(candidate, others):
         return explanations.alone_after_others(size)
     return explanations.alone_on_a_free_day(size)
 
 
-def _is_free(allowance: Allowance) -> bool:
+def _is_free(account: DayAccount) -> bool:
     """Whether nothing at all is taken of the day."""
-    return 0 < allowance.whole == allowance.left
+    return 0 < account.whole == account.left
 
 
 def _is_due(candidate: Candidate) -> bool:
@@ -89,7 +91,7 @@ def _days_until_due(candidate: Candidate) -> int:
     return 0 if _is_due(candidate) else -int(lateness(candidate) // DAY)
 
 
-def _days_until_free(allowance: Allowance, rules: Rules) -> int | None:
+def _days_until_free(account: DayAccount, rules: Rules) -> int | None:
     """After how many days one comes that pays no debt and lets something out; None where none of the horizon does."""
-    pairs = zip(rules.coming_days(), rules.coming_days(allowance.owed), strict=False)
+    pairs = zip(rules.coming_days(), rules.coming_days(account.owed), strict=False)
     return next((n for n, (whole, free) in enumerate(islice(pairs, HORIZON), 1) if 0 < whole == free), None)

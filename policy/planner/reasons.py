@@ -26,10 +26,10 @@ def reasons(vm: Vm, plan: Plan, rules: Rules) -> Iterator[str]:
     if decision is None:
         return
     yield _fair_turn(vm, plan.price, rules)
-    if decision.verdict is Verdict.GRANTED:
+    if decision.verdict is Verdict.RELEASED:
         if decision.choice is not None:
             yield _WHY_NOW[decision.choice]
-    elif decision.reason is Reason.NO_ALLOWANCE:
+    elif decision.reason is Reason.LIMIT_REACHED:
         yield from _taken(plan)
 
 
@@ -43,13 +43,13 @@ def _fair_turn(vm: Vm, price: float, rules: Rules) -> str:
 
 def _taken(plan: Plan) -> Iterator[str]:
     """What has today's room."""
-    account = plan.day.allowance
+    account = plan.day.account
     if taken := account.outstanding + account.sliced + account.used + account.debt:
         yield f"{format_size(taken)} of today's {format_size(account.limit)} were taken before"
-    urgent = [one.dump.vm for one in plan.granted if one.choice is Choice.DEADLINE]
+    urgent = [one.dump.vm for one in plan.released if one.choice is Choice.DEADLINE]
     if urgent:
         yield f"{_names(urgent)} must leave now for {'its target' if len(urgent) == 1 else 'their targets'}"
-    better = [one.dump.vm for one in plan.granted if one.choice is Choice.WORTH]
+    better = [one.dump.vm for one in plan.released if one.choice is Choice.WORTH]
     if better:
         yield f"{_names(better)} {'makes' if len(better) == 1 else 'make'} more of today's limit"
 

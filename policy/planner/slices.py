@@ -12,7 +12,7 @@ from itertools import islice
 from core.enums import Oversize, Reason, Verdict
 from policy.planner import explanations
 from policy.planner.eligibility import Candidate
-from policy.planner.model import Allowance, Day, Decision, Dump, Part, Rules, Slice
+from policy.planner.model import Day, DayAccount, Decision, Dump, Part, Rules, Slice
 from policy.planner.oversize import SHARE, lateness, urgency
 from policy.planner.staleness import DAY
 
@@ -23,9 +23,9 @@ SET_ASIDE = 2
 HORIZON = 4000
 
 
-def set_aside(size: int, sent: int, allowance: Allowance) -> int:
+def set_aside(size: int, sent: int, account: DayAccount) -> int:
     """Bytes that are kept free of today for a dump of ``size`` bytes of which ``sent`` have gone."""
-    return min(size - sent, allowance.left, allowance.whole // SET_ASIDE)
+    return min(size - sent, account.left, account.whole // SET_ASIDE)
 
 
 def slice_of_today(size: int, sent: int, day: Day, rules: Rules, *, others: int = 0) -> Slice:
@@ -36,7 +36,7 @@ def slice_of_today(size: int, sent: int, day: Day, rules: Rules, *, others: int 
     """
     if not 0 <= sent <= size:
         raise ValueError(f"{sent} of {size} bytes cannot have gone")
-    return _slice(size, sent, min(size - sent, max(0, day.allowance.left - others)), day, rules)
+    return _slice(size, sent, min(size - sent, max(0, day.account.left - others)), day, rules)
 
 
 def under_way(dumps: Iterable[Dump]) -> list[Dump]:
@@ -53,12 +53,12 @@ def begins(heavy: Sequence[Candidate], rules: Rules) -> Candidate | None:
     return first if _rest_until_due(first, rules) <= 0 else None
 
 
-def kept_free(dumps: Iterable[Dump], allowance: Allowance, whole_day: int) -> dict[int, int]:
+def kept_free(dumps: Iterable[Dump], account: DayAccount, whole_day: int) -> dict[int, int]:
     """Dump id -> bytes that are kept free of today for it: half a day for those that are heavier than a whole one."""
-    kept, left = {}, allowance.left
+    kept, left = {}, account.left
     for dump in dumps:
         part = dump.part or Part(0)
-        half = set_aside(dump.bytes, part.sent, allowance)
+        half = set_aside(dump.bytes, part.sent, account)
         wanted = half if dump.bytes > whole_day else dump.bytes - part.sent
         kept[dump.dump_id] = max(part.pinned, min(wanted, left))
         left = max(0, left - kept[dump.dump_id])
@@ -87,7 +87,7 @@ def held(heavy: Sequence[Candidate], day: Day, rules: Rules, ahead: Dump | None)
             leaves = day.number - int(-rest // DAY)
         else:
             told = explanations.sliced_after(dump.bytes, None if ahead is None else ahead.vm)
-        yield Decision(dump, vm.backup_set, Verdict.HELD, Reason.NO_ALLOWANCE, told, target, age, forecast_day=leaves)
+        yield Decision(dump, vm.backup_set, Verdict.HELD, Reason.LIMIT_REACHED, told, target, age, forecast_day=leaves)
 
 
 def _rest_until_due(candidate: Candidate, rules: Rules) -> float:
@@ -98,7 +98,7 @@ def _rest_until_due(candidate: Candidate, rules: Rules) -> float:
 
 
 def _slice(size: int, sent: int, today: int, day: Day, rules: Rules) -> Slice:
-    in_days = _days_to_send(max(0, size - sent - today), day.allowance.owed, rules)
+    in_days = _days_to_send(max(0, size - sent - today), day.account.owed, rules)
     return Slice(sent, today, None if in_days is None else day.number + in_days)
 
 

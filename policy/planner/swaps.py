@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from core.enums import Reason
 from policy.planner import explanations
-from policy.planner.eligibility import Candidate, Refusal
+from policy.planner.eligibility import Candidate, Rejection
 
 
 class Sorted(NamedTuple):
@@ -36,24 +36,24 @@ def of(candidates: Sequence[Candidate]) -> list[Candidate]:
     return [one for one in candidates if one.standing.vm.swap_bytes]
 
 
-def left_behind(refusals: Sequence[Refusal], swapped: Collection[Candidate]) -> list[Refusal]:
+def left_behind(rejections: Sequence[Rejection], swapped: Collection[Candidate]) -> list[Rejection]:
     """The refusals, in which the dumps of links that are ``swapped`` are now superseded."""
     if not swapped:
-        return list(refusals)
+        return list(rejections)
     newer = {one.dump.vm: one.dump.path for one in swapped}
     return [
-        refusal._replace(reason=Reason.SUPERSEDED, told=explanations.swapped(newer[refusal.dump.vm]))
-        if refusal.dump.outstanding and refusal.dump.vm in newer
-        else refusal
-        for refusal in refusals
+        rejection._replace(reason=Reason.SUPERSEDED, told=explanations.swapped(newer[rejection.dump.vm]))
+        if rejection.dump.outstanding and rejection.dump.vm in newer
+        else rejection
+        for rejection in rejections
     ]
 
 
-def waits(candidate: Candidate) -> Refusal:
+def waits(candidate: Candidate) -> Rejection:
     """Of a swap that the day has no room for."""
     vm = candidate.standing.vm
     detail = explanations.waits_for_swap(vm.outstanding_since_day, candidate.dump.bytes, vm.swap_bytes)
-    return Refusal(candidate.dump, candidate.standing, Reason.OUTSTANDING, detail)
+    return Rejection(candidate.dump, candidate.standing, Reason.OUTSTANDING, detail)
 
 
 def _is_forced_heavier(candidate: Candidate) -> bool:

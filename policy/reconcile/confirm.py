@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection
-
 from core.enums import DumpState, Evidence, LinkState
 from core.state import counters, dumps, ledger, vms
+from core.state.database import Connection
 from core.state.ledger import LinkRow
 from core.state.vms import VmRow
 
@@ -50,7 +49,7 @@ def end_older(connection: Connection, offsite_times: dict[str, float], now: floa
         for row in dumps.without_end(connection)
         if row.vm in offsite_times
         and row.dump_time < offsite_times[row.vm]
-        and row.state not in (DumpState.GRANTED, DumpState.LINKED)
+        and row.state not in (DumpState.RELEASED, DumpState.LINKED)
     ]
     dumps.change_many(
         connection,

@@ -3,12 +3,11 @@
 import logging
 from collections.abc import Sequence
 
-from sqlalchemy import Connection
-
 from core.config.model import Config
 from core.enums import LinkState, Storage
 from core.filenames import printable
 from core.state import counters, ledger
+from core.state.database import Connection
 from core.state.ledger import LinkRow
 from policy.export import Standing
 

@@ -4,19 +4,18 @@ import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection
-
 from core.clock import Instant
 from core.config.model import Config, WatchFolder
 from core.enums import DumpState, Evidence, LinkState, Reason, Storage
 from core.filenames import printable
 from core.fs.fingerprint import Identity
 from core.state import counters, dumps, ledger, slices, vms
+from core.state.database import Connection
 from core.state.ledger import LinkRow
 from policy.export import ExportTree, LinkFailure, Presence, Standing
 from policy.passes import facts
 from policy.reconcile import confirm, kept
-from policy.reconcile.mounts import away
+from policy.reconcile.mounts import unmounted
 from policy.reconcile.removal import Removals
 
 log = logging.getLogger("tidegate.policy")
@@ -27,7 +26,7 @@ _TAKEN_BACK = (LinkState.CHANGED, LinkState.REVOKED)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class LinkCheck:
     """One row of the ledger and what stands under its name.
 
     ``copy``: a crash kept it from being recorded as that. ``alone`` are the bytes on the disk of what stands unchanged
@@ -51,7 +50,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Stranger:
+class UnmanagedEntry:
     """An entry of an export tree that no row of the ledger knows."""
 
     watch: WatchFolder
@@ -66,15 +65,15 @@ class Look:
     ``leftovers`` are folders that a puller has emptied, by watch folder.
     """
 
-    seen: list[Seen] = field(default_factory=list)
-    strangers: list[Stranger] = field(default_factory=list)
+    seen: list[LinkCheck] = field(default_factory=list)
+    unmanaged: list[UnmanagedEntry] = field(default_factory=list)
     down: frozenset[str] = frozenset()
     leftovers: dict[str, list[str]] = field(default_factory=dict)
 
 
 def look(connection: Connection, config: Config) -> Look:
     """Looks at every row of the ledger that may stand in a tree, and for strangers. Changes nothing."""
-    result = Look(down=away(connection, config))
+    result = Look(down=unmounted(connection, config))
     candidates = ledger.in_tree(connection) + ledger.outstanding_out_of_tree(connection)
     for watch in config.watches:
         if watch.name in result.down:
@@ -97,31 +96,31 @@ def look(connection: Connection, config: Config) -> Look:
         if removals is not None:
             result.leftovers[watch.name] = removals.leftovers()
             known.update(result.leftovers[watch.name])
-        result.strangers.extend(_strangers(watch, entries, known))
+        result.unmanaged.extend(_strangers(watch, entries, known))
     return result
 
 
 def _strangers(
     watch: WatchFolder, entries: Mapping[str, Standing | None], known: Collection[str]
-) -> Iterator[Stranger]:
+) -> Iterator[UnmanagedEntry]:
     for name in sorted(entries.keys() - known):
         found = entries[name]
         if found is None:
             log.warning("%s/%s: neither a file nor a folder of files; it is not counted", watch.export, printable(name))
         else:
-            yield Stranger(watch, name, found)
+            yield UnmanagedEntry(watch, name, found)
 
 
-def _see_unchanged(config: Config, link: LinkRow, found: Standing, *, shows_reads: bool) -> Seen:
+def _see_unchanged(config: Config, link: LinkRow, found: Standing, *, shows_reads: bool) -> LinkCheck:
     """By what the one look at the whole tree has told: nothing is asked of the disk again."""
-    if link.state is LinkState.GRANTED:
-        return Seen(link, Presence.STANDS, ctime_ns=found.ctime_ns, alone=found.alone)
+    if link.state is LinkState.RELEASED:
+        return LinkCheck(link, Presence.STANDS, ctime_ns=found.ctime_ns, alone=found.alone)
     if link.ended_at is not None:
         read_again_at = kept.read_again(config, link, found)
-        return Seen(link, Presence.STANDS, read_again_at=read_again_at, alone=found.alone)
+        return LinkCheck(link, Presence.STANDS, read_again_at=read_again_at, alone=found.alone)
     read_at = _read_at(config, link, found)
     is_unread = shows_reads and found.is_unread_since(link.linked_ctime_ns or 0)
-    return Seen(link, Presence.STANDS, read_at=read_at, alone=found.alone, is_unread=is_unread)
+    return LinkCheck(link, Presence.STANDS, read_at=read_at, alone=found.alone, is_unread=is_unread)
 
 
 def _read_at(config: Config, link: LinkRow, found: Standing) -> float | None:
@@ -138,39 +137,39 @@ def _see_others(
     links: Sequence[LinkRow],
     entries: Mapping[str, Standing | None],
     removals: Removals | None,
-) -> Iterator[Seen]:
+) -> Iterator[LinkCheck]:
     """Of links under whose names something else was found, or nothing: looks again, with what is recorded of them."""
     rows = dumps.by_ids(connection, {link.dump_id for link in links if link.dump_id is not None})
     for link in links:
         row = None if link.dump_id is None else rows.get(link.dump_id)
         if row is None:  # a foreign file, of which only the fingerprint is known
-            yield Seen(link, Presence.ABSENT if entries.get(link.export_name) is None else Presence.OTHER)
+            yield LinkCheck(link, Presence.ABSENT if entries.get(link.export_name) is None else Presence.OTHER)
             continue
         recorded = link.identity(dumps.identity_of(connection, row))
         found = entries.get(link.export_name)
-        if link.state is LinkState.GRANTED and found is not None and found.identity.is_copy_of(recorded):
-            yield Seen(link, Presence.STANDS, ctime_ns=found.ctime_ns, copy=found.identity)
+        if link.state is LinkState.RELEASED and found is not None and found.identity.is_copy_of(recorded):
+            yield LinkCheck(link, Presence.STANDS, ctime_ns=found.ctime_ns, copy=found.identity)
             continue
         removed = None if removals is None else removals.seen(link, row, recorded)
         if removed is not None:
-            yield Seen(link, removed[0], read_at=removed[1])
+            yield LinkCheck(link, removed[0], read_at=removed[1])
             continue
         presence = tree.look(link.export_name, recorded)
         stands = presence is Presence.STANDS  # again, by now
-        yield Seen(link, presence, ctime_ns=tree.linked_ctime(link.export_name, recorded) if stands else None)
+        yield LinkCheck(link, presence, ctime_ns=tree.linked_ctime(link.export_name, recorded) if stands else None)
 
 
 def settle(connection: Connection, config: Config, day: int, result: Look, *, now: Instant) -> list[LinkRow]:
     """Records what was seen on the open ``day``. Returns the rewritten links: they must be taken out of their tree."""
-    by_presence: dict[Presence, list[Seen]] = {presence: [] for presence in Presence}
+    by_presence: dict[Presence, list[LinkCheck]] = {presence: [] for presence in Presence}
     for seen in result.seen:
         by_presence[seen.presence].append(seen)
     for seen in by_presence[Presence.ABSENT] + by_presence[Presence.OTHER]:
         _is_gone(connection, seen.link, now.wall)
     rewritten = record_rewritten(connection, by_presence[Presence.CHANGED])
     _stand_again(connection, by_presence[Presence.STANDS], now.wall)
-    for stranger in result.strangers:
-        _charge_stranger(connection, config, day, stranger, now=now)
+    for unmanaged_entry in result.unmanaged:
+        _charge_stranger(connection, config, day, unmanaged_entry, now=now)
     read = [seen for seen in by_presence[Presence.STANDS] if seen.read_at is not None]
     for seen in read:
         ledger.change_link(connection, seen.link.id, read_at=seen.read_at)
@@ -182,7 +181,7 @@ def settle(connection: Connection, config: Config, day: int, result: Look, *, no
     return rewritten
 
 
-def _are_fetched(connection: Connection, fetched: Sequence[Seen], now: float) -> None:
+def _are_fetched(connection: Connection, fetched: Sequence[LinkCheck], now: float) -> None:
     """The puller has removed these: it has them."""
     for seen in fetched:
         ledger.change_link(connection, seen.link.id, read_at=seen.read_at, in_tree=False)
@@ -197,7 +196,7 @@ def clear_leftovers(config: Config, result: Look) -> None:
 
 
 def _is_gone(connection: Connection, link: LinkRow, now: float) -> None:
-    if link.state is LinkState.GRANTED:  # a crash between the grant and the link: proven never to have stood
+    if link.state is LinkState.RELEASED:  # a crash between the grant and the link: proven never to have stood
         ledger.change_link(connection, link.id, state=LinkState.VOID, ended_at=now, detail="the link was never made")
         _pend_again(connection, link)
     elif link.ended_at is None:
@@ -240,7 +239,7 @@ def were_read(connection: Connection, config: Config, links: Sequence[LinkRow]) 
     return frozenset(link.id for link in shown) - still_unread(connection, config, shown)
 
 
-def look_at(connection: Connection, watch: WatchFolder, links: Sequence[LinkRow]) -> list[Seen]:
+def look_at(connection: Connection, watch: WatchFolder, links: Sequence[LinkRow]) -> list[LinkCheck]:
     """Those of these links of one watch folder that were rewritten after they were let out. Changes nothing."""
     rows = dumps.by_ids(connection, {link.dump_id for link in links if link.dump_id is not None})
     identities = dumps.identities_of(connection, rows.values())
@@ -248,10 +247,10 @@ def look_at(connection: Connection, watch: WatchFolder, links: Sequence[LinkRow]
     standing = {link.export_name: link.identity(identities[link.dump_id]) for link in ours if link.dump_id is not None}
     presences = ExportTree(watch.export).look_all(standing)
     changed = [link for link in ours if presences[link.export_name] is Presence.CHANGED]
-    return [Seen(link, Presence.CHANGED) for link in changed]
+    return [LinkCheck(link, Presence.CHANGED) for link in changed]
 
 
-def record_rewritten(connection: Connection, rewritten: Sequence[Seen]) -> list[LinkRow]:
+def record_rewritten(connection: Connection, rewritten: Sequence[LinkCheck]) -> list[LinkRow]:
     """Records that the files of these links were rewritten, before they are removed."""
     for seen in rewritten:
         _is_rewritten(connection, seen.link)
@@ -297,8 +296,8 @@ def _is_rewritten(connection: Connection, link: LinkRow) -> None:
         counters.count(connection, "links_taken_back", label=Reason.CHANGED)
 
 
-def _stand_again(connection: Connection, standing: Sequence[Seen], now: float) -> None:
-    found = [seen for seen in standing if seen.link.state is LinkState.GRANTED]
+def _stand_again(connection: Connection, standing: Sequence[LinkCheck], now: float) -> None:
+    found = [seen for seen in standing if seen.link.state is LinkState.RELEASED]
     if not found:
         return
     # The same dump once more, since the storage has dropped it: whether its link was made again cannot be told. It
@@ -314,40 +313,42 @@ def _stand_again(connection: Connection, standing: Sequence[Seen], now: float) -
     dumps.change_many(connection, dump_ids, state=DumpState.LINKED)
 
 
-def _charge_stranger(connection: Connection, config: Config, day: int, stranger: Stranger, *, now: Instant) -> None:
+def _charge_stranger(
+    connection: Connection, config: Config, day: int, unmanaged_entry: UnmanagedEntry, *, now: Instant
+) -> None:
     """A file that is no link of ours: charged once, on the day it is first seen, and told; never deleted.
 
     Made of the files of a dump that waits, or a copy of it under its name, it is adopted as that dump's link.
     """
-    identity = stranger.standing.identity
-    dump = dumps.pending_by_fingerprint(connection, stranger.watch.name, identity.fingerprint)
-    copied = None if dump is not None else _copied_from(connection, config, stranger)
+    identity = unmanaged_entry.standing.identity
+    dump = dumps.pending_by_fingerprint(connection, unmanaged_entry.watch.name, identity.fingerprint)
+    copied = None if dump is not None else _copied_from(connection, config, unmanaged_entry)
     dump = dump or copied
     row = {
         "day": day,
-        "watch": stranger.watch.name,
+        "watch": unmanaged_entry.watch.name,
         "dump_id": None if dump is None else dump.id,
         "vm": None if dump is None else dump.vm,
-        "export_name": stranger.name,
+        "export_name": unmanaged_entry.name,
         "fingerprint": identity.fingerprint,
         "bytes": identity.bytes,
         **({} if copied is None else ledger.copied(identity)),
     }
     [link_id] = ledger.grant(connection, [row], now)
-    ledger.set_linked(connection, [(link_id, stranger.standing.ctime_ns)], now.wall)
+    ledger.set_linked(connection, [(link_id, unmanaged_entry.standing.ctime_ns)], now.wall)
     if dump is not None:
         dumps.change(connection, dump.id, state=DumpState.LINKED)
         return
     counters.count(connection, "foreign_files")
-    path = f"{stranger.watch.export}/{printable(stranger.name)}"
+    path = f"{unmanaged_entry.watch.export}/{printable(unmanaged_entry.name)}"
     log.warning("%s: not let out by Tidegate; its %d bytes count as let out", path, identity.bytes)
 
 
-def _copied_from(connection: Connection, config: Config, stranger: Stranger) -> dumps.DumpRow | None:
+def _copied_from(connection: Connection, config: Config, unmanaged_entry: UnmanagedEntry) -> dumps.DumpRow | None:
     """The dump that waits and that this is a copy of: the state was lost, or a script copies where we link."""
-    identity = stranger.standing.identity
-    for dump in dumps.pending_of_size(connection, stranger.watch.name, identity.bytes):
-        has_its_name = dump.vm is not None and facts.export_name_of(config, dump) == stranger.name
+    identity = unmanaged_entry.standing.identity
+    for dump in dumps.pending_of_size(connection, unmanaged_entry.watch.name, identity.bytes):
+        has_its_name = dump.vm is not None and facts.export_name_of(config, dump) == unmanaged_entry.name
         if has_its_name and identity.is_copy_of(dumps.identity_of(connection, dump)):
             return dump
     return None

@@ -2,16 +2,14 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection
-
 from core.clock import Clock
 from core.config.model import Config
 from core.state import ledger
-from core.state.database import State
+from core.state.database import Connection, State
 from policy.passes import budget, facts, run
 from policy.reconcile import reconcile
-from policy.reconcile.mounts import away
-from policy.reconcile.reconcile import Seen
+from policy.reconcile.mounts import unmounted
+from policy.reconcile.reconcile import LinkCheck
 
 
 def take_back(
@@ -38,7 +36,7 @@ def take_back(
         return gone
 
 
-def _rewritten(connection: Connection, config: Config, watch: str, names: Collection[str] | None) -> list[Seen]:
+def _rewritten(connection: Connection, config: Config, watch: str, names: Collection[str] | None) -> list[LinkCheck]:
     """Nothing of a folder that is away: what is heard of it comes from a disk that is gone."""
     found = reconcile.look_at(connection, config.watch(watch), ledger.under_names(connection, watch, names))
-    return [] if found and watch in away(connection, config, {watch}) else found
+    return [] if found and watch in unmounted(connection, config, {watch}) else found

@@ -4,12 +4,11 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from core.clock import Instant
 from core.enums import DumpState, LinkState, Reason
 from core.filenames import printable
 from core.state import counters, dumps, ledger, slices, vms
+from core.state.database import Connection
 from core.state.ledger import LinkRow
 
 log = logging.getLogger("tidegate.policy")
@@ -42,14 +41,14 @@ def suspects(connection: Connection, now: Instant) -> list[Unfetched]:
     waiting = [one for one in waiting if one.id not in sliced]
     firsts = ledger.by_ids(connection, {one.since_id for one in waiting if one.since_id is not None})
     since = {one.id: firsts.get(one.since_id or one.id, one) for one in waiting}
-    late = [one for one in waiting if now.elapsed_since(since[one.id].granted) >= SUSPECT_AFTER]
+    late = [one for one in waiting if now.elapsed_since(since[one.id].released) >= SUSPECT_AFTER]
     if not late:
         return []
     fetched = ledger.newest_fetched(
         connection, since_day=min(since[one.id].day for one in late), before=now.wall - ANOTHER_CHANCE
     )
     found = [
-        Unfetched(one, now.elapsed_since(first.granted), fetched is not None and fetched >= (first.linked_at or 0))
+        Unfetched(one, now.elapsed_since(first.released), fetched is not None and fetched >= (first.linked_at or 0))
         for one in late
         for first in [since[one.id]]
     ]

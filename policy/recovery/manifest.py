@@ -24,15 +24,13 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection
-
 from core.clock import Instant
 from core.config.model import Config, WatchFolder
 from core.enums import LinkState
 from core.errors import NOT_AS_TOLD, FaultError
 from core.state import dumps, ledger, syncs
 from core.state.backup import Export, Header, NotAnExport, export, read_header
-from core.state.database import State
+from core.state.database import Connection, State
 from core.state.dumps import DumpRow
 from core.state.ledger import LinkRow
 from core.units import format_time

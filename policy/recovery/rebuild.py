@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection
-
 from core.clock import Clock, Instant
 from core.config.model import Config, WatchFolder
 from core.enums import Evidence, LinkState
@@ -18,7 +16,7 @@ from core.errors import NOT_AS_TOLD, FaultError
 from core.filenames import is_clean, printable
 from core.state import dumps, ledger, vms
 from core.state.backup import Header, NotAnExport, read_header, restore
-from core.state.database import State
+from core.state.database import Connection, State
 from core.state.ledger import LinkRow
 from core.units import format_size, format_time, parse_time
 from policy.export import ExportTree, Presence
@@ -101,8 +99,11 @@ def _standing(look: Look) -> Iterator[str]:
             yield f"{name}: let out on day {seen.link.day}, and stands no more; its dump waits again if it is there"
         elif seen.presence is Presence.CHANGED:
             yield f"{name}: rewritten since it was let out; the next pass takes it back"
-    for stranger in look.strangers:
-        path, size = f"{stranger.watch.export}/{printable(stranger.name)}", stranger.standing.identity.bytes
+    for unmanaged_entry in look.unmanaged:
+        path, size = (
+            f"{unmanaged_entry.watch.export}/{printable(unmanaged_entry.name)}",
+            unmanaged_entry.standing.identity.bytes,
+        )
         yield f"{path}: stands without a record; its {format_size(size)} count as let out"
 
 
@@ -125,7 +126,7 @@ def _may_have_left(config: Config, look: Look, source: Found | None, latest: Seq
     standing = [watch for watch in config.watches if _stands(watch)]
     if source is None or look.down:
         return bool(standing or look.down)
-    if look.strangers or any(not source.header.is_as_late_as(one) for one in latest):
+    if look.unmanaged or any(not source.header.is_as_late_as(one) for one in latest):
         return True
     return any(_paper(watch, manifest.STATE) is None for watch in standing)
 

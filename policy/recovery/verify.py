@@ -4,19 +4,17 @@ import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection
-
 from core.clock import Clock
 from core.config.model import Config, WatchFolder
 from core.enums import DumpState, LinkState, Reason
 from core.errors import NOT_AS_TOLD, FaultError
 from core.filenames import printable
 from core.state import dumps, ledger
-from core.state.database import ScratchState
+from core.state.database import Connection, DryRunState
 from core.state.dumps import DumpRow
 from policy.export import ExportTree, Presence, check_all
 from policy.reconcile import reconcile
-from policy.reconcile.reconcile import Seen
+from policy.reconcile.reconcile import LinkCheck
 from policy.recovery import manifest
 
 #: What puts most things right.
@@ -31,7 +29,7 @@ class Difference(NamedTuple):
     say: str
 
 
-def verify(config: Config, copy: ScratchState, clock: Clock, scan: Callable[[], Sequence[str]]) -> list[Difference]:
+def verify(config: Config, copy: DryRunState, clock: Clock, scan: Callable[[], Sequence[str]]) -> list[Difference]:
     """Every difference. ``scan`` records the markers into the copy and tells which folders are down, and why."""
     with copy.read() as connection:
         found = [*_damages(connection)]
@@ -43,8 +41,8 @@ def verify(config: Config, copy: ScratchState, clock: Clock, scan: Callable[[], 
         found += _of_dumps(connection, config, look.down)
         for seen in look.seen:
             found += _of_link(config, seen)
-        for stranger in look.strangers:
-            path = f"{stranger.watch.export}/{printable(stranger.name)}"
+        for unmanaged_entry in look.unmanaged:
+            path = f"{unmanaged_entry.watch.export}/{printable(unmanaged_entry.name)}"
             found.append(
                 Difference(path, "stands there and is not in the ledger", f"{_NEXT} charges it; tidegate adopt")
             )
@@ -94,17 +92,17 @@ def _of_dumps(connection: Connection, config: Config, down: Collection[str]) -> 
             yield Difference(where, f"it waits, and is {failure.reason}", "dump it again, or remove its marker")
 
 
-def _of_link(config: Config, seen: Seen) -> Iterator[Difference]:
+def _of_link(config: Config, seen: LinkCheck) -> Iterator[Difference]:
     link = seen.link
     path = f"{config.watch(link.watch).export}/{printable(link.export_name)}"
     match seen.presence, link.state:
-        case Presence.STANDS, LinkState.GRANTED:
+        case Presence.STANDS, LinkState.RELEASED:
             yield Difference(path, "stands, and a killed pass has not recorded it", _NEXT)
         case Presence.STANDS, LinkState.CHANGED | LinkState.REVOKED:
             yield Difference(path, "was taken back and still stands", _NEXT)
         case Presence.CHANGED, _:
             yield Difference(path, "was rewritten after it was let out", f"{_NEXT} takes it back; dump to new names")
-        case Presence.ABSENT | Presence.OTHER, LinkState.GRANTED:
+        case Presence.ABSENT | Presence.OTHER, LinkState.RELEASED:
             yield Difference(path, "a killed pass has charged it and not made it", f"{_NEXT} gives the charge back")
         case Presence.ABSENT, _:
             yield Difference(

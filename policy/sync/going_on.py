@@ -3,11 +3,10 @@
 A day may begin with the sync itself, and on the next one again; a whole link is carried over, a slice is a day's.
 """
 
-from sqlalchemy import Connection
-
 from core.clock import Instant
 from core.config.model import Config
 from core.state import slices
+from core.state.database import Connection
 from policy.passes import budget, facts
 from policy.passes import slices as slicing
 from policy.planner.model import Day, Dump
@@ -28,6 +27,6 @@ def set_slices(connection: Connection, config: Config, now: Instant) -> None:
         Dump(one.dump_id, "", "", one.bytes, 0.0, outstanding=True, part=parts.get(one.dump_id)) for one in without
     ]
     day = Day(row.number, row.opened.wall, budget.account(connection, config, row, now))
-    whole_day = max(day.allowance.whole, facts.rules_of(config, day, now.wall).largest_day)
-    kept = kept_free(dumps, day.allowance, whole_day)
+    whole_day = max(day.account.whole, facts.rules_of(config, day, now.wall).largest_day)
+    kept = kept_free(dumps, day.account, whole_day)
     slices.put(connection, {one.link_id: kept[one.dump_id] for one in without}, row.number, now)

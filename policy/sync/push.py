@@ -20,9 +20,9 @@ from core.state.database import State
 from core.state.ledger import DayRow, LinkRow
 from core.state.slices import UnderWay
 from policy.passes import slices as slicing
-from policy.reconcile.mounts import away
+from policy.reconcile.mounts import unmounted
 from policy.sync import going_on, quota, report
-from policy.sync.quota import Purse
+from policy.sync.quota import ByteBudget
 from policy.sync.rsync import Progress
 from policy.sync.sending import PASSED, Sending, SliceSent, Source
 
@@ -171,7 +171,7 @@ class _Tree:
             with tempfile.TemporaryDirectory(prefix="tidegate-sync-") as folder:
                 sending = Sending(
                     Source(self._push, self._watch),
-                    Purse(self._state, seal.sync_id, left),
+                    ByteBudget(self._state, seal.sync_id, left),
                     Path(folder),
                     listener.goes_on,
                 )
@@ -189,7 +189,7 @@ class _Tree:
         if not left:
             return "nothing more may be sent today"
         with self._state.read() as connection:
-            if self._watch.name in away(connection, self._config):
+            if self._watch.name in unmounted(connection, self._config):
                 return "its watch folder is down"
         return ""
 
@@ -231,9 +231,9 @@ class _Tree:
             destination=self._destination,
             day=day,
             status=main.status,
-            sent=sending.purse.spent,
+            sent=sending.byte_budget.spent,
             received=sending.received,
-            left=sending.purse.left,
+            left=sending.byte_budget.left,
             is_used_up=used_up,
             confirmed=outcome.confirmed,
             outstanding=tuple(

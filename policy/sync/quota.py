@@ -4,13 +4,11 @@ The ledger charges what is let out at its size; this counts what crosses, rsync'
 line that has the limit. Only what is sent counts; what the storage answers is recorded beside.
 """
 
-from sqlalchemy import Connection
-
 from core.clock import Instant
 from core.config.model import Config
 from core.enums import DayEnd
 from core.state import ledger, pushes
-from core.state.database import State
+from core.state.database import Connection, State
 from core.state.ledger import DayRow
 from policy.passes import budget
 from policy.planner.day import COUNTS_FOR
@@ -26,10 +24,10 @@ def left_today(connection: Connection, config: Config, day: DayRow, now: Instant
     What was let out above the limit, by force or in debt, may cross it too.
     """
     whole = max(0, day.limit_bytes - day.reserve_bytes)
-    lent = pushes.lent(connection, day.number, now, COUNTS_FOR if config.day.ends is DayEnd.AT else 0.0)
+    leased = pushes.leased(connection, day.number, now, COUNTS_FOR if config.day.ends is DayEnd.AT else 0.0)
     if pushes.exceeds_its_day(connection):
-        whole = max(whole, lent + ledger.outstanding_total(connection).bytes)
-    return max(0, whole - lent)
+        whole = max(whole, leased + ledger.outstanding_total(connection).bytes)
+    return max(0, whole - leased)
 
 
 def open_day(connection: Connection, config: Config, now: Instant) -> tuple[DayRow, int]:
@@ -38,7 +36,7 @@ def open_day(connection: Connection, config: Config, now: Instant) -> tuple[DayR
     return day, left_today(connection, config, day, now)
 
 
-class Purse:
+class ByteBudget:
     """The bytes of one sync. A portion is in the state before it may cross, so a kill wastes and never exceeds."""
 
     def __init__(self, state: State, sync_id: int, size: int) -> None:
@@ -46,7 +44,7 @@ class Purse:
         self.spent = 0
         self._state = state
         self._sync_id = sync_id
-        self._lent = 0
+        self._leased = 0
         self._portion = max(_LEAST_PORTION, size // _PORTIONS)
 
     @property
@@ -54,19 +52,19 @@ class Purse:
         """Bytes that no run of rsync has sent yet."""
         return self.size - self.spent
 
-    def lend(self, sent: int, at_most: int) -> int:
+    def lease(self, sent: int, at_most: int) -> int:
         """Bytes that the run which has sent ``sent`` may send in all, and ``at_most`` so many; no more: it has all."""
         end = self.spent + min(at_most, self.left)
-        if self._lent < end and self.spent + sent > self._lent - self._portion:
+        if self._leased < end and self.spent + sent > self._leased - self._portion:
             self._record(min(end, self.spent + sent + 2 * self._portion))
-        return min(self._lent, end) - self.spent
+        return min(self._leased, end) - self.spent
 
     def settle(self, sent: int) -> None:
         """A run has ended and has sent so many bytes."""
         self.spent += sent
         self._record(self.spent)
 
-    def _record(self, lent: int) -> None:
+    def _record(self, leased: int) -> None:
         with self._state.write() as connection:
-            pushes.lend(connection, self._sync_id, lent)
-        self._lent = lent
+            pushes.lease(connection, self._sync_id, leased)
+        self._leased = leased

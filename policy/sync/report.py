@@ -5,14 +5,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection
-
 from core.clock import Clock, Instant
 from core.config.model import Config
 from core.enums import Evidence
 from core.errors import UsageError
 from core.state import ledger, syncs
-from core.state.database import State
+from core.state.database import Connection, State
 from core.state.ledger import LinkRow
 from core.state.syncs import SyncRow
 from policy.passes import budget, facts, run

@@ -15,7 +15,7 @@ from core.errors import FaultError
 from policy.sync import command
 from policy.sync.command import Job
 from policy.sync.meter import LEASE, REPORT
-from policy.sync.quota import Purse
+from policy.sync.quota import ByteBudget
 from policy.sync.rsync_log import Item, items
 
 _TAIL = 4000
@@ -44,21 +44,21 @@ class Ran(NamedTuple):
     files: list[Item]
 
 
-def run(job: Job, purse: Purse, at_most: int, listen: Callable[[Progress], None]) -> Ran:
+def run(job: Job, byte_budget: ByteBudget, at_most: int, listen: Callable[[Progress], None]) -> Ran:
     """Runs rsync to its end, or until it has sent what it may. Raises FaultError where there is none to run."""
     with tempfile.TemporaryFile() as errors:
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with here, there, _start(job, there, errors) as process:
             there.close()
             stdout = cast("IO[bytes]", process.stdout)
-            watched = _Watched(process, stdout, here, purse, at_most, listen)
+            watched = _Watched(process, stdout, here, byte_budget, at_most, listen)
             try:
                 watched.follow()
             except BaseException:
                 watched.stop()
                 raise
             finally:
-                purse.settle(watched.sent)
+                byte_budget.settle(watched.sent)
         errors.seek(max(0, errors.seek(0, os.SEEK_END) - _TAIL))
         complaint = os.fsdecode(errors.read()).strip()
     said = os.fsdecode(job.log.read_bytes()) if job.log.exists() else ""
@@ -89,7 +89,7 @@ class _Watched:
     process: "subprocess.Popen[bytes]"
     stdout: IO[bytes]
     control: socket.socket
-    purse: Purse
+    byte_budget: ByteBudget
     at_most: int
     listen: Callable[[Progress], None]
     sent: int = 0
@@ -105,7 +105,7 @@ class _Watched:
         with selectors.DefaultSelector() as selector:
             selector.register(self.control, selectors.EVENT_READ, self._hear)
             selector.register(self.stdout, selectors.EVENT_READ, self._read)
-            self._lend()
+            self._lease()
             while selector.get_map():
                 for key, _ in selector.select():
                     if not key.data():
@@ -126,7 +126,7 @@ class _Watched:
         if not packet:
             return False
         self.sent, self.received, wants_more = REPORT.unpack(packet)
-        allowed = self._lend()
+        allowed = self._lease()
         if wants_more and allowed <= self.sent:
             self.was_cut = True
             self._cut()
@@ -149,8 +149,8 @@ class _Watched:
                 self.listen(Progress(self.sent, self.name))
         return bool(data)
 
-    def _lend(self) -> int:
-        allowed = self.purse.lend(self.sent, self.at_most)
+    def _lease(self) -> int:
+        allowed = self.byte_budget.lease(self.sent, self.at_most)
         if allowed > self._said:
             self._said = allowed
             self._say(allowed, is_last=False)

@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import Connection
-
 from core.clock import Clock, Instant
 from core.config.model import Config
 from core.enums import Evidence
@@ -18,7 +16,7 @@ from core.errors import ExitCode, TidegateError, UsageError
 from core.filenames import printable
 from core.state import crossings, ledger
 from core.state import syncs as sync_rows
-from core.state.database import State
+from core.state.database import Connection, State
 from core.state.ledger import DayRow
 from core.units import format_size, format_time
 from policy.planner.day import COUNTS_FOR

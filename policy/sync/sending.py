@@ -13,7 +13,7 @@ from core.state.ledger import LinkRow
 from core.state.slices import UnderWay
 from policy.passes import slices
 from policy.sync.command import Job
-from policy.sync.quota import Purse
+from policy.sync.quota import ByteBudget
 from policy.sync.rsync import Progress, Ran, run
 from policy.sync.rsync_log import Transfer
 
@@ -65,8 +65,8 @@ class Sending:
     slices do without.
     """
 
-    def __init__(self, source: Source, purse: Purse, folder: Path, tell: Callable[[Progress], None]) -> None:
-        self.purse = purse
+    def __init__(self, source: Source, byte_budget: ByteBudget, folder: Path, tell: Callable[[Progress], None]) -> None:
+        self.byte_budget = byte_budget
         self.received = 0
         self.under_way: dict[LinkRow, UnderWay] = {}
         self._source = source
@@ -89,9 +89,9 @@ class Sending:
         if not self._source.stands():
             self.main = _NOTHING
             return
-        kept = min(self.purse.left // 2, self._for_comparing())
+        kept = min(self.byte_budget.left // 2, self._for_comparing())
         without = [f"--exclude=/{_literally(link.export_name)}" for link in under_way]
-        self.main = self._one(self._source.job(self._folder / "sent", *without), self.purse.left - kept)
+        self.main = self._one(self._source.job(self._folder / "sent", *without), self.byte_budget.left - kept)
         self._there |= {item.path for item in self.main.files if self.main.status == 0 or not item.is_sent}
         if self.main.status != 0 and any(item.is_sent for item in self.main.files):
             self._compare(without)
@@ -101,19 +101,19 @@ class Sending:
 
     def _for_comparing(self) -> int:
         names = sum(len(path) + _BYTES_A_NAME for paths in self._files.values() for path in paths)
-        return max(_BYTES_A_LIST + names, self.purse.size // _FOR_COMPARING)
+        return max(_BYTES_A_LIST + names, self.byte_budget.size // _FOR_COMPARING)
 
     def _compare(self, without: Sequence[str]) -> None:
         """What would not be sent again, has arrived."""
-        compared = self._one(self._source.job(self._folder / "compared", "--dry-run", *without), self.purse.left)
+        compared = self._one(self._source.job(self._folder / "compared", "--dry-run", *without), self.byte_budget.left)
         self._there |= {item.path for item in compared.files if not item.is_sent}
 
     def _send_slice(self, link: LinkRow, size: int) -> None:
         """Goes on with one link where it was cut last; its words count as its own."""
-        if min(size, self.purse.left) < _LEAST_SLICE:
+        if min(size, self.byte_budget.left) < _LEAST_SLICE:
             return
         job = self._source.job(self._folder / f"slice-{link.id}", only=link)
-        ran = run(job, self.purse, size, self._tell)
+        ran = run(job, self.byte_budget, size, self._tell)
         self.received += ran.received
         self._crossed[link.export_name] += ran.sent
         self._cut_slices += ran.was_cut
@@ -123,7 +123,7 @@ class Sending:
             log.warning("%s: rsync ended with %d: %s", printable(link.export_name), ran.status, ran.complaint)
 
     def _one(self, job: Job, at_most: int) -> Ran:
-        ran = run(job, self.purse, at_most, self._tell)
+        ran = run(job, self.byte_budget, at_most, self._tell)
         self.received += ran.received
         left = ran.sent  # its log tells what it was through with, also of what was still in its buffers
         for item in ran.files:
@@ -151,7 +151,7 @@ class Sending:
 
     def transfer(self) -> Transfer:
         """What crossed, for the records."""
-        return Transfer(self.purse.spent, self.received, dict(+self._crossed))
+        return Transfer(self.byte_budget.spent, self.received, dict(+self._crossed))
 
 
 def _top(path: str) -> str:

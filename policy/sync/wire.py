@@ -7,10 +7,9 @@ transfer that was interrupted and began anew, a second puller.
 import logging
 from collections.abc import Mapping
 
-from sqlalchemy import Connection
-
 from core.enums import Evidence, LinkState
 from core.state import counters, crossings, ledger, syncs
+from core.state.database import Connection
 from core.state.ledger import LinkRow
 from core.state.syncs import SyncRow
 from core.units import format_size

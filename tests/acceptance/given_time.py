@@ -47,7 +47,7 @@ class AtGivenTime:
     def _as_a_process(self) -> Iterator[None]:
         """The given clock, no logging of its own, and every state closed at the end as the end of a process does."""
         with ExitStack() as stack:
-            for kind in ("State", "ScratchState"):
+            for kind in ("State", "DryRunState"):
                 stack.enter_context(mock.patch.object(database, kind, _closed_with(stack, getattr(database, kind))))
             stack.enter_context(mock.patch("core.clock.SystemClock", return_value=self.clock))
             stack.enter_context(mock.patch.object(logs, "set_up"))

@@ -33,12 +33,12 @@ def admin(tmp_path_factory: pytest.TempPathFactory) -> AtGivenTime:
 
 
 def test_who_waits_hears_its_turn_who_leaves_instead_and_its_date(admin: AtGivenTime) -> None:
-    waiting = [one for one in admin.json("plan")["decisions"] if one["reason"] == "no_allowance"]
+    waiting = [one for one in admin.json("plan")["decisions"] if one["reason"] == "limit_reached"]
     vm = waiting[-1]["vm"]
-    (leaves,) = [one["vm"] for one in admin.json("plan")["decisions"] if one["reason"] == "granted"]
+    (leaves,) = [one["vm"] for one in admin.json("plan")["decisions"] if one["reason"] == "released"]
     said = admin.run("explain", vm)
     assert f"{vm}-7 (6 kB, of " in said
-    assert "is held (no_allowance): 6 kB do not fit into the 4 kB left today: 2 kB are missing" in said
+    assert "is held (limit_reached): 6 kB do not fit into the 4 kB left today: 2 kB are missing" in said
     assert re.search(r"its fair turn at 10 kB a day is every [2-4]d, with one of [2-4] dumps;", said)
     assert f"{leaves} makes more of today's limit" in said
     assert re.search(r"it last left \d+d", said)
@@ -55,7 +55,7 @@ def test_the_date_is_that_of_the_forecast(admin: AtGivenTime) -> None:
 
 
 def test_who_leaves_hears_why(admin: AtGivenTime) -> None:
-    (leaves,) = [one["vm"] for one in admin.json("plan")["decisions"] if one["reason"] == "granted"]
+    (leaves,) = [one["vm"] for one in admin.json("plan")["decisions"] if one["reason"] == "released"]
     said = admin.run("explain", leaves)
     assert "would leave with the next pass: off-site copy is" in said
     assert "it belongs to the dumps that make the most of today's limit" in said

@@ -83,7 +83,7 @@ def test_every_days_dumps_leave_within_the_limit_and_are_known_by_their_reads(ho
         written = dump_all(host, clock)
         shape = admin.json("pass")
         assert shape["day"]["number"] == day
-        assert {one["reason"] for one in shape["decisions"]} == {"granted"}
+        assert {one["reason"] for one in shape["decisions"]} == {"released"}
         clock.advance(HOUR)
         assert puller.pull_at(clock) == 9_000 <= LIMIT
         assert {path.name: path.read_bytes() for path in puller.has()} == written

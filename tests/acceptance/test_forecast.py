@@ -30,7 +30,7 @@ def admin(tmp_path_factory: pytest.TempPathFactory) -> AtGivenTime:
 
 def test_two_of_six_leave_each_day_and_each_has_its_turn(admin: AtGivenTime) -> None:
     told = admin.json("forecast", "--days", "12")
-    assert [day["granted_bytes"] for day in told["days"]] == [10_000] * 12
+    assert [day["released_bytes"] for day in told["days"]] == [10_000] * 12
     assert all(one["period_seconds"] == pytest.approx(DAY, rel=0.01) for one in told["vms"])
     assert all(len(one["days_out"]) >= 3 for one in told["vms"])
     assert told["within_targets_from_day"] == 0

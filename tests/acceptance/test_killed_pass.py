@@ -105,14 +105,14 @@ def test_a_marker_made_while_the_pass_that_is_killed_removes_its_predecessor_is_
     host = Host(tmp_path / "host", offsite={"confirm": "report"}, day={"at_least": "0s"})
     host.dump("vm1.img", 100)
     with Warm(tmp_path / "warm") as warm:
-        let_out(host, warm)
+        released(host, warm)
         host.run("synced", "--all")
         assert warm.run("--config", str(host.file), "pass", kill_at="marker aside").was_killed
         [aside] = host.dumps.glob(".vm1.img.done*")
         host.dump("vm1.img", 200, marked=False)
         os.utime(aside)  # the touch came between the pass's look at the marker and its rename
-        let_out(host, warm)
-        let_out(host, warm)
+        released(host, warm)
+        released(host, warm)
     assert host.exported() == {"vm1.img": 200}
     assert {path.name for path in host.dumps.iterdir()} == {"vm1.img", "vm1.img.done", ".rsync", ".rsync.staging"}
 
@@ -123,18 +123,18 @@ def test_a_failure_whose_marker_was_being_removed_when_the_pass_was_killed_does_
     host.dump("vm1.img", 100, marked=False)
     host.mark("vm1.img", "failed")
     with Warm(tmp_path / "warm") as warm:
-        let_out(host, warm)
+        released(host, warm)
         host.dump("vm1.img", 200)
         assert warm.run("--config", str(host.file), "pass", kill_at="marker aside").was_killed
         assert list(host.dumps.glob(".vm1.img.failed*"))
-        let_out(host, warm)
+        released(host, warm)
         host.run("synced", "--all")
-        let_out(host, warm)
+        released(host, warm)
     [vm] = host.json("status")["vms"]
     assert (vm["verdict"], vm["last_dump_failed"]) == ("fresh", False)
     assert {path.name for path in host.dumps.iterdir()} == {"vm1.img", ".rsync", ".rsync.staging"}
 
 
-def let_out(host: Host, warm: Warm) -> None:
+def released(host: Host, warm: Warm) -> None:
     ended = warm.run("--config", str(host.file), "pass")
     assert ended.code == 0, ended

@@ -18,7 +18,7 @@ KILLS = 55
 #: Which of the kills meet a watcher that must load Python first.
 COLD = range(0, KILLS, 11)
 #: Seconds for what must come; a slow machine takes a tenth of them.
-PATIENCE = 60
+IO_TIMEOUT = 60
 
 #: Files, each under a name of its own, and now and then the marker of an earlier one touched again.
 FILES = """
@@ -50,7 +50,7 @@ def scripts_at_work(host: Host) -> Iterator[None]:
         yield
     finally:
         (host.folder / "stop").touch()
-        ends = [script.wait(PATIENCE) for script in scripts]
+        ends = [script.wait(IO_TIMEOUT) for script in scripts]
     assert ends == [0, 0]
 
 
@@ -74,13 +74,13 @@ def test_killed_at_any_time_and_started_again_each_marker_is_recorded_once(tmp_p
         await_rows(host, len(expected))
     finally:
         watcher.send_signal(signal.SIGTERM)
-        _, log = watcher.communicate(timeout=PATIENCE)
+        _, log = watcher.communicate(timeout=IO_TIMEOUT)
     assert watcher.returncode == 0, log
     recorded = rows(host)
     assert len(recorded) == len(expected)
     assert {row["path"]: (row["bytes"], row["files"], row["vm"], row["state"]) for row in recorded} == expected
     assert counted(host, "recorded") == len(expected)
-    assert counted(host, "hindered") == 0
+    assert counted(host, "rejected") == 0
     assert not list(host.dumps.glob(".*")), "what those that were killed at their start have left is gone"
 
 
@@ -104,7 +104,7 @@ def said(dump: Path) -> tuple[int, int, str, str]:
 
 
 def await_rows(host: Host, number: int) -> None:
-    give_up = time.monotonic() + PATIENCE
+    give_up = time.monotonic() + IO_TIMEOUT
     while len(rows(host)) < number:
         assert time.monotonic() < give_up, f"{len(rows(host))} of {number} are recorded"
         time.sleep(0.02)

@@ -32,7 +32,7 @@ def test_what_an_earlier_script_linked_is_adopted_and_counts_against_the_limit(h
     adopted = host.json("adopt")["adopted"]
     assert {one["vm"]: one["bytes"] for one in adopted} == {"vm1": 4000, "vm2": 4000}
     host.mark("vm3")
-    assert reasons(host.json("pass")) == {"vm1": "outstanding", "vm2": "outstanding", "vm3": "no_allowance"}
+    assert reasons(host.json("pass")) == {"vm1": "outstanding", "vm2": "outstanding", "vm3": "limit_reached"}
     host.run("synced", "--all")
     assert _vms(host)["vm1"]["offsite_by"] == "report"
 
@@ -165,7 +165,7 @@ def test_while_a_sync_is_sealed_nothing_is_replaced(host: Host) -> None:
     shape = host.json("pass")
     assert [one["reason"] for one in shape["decisions"]] == ["outstanding"]
     host.run("synced", "--all")
-    assert reasons(host.json("pass")) == {"vm1": "granted"}
+    assert reasons(host.json("pass")) == {"vm1": "released"}
 
 
 def test_a_list_of_what_arrived_leaves_the_rest_outstanding(host: Host) -> None:
@@ -190,7 +190,7 @@ def test_a_hold_takes_an_unread_link_back_and_a_release_gives_the_vm_its_turn_ag
     assert reasons(shape) == {"vm1": "on_hold"}
     assert shape["day"]["used_bytes"] == 1000
     host.run("release", "vm1")
-    assert reasons(host.json("pass")) == {"vm1": "granted"}
+    assert reasons(host.json("pass")) == {"vm1": "released"}
 
 
 def test_a_retired_vm_vanishes_from_status_and_metrics_until_it_is_dumped_again(host: Host) -> None:
@@ -203,7 +203,7 @@ def test_a_retired_vm_vanishes_from_status_and_metrics_until_it_is_dumped_again(
     assert 'vm="vm1"' not in host.run("export-metrics", "--output", "-").stdout
     assert reasons(host.json("pass")) == {}
     host.dump("vm1", 2000)
-    assert reasons(host.json("pass")) == {"vm1": "granted"}
+    assert reasons(host.json("pass")) == {"vm1": "released"}
 
 
 def test_explain_answers_in_sentences_why_a_vm_did_not_leave(host: Host) -> None:
@@ -216,4 +216,4 @@ def test_explain_answers_in_sentences_why_a_vm_did_not_leave(host: Host) -> None
     assert "3 kB do not fit into the 1 kB left today" in told
     assert "Expected to leave on " in told
     shape = host.json("explain", "vm7")
-    assert [one["reason"] for one in shape["decisions"]] == ["no_allowance"]
+    assert [one["reason"] for one in shape["decisions"]] == ["limit_reached"]

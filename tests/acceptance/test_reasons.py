@@ -58,8 +58,8 @@ def test_the_json_of_a_pass_has_the_documented_shape_and_adds_up(host: Host) -> 
     for decision in shape["decisions"]:
         assert decision.keys() == DECISION_KEYS.keys()
         assert all(isinstance(decision[key], kind) for key, kind in DECISION_KEYS.items())  # type: ignore[arg-type]
-    granted = sum(one["bytes"] for one in shape["decisions"] if one["verdict"] == "granted")
-    assert granted == shape["day"]["outstanding_bytes"] == sum(host.exported().values()) == 9000
+    released = sum(one["bytes"] for one in shape["decisions"] if one["verdict"] == "released")
+    assert released == shape["day"]["outstanding_bytes"] == sum(host.exported().values()) == 9000
     assert shape["day"]["allowance_bytes"] == 1000
 
 
@@ -67,7 +67,7 @@ def test_a_plan_writes_nothing(host: Host) -> None:
     """Not even the state file."""
     host.dump("vm1", 3000)
     before = sorted(host.folder.rglob("*"))
-    assert reasons(host.json("plan")) == reasons(host.json("pass", "--dry-run")) == {"vm1": "granted"}
+    assert reasons(host.json("plan")) == reasons(host.json("pass", "--dry-run")) == {"vm1": "released"}
     assert sorted(host.folder.rglob("*")) == before
 
 
@@ -77,7 +77,7 @@ def test_what_does_not_fit_is_skipped_and_the_next_is_tried(host: Host) -> None:
     _old(host.dump("vm2", 6000), 2)
     _old(host.dump("vm3", 4000), 1)
     shape = host.json("pass")
-    assert reasons(shape) == {"vm1": "granted", "vm2": "no_allowance", "vm3": "granted"}
+    assert reasons(shape) == {"vm1": "released", "vm2": "limit_reached", "vm3": "released"}
     [waits] = [one for one in shape["decisions"] if one["dump"] == "vm2"]
     assert waits["forecast_day"] == shape["day"]["number"] + 1
     assert "missing" in waits["detail"]
@@ -88,7 +88,7 @@ def test_an_oversize_dump_is_held_and_in_nobodys_way(host: Host) -> None:
     host.dump("big", 10_001)
     host.dump("vm1", 10_000)
     shape = host.json("pass")
-    assert reasons(shape) == {"big": "oversize", "vm1": "granted"}
+    assert reasons(shape) == {"big": "oversize", "vm1": "released"}
     assert host.exported() == {"vm1": 10_000}
 
 
@@ -98,9 +98,9 @@ def test_a_newer_dump_supersedes_and_an_older_one_is_the_fallback(host: Host) ->
     _old(host.dump("vm1-2026-11-21", 1000), 1)
     newest = host.dump("vm1-2026-11-22", 1000)
     planned = reasons(host.json("plan"))
-    assert planned == {"vm1-2026-11-20": "superseded", "vm1-2026-11-21": "superseded", "vm1-2026-11-22": "granted"}
+    assert planned == {"vm1-2026-11-20": "superseded", "vm1-2026-11-21": "superseded", "vm1-2026-11-22": "released"}
     newest.unlink()
-    assert reasons(host.json("plan"))["vm1-2026-11-21"] == "granted"
+    assert reasons(host.json("plan"))["vm1-2026-11-21"] == "released"
 
 
 def test_a_failed_dump_keeps_nobody_back_and_strict_tells_it(host: Host) -> None:
@@ -108,7 +108,7 @@ def test_a_failed_dump_keeps_nobody_back_and_strict_tells_it(host: Host) -> None
     host.mark("vm1", "failed", error="disk full")
     host.dump("vm2", 1000)
     shape = host.json("pass", "--strict", code=1)
-    assert reasons(shape) == {"vm1": "dump_failed", "vm2": "granted"}
+    assert reasons(shape) == {"vm1": "dump_failed", "vm2": "released"}
     assert "disk full" in next(one["detail"] for one in shape["decisions"] if one["dump"] == "vm1")
     status = {one["vm"]: one for one in host.json("status")["vms"]}
     assert status["vm1"]["last_dump_failed"]
@@ -159,7 +159,7 @@ def test_a_dump_that_is_too_old_waits_for_a_newer_one_unless_a_late_copy_beats_n
     host.run("mark-sent", "vm1", "--time", "2026-01-01T00:00:00Z")  # far past twice its target
     host.run("mark-sent", "vm2", "--time", _days_ago(20))
     shape = host.json("pass")
-    assert reasons(shape) == {"vm1": "granted", "vm2": "too_old"}
+    assert reasons(shape) == {"vm1": "released", "vm2": "too_old"}
 
 
 def test_names_that_would_be_one_vm_are_ambiguous_until_the_marker_says_the_vm(host: Host) -> None:
@@ -169,7 +169,7 @@ def test_names_that_would_be_one_vm_are_ambiguous_until_the_marker_says_the_vm(h
     assert reasons(host.json("plan")) == {"db1.prod": "ambiguous", "db1.test": "ambiguous"}
     host.mark("db1.prod", vm="db1-prod")
     host.mark("db1.test", vm="db1-test")
-    assert set(reasons(host.json("plan")).values()) == {"granted"}
+    assert set(reasons(host.json("plan")).values()) == {"released"}
 
 
 def test_bad_markers_are_told_with_their_reason_and_never_linked(host: Host) -> None:
@@ -203,7 +203,7 @@ def test_a_dump_that_is_open_for_writing_is_not_let_out(host: Host) -> None:
     """The marker came too early: somebody still has the file open."""
     with host.dump("vm1", 100).open("ab"):
         assert reasons(host.json("pass")) == {"vm1": "open"}
-    assert reasons(host.json("pass")) == {"vm1": "granted"}
+    assert reasons(host.json("pass")) == {"vm1": "released"}
 
 
 def test_a_dump_of_another_size_than_its_marker_says_is_refused(host: Host) -> None:
@@ -231,7 +231,7 @@ def test_a_dump_that_leaves_is_outstanding_and_a_newer_one_waits(host: Host) -> 
     host.dump("vm1-2026-11-22", 1000)
     assert set(reasons(host.json("pass")).values()) == {"outstanding"}
     host.run("synced")
-    assert reasons(host.json("pass")) == {"vm1-2026-11-22": "granted"}
+    assert reasons(host.json("pass")) == {"vm1-2026-11-22": "released"}
 
 
 def test_a_granted_dump_that_cannot_be_linked_ends_the_pass_with_1_and_keeps_nobody_back(host: Host) -> None:
@@ -241,7 +241,7 @@ def test_a_granted_dump_that_cannot_be_linked_ends_the_pass_with_1_and_keeps_nob
     host.dump("vm1", 9000)
     host.dump("vm2", 9900)
     shape = host.json("pass", code=1)
-    assert reasons(shape) == {"vm1": "link_error", "vm2": "granted"}
+    assert reasons(shape) == {"vm1": "link_error", "vm2": "released"}
     assert (host.tree / "vm1").read_bytes() == b"x" * 100
     assert shape["day"]["outstanding_bytes"] == 10_000
     metrics = host.run("export-metrics", "--output", "-").stdout

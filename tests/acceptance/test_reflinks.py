@@ -57,7 +57,7 @@ def test_a_copy_is_known_to_whoever_asks(host: Host) -> None:
     host.run("state", "verify")
 
 
-@pytest.mark.parametrize("point", ["granted", "before rename", "after rename", "before fsync"])
+@pytest.mark.parametrize("point", ["released", "before rename", "after rename", "before fsync"])
 def test_killed_at_any_point_the_next_pass_knows_its_copies(host: Host, tmp_path: Path, point: str) -> None:
     """Nothing is charged twice, nothing is taken for a stranger's."""
     with Warm(tmp_path / "warm") as warm:

@@ -54,10 +54,10 @@ def test_1_dumps_of_several_schedules_run_at_the_same_time_and_end_in_any_order(
     weekly = dump_job(host, "vm1:1000", "gate:2000")
     wait_for(host.dumps / "gate.running")
     assert dump_job(host, "vm2:1000", "vm3:1000").wait(60) == 0
-    assert reasons(host.json("pass")) == {"vm1": "granted", "vm2": "granted", "vm3": "granted", "gate": "running"}
+    assert reasons(host.json("pass")) == {"vm1": "released", "vm2": "released", "vm3": "released", "gate": "running"}
     (host.dumps / "gate.fifo").write_text("go on\n")
     assert weekly.wait(60) == 0
-    assert reasons(host.json("pass"))["gate"] == "granted"
+    assert reasons(host.json("pass"))["gate"] == "released"
     assert host.exported() == {"vm1": 1000, "vm2": 1000, "vm3": 1000, "gate": 2000}
 
 
@@ -72,7 +72,7 @@ def test_2_a_failed_vm_keeps_no_other_from_leaving_and_its_dump_job_ends_with_an
     host = reporting(tmp_path)
     assert dump_job(host, "vm1:1000", "broken:1000", "vm2:1000", "vm3:1000").wait(60) == 1
     shape = host.json("pass")
-    assert reasons(shape) == {"vm1": "granted", "vm2": "granted", "vm3": "granted", "broken": "dump_failed"}
+    assert reasons(shape) == {"vm1": "released", "vm2": "released", "vm3": "released", "broken": "dump_failed"}
     assert host.exported() == {"vm1": 1000, "vm2": 1000, "vm3": 1000}
     told = {one["vm"]: one["last_dump_failed"] for one in host.json("status")["vms"]}
     assert told == {"vm1": False, "vm2": False, "vm3": False, "broken": True}
@@ -90,7 +90,7 @@ def test_3a_the_limit_is_for_one_sync_and_when_it_has_passed_the_day_is_over(tmp
     host.run("synced")
     shape = host.json("pass")
     assert shape["day"]["number"] == 2
-    assert sum(one["bytes"] for one in shape["decisions"] if one["verdict"] == "granted") == 8_000
+    assert sum(one["bytes"] for one in shape["decisions"] if one["verdict"] == "released") == 8_000
 
 
 def test_3b_what_leaves_is_chosen_among_all_finished_dumps_and_not_one_at_a_time(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_3b_what_leaves_is_chosen_among_all_finished_dumps_and_not_one_at_a_time
         admin.run("mark-sent", vm, "--time", format_time(clock.wall - hours * HOUR))
         host.dump(vm, 9_000)
     shape = admin.json("pass")
-    assert reasons(shape) == {"first": "no_allowance", "second": "no_allowance", "third": "granted"}
+    assert reasons(shape) == {"first": "limit_reached", "second": "limit_reached", "third": "released"}
 
 
 def test_5_an_oversize_dump_and_a_stale_copy_have_rules_of_their_own(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_5_an_oversize_dump_and_a_stale_copy_have_rules_of_their_own(tmp_path: P
     host.dump("huge", LIMIT + 1)
     for vm in ("often", "seldom"):
         host.dump(vm, 5_000)
-    assert reasons(admin.json("pass")) == {"huge": "oversize", "often": "granted", "seldom": "granted"}
+    assert reasons(admin.json("pass")) == {"huge": "oversize", "often": "released", "seldom": "released"}
     admin.run("synced", "--all")
     clock.advance(3 * DAY)
     assert {vm: one["verdict"] for vm, one in admin.status().items()} == {
@@ -141,7 +141,7 @@ def test_6_a_weekly_set_of_ten_limits_leaves_a_limit_a_day_and_no_vm_is_left_beh
             for vm, size in sizes.items():
                 host.dump(f"{vm}-{day:02}", size, vm=vm, finished=format_time(clock.wall))
         shape = admin.json("pass")
-        out = {one["vm"]: one["bytes"] for one in shape["decisions"] if one["verdict"] == "granted"}
+        out = {one["vm"]: one["bytes"] for one in shape["decisions"] if one["verdict"] == "released"}
         assert sum(out.values()) == LIMIT
         left.update(dict.fromkeys(out, clock.wall))
         assert max(clock.wall - since for since in left.values()) < 21 * DAY
@@ -166,7 +166,7 @@ def test_7_both_ways_of_running_keep_the_limit_and_the_rules(way: str, tmp_path:
         assert shape["day"]["number"] == day + 1
         assert shape["day"]["outstanding_bytes"] == LIMIT
         held = [one for one in shape["decisions"] if one["verdict"] == "held"]
-        assert {one["reason"] for one in held} <= {"outstanding", "no_allowance", "superseded"}
+        assert {one["reason"] for one in held} <= {"outstanding", "limit_reached", "superseded"}
         admin.run("synced", "--all")
         clock.advance(DAY)
     assert {one["verdict"] for one in admin.status().values()} == {"fresh"}

@@ -17,7 +17,7 @@ PASSES = 8
 DUMP = 1000
 LIMIT = 20 * DUMP
 #: Seconds for what must come; a slow machine takes a tenth of them.
-PATIENCE = 60
+IO_TIMEOUT = 60
 
 #: Makes dumps until it is told to stop, and at least 20.
 SCRIPT = """
@@ -60,7 +60,7 @@ def test_eight_passes_at_the_same_moment_share_one_limit(tmp_path: Path) -> None
     heaviest = 0
     with watcher(host), scripts(host):
         await_that(lambda: len(list(host.dumps.glob("*.done"))) >= 10)
-        with State(host.state).pass_lock(wait=PATIENCE):
+        with State(host.state).pass_lock(wait=IO_TIMEOUT):
             passes = [Pass(host, number) for number in range(PASSES)]
             await_that(lambda: all(one.is_at_the_lock() for one in passes))
         while any(one.process.poll() is None for one in passes):
@@ -70,11 +70,11 @@ def test_eight_passes_at_the_same_moment_share_one_limit(tmp_path: Path) -> None
     stands = host.exported()
     heaviest = max(heaviest, sum(stands.values()))
     assert heaviest <= LIMIT
-    granted = [one["dump"] for shape in shapes for one in shape["decisions"] if one["verdict"] == "granted"]
-    assert sorted(granted) == sorted(stands), "each link was granted by exactly one of the passes"
+    released = [one["dump"] for shape in shapes for one in shape["decisions"] if one["verdict"] == "released"]
+    assert sorted(released) == sorted(stands), "each link was granted by exactly one of the passes"
     assert all(account(shape) <= LIMIT for shape in shapes)
     last = host.json("pass")
-    assert [one["dump"] for one in last["decisions"] if one["verdict"] == "granted"] == sorted(
+    assert [one["dump"] for one in last["decisions"] if one["verdict"] == "released"] == sorted(
         host.exported().keys() - stands.keys()
     )
     assert account(last) == sum(host.exported().values()) == LIMIT
@@ -99,7 +99,7 @@ def scripts(host: Host) -> Iterator[None]:
         yield
     finally:
         (host.folder / "stop").touch()
-        ends = [script.wait(PATIENCE) for script in running]
+        ends = [script.wait(IO_TIMEOUT) for script in running]
     assert ends == [0, 0]
 
 
@@ -111,13 +111,13 @@ def watcher(host: Host) -> Iterator[None]:
         yield
     finally:
         process.send_signal(signal.SIGTERM)
-        _, log = process.communicate(timeout=PATIENCE)
+        _, log = process.communicate(timeout=IO_TIMEOUT)
     assert process.returncode == 0, log
     assert "Traceback" not in log
 
 
 def await_that(comes: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + PATIENCE
+    give_up = time.monotonic() + IO_TIMEOUT
     while not comes():
         assert time.monotonic() < give_up
         time.sleep(0.005)

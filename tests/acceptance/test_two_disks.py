@@ -120,10 +120,10 @@ def test_a_disk_that_is_away_keeps_its_bytes_and_does_not_keep_the_day_open(disk
     disks.dump("one", "a.img", 3000)
     disks.dump("two", "b.img", 4000)
     disks.at.run("pass")
-    away = disks.disks["two"].parent
-    device = told_by("findmnt", "-n", "-o", "SOURCE", str(away))
+    unmounted = disks.disks["two"].parent
+    device = told_by("findmnt", "-n", "-o", "SOURCE", str(unmounted))
     image = told_by("losetup", "-n", "-O", "BACK-FILE", device)
-    subprocess.run(["umount", away], check=True)
+    subprocess.run(["umount", unmounted], check=True)
     disks.dump("one", "c.img", 5000)
     disks.dump("one", "d.img", 3000)
     disks.at.run("pass")
@@ -135,7 +135,7 @@ def test_a_disk_that_is_away_keeps_its_bytes_and_does_not_keep_the_day_open(disk
     assert (told["number"], told["outstanding_bytes"]) == (2, 9000), "4000 away, 5000 new"
     disks.at.run("synced", "--all")
     assert "b" not in disks.fresh()
-    subprocess.run(["mount", "-o", "loop", image, away], check=True)
+    subprocess.run(["mount", "-o", "loop", image, unmounted], check=True)
     disks.at.run("pass")
     assert "two/b.img" in disks.standing()
     disks.pull("two")

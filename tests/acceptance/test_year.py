@@ -15,10 +15,10 @@ from core.state import ledger, vms
 from core.state.vms import VmRow
 from core.units import format_time
 from policy.planner.decide import decide
-from policy.planner.model import Allowance, Day, Dump, Rules, Vm
+from policy.planner.model import Day, DayAccount, Dump, Rules, Vm
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import DAY, HOUR, GivenClock
-from tests.watcher.following import PATIENCE, Site, until
+from tests.watcher.following import IO_TIMEOUT, Site, until
 from watcher.service import Watcher
 
 #: `make year` takes a whole one.
@@ -81,12 +81,12 @@ class Alone:
 
     def live(self, number: int, now: float) -> dict[str, int]:
         """What leaves on this day, and is brought by its sync."""
-        day = Day(number, now, Allowance(LIMIT))
-        granted = decide(self.vms.values(), self.waiting.values(), day, Rules(LIMIT), now).granted
-        for one in granted:
+        day = Day(number, now, DayAccount(LIMIT))
+        released = decide(self.vms.values(), self.waiting.values(), day, Rules(LIMIT), now).released
+        for one in released:
             del self.waiting[one.dump.vm]
             self.vms[one.dump.vm] = replace(self.vms[one.dump.vm], offsite_time=one.dump.dump_time)
-        return {one.dump.vm: one.dump.bytes for one in granted}
+        return {one.dump.vm: one.dump.bytes for one in released}
 
 
 class Year:
@@ -136,11 +136,11 @@ class Year:
         thread = threading.Thread(target=watcher.run)
         thread.start()
         try:
-            assert ready.wait(PATIENCE)
+            assert ready.wait(IO_TIMEOUT)
             yield
         finally:
             watcher.stop()
-            thread.join(PATIENCE)
+            thread.join(IO_TIMEOUT)
         assert not thread.is_alive()
 
 

@@ -30,7 +30,7 @@ PRINTED = ("stdout", "stderr", "points")
 #: A command is not killed for being new at a trace point where it has been so often.
 MOST_VISITS = 4
 #: Seconds for what must come; a slow machine takes a tenth of them.
-PATIENCE = 60
+IO_TIMEOUT = 60
 
 
 class Point(NamedTuple):
@@ -130,7 +130,7 @@ def serve() -> None:
 
 def await_point(process: int, points: Path, name: str) -> None:
     """Returns when the command has passed there, or has ended, or will never come there."""
-    give_up = time.monotonic() + PATIENCE
+    give_up = time.monotonic() + IO_TIMEOUT
     while os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None and time.monotonic() < give_up:
         if name in points.read_text().splitlines():
             return

@@ -62,8 +62,8 @@ def main() -> int:
     chosen = parser.parse_args()
     BENCHMARKS["idle"] = partial(footprint.measure_idle, minutes=chosen.idle)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started and made goes with it
-    chosen.scratch.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=chosen.scratch.resolve()) as name:
+    chosen.dry_run.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=chosen.dry_run.resolve()) as name:
         facts = machine.facts(Path(name))
         names = chosen.only or list(BENCHMARKS)
         text = page(facts, [_measured(one, Path(name)) for one in names])
@@ -75,9 +75,9 @@ def main() -> int:
     return 0
 
 
-def _measured(name: str, scratch: Path) -> Section:
+def _measured(name: str, dry_run: Path) -> Section:
     begun = time.perf_counter()
-    folder = scratch / name
+    folder = dry_run / name
     folder.mkdir()
     section = BENCHMARKS[name](folder)
     told = "; ".join(f"{aim.aim}: {aim.found}, {'kept' if aim.kept else 'missed'}" for aim in section.aims)

@@ -39,9 +39,9 @@ class Arrival:
         return self.latencies[min(len(self.latencies) - 1, len(self.latencies) * which // 100)]
 
 
-def measure(scratch: Path) -> Section:
+def measure(dry_run: Path) -> Section:
     """The state is on the disk. Where the dumps lie there too, their writer waits for it as well."""
-    runs = rounds(ROUNDS, {"slow": lambda _: _slow(scratch), "fast": lambda _: _fast(scratch)})
+    runs = rounds(ROUNDS, {"slow": lambda _: _slow(dry_run), "fast": lambda _: _fast(dry_run)})
     slow, fast = runs["slow"], runs["fast"]
     fsyncs = [one.fsync for one in slow]
     found = {which: median(ratios([one.percentile(which) for one in slow], fsyncs)) for which in (50, 99)}
@@ -71,14 +71,14 @@ def measure(scratch: Path) -> Section:
     )
 
 
-def measure_burst(scratch: Path) -> Section:
+def measure_burst(dry_run: Path) -> Section:
     """100,000 markers until the last row, beside a loop that knows what to insert."""
     with ground(BURST, 1) as dumps:
         figures = rounds(
             ROUNDS,
             {
-                "burst": lambda _number: _burst(scratch, dumps),
-                "plain": lambda number: (BURST / plain(scratch / f"plain-{number}.db", BURST, 1000), 0.0),
+                "burst": lambda _number: _burst(dry_run, dumps),
+                "plain": lambda number: (BURST / plain(dry_run / f"plain-{number}.db", BURST, 1000), 0.0),
             },
         )
     ours, wrote = ([one[part] for one in figures["burst"]] for part in (0, 1))
@@ -101,9 +101,9 @@ def measure_burst(scratch: Path) -> Section:
     )
 
 
-def _burst(scratch: Path, dumps: Ground) -> tuple[float, float]:
+def _burst(dry_run: Path, dumps: Ground) -> tuple[float, float]:
     one = Tidegate()
-    with listening(one, dumps.all_folders(), scratch / "contestant"):
+    with listening(one, dumps.all_folders(), dry_run / "contestant"):
         begun = time.perf_counter()
         wrote = dumps.mark(dumps.count)
         if wait_for_all(one, dumps.count, 60) < dumps.count:
@@ -113,21 +113,21 @@ def _burst(scratch: Path, dumps: Ground) -> tuple[float, float]:
     return took, wrote
 
 
-def _slow(scratch: Path) -> Arrival:
-    return _paced(scratch, Ground(scratch / "dumps", SLOW * SECONDS), SLOW)
+def _slow(dry_run: Path) -> Arrival:
+    return _paced(dry_run, Ground(dry_run / "dumps", SLOW * SECONDS), SLOW)
 
 
-def _fast(scratch: Path) -> Arrival:
+def _fast(dry_run: Path) -> Arrival:
     with ground(FAST * SECONDS, 1) as dumps:
-        return _paced(scratch, dumps, FAST)
+        return _paced(dry_run, dumps, FAST)
 
 
-def _paced(scratch: Path, dumps: Ground, rate: int) -> Arrival:
+def _paced(dry_run: Path, dumps: Ground, rate: int) -> Arrival:
     one = Tidegate()
     with (
-        listening(one, dumps.all_folders(), scratch / "contestant"),
+        listening(one, dumps.all_folders(), dry_run / "contestant"),
         _beside(_follow, one.state) as rows,
-        _beside(_sync, scratch / "fsync") as fsyncs,
+        _beside(_sync, dry_run / "fsync") as fsyncs,
     ):
         paced = dumps.mark_at(rate, dumps.count)
         wait_for_all(one, dumps.count, 30)

@@ -9,27 +9,27 @@ from tests.bench.paired import ROOT
 from tests.bench.recording import RATE, percentile, touched, watched
 from tests.bench.report import Aim, Line, Section, milliseconds, seconds
 
-LET_OUT = 100_000
+RELEASED_BYTES = 100_000
 #: Enough for two minutes of a pass.
 MEANWHILE = 12_500
 
 
-def measure(scratch: Path) -> Section:
+def measure(dry_run: Path) -> Section:
     """One pass, as the service's own would be: a process beside it."""
-    host = BenchHost(scratch / "host")
-    names = host.dump(LET_OUT + MEANWHILE)
-    host.mark(names[:LET_OUT])
+    host = BenchHost(dry_run / "host")
+    names = host.dump(RELEASED_BYTES + MEANWHILE)
+    host.mark(names[:RELEASED_BYTES])
     with watched(host) as (state, _, _):
-        alone = touched(host, state, names[LET_OUT : LET_OUT + 5 * RATE])
+        alone = touched(host, state, names[RELEASED_BYTES : RELEASED_BYTES + 5 * RATE])
         begun = time.perf_counter()
         with subprocess.Popen(host.command("pass"), cwd=ROOT, stdout=subprocess.DEVNULL) as process:
-            took = touched(host, state, names[LET_OUT + 5 * RATE :], lambda: process.poll() is None)
+            took = touched(host, state, names[RELEASED_BYTES + 5 * RATE :], lambda: process.poll() is None)
         whole = time.perf_counter() - begun
-    let_out = sum(1 for one in (host.dumps / ".rsync").iterdir() if not one.name.startswith("."))
+    released = sum(1 for one in (host.dumps / ".rsync").iterdir() if not one.name.startswith("."))
     host.remove()
     return Section(
-        f"From a marker to its record while a pass lets {LET_OUT:,} dumps out",
-        f"`tidegate watch` runs, {RATE} markers a second come by `touch`, and one `tidegate pass` links {let_out:,} "
+        f"From a marker to its record while a pass lets {RELEASED_BYTES:,} dumps out",
+        f"`tidegate watch` runs, {RATE} markers a second come by `touch`, and one `tidegate pass` links {released:,} "
         f"dumps beside it; {len(took):,} markers came in that time, and {len(alone)} before it. What waits longest has "
         "met the one transaction in which the pass takes the allowance of all of them.",
         "",

@@ -13,10 +13,10 @@ CLIENTS = 1_000
 BEFORE, SECONDS = 10, 60
 
 
-def measure(scratch: Path) -> Section:
+def measure(dry_run: Path) -> Section:
     """One service, for some seconds by itself and then in the crowd."""
     port = free_port()
-    host = BenchHost(scratch / "host")
+    host = BenchHost(dry_run / "host")
     host.file.write_text(host.file.read_text() + f'[exporters.http]\nlisten = "127.0.0.1:{port}"\n')
     names = host.dump((BEFORE + SECONDS) * RATE)
     quiet, loud = names[: BEFORE * RATE], names[BEFORE * RATE :]

@@ -30,10 +30,10 @@ class Use:
     resident: int
 
 
-def measure(scratch: Path) -> Section:
+def measure(dry_run: Path) -> Section:
     """One service through a pace and a burst."""
     count = RATE * SECONDS + BURST
-    with ground(count, 1) as dumps, _service(dumps, scratch) as one:
+    with ground(count, 1) as dumps, _service(dumps, dry_run) as one:
         pid = one.process.pid
         begun = use(pid)
         dumps.mark_at(RATE, RATE * SECONDS)
@@ -64,11 +64,11 @@ def measure(scratch: Path) -> Section:
     )
 
 
-def measure_idle(scratch: Path, minutes: float = 1) -> Section:
+def measure_idle(dry_run: Path, minutes: float = 1) -> Section:
     """At rest with 10,000 marked folders."""
     with ground(MARKED, MARKED) as dumps:
         dumps.mark(MARKED)
-        with _service(dumps, scratch) as one:
+        with _service(dumps, dry_run) as one:
             wait_for_all(one, MARKED, 60)
             time.sleep(_WINDOW_SECONDS)
             rest, scans = _windows(one, minutes * 60)
@@ -100,9 +100,9 @@ def resident(pid: int) -> int:
 
 
 @contextmanager
-def _service(dumps: Ground, scratch: Path) -> Iterator[Tidegate]:
+def _service(dumps: Ground, dry_run: Path) -> Iterator[Tidegate]:
     one = Tidegate()
-    with listening(one, dumps.all_folders(), scratch / "contestant"):
+    with listening(one, dumps.all_folders(), dry_run / "contestant"):
         yield one
 
 

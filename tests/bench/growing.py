@@ -16,9 +16,9 @@ DUMPS = 10
 DAY = 86_400.0
 
 
-def measure(scratch: Path) -> Section:
+def measure(dry_run: Path) -> Section:
     """One host for each number of VMs."""
-    columns = [_column(scratch / str(count), count) for count in VMS]
+    columns = [_column(dry_run / str(count), count) for count in VMS]
     names = list(columns[0])
     heading = ["", *(f"{count:,} VMs" for count in VMS), "growth of the last step"]
     rows = [[name, *(_shown(column[name]) for column in columns), _growth(columns, name)] for name in names]

@@ -23,11 +23,11 @@ _DISKS = {"ext4": ("mkfs.ext4", "-q", "-N", "500000"), "xfs": ("mkfs.xfs", "-q")
 _CASES = {"10,000 dumps": (10_000, False), "100,000 dumps": (100_000, False), "one of 100,000 files": (100_000, True)}
 
 
-def measure(scratch: Path) -> Section:
+def measure(dry_run: Path) -> Section:
     """Each filesystem on a disk of its own, in a file below ``scratch``; needs root."""
     lines, found = [], []
     for kind in _DISKS:
-        with _disk(kind, scratch) as disk:
+        with _disk(kind, dry_run) as disk:
             for name, (count, is_folder) in _CASES.items():
                 costs = _costs(disk / name.replace(" ", "-"), count, is_folder=is_folder)
                 copied = _rates(costs["cp -al"], count)
@@ -105,8 +105,8 @@ def _script(folder: Path, source: Path, script: str) -> Cost:
 
 
 @contextmanager
-def _disk(kind: str, scratch: Path) -> Iterator[Path]:
-    image, point = scratch / f"{kind}.image", scratch / kind
+def _disk(kind: str, dry_run: Path) -> Iterator[Path]:
+    image, point = dry_run / f"{kind}.image", dry_run / kind
     with image.open("wb") as file:
         file.truncate(4 << 30)
     point.mkdir()

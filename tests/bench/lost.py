@@ -27,7 +27,7 @@ _SHARED_MEMORY = Path("/dev/shm")
 Deed = Callable[[Contestant, Ground], float]
 
 
-def measure(scratch: Path) -> Section:
+def measure(dry_run: Path) -> Section:
     """Bursts while everybody listens."""
     here = peers()
     everybody: tuple[Contestant, ...] = (Tidegate(), *here.found)
@@ -36,7 +36,7 @@ def measure(scratch: Path) -> Section:
     for folders in LAYOUTS:
         for count in SIZES:
             with ground(count, folders) as dumps:
-                cells = {one.name: _cell(one, dumps, scratch, _mark_all) for one in everybody}
+                cells = {one.name: _cell(one, dumps, dry_run, _mark_all) for one in everybody}
             ours.append(cells["Tidegate"][0])
             columns[f"{count:,} in {_folders(folders)}"] = {name: text for name, (_, text) in cells.items()}
     return Section(
@@ -52,7 +52,7 @@ def measure(scratch: Path) -> Section:
     )
 
 
-def measure_stopped(scratch: Path) -> Section:
+def measure_stopped(dry_run: Path) -> Section:
     """A burst while nobody can listen, and 20,000 folders after that."""
     here = peers()
     everybody: tuple[Contestant, ...] = (Tidegate(), *here.found)
@@ -63,7 +63,7 @@ def measure_stopped(scratch: Path) -> Section:
         (f"one in each of {FOLDERS:,} folders", FOLDERS + LATER, FOLDERS),
     ):
         with ground(count, folders) as dumps:
-            cells = {one.name: _cell(one, dumps, scratch, _mark_stopped) for one in everybody}
+            cells = {one.name: _cell(one, dumps, dry_run, _mark_stopped) for one in everybody}
         ours.append(cells["Tidegate"][0])
         columns[title] = {name: text for name, (_, text) in cells.items()}
     return Section(
@@ -102,8 +102,8 @@ def table(columns: dict[str, dict[str, str]], here: Peers) -> str:
     return "\n".join(lines)
 
 
-def _cell(one: Contestant, dumps: Ground, scratch: Path, deed: Deed) -> tuple[int, str]:
-    with listening(one, dumps.all_folders(), scratch / "contestant"):
+def _cell(one: Contestant, dumps: Ground, dry_run: Path, deed: Deed) -> tuple[int, str]:
+    with listening(one, dumps.all_folders(), dry_run / "contestant"):
         begun = deed(one, dumps)
         told = wait_for_all(one, dumps.count, _QUIET_SECONDS)
         took = time.perf_counter() - begun - (_QUIET_SECONDS if told < dumps.count else 0)

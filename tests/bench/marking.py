@@ -11,9 +11,9 @@ ROUNDS = 21
 AIM = 0.060
 
 
-def measure(scratch: Path) -> Section:
+def measure(dry_run: Path) -> Section:
     """Processor time of whole processes."""
-    dump = scratch / "vm1"
+    dump = dry_run / "vm1"
     dump.write_bytes(b"a dump")
 
     def mark(_: int) -> Cost:

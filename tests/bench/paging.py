@@ -29,9 +29,9 @@ AIM = 0.2
 _PATHS = {"the first page": "/", "the queue": "/queue", "one VM": "/vm/vm002500", "`/api/v1/plan`": "/api/v1/plan"}
 
 
-def measure(scratch: Path) -> Section:
+def measure(dry_run: Path) -> Section:
     """One host and one service."""
-    host = BenchHost(scratch / "host")
+    host = BenchHost(dry_run / "host")
     live(host, VMS)
     port = free_port()
     with host.file.open("a") as file:

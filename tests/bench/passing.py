@@ -24,23 +24,23 @@ PARTS: dict[str, tuple[Place, ...]] = {
     "scanning the markers": ((scanner, "scan_and_record"),),
     "planning: reading the facts": ((facts, "gather"),),
     "planning: deciding": ((passes, "decide"),),
-    "the last look at each dump": ((grant.Granting, "check"),),
-    "the allowance, taken in the ledger": ((grant.Granting, "grant"),),
+    "the last look at each dump": ((grant.Releasing, "check"),),
+    "the allowance, taken in the ledger": ((grant.Releasing, "grant"),),
     "linking": ((ExportTree, "publish"),),
     "recording the links": ((grant, "_record"),),
 }
 _REST = "everything else"
 
 
-def measure(scratch: Path) -> Section:
+def measure(dry_run: Path) -> Section:
     """All rounds, in folders of their own below ``scratch``."""
-    nothing = BenchHost(scratch / "nothing")
-    costs = _Rounds(scratch).measure(
+    nothing = BenchHost(dry_run / "nothing")
+    costs = _Rounds(dry_run).measure(
         {
             "start": lambda _: run(nothing.command("pass")),
         }
     )
-    parts = [_parts(scratch / f"parts-{number}") for number in range(ROUNDS)]
+    parts = [_parts(dry_run / f"parts-{number}") for number in range(ROUNDS)]
     copied = walls(costs["copy"])
     whole = median(ratios(walls(costs["pass"]), copied))
     return Section(
@@ -66,8 +66,8 @@ def measure(scratch: Path) -> Section:
 class _Rounds:
     """Each round has a host of its own, which is made when the round begins and removed when it is over."""
 
-    def __init__(self, scratch: Path) -> None:
-        self._scratch = scratch
+    def __init__(self, dry_run: Path) -> None:
+        self._scratch = dry_run
         self._host: BenchHost | None = None
         self._round = -1
         self._names: list[str] = []
@@ -124,6 +124,6 @@ def _parts(folder: Path) -> dict[str, float]:
         gc.enable()
     state.close()
     host.remove()
-    if len(result.plan.granted) != DUMPS or result.failed:
-        raise RuntimeError(f"{len(result.plan.granted)} of {DUMPS} dumps left, {len(result.failed)} failed")
+    if len(result.plan.released) != DUMPS or result.failed:
+        raise RuntimeError(f"{len(result.plan.released)} of {DUMPS} dumps left, {len(result.failed)} failed")
     return {**watch.took, _REST: whole - sum(watch.took.values())}

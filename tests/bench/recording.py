@@ -24,15 +24,15 @@ _COLUMNS = "watch text, path blob, fingerprint text, bytes integer, vm text, sta
 _ROW = ("dumps", b"vm000000", "1234567:2048:1790000000000000000", 2048, "vm000000", "pending", 1.79e9, "done:1:2")
 
 
-def measure(scratch: Path) -> Section:
+def measure(dry_run: Path) -> Section:
     """Each round has a watcher of its own."""
-    latencies = rounds(ROUNDS, {"paced": lambda number: _paced(scratch / f"paced-{number}")})["paced"]
+    latencies = rounds(ROUNDS, {"paced": lambda number: _paced(dry_run / f"paced-{number}")})["paced"]
     figures = rounds(
         ROUNDS,
         {
-            "burst": lambda number: _burst(scratch / f"burst-{number}"),
-            "batches": lambda number: plain(scratch / f"batches-{number}.db", BURST, 1000),
-            "singles": lambda number: plain(scratch / f"singles-{number}.db", ONE_BY_ONE, 1),
+            "burst": lambda number: _burst(dry_run / f"burst-{number}"),
+            "batches": lambda number: plain(dry_run / f"batches-{number}.db", BURST, 1000),
+            "singles": lambda number: plain(dry_run / f"singles-{number}.db", ONE_BY_ONE, 1),
         },
     )
     singles = [1 / rate for rate in figures["singles"]]

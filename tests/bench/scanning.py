@@ -13,9 +13,9 @@ MARKERS = 100_000
 ROUNDS = 5
 
 
-def measure(scratch: Path) -> Section:
+def measure(dry_run: Path) -> Section:
     """Dumps and markers are made once and recorded once."""
-    host = BenchHost(scratch / "host")
+    host = BenchHost(dry_run / "host")
     host.mark(host.dump(MARKERS))
     host.record()
     config, clock = host.config(), SystemClock()

@@ -35,9 +35,9 @@ class _Samples(Collector):
         return self._metrics
 
 
-def measure(scratch: Path) -> Section:
+def measure(dry_run: Path) -> Section:
     """The text of a real state, in this process."""
-    host = _lived(scratch)
+    host = _lived(dry_run)
     config = host.config()
     state = State(config.state)
     kept = Exposition(state, SystemClock())
@@ -98,9 +98,9 @@ def measure(scratch: Path) -> Section:
     )
 
 
-def measure_beside(scratch: Path) -> Section:
+def measure_beside(dry_run: Path) -> Section:
     """Recording with and without scrapes, in turns, by one service."""
-    host = _lived(scratch)
+    host = _lived(dry_run)
     port = free_port()
     host.file.write_text(host.file.read_text() + f'[exporters.http]\nlisten = "127.0.0.1:{port}"\n')
     names = iter(host.dump(2 * ROUNDS * MARKED, suffix="-2026-11-23"))
@@ -141,9 +141,9 @@ def measure_beside(scratch: Path) -> Section:
     )
 
 
-def _lived(scratch: Path) -> BenchHost:
+def _lived(dry_run: Path) -> BenchHost:
     """One on which every VM has been dumped and is off-site."""
-    host = BenchHost(scratch / "host")
+    host = BenchHost(dry_run / "host")
     host.mark(host.dump(VMS))
     run(host.command("pass"))
     run(host.command("synced", "--all"))

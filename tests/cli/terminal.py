@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
 #: Such a variable of the tests' own environment would speak in the program's.
 _SPEAK_OF_TERMINALS = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "TERM")
-_PATIENCE_SECONDS = 60.0
+_IO_TIMEOUT_SECONDS = 60.0
 
 
 class Terminal:
@@ -42,7 +42,7 @@ class Terminal:
 
     def wait_for(self, said: str, *, beyond: int = 0) -> int:
         """Until the program has written this after the first ``beyond`` characters; the place where it ends."""
-        until = time.monotonic() + _PATIENCE_SECONDS
+        until = time.monotonic() + _IO_TIMEOUT_SECONDS
         while said not in self.text[beyond:]:
             assert self._read(until), f"never said {said!r}: {self.text!r}"
         return self.text.index(said, beyond) + len(said)
@@ -53,11 +53,11 @@ class Terminal:
 
     def end(self) -> int:
         """All that it writes until it ends; its exit code."""
-        until = time.monotonic() + _PATIENCE_SECONDS
+        until = time.monotonic() + _IO_TIMEOUT_SECONDS
         while self._read(until):
             pass
         os.close(self.ours)
-        return self.process.wait(_PATIENCE_SECONDS)
+        return self.process.wait(_IO_TIMEOUT_SECONDS)
 
     def _read(self, until: float) -> bool:
         ready, _, _ = select.select([self.ours], [], [], max(0.0, until - time.monotonic()))

@@ -202,7 +202,7 @@ def test_all_of_them_tell_the_same(kind: Kind, tmp_path: Path) -> None:
     monitored = at.run("status", "--check", code=code)
     assert monitored.startswith(f"TIDEGATE {word.upper()} - {kind.said.partition('{')[0]}")
     assert case.command is None or case.command[1] in monitored
-    look = Look(load(host.file, surroundings=False), at.clock)
+    look = Look(load(host.file, preflight=False), at.clock)
     look.close()
     assert [(one.level, one.told) for one in look.shown.troubles] == [(case.level, case.page)]
     news = [one for line in told.read_text().splitlines() for one in json.loads(line)["troubles"]]

@@ -34,8 +34,8 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
             counters.start_pass(connection, now),
             finished_at=now,
             day=1,
-            granted=0,
-            granted_bytes=0,
+            released=0,
+            released_bytes=0,
             held=0,
             failures=0,
         )

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from tests.demo import proof, words
 from tests.demo.proof import Cast, DayTold, Differs
-from tests.demo.world import HERE, PATIENCE, Broken, World, start, wait_until
+from tests.demo.world import HERE, IO_TIMEOUT, Broken, World, start, wait_until
 
 DAYS = 10
 LIMIT = 10_000_000
@@ -35,7 +35,7 @@ _SHOWN_METRICS = (
     "tidegate_markers_total",
     "tidegate_passes_total",
     "tidegate_day_limit_bytes",
-    "tidegate_granted_bytes_total",
+    "tidegate_released_bytes_total",
     "tidegate_confirmed_bytes_total",
     "tidegate_confirmed_dumps_total",
     "tidegate_outstanding_bytes",
@@ -161,7 +161,7 @@ class _Play:
             report = world.tidegate("synced")
         arrived = proof.arrived(before, proof.copies(world.storage))
         day = words.day_of(number, plan, arrived, proof.transferred(stats))
-        self._show_day(day, sum(one["reason"] == "no_allowance" for one in plan["decisions"]))
+        self._show_day(day, sum(one["reason"] == "limit_reached" for one in plan["decisions"]))
         proof.check_day(day, LIMIT)
         words.check_day(day, plan, report)
         self._days.append(day)
@@ -191,7 +191,7 @@ class _Play:
     def _show_status(self) -> None:
         self._say("\n[bold]$ tidegate status[/]")
         self._console.file.flush()
-        if start(self._world.command("status")).wait(PATIENCE):
+        if start(self._world.command("status")).wait(IO_TIMEOUT):
             raise Broken("tidegate status failed")
 
     def _show_metrics(self, metrics: str) -> None:
@@ -221,7 +221,7 @@ def _run_scripts(world: World, *names: str) -> dict[str, int]:
             running[name] = start(["sh", str(HERE / name), str(world.dumps)], stdout=log, stderr=log)
             stack.callback(running[name].kill)
         try:
-            return {name: process.wait(PATIENCE) for name, process in running.items()}
+            return {name: process.wait(IO_TIMEOUT) for name, process in running.items()}
         except subprocess.TimeoutExpired as late:
             raise Broken(f"a dump script has not ended after {late.timeout:.0f} seconds") from None
 

@@ -28,7 +28,7 @@ class DayTold:
 
     number: int
     vms: tuple[str, ...]
-    granted: int
+    released: int
     arrived: int
     transferred: int
 
@@ -85,12 +85,12 @@ def transferred(stats: str) -> int:
 
 def check_day(day: DayTold, limit: int) -> None:
     """Raises Differs unless the day kept the limit and all three tell the same."""
-    for told, size in (("let out", day.granted), ("arrived", day.arrived), ("sent by rsync", day.transferred)):
+    for told, size in (("let out", day.released), ("arrived", day.arrived), ("sent by rsync", day.transferred)):
         if size > limit:
             raise Differs(f"day {day.number}: {size} bytes {told}, and the limit is {limit}")
-    if not day.granted <= day.arrived == day.transferred:
+    if not day.released <= day.arrived == day.transferred:
         raise Differs(
-            f"day {day.number}: {day.granted} bytes were let out, {day.arrived} arrived in the storage, "
+            f"day {day.number}: {day.released} bytes were let out, {day.arrived} arrived in the storage, "
             f"and rsync says {day.transferred}"
         )
 

@@ -137,7 +137,7 @@ def test_what_becomes_of_whom_is_read_from_the_dump_folder(tmp_path: Path) -> No
 def test_metrics_that_tell_something_else_are_told() -> None:
     """What the watcher serves is held against what came to the storage."""
     told = """\
-tidegate_granted_bytes_total 500.0
+tidegate_released_bytes_total 500.0
 tidegate_confirmed_bytes_total 500.0
 tidegate_outstanding_bytes 0.0
 tidegate_link_failures_total 0.0
@@ -145,7 +145,7 @@ tidegate_dumps_waiting{reason="oversize"} 1.0
 tidegate_dumps_waiting{reason="dump_failed"} 1.0
 """
     words.check_metrics(told, CAST, 500)
-    with pytest.raises(Differs, match="tidegate_granted_bytes_total is 500, not 501"):
+    with pytest.raises(Differs, match="tidegate_released_bytes_total is 500, not 501"):
         words.check_metrics(told, CAST, 501)
     with pytest.raises(Differs, match="does not tell tidegate_outstanding_bytes"):
         words.check_metrics(told.replace("outstanding", "elsewhere"), CAST, 500)

@@ -8,9 +8,9 @@ from tests.demo.proof import Cast, DayTold, Differs
 
 def day_of(number: int, plan: dict[str, Any], arrived: int, transferred: int) -> DayTold:
     """The day by what ``pass --json`` says, and what was seen of it in the storage and heard of rsync."""
-    granted = [one for one in plan["decisions"] if one["verdict"] == "granted"]
-    vms = tuple(sorted(one["vm"] for one in granted))
-    return DayTold(number, vms, sum(one["bytes"] for one in granted), arrived, transferred)
+    released = [one for one in plan["decisions"] if one["verdict"] == "released"]
+    vms = tuple(sorted(one["vm"] for one in released))
+    return DayTold(number, vms, sum(one["bytes"] for one in released), arrived, transferred)
 
 
 def check_day(day: DayTold, plan: dict[str, Any], report: dict[str, Any]) -> None:
@@ -24,7 +24,7 @@ def check_day(day: DayTold, plan: dict[str, Any], report: dict[str, Any]) -> Non
 
 def verdict(days: Sequence[DayTold], status: dict[str, Any], cast: Cast, limit: int) -> tuple[str, list[str]]:
     """The last line, counted, and what is wrong with it."""
-    within = sum(max(day.granted, day.arrived, day.transferred) <= limit for day in days)
+    within = sum(max(day.released, day.arrived, day.transferred) <= limit for day in days)
     off_site = {one["vm"] for one in status["vms"] if one["offsite_time"] is not None}
     failed = {one["vm"] for one in status["vms"] if one["last_dump_failed"]}
     held = {one["vm"] for one in status["vms"] if one["newest_dump"] and one["newest_dump"]["reason"] == "oversize"}
@@ -46,7 +46,7 @@ def verdict(days: Sequence[DayTold], status: dict[str, Any], cast: Cast, limit: 
 def check_metrics(metrics: str, cast: Cast, pulled: int) -> None:
     """Raises Differs unless the running watcher tells over HTTP what has come to the storage and what has not."""
     expected = {
-        "tidegate_granted_bytes_total": pulled,
+        "tidegate_released_bytes_total": pulled,
         "tidegate_confirmed_bytes_total": pulled,
         "tidegate_outstanding_bytes": 0,
         "tidegate_link_failures_total": 0,

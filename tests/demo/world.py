@@ -53,7 +53,7 @@ read only = yes
 """
 
 #: Everything here takes a moment; whoever takes a minute hangs.
-PATIENCE = 60.0
+IO_TIMEOUT = 60.0
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
@@ -95,7 +95,7 @@ class World:
 
     def metrics(self) -> str:
         """The text of /metrics, from the running watcher."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._ports['metrics']}/metrics", timeout=PATIENCE) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._ports['metrics']}/metrics", timeout=IO_TIMEOUT) as answer:
             return str(answer.read(), "utf-8")
 
     @contextmanager
@@ -136,7 +136,7 @@ class World:
             yield
 
     def _rsync_answers(self) -> bool:
-        with socket.create_connection(("127.0.0.1", self._ports["rsync"]), timeout=PATIENCE) as connection:
+        with socket.create_connection(("127.0.0.1", self._ports["rsync"]), timeout=IO_TIMEOUT) as connection:
             return connection.recv(8) == b"@RSYNCD:"
 
     # --- processes
@@ -181,9 +181,9 @@ def run(words: list[str]) -> str:
     """Runs a program to its end and returns its output. Raises Broken when it fails or hangs."""
     process = start(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        out, err = process.communicate(timeout=PATIENCE)
+        out, err = process.communicate(timeout=IO_TIMEOUT)
     except subprocess.TimeoutExpired:
-        raise Broken(f"`{shown(words)}` has not ended after {PATIENCE:.0f} seconds") from None
+        raise Broken(f"`{shown(words)}` has not ended after {IO_TIMEOUT:.0f} seconds") from None
     finally:
         _stop(process)
     if process.returncode != 0:
@@ -199,10 +199,10 @@ def shown(words: list[str]) -> str:
 
 def wait_until(what: str, is_so: Callable[[], bool]) -> None:
     """Waits for a condition. Raises Broken when it does not come about."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + IO_TIMEOUT
     while not is_so():
         if time.monotonic() > deadline:
-            raise Broken(f"{what} did not happen within {PATIENCE:.0f} seconds")
+            raise Broken(f"{what} did not happen within {IO_TIMEOUT:.0f} seconds")
         time.sleep(0.02)
 
 

@@ -160,12 +160,12 @@ MORE = {
     ),
     "TidegateLimitTooSmall": Case(DENSE, 69, 70, 90, "The targets need 120% of what the limit allows on host:9877"),
     "TidegateBacklogGrowing": Case(
-        LIMIT | gauge("tidegate_dumps_waiting_bytes", "0x199 20000000000x400", HOST, reason="no_allowance"),
+        LIMIT | gauge("tidegate_dumps_waiting_bytes", "0x199 20000000000x400", HOST, reason="limit_reached"),
         200 + WEEK,
         200 + WEEK + 1,
         200 + 2 * WEEK,
         "20GB more than a week ago wait for the limit at the best of times",
-        HOST | {"reason": "no_allowance"},
+        HOST | {"reason": "limit_reached"},
         minutes=60,
     ),
     "TidegateOversizeHeld": Case(
@@ -407,7 +407,7 @@ QUIET = {
             "tidegate_dumps_waiting_bytes",
             " ".join(["70000000000-1000000000x69 0x97"] * 4),
             HOST,
-            reason="no_allowance",
+            reason="limit_reached",
         ),
         4 * WEEK,
         60,

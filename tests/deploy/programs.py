@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 
 from tests.deploy import rules
 from tests.privileges import needs_root
-from tests.service.running import PATIENCE, free_port
+from tests.service.running import IO_TIMEOUT, free_port
 
 ALERTMANAGER = "prometheus-alertmanager"
 NODE_EXPORTER = "prometheus-node-exporter"
@@ -23,7 +23,7 @@ TEMPLATES = Path("/usr/share/prometheus/alertmanager/default.tmpl")
 
 def await_true(condition: Callable[[], bool], otherwise: Callable[[], str]) -> None:
     """Until it is so; for as long as anybody has patience. ``otherwise`` says what is so instead."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + IO_TIMEOUT
     while not condition():
         assert time.monotonic() < deadline, otherwise()
         time.sleep(0.05)
@@ -42,7 +42,7 @@ class Program:
         data = None if body is None else json.dumps(body).encode()
         address = f"http://127.0.0.1:{self.port}{path}"
         request = urllib.request.Request(address, data, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+        with urllib.request.urlopen(request, timeout=IO_TIMEOUT) as answer:
             return bytes(answer.read())
 
     def answers(self, path: str) -> bool:

@@ -33,7 +33,7 @@ def service_host(folder: Path, **how: Any) -> Host:
     return host
 
 
-def let_out(host: Host, **sizes: int) -> None:
+def released(host: Host, **sizes: int) -> None:
     """Dumps that only root may read, and a pass of the service's."""
     for name, size in sizes.items():
         host.dump(name, size, marked=False).chmod(0o600)

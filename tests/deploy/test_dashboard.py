@@ -28,7 +28,7 @@ from tests.host import Host
 from tests.life.life import Life
 from tests.pictures.colours import THEMES
 from tests.pictures.page import Drawn, pages
-from tests.service.running import PATIENCE, free_port, service
+from tests.service.running import IO_TIMEOUT, free_port, service
 
 PANELS = {panel["title"]: panel for panel in shown.panels()}
 #: Of the real program, with a little before it: a day's bar begins a day earlier.
@@ -132,7 +132,7 @@ def test_a_vm_and_a_host_in_the_table_lead_to_pages_that_there_are(tmp_path: Pat
         for link in links:
             meant = {"scheme": "http", "__data.fields.host": listen, "__data.fields.VM": "vm1"}
             address = re.sub(r"\${([\w.]+)}", lambda found: meant[found[1]], link)  # noqa: B023  # called at once
-            with urllib.request.urlopen(address, timeout=PATIENCE) as answer:
+            with urllib.request.urlopen(address, timeout=IO_TIMEOUT) as answer:
                 assert b"vm1" in answer.read()
 
 
@@ -216,12 +216,12 @@ def of(title: str, legend: str) -> shown.Query:
 def test_the_bars_of_the_days_are_all_that_was_let_out_and_none_is_above_the_limit_but_by_force(
     shown_month: Shown,
 ) -> None:
-    (let_out,) = of("Let out each day", "let out").ask(shown_month.prometheus, shown_month.month.end)
-    first, last = let_out.points[0][0] - DAY, let_out.points[-1][0]
-    granted = "tidegate_granted_bytes_total"
-    (before,), (after,) = (values(shown_month.prometheus.query(granted, at)) for at in (first, last))
-    assert sum(value for _, value in let_out.points) == after - before
-    above = [value - shown_month.month.limit for _, value in let_out.points if value > shown_month.month.limit]
+    (released,) = of("Let out each day", "let out").ask(shown_month.prometheus, shown_month.month.end)
+    first, last = released.points[0][0] - DAY, released.points[-1][0]
+    counter = "tidegate_released_bytes_total"
+    (before,), (after,) = (values(shown_month.prometheus.query(counter, at)) for at in (first, last))
+    assert sum(value for _, value in released.points) == after - before
+    above = [value - shown_month.month.limit for _, value in released.points if value > shown_month.month.limit]
     assert len(above) <= 1
     assert sum(above) <= shown_month.month.beyond
 

@@ -87,7 +87,7 @@ def test_a_dump_by_the_function_is_whole_marked_and_leaves(
     assert (done.returncode, done.stdout, done.stderr) == (0, "went on\n", "")
     assert {one.name for one in host.dumps.iterdir()} == {"vm1.img", "vm1.img.done"}
     assert ("started" in (host.dumps / "vm1.img.done").read_text()) is installed
-    assert reasons(host.json("pass")) == {"vm1.img": "granted"}
+    assert reasons(host.json("pass")) == {"vm1.img": "released"}
 
 
 @pytest.mark.parametrize("installed", [True, False], ids=["with tidegate", "without"])

@@ -17,7 +17,7 @@ import pytest
 from tests.deploy import rules
 from tests.deploy.programs import await_true
 from tests.host import Host
-from tests.service.running import PATIENCE, free_port, service
+from tests.service.running import IO_TIMEOUT, free_port, service
 
 FOLDER = rules.ROOT / "deploy" / "nginx"
 README = (FOLDER / "README.md").read_text()
@@ -54,7 +54,7 @@ class Front(NamedTuple):
         headers = {} if password is None else {"Authorization": _basic(password)}
         request = urllib.request.Request(f"https://localhost:{self.port}{path}", headers=headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE, context=self.trusted) as answer:
+            with urllib.request.urlopen(request, timeout=IO_TIMEOUT, context=self.trusted) as answer:
                 return answer.status, bytes(answer.read())
         except urllib.error.HTTPError as error:
             with error:
@@ -166,7 +166,7 @@ def test_without_tls_nothing_is_said(front: Front) -> None:
         f"http://127.0.0.1:{front.port}/metrics", headers={"Authorization": _basic(PASSWORD)}
     )
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(request, timeout=PATIENCE)
+        urllib.request.urlopen(request, timeout=IO_TIMEOUT)
     with caught.value as error:
         assert error.code == 400
         assert b"tidegate_" not in error.read()

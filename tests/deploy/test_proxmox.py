@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.vzdump import Guest, Killed, Vzdump
-from tests.dumps.house import let_out, tell
+from tests.dumps.house import released, tell
 from tests.host import ROOT, Host
 
 HOOK = ROOT / "deploy" / "proxmox" / "tidegate-vzdump-hook"
@@ -36,10 +36,10 @@ def test_what_vzdump_has_finished_leaves_and_what_has_failed_does_not(host: Host
     assert standing(host, "done") == [f"{archive(good)}.done", f"{archive(last)}.done"]
     assert standing(host, "failed") == [f"{archive(bad)}.failed"]
     assert standing(host, "running") == []
-    assert let_out(host) == {
-        archive(good): "granted",
+    assert released(host) == {
+        archive(good): "released",
         archive(bad): "dump_failed",
-        archive(last): "granted",
+        archive(last): "released",
     }
     assert {one["vm"] for one in json.loads(tell(host, "status", "--json"))["vms"]} == {"100", "101", "102"}
 
@@ -80,7 +80,7 @@ def test_markers_of_what_vzdump_has_pruned_go(host: Host) -> None:
     for guest in (first, second):
         Vzdump(host.dumps, HOOK, keep=1).run([guest])
     assert standing(host, "done") == [f"{archive(second)}.done"]
-    assert let_out(host) == {archive(second): "granted"}
+    assert released(host) == {archive(second): "released"}
 
 
 @pytest.mark.parametrize("target", ["-", "host/100/2026-11-22T03:00:00Z"])

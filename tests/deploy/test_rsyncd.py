@@ -18,7 +18,7 @@ import pytest
 
 from policy.sync.rsyncd_hooks import Request
 from tests.deploy import units
-from tests.deploy.rsyncd import CAPABILITIES, FOLDER, STATE, Daemon, daemon, let_out, service_host
+from tests.deploy.rsyncd import CAPABILITIES, FOLDER, STATE, Daemon, daemon, released, service_host
 from tests.host import Host
 
 WATCH = (units.FOLDER, "tidegate-watch.service")
@@ -28,7 +28,7 @@ PULL = ("-rt", "--partial-dir=.rsync-partial")
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
     host = service_host(tmp_path, daily=3_000_000, offsite={"confirm": "report"})
-    let_out(host, vm1=1_000_000, vm2=2_000_000)
+    released(host, vm1=1_000_000, vm2=2_000_000)
     return host
 
 

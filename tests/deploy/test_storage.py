@@ -48,7 +48,7 @@ def storage(tmp_path: Path, server: tuple[Path, list[str]]) -> Storage:
     return Storage(tmp_path / "storage", server[1], storage="mirror")
 
 
-def let_out(host: Host, **sizes: Any) -> None:
+def released(host: Host, **sizes: Any) -> None:
     for name, size in sizes.items():
         host.dump(name, size)
     host.run("pass")
@@ -77,12 +77,12 @@ def until(condition: Callable[[], bool]) -> None:
 
 def test_a_mirror_gets_everything_and_the_host_knows(host: Host, storage: Storage) -> None:
     """A second dump under the same name is fetched as a difference, and what is kept is not fetched again."""
-    let_out(host, vm1=300_000, vm2={"disk 0": 1000, "inner/new": 2000}, vm3=500)
+    released(host, vm1=300_000, vm2={"disk 0": 1000, "inner/new": 2000}, vm3=500)
     assert "3 arrived, and the host knows" in storage.pull()
     assert storage.copies() == host.exported()
     assert set(states(host).values()) == {"confirmed"}
     assert host.exported().keys() == {"vm1", "vm2/disk 0", "vm2/inner/new", "vm3"}
-    let_out(host, vm3=600)
+    released(host, vm3=600)
     assert "1 arrived, and the host knows" in storage.pull()
     assert storage.copies() == host.exported()
     days = host.json("history")["days"]
@@ -95,10 +95,10 @@ def test_a_collection_keeps_each_sync_in_a_folder_of_its_own(host: Host, storage
     """What it has is taken out of the tree, and another dump may come under the same name."""
     host.configure(daily=10_000_000, **COLLECT)
     storage.settings["storage"] = "collect"
-    let_out(host, vm1=1000, vm2={"disk": 2000})
+    released(host, vm1=1000, vm2={"disk": 2000})
     storage.pull()
     assert host.exported() == {}
-    let_out(host, vm1=1500)
+    released(host, vm1=1500)
     storage.pull()
     kept = {(Path(path).parts[0], path.partition("/")[2]): size for path, size in storage.copies().items()}
     assert sorted(size for (_, path), size in kept.items() if path == "vm1") == [1000, 1500]
@@ -119,11 +119,11 @@ def test_a_sync_with_nothing_to_bring_is_told_as_well(host: Host, storage: Stora
 
 def test_a_file_that_could_not_be_stored_is_not_confirmed_and_the_others_are(host: Host, storage: Storage) -> None:
     """Its last copy has the same name and size; rsync says only that something went wrong."""
-    let_out(host, vm1=1000, vm2=1000)
+    released(host, vm1=1000, vm2=1000)
     storage.pull()
     os.utime(storage.target / "vm1", (1, 1))
     (host.dumps / "vm1").unlink()
-    let_out(host, vm1=1000, vm2=2000)
+    released(host, vm1=1000, vm2=2000)
     subprocess.run(["chattr", "+i", storage.target / "vm1"], check=True)
     try:
         assert "not whole, and not told: vm1" in storage.pull(code=1)
@@ -135,7 +135,7 @@ def test_a_file_that_could_not_be_stored_is_not_confirmed_and_the_others_are(hos
 
 
 def test_a_storage_that_could_store_nothing_tells_nothing(host: Host, storage: Storage) -> None:
-    let_out(host, vm1=1000)
+    released(host, vm1=1000)
     subprocess.run(["chattr", "+i", storage.target], check=True)
     try:
         storage.pull(code=3)
@@ -148,7 +148,7 @@ def test_a_storage_that_could_store_nothing_tells_nothing(host: Host, storage: S
 def test_a_copy_that_is_not_what_was_dumped_is_not_confirmed(host: Host, storage: Storage) -> None:
     """Its disk has written something else: size and time are right, and the sum of the marker is not."""
     summed(host, "vm1", 1000)
-    let_out(host, vm2=1000)
+    released(host, vm2=1000)
     rsync = shutil.which("rsync") or ""
     storage.program("rsync", CORRUPT.format(storage.target / "vm1").replace("rsync", rsync, 1))
     assert "not whole, and not told: vm1" in storage.pull(code=1)
@@ -156,14 +156,14 @@ def test_a_copy_that_is_not_what_was_dumped_is_not_confirmed(host: Host, storage
 
 
 def test_a_folder_of_which_one_file_is_missing_has_not_arrived(host: Host, storage: Storage) -> None:
-    let_out(host, vm1={"disk0": 1000, "disk1": 1000}, vm2=10)
+    released(host, vm1={"disk0": 1000, "disk1": 1000}, vm2=10)
     storage.settings["options"] = "--exclude=disk1"
     assert "not whole, and not told: vm1" in storage.pull(code=1)
     assert states(host) == {"vm1": "linked", "vm2": "confirmed"}
 
 
 def test_a_run_that_is_killed_tells_nothing_and_the_next_one_goes_on(host: Host, storage: Storage) -> None:
-    let_out(host, vm1=2_000_000)
+    released(host, vm1=2_000_000)
     storage.settings["options"] = "--bwlimit=400"
     words = storage.command
     with subprocess.Popen(words, env=storage.environment, start_new_session=True) as run:
@@ -181,21 +181,21 @@ def test_a_host_that_was_not_reached_is_told_by_the_next_run(host: Host, storage
     """Before that one pulls: what the host does not know of it would let out once more."""
     host.configure(daily=10_000_000, **COLLECT)
     storage.settings["storage"] = "collect"
-    let_out(host, vm1=1000)
+    released(host, vm1=1000)
     ssh = shutil.which("ssh") or ""
     storage.program("ssh", f'case "$*" in *receipt) exit 255 ;; esac; exec {ssh} "$@"')
     assert "the host was not reached; the next run tells it" in storage.pull(code=3)
     assert "nothing new is pulled" in storage.pull(code=3)
     assert states(host) == {"vm1": "linked"}
     (storage.bin / "ssh").unlink()
-    let_out(host, vm2=2000)
+    released(host, vm2=2000)
     storage.pull()
     assert states(host) == {"vm1": "confirmed", "vm2": "confirmed"}
     assert sorted(storage.copies().values()) == [1000, 2000]
 
 
 def test_two_runs_at_once_are_one(host: Host, storage: Storage) -> None:
-    let_out(host, vm1=2_000_000)
+    released(host, vm1=2_000_000)
     storage.settings["options"] = "--bwlimit=400"
     words = storage.command
     with subprocess.Popen(words, env=storage.environment, start_new_session=True) as run:
@@ -213,7 +213,7 @@ def test_from_the_daemon_it_comes_the_same_and_is_not_given_twice_on_a_day(
 ) -> None:
     """Here the daemon's hooks seal and count, as the service's user; a storage that has lost all comes tomorrow."""
     host = rsyncd.service_host(tmp_path, daily=3_000_000, offsite={"confirm": "report", "storage": kind})
-    rsyncd.let_out(host, vm1=1_000_000, vm2=2_000_000)
+    rsyncd.released(host, vm1=1_000_000, vm2=2_000_000)
     let_in(server[0], host)
     with rsyncd.daemon(host) as served:
         storage = Storage(tmp_path / "storage", server[1], storage=kind, source=f"{served.url}/")
@@ -277,7 +277,7 @@ def test_the_key_is_good_for_nothing_else(
 
 
 def test_a_receipt_that_is_none_confirms_nothing(host: Host, server: tuple[Path, list[str]]) -> None:
-    let_out(host, vm1=1000)
+    released(host, vm1=1000)
     assert asked(server, "sync-started")[0] == 0
     for lie in ("arrived vm1\n", "tidegate-receipt 1\nexpected " + 64 * "0" + "\narrived vm1\n", "\0" * 1000):
         code, said = asked(server, "receipt", stdin=lie)

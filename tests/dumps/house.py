@@ -46,7 +46,7 @@ def dump(host: Host, *words: str, code: int = 0) -> dict[str, Any]:
     return shape
 
 
-def let_out(host: Host) -> dict[str, str]:
+def released(host: Host) -> dict[str, str]:
     """Runs a pass: dump -> reason."""
     return reasons(json.loads(tell(host, "pass", "--json")))
 

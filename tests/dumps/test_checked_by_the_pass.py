@@ -13,7 +13,7 @@ from core.clock import SystemClock
 from core.config.load import load
 from core.errors import FaultError
 from core.state.database import State
-from tests.dumps.house import dump, house, is_alive, let_out, sha256, tell, until
+from tests.dumps.house import dump, house, is_alive, released, sha256, tell, until
 from tests.host import Host
 from watcher.scanner import scan_and_record
 
@@ -46,8 +46,8 @@ def test_a_dump_that_passes_leaves_and_is_checked_once(tmp_path: Path) -> None:
     host = host_of(tmp_path / "host", verify=[counting(tmp_path)])
     path = host.dump("vm1.img", 1000)
     host.dump("vm2.img", 1000)
-    assert let_out(host) == {"vm1.img": "granted", "vm2.img": "granted"}
-    assert let_out(host) == {"vm1.img": "outstanding", "vm2.img": "outstanding"}
+    assert released(host) == {"vm1.img": "released", "vm2.img": "released"}
+    assert released(host) == {"vm1.img": "outstanding", "vm2.img": "outstanding"}
     assert made(tmp_path) == [f"vm1 weekly {path}"]
 
 
@@ -68,7 +68,7 @@ def test_one_that_does_not_pass_is_bad_and_says_why(
     """In a sentence that names the check."""
     host = host_of(tmp_path / "host", verify=verify)
     host.dump("vm1.img", 1000, **body)
-    assert let_out(host) == {"vm1.img": "verify_failed"}
+    assert released(host) == {"vm1.img": "verify_failed"}
     detail = of_vm1(host)["detail"]
     assert detail.startswith(told)
     assert detail.endswith("; once it is mended, mark it anew")
@@ -85,7 +85,7 @@ def test_a_host_without_room_for_the_words_of_a_check_says_so(tmp_path: Path, mo
     with pytest.raises(FaultError, match="no dump can be checked: no temporary file can be made: No such file"):
         tell(host, "pass")
     assert host.exported() == {}
-    assert of_vm1(host)["verdict"] == "granted"
+    assert of_vm1(host)["verdict"] == "released"
 
 
 def test_an_older_dump_that_passes_leaves_in_its_place(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_an_older_dump_that_passes_leaves_in_its_place(tmp_path: Path) -> None:
     path = host.dump("vm1-1.img", 500, marked=False)
     host.mark("vm1-1.img", vm="vm1", sha256=sha256(path), started="2026-01-01T00:00:00Z")
     host.dump("vm1-2.img", 1000, vm="vm1", sha256="0" * 64, started="2026-01-02T00:00:00Z")
-    assert let_out(host) == {"vm1-1.img": "granted", "vm1-2.img": "verify_failed"}
+    assert released(host) == {"vm1-1.img": "released", "vm1-2.img": "verify_failed"}
 
 
 def test_a_bad_one_is_not_read_again_until_it_is_marked_anew(tmp_path: Path) -> None:
@@ -102,11 +102,11 @@ def test_a_bad_one_is_not_read_again_until_it_is_marked_anew(tmp_path: Path) -> 
     host = host_of(tmp_path / "host", verify=[counting(tmp_path, well=False)])
     host.dump("vm1.img", 1000)
     for _ in range(3):
-        assert let_out(host) == {"vm1.img": "verify_failed"}
+        assert released(host) == {"vm1.img": "verify_failed"}
     assert len(made(tmp_path)) == 1
     counting(tmp_path)
     host.mark("vm1.img")
-    assert let_out(host) == {"vm1.img": "granted"}
+    assert released(host) == {"vm1.img": "released"}
     assert len(made(tmp_path)) == 2
 
 
@@ -129,7 +129,7 @@ def test_a_marker_that_says_something_else_while_its_dump_is_checked_counts(
             scan_and_record(config, State(config.state), SystemClock())
 
     monkeypatch.setattr(failpoints, "hook", mark_anew)
-    assert let_out(host) == {"vm1.img": {"right": "granted", "wrong": "verify_failed"}[then]}
+    assert released(host) == {"vm1.img": {"right": "released", "wrong": "verify_failed"}[then]}
 
 
 def test_a_folder_needs_the_sum_of_each_of_its_files(tmp_path: Path) -> None:
@@ -138,10 +138,10 @@ def test_a_folder_needs_the_sum_of_each_of_its_files(tmp_path: Path) -> None:
     path = host.dump("vm1", {"a": 100, "b": 200}, marked=False)
     sums = {name: {"sha256": sha256(path / name), "size": (path / name).stat().st_size} for name in ("a", "b")}
     host.mark("vm1", files={**sums, "b": {"size": 200}})
-    assert let_out(host) == {"vm1": "verify_failed"}
+    assert released(host) == {"vm1": "verify_failed"}
     assert of_vm1(host)["detail"].startswith("verify: sha256: nobody has said the sum of b")
     host.mark("vm1", files=sums)
-    assert let_out(host) == {"vm1": "granted"}
+    assert released(host) == {"vm1": "released"}
 
 
 def test_what_a_vm_says_itself_comes_before_its_set(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_what_a_vm_says_itself_comes_before_its_set(tmp_path: Path) -> None:
     )
     for vm in ("vm1", "vm2", "vm3", "vm4"):
         host.dump(f"{vm}.img", 1000)
-    assert set(let_out(host).values()) == {"granted"}
+    assert set(released(host).values()) == {"released"}
     assert sorted(line.split()[0] for line in made(tmp_path)) == ["vm2", "vm3"]
 
 
@@ -164,7 +164,7 @@ def test_what_the_runner_has_checked_is_not_checked_again(tmp_path: Path) -> Non
     """It did so before it gave the dump its name."""
     host = house(tmp_path / "host", verify=[counting(tmp_path)])
     dump(host)
-    assert set(let_out(host).values()) == {"granted"}
+    assert set(released(host).values()) == {"released"}
     assert len(made(tmp_path)) == 1
 
 
@@ -172,7 +172,7 @@ def test_a_plan_makes_no_check(tmp_path: Path) -> None:
     """It is asked for often, and must not read every dump."""
     host = host_of(tmp_path / "host", verify=[counting(tmp_path, well=False)])
     host.dump("vm1.img", 1000)
-    assert of_vm1(host)["verdict"] == "granted"
+    assert of_vm1(host)["verdict"] == "released"
     assert made(tmp_path) == []
 
 
@@ -181,7 +181,7 @@ def test_a_check_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     host = host_of(tmp_path / "host", verify=[slow(tmp_path)], timeout="1s")
     host.dump("vm1.img", 1000)
     host.dump("vm2.img", 1000)
-    assert let_out(host) == {"vm1.img": "verify_failed", "vm2.img": "granted"}
+    assert released(host) == {"vm1.img": "verify_failed", "vm2.img": "released"}
     assert "it took longer than 1s" in of_vm1(host)["detail"]
     assert not is_alive(int((tmp_path / "pid").read_text()))
 
@@ -196,7 +196,7 @@ def test_what_takes_a_dump_s_place_while_it_is_checked_is_not_read(
     swaps.chmod(0o755)
     host = host_of(tmp_path / "host", verify=[str(swaps), "sha256"])
     host.dump("vm1.img", 1000, sha256=sha256(Path("/etc/hostname")))
-    assert let_out(host) == {"vm1.img": "verify_failed"}
+    assert released(host) == {"vm1.img": "verify_failed"}
     assert "verify: sha256: vm1.img is no longer a plain file" in caplog.text
 
 
@@ -214,7 +214,7 @@ def test_a_pass_that_is_stopped_ends_its_check_and_lets_nothing_out(tmp_path: Pa
     assert not is_alive(int((tmp_path / "pid").read_text()))
     assert host.exported() == {}
     host.configure(daily=10_000_000)
-    assert let_out(host) == {"vm1.img": "granted"}
+    assert released(host) == {"vm1.img": "released"}
 
 
 def slow(folder: Path) -> str:

@@ -8,7 +8,7 @@ from core.errors import FaultError
 from core.state.database import State
 from dumps.hypervisor import machines
 from exporters import text
-from tests.dumps.house import dump, house, let_out, shell, tell
+from tests.dumps.house import dump, house, released, shell, tell
 from tests.host import Host
 
 #: As the commands print them.
@@ -45,7 +45,7 @@ def test_check_names_the_vms_that_nobody_dumps(tmp_path: Path) -> None:
     host = asking(tmp_path, "vm1\nlost\nscratch\ndumped\nretired\n", ignore=["scratch"])
     for vm in ("dumped", "retired"):
         host.dump(vm, 100)
-    let_out(host)
+    released(host)
     tell(host, "retire", "retired")
     assert "in no backup: lost; list them in `vms` of a backup set" in tell(host, "check")
     (tmp_path / "vms").write_text("vm1\ndumped\n")
@@ -57,7 +57,7 @@ def test_dumps_and_passes_count_them_for_the_metrics(tmp_path: Path, command: st
     """What was found stays until the hypervisor answers again."""
     host = asking(tmp_path, "vm1\nlost\n")
     assert metrics(host) == []
-    run = {"dump": dump, "pass": let_out}[command]
+    run = {"dump": dump, "pass": released}[command]
     run(host)
     found = ["tidegate_hypervisor_vms 2.0", "tidegate_hypervisor_vms_without_backup 1.0"]
     assert metrics(host) == found

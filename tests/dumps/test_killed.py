@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.warm import Warm
-from tests.dumps.house import dump, house, is_alive, is_tidy, let_out, marker, results, shell, tell, until
+from tests.dumps.house import dump, house, is_alive, is_tidy, marker, released, results, shell, tell, until
 from tests.host import ROOT, Host
 from tests.users import NOBODY
 
@@ -49,7 +49,7 @@ def test_what_was_begun_is_undone_and_told_by_the_next_run(tmp_path: Path, warm:
     kill(host, warm, point)
     [claim] = names(host)["running"]
     assert names(host)["done"] == []
-    assert set(let_out(host).values()) == {"running"}
+    assert set(released(host).values()) == {"running"}
     shape = dump(host)
     assert [one["dump"] for one in shape["cleaned_up"]] == [claim.removesuffix(".running")]
     assert results(shape) == {"vm1": "done"}
@@ -57,7 +57,7 @@ def test_what_was_begun_is_undone_and_told_by_the_next_run(tmp_path: Path, warm:
     assert marker(host, "failed")["error"] == "its run was killed, or the host went down"
     assert len(names(host)["done"]) == len(names(host)[""]) == 1
     assert is_tidy(host)
-    assert "granted" in let_out(host).values()
+    assert "released" in released(host).values()
 
 
 def test_a_dump_that_has_its_marker_is_kept(tmp_path: Path, warm: Warm) -> None:

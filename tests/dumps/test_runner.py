@@ -14,9 +14,9 @@ from tests.dumps.house import (
     house,
     is_alive,
     is_tidy,
-    let_out,
     marker,
     one,
+    released,
     results,
     sha256,
     shell,
@@ -99,7 +99,7 @@ def test_a_folder_of_more_files_than_a_marker_can_tell_is_dumped_all_the_same(tm
     host = house(tmp_path / "host", script=f"mkdir $OUT; cd $OUT; seq 3800 | split -l 1 -a 4 - {'n' * 200}")
     dump(host)
     assert marker(host, "done")["files"] is None
-    assert reasons(host.json("plan")) == {one_dump(host): "granted"}
+    assert reasons(host.json("plan")) == {one_dump(host): "released"}
 
 
 def one_dump(host: Host) -> str:
@@ -148,7 +148,7 @@ def test_nothing_is_ever_overwritten(tmp_path: Path) -> None:
     host = house(tmp_path / "host")
     first, second = (one(dump(host))["dump"] for _ in range(2))
     assert first != second
-    let_out(host)
+    released(host)
     for path in host.dumps.glob("vm1-*"):
         path.unlink()
     third = one(dump(host))["dump"]
@@ -168,7 +168,7 @@ def test_dumps_go_to_the_folder_that_the_set_names(tmp_path: Path) -> None:
     """In a watch folder, so that they are seen."""
     host = house(tmp_path / "host", to="dumps/weekly/all")
     assert one(dump(host))["dump"].startswith("weekly/all/vm1-")
-    assert list(let_out(host).values()) == ["granted"]
+    assert list(released(host).values()) == ["released"]
 
 
 # --- pre, post, retries, time
@@ -216,7 +216,7 @@ def test_a_failed_dump_is_made_again_after_all_the_others(tmp_path: Path) -> Non
     assert log.read_text().split() == ["vm1", "vm2", "vm1"]
     assert (one(shape)["attempts"], one(shape, "vm2")["attempts"]) == (2, 1)
     assert standing(host) == {"vm1-TIME", "vm1-TIME.done", "vm1-TIME.failed", "vm2-TIME", "vm2-TIME.done"}
-    let_out(host)
+    released(host)
     assert not list(host.dumps.glob("*.failed"))
 
 
@@ -347,14 +347,14 @@ def test_a_pass_right_after_the_dumps_lets_them_out(tmp_path: Path) -> None:
     host = house(tmp_path / "host", "vm1", "vm2", own={"vm2": {"command": ["false"]}})
     shape = dump(host, "--then-pass", code=1)
     assert set(host.exported()) == {"vm1"}
-    assert set(reasons(shape["pass"]).values()) == {"granted", "dump_failed"}
+    assert set(reasons(shape["pass"]).values()) == {"released", "dump_failed"}
 
 
 def test_a_pass_of_its_own_lets_them_out_as_well(tmp_path: Path) -> None:
     """The markers are all that the two know of each other."""
     host = house(tmp_path / "host")
     dump(host)
-    let_out(host)
+    released(host)
     assert host.exported() == {"vm1": 1000}
 
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tests.dumps.house import dump, house, let_out, shell, tell
+from tests.dumps.house import dump, house, released, shell, tell
 
 
 def test_a_dump_that_is_suspiciously_small_leaves_and_is_told(tmp_path: Path) -> None:
@@ -12,7 +12,7 @@ def test_a_dump_that_is_suspiciously_small_leaves_and_is_told(tmp_path: Path) ->
     for size in (1_000_000, 1_000_000, 400_000):
         (tmp_path / "size").write_text(str(size))
         dump(host)
-        assert "granted" in let_out(host).values()
+        assert "released" in released(host).values()
         tell(host, "synced", "--all")
     [vm] = json.loads(tell(host, "status", "--json"))["vms"]
     assert (vm["last_dump_shrunk_from_bytes"], vm["verdict"]) == (1_000_000, "fresh")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import BusyError
-from tests.dumps.house import dump, house, is_alive, is_tidy, let_out, one, results, shell, standing, tell, until
+from tests.dumps.house import dump, house, is_alive, is_tidy, one, released, results, shell, standing, tell, until
 from tests.host import Host
 
 
@@ -71,7 +71,7 @@ def test_a_pass_in_the_midst_lets_out_what_is_finished_and_nothing_else(tmp_path
     go.unlink()
     run = host.start("dump", "weekly")
     until(lambda: bool(list(host.dumps.glob("*.running"))))
-    assert sorted(let_out(host).values()) == ["granted", "granted", "running"]
+    assert sorted(released(host).values()) == ["released", "released", "running"]
     assert host.exported() == {"vm1": 2, "vm2": 2}
     go.touch()
     assert ended(run)[0] == 0
@@ -153,7 +153,7 @@ def test_older_dumps_go_once_a_newer_one_has_succeeded_and_they_are_off_site(tmp
     for number in range(4):
         shape = dump(host)
         assert len(shape["removed"]) == (1 if number >= 2 else 0)
-        let_out(host)
+        released(host)
         report(host)
     assert kept(host) == 2
     assert host.json("status")["vms"][0]["verdict"] == "fresh"
@@ -166,12 +166,12 @@ def test_a_dump_that_still_has_to_leave_stays_whatever_the_number(tmp_path: Path
     dump(host)
     tell(host, "plan")
     assert dump(host)["removed"] == []  # the state has not even heard of it
-    let_out(host)
+    released(host)
     assert dump(host)["removed"] == []
     assert kept(host) == 3
-    let_out(host)
+    released(host)
     report(host)
-    let_out(host)
+    released(host)
     report(host)
     assert len(dump(host)["removed"]) == 3
     assert kept(host) == 1
@@ -181,7 +181,7 @@ def test_nothing_is_removed_where_the_new_dump_failed(tmp_path: Path) -> None:
     """However old the last good one gets."""
     host = house(tmp_path / "host", keep=1, script=f"test ! -e {tmp_path}/broken && echo a > $OUT")
     dump(host)
-    let_out(host)
+    released(host)
     report(host)
     (tmp_path / "broken").touch()
     assert dump(host, code=1)["removed"] == []
@@ -192,10 +192,10 @@ def test_what_the_runner_has_not_made_is_never_removed(tmp_path: Path) -> None:
     """A dump of the same VM that somebody else put there and marked."""
     host = house(tmp_path / "host", keep=1)
     host.dump("vm1-20200101T000000Z.img", 100)
-    let_out(host)
+    released(host)
     report(host)
     dump(host)
-    let_out(host)
+    released(host)
     report(host)
     assert dump(host)["removed"] != []
     assert (host.dumps / "vm1-20200101T000000Z.img").exists()

@@ -3,11 +3,10 @@
 import dataclasses
 from typing import Any
 
-from sqlalchemy import Connection
-
 from core.clock import Instant
 from core.enums import Evidence, LinkState, MarkerResult, Reason
 from core.state import counters, hypervisors, lateness, ledger, vms
+from core.state.database import Connection
 
 START = 1_795_000_000.0
 HOUR = 3600.0
@@ -62,7 +61,7 @@ def _fill_passes(connection: Connection) -> None:
     whole = counters.start_pass(connection, START + 2 * HOUR)
     counters.finish_pass(connection, whole, finished_at=START + 2 * HOUR + 3)
     counters.start_pass(connection, START + 4 * HOUR)
-    counters.set_waiting(connection, {Reason.NO_ALLOWANCE: (3, 12_000_000_000), Reason.OVERSIZE: (1, 40_000_000_000)})
+    counters.set_waiting(connection, {Reason.LIMIT_REACHED: (3, 12_000_000_000), Reason.OVERSIZE: (1, 40_000_000_000)})
 
 
 def _fill_watches(connection: Connection) -> None:
@@ -78,7 +77,7 @@ def _fill_watches(connection: Connection) -> None:
 
 
 def _fill_counters(connection: Connection) -> None:
-    plain = ("passes", "pass_failures", "granted_dumps", "granted_bytes", "confirmed_dumps", "confirmed_bytes")
+    plain = ("passes", "pass_failures", "granted_dumps", "released_bytes", "confirmed_dumps", "confirmed_bytes")
     for amount, name in enumerate((*plain, "link_failures", "foreign_files"), start=1):
         counters.count(connection, name, amount)
     wire = (

@@ -145,9 +145,9 @@ def test_a_state_that_is_no_database_hides_nothing_else(filled: State, config: C
 def test_a_state_that_is_gone_is_told_and_found_again(config: Config, exposition: Exposition) -> None:
     """The connections would go on with the file that went, and the figures look fresh for ever."""
     is_told(exposition.text(config))
-    away = config.state.rename(config.state.with_name("away"))
+    unmounted = config.state.rename(config.state.with_name("away"))
     is_missed(exposition.text(config))
-    away.rename(config.state)
+    unmounted.rename(config.state)
     is_told(exposition.text(config))
 
 

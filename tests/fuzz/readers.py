@@ -12,7 +12,7 @@ from datetime import UTC
 
 from core.errors import UsageError
 from core.filenames import is_clean, is_single_component, printable
-from core.fs.fingerprint import Hindered
+from core.fs.fingerprint import DumpRejected
 from core.markers.format import BadMarker, MarkerKind, aside_name, marker_name, parse_body, split_name
 from core.markers.vm_name import export_name, stem, vm_of
 from core.state.backup import NotAnExport, read_header
@@ -54,11 +54,11 @@ def names(given: bytes) -> None:
         vm = vm_of(path, None)
         assert is_single_component(vm)
         for layout in _LAYOUTS:
-            _let_out(export_name(layout, vm=vm, path=path, backup_set=vm))
+            _release_all(export_name(layout, vm=vm, path=path, backup_set=vm))
 
 
-def _let_out(name: str) -> None:
-    with suppress(Hindered):
+def _release_all(name: str) -> None:
+    with suppress(DumpRejected):
         refuse_name(name)
         assert is_clean(name)
         assert "/" not in name

@@ -56,7 +56,7 @@ class Life:
         self.puller = Puller(self.admin, folder / "rsync.log", dice)
         self.scrapes = Scrapes()
         #: Bytes that the passes have let out, and those of them above the limit, which the admin has forced.
-        self.granted = self.beyond = 0
+        self.released = self.beyond = 0
         self.events = list(self._events())
 
     def _configure(self, listen: str) -> None:
@@ -117,9 +117,9 @@ class Life:
     def run_pass(self) -> list[str]:
         """A pass; returns the VMs that wait for nothing but allowance, in the order of their turns."""
         shape = self.admin.json("pass")
-        granted = [one["bytes"] for one in shape["decisions"] if one["verdict"] == "granted"]
-        self.granted += sum(granted)
-        return [one["vm"] for one in shape["decisions"] if one["reason"] == "no_allowance"]
+        released = [one["bytes"] for one in shape["decisions"] if one["verdict"] == "released"]
+        self.released += sum(released)
+        return [one["vm"] for one in shape["decisions"] if one["reason"] == "limit_reached"]
 
     def _metrics(self) -> str:
         loading = Loading(successful=True, at=self._end - self._days * DAY)

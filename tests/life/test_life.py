@@ -49,7 +49,7 @@ def test_the_ledger_has_what_the_passes_let_out_and_no_day_has_more_than_its_lim
         last = ledger.open_day(connection)
         assert last is not None
         days = [ledger.of_day(connection, number) for number in range(1, last.number + 1)]
-    assert sum(link.bytes for links in days for link in links) == life.granted == life.counter("granted_bytes")
+    assert sum(link.bytes for links in days for link in links) == life.released == life.counter("released_bytes")
     charged = [sum(link.bytes for link in links if link.state is not LinkState.VOID) for links in days]
     above = [size - life.limit for size in charged if size > life.limit]
     assert sum(above) <= life.beyond

@@ -59,7 +59,7 @@ class House:
         assert set(outcomes) == {request.link_id for request in requests}
         return [outcomes[request.link_id] for request in requests]
 
-    def let_out(self, path: str, export_name: str | None = None, *, may_replace: bool = False) -> Identity:
+    def released(self, path: str, export_name: str | None = None, *, may_replace: bool = False) -> Identity:
         """Publishes what is there now, which must succeed."""
         request = self.request(path, export_name, may_replace=may_replace)
         assert isinstance(self.publish(request)[0], Published)

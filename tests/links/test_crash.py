@@ -55,7 +55,7 @@ def prepared(house: House) -> tuple[dict[str, Identity], list[LinkRequest]]:
             path = f"{name}-to-{'file' if isinstance(after, bytes) else 'folder'}"
             house.dump(f"old/{path}", before)
             house.dump(path, after)
-            old[path] = house.let_out(f"old/{path}")
+            old[path] = house.released(f"old/{path}")
             requests.append(house.request(path, may_replace=True))
     house.dump("new-file")
     house.dump("new-folder", FOLDER)
@@ -88,7 +88,7 @@ def test_killed_at_any_point_of_a_withdrawal_a_link_is_whole_or_gone(tmp_path: P
         house = House(root)
         house.dump("vm1")
         house.dump("vm2", FOLDER)
-        links = {name: house.let_out(name) for name in ("vm1", "vm2")}
+        links = {name: house.released(name) for name in ("vm1", "vm2")}
         was_killed = killed_at(house, point, [], links)
         assert set(house.export.look_all(links).values()) <= {Presence.STANDS, Presence.ABSENT}
         house.export.withdraw_all(links)
@@ -102,7 +102,7 @@ def test_killed_at_any_point_of_a_withdrawal_a_link_is_whole_or_gone(tmp_path: P
 
 def test_what_a_crash_left_in_staging_is_swept_and_counted(house: House) -> None:
     house.dump("vm1")
-    house.let_out("vm1")
+    house.released("vm1")
     (house.staging / "17").write_bytes(b"left")
     (house.staging / "18.old" / "deep" / "deeper").mkdir(parents=True)
     (house.staging / "18.old" / "deep" / "file").write_bytes(b"left")
@@ -118,6 +118,6 @@ def test_leftovers_do_not_hinder_the_next_publication(house: House, content: Con
     house.dump("vm1", content)
     house.dump("vm2", content)
     request = house.request("vm1")
-    house.let_out("vm2")
+    house.released("vm2")
     (house.staging / str(request.link_id)).mkdir()
     assert isinstance(house.publish(request)[0], Published)

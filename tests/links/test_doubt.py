@@ -34,7 +34,7 @@ def test_a_failing_fsync_leaves_all_links_in_doubt_and_their_charge_taken(
     house.dump("vm1")
     house.dump("vm2", FOLDER)
     house.dump("vm3")
-    house.let_out("vm3")
+    house.released("vm3")
     requests = [house.request("vm1"), house.request("vm2"), house.request("vm1", "vm3")]
     with failing(monkeypatch, lambda descriptor: os.path.samestat(os.fstat(descriptor), house.tree.stat())):
         one, two, taken = house.publish(*requests)

@@ -79,10 +79,10 @@ def test_a_filesystem_without_the_newer_renames_does_as_well(
     monkeypatch.setattr(rename, "_renameat2", renameat2)
     house.dump("old", old)
     house.dump("new", new)
-    house.let_out("old", "vm1")
+    house.released("old", "vm1")
     taken = house.not_published(house.request("new", "vm1"), Reason.LINK_ERROR)
     assert taken.detail.startswith("EEXIST: ")
-    recorded = house.let_out("new", "vm1", may_replace=True)
+    recorded = house.released("new", "vm1", may_replace=True)
     assert house.export.look("vm1", recorded) is Presence.STANDS
     assert house.staged() == []
     assert house.export.withdraw("vm1", recorded)
@@ -94,7 +94,7 @@ def test_a_disk_that_fails_in_the_midst_of_a_look_is_told_with_the_tree(
 ) -> None:
     """`make torture` found it: the tree was opened, and its entries could not be read."""
     house.dump("vm1")
-    house.let_out("vm1")
+    house.released("vm1")
 
     def fail(_folder: int) -> list[str]:
         raise OSError(errno.EIO, "Input/output error")

@@ -95,11 +95,11 @@ def test_a_link_is_replaced_and_taken_back_on_every_filesystem(
     seen = []
     with as_user():
         place.dump("old", old)
-        place.let_out("old", "vm1")
+        place.released("old", "vm1")
         if new is not None:
             place.dump("new", new)
         with at("before rename", lambda: seen.append((place.tree / "vm1").exists())):
-            recorded = place.let_out("old" if new is None else "new", "vm1", may_replace=True)
+            recorded = place.released("old" if new is None else "new", "vm1", may_replace=True)
         assert place.export.look("vm1", recorded) is Presence.STANDS
         assert place.staged() == []
         assert place.export.withdraw("vm1", recorded)

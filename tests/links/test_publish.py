@@ -15,14 +15,14 @@ FOLDER = {"disk0": b"zero", "disk1": b"one", "efi/vars": b"two"}
 
 def test_a_file_is_a_hard_link_under_its_export_name(house: House) -> None:
     dump = house.dump("vm1-2026-11-22.qcow2")
-    house.let_out("vm1-2026-11-22.qcow2", "vm1.qcow2")
+    house.released("vm1-2026-11-22.qcow2", "vm1.qcow2")
     assert house.visible() == {"vm1.qcow2"}
     assert inode(house.tree / "vm1.qcow2") == inode(dump)
 
 
 def test_a_folder_is_made_anew_and_its_files_are_hard_links(house: House) -> None:
     dump = house.dump("vm1", FOLDER)
-    house.let_out("vm1")
+    house.released("vm1")
     assert house.visible() == {"vm1", "vm1/disk0", "vm1/disk1", "vm1/efi", "vm1/efi/vars"}
     for name in FOLDER:
         assert inode(house.tree / "vm1" / name) == inode(dump / name)
@@ -32,7 +32,7 @@ def test_a_folder_is_made_anew_and_its_files_are_hard_links(house: House) -> Non
 
 def test_empty_sub_folders_leave_with_the_dump(house: House) -> None:
     (house.dump("vm1", FOLDER) / "snapshots" / "none").mkdir(parents=True)
-    house.let_out("vm1")
+    house.released("vm1")
     assert {"vm1/snapshots", "vm1/snapshots/none"} <= house.visible()
 
 
@@ -41,7 +41,7 @@ def test_a_folder_keeps_mode_and_times_so_that_who_may_read_it_may_read_its_link
     for folder, bits in ((dump / "efi", 0o550), (dump, 0o2750)):
         folder.chmod(bits)
         os.utime(folder, (1_000_000, 2_000_000))
-    house.let_out("vm1")
+    house.released("vm1")
     link = house.tree / "vm1"
     assert (mode(link), mode(link / "efi")) == (0o750, 0o750)  # without setgid; its owner can remove it
     assert link.stat().st_mtime == (link / "efi").stat().st_mtime == 2_000_000
@@ -52,14 +52,14 @@ def test_a_folder_keeps_its_owner_where_root_makes_the_link(house: House) -> Non
     dump = house.dump("vm1", FOLDER)
     for path in (house.source, dump, *dump.rglob("*")):
         os.chown(path, 4711, 4712)
-    house.let_out("vm1")
+    house.released("vm1")
     status = (house.tree / "vm1" / "efi").stat()
     assert (status.st_uid, status.st_gid) == (4711, 4712)
 
 
 def test_a_dump_below_sub_folders_is_reached(house: House) -> None:
     dump = house.dump("hosts/a/vm1")
-    house.let_out("hosts/a/vm1")
+    house.released("hosts/a/vm1")
     assert inode(house.tree / "vm1") == inode(dump)
 
 
@@ -103,10 +103,10 @@ def test_many_links_hold_few_descriptors(house: House, monkeypatch: pytest.Monke
 def test_an_ended_link_is_replaced_and_its_name_is_never_absent(house: House, old: Content, new: Content) -> None:
     house.dump("vm1-monday", old)
     house.dump("vm1-tuesday", new)
-    house.let_out("vm1-monday", "vm1")
+    house.released("vm1-monday", "vm1")
     seen = []
     with at("before rename", lambda: seen.append((house.tree / "vm1").exists())):
-        recorded = house.let_out("vm1-tuesday", "vm1", may_replace=True)
+        recorded = house.released("vm1-tuesday", "vm1", may_replace=True)
     assert seen == [True]
     assert house.export.look("vm1", recorded) is Presence.STANDS
     assert house.staged() == []
@@ -116,8 +116,8 @@ def test_an_ended_link_is_replaced_and_its_name_is_never_absent(house: House, ol
 def test_a_link_may_be_replaced_by_itself(house: House, content: Content) -> None:
     """Rename between two names of one inode does nothing: no second name may be left over."""
     dump = house.dump("vm1", content)
-    house.let_out("vm1")
-    recorded = house.let_out("vm1", may_replace=True)
+    house.released("vm1")
+    recorded = house.released("vm1", may_replace=True)
     assert house.export.look("vm1", recorded) is Presence.STANDS
     assert house.staged() == []
     file = dump if dump.is_file() else dump / "disk0"
@@ -186,7 +186,7 @@ def test_the_tree_is_made_so_that_a_puller_gets_in_and_staging_so_that_nobody_do
     house.dump("vm1")
     old = os.umask(0o077)
     try:
-        house.let_out("vm1")
+        house.released("vm1")
     finally:
         os.umask(old)
     assert (mode(house.tree), mode(house.staging)) == (0o755, 0o700)
@@ -195,7 +195,7 @@ def test_the_tree_is_made_so_that_a_puller_gets_in_and_staging_so_that_nobody_do
 def test_a_tree_that_is_there_keeps_its_mode(house: House) -> None:
     house.dump("vm1")
     house.tree.mkdir(mode=0o750)
-    house.let_out("vm1")
+    house.released("vm1")
     assert mode(house.tree) == 0o750
 
 

@@ -96,7 +96,7 @@ def test_a_link_that_replaced_another_counts_from_the_moment_it_was_visible(hous
     """The rename moves the ctime once more, and the kernel records only a read that comes after it."""
     dump = house.dump("vm1")
     house.dump("old")
-    house.let_out("old", "vm1")
+    house.released("old", "vm1")
     with at("before rename", lambda: wait_for_the_next_tick(house, dump.stat().st_ctime_ns)):
         _, ctime_ns = published(house, "vm1", may_replace=True)
     assert ctime_ns == (house.tree / "vm1").stat().st_ctime_ns

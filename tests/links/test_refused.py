@@ -152,7 +152,7 @@ def test_a_second_name_is_unsafe_only_where_the_admin_is_strict(house: House, co
     [checked] = check_all([(house.source, "vm1", strict.identity)], {0: 1})
     assert checked is not None
     assert checked.reason is Reason.UNSAFE
-    house.let_out("vm1")
+    house.released("vm1")
 
 
 def test_a_file_of_the_folders_owner_may_leave(house: House) -> None:
@@ -160,7 +160,7 @@ def test_a_file_of_the_folders_owner_may_leave(house: House) -> None:
     dump = house.dump("vm1")
     os.chown(house.source, 4711, 4711)
     os.chown(dump, 4711, 4711)
-    house.let_out("vm1")
+    house.released("vm1")
 
 
 @pytest.mark.parametrize("content", [b"dump", FOLDER], ids=["file", "folder"])
@@ -170,7 +170,7 @@ def test_a_dump_that_is_open_for_writing_waits(house: House, content: Content) -
     request = house.request("vm1")
     with file.open("r+b"):
         house.refused(request, Reason.OPEN)
-    house.let_out("vm1")
+    house.released("vm1")
 
 
 def test_a_dump_that_is_still_mapped_for_writing_waits(house: House) -> None:
@@ -180,13 +180,13 @@ def test_a_dump_that_is_still_mapped_for_writing_waits(house: House) -> None:
         mapped = mmap.mmap(stream.fileno(), 0)
     house.refused(request, Reason.OPEN)
     mapped.close()
-    house.let_out("vm1")
+    house.released("vm1")
 
 
 def test_a_dump_that_is_open_for_reading_leaves(house: House) -> None:
     dump = house.dump("vm1")
     with dump.open("rb"):
-        house.let_out("vm1")
+        house.released("vm1")
 
 
 def test_looking_and_linking_leave_no_trace_of_reading(house: House) -> None:
@@ -214,7 +214,7 @@ def test_a_writer_who_comes_while_the_link_is_made_waits_for_it_and_hurts_nobody
             wait_until_the_lease_is_broken(dump)
 
         with at("before link", come):
-            house.let_out("vm1")
+            house.released("vm1")
     assert process.returncode == 0
 
 

@@ -29,7 +29,7 @@ def test_a_link_stands_until_it_is_rewritten_or_gone(house: House, content: Cont
     dump = house.dump("vm1", content)
     recorded = house.identity("vm1")
     assert house.export.look("vm1", recorded) is Presence.ABSENT
-    house.let_out("vm1")
+    house.released("vm1")
     assert house.export.look("vm1", recorded) is Presence.STANDS
     file_of(dump).write_bytes(b"rewritten in place")
     assert house.export.look("vm1", recorded) is Presence.CHANGED
@@ -42,7 +42,7 @@ def test_a_link_stands_until_it_is_rewritten_or_gone(house: House, content: Cont
 @CONTENTS
 def test_a_dump_whose_own_name_goes_stays_let_out(house: House, content: Content) -> None:
     dump = house.dump("vm1", content)
-    recorded = house.let_out("vm1")
+    recorded = house.released("vm1")
     dump.rename(house.source / "elsewhere")
     assert house.export.look("vm1", recorded) is Presence.STANDS
 
@@ -84,7 +84,7 @@ OTHERS = pytest.mark.parametrize(
 @OTHERS
 def test_anything_else_under_the_name_is_something_else(house: House, become: Callable[[Path], None]) -> None:
     house.dump("vm1", FOLDER)
-    recorded = house.let_out("vm1")
+    recorded = house.released("vm1")
     become(house.tree / "vm1")
     assert house.export.look("vm1", recorded) is Presence.OTHER
     assert house.export.linked_ctime("vm1", recorded) is None
@@ -94,7 +94,7 @@ def test_anything_else_under_the_name_is_something_else(house: House, become: Ca
 def test_what_is_not_ours_is_never_removed(house: House, become: Callable[[Path], None]) -> None:
     """A part that is left of a folder is ours."""
     house.dump("vm1", FOLDER)
-    recorded = house.let_out("vm1")
+    recorded = house.released("vm1")
     become(house.tree / "vm1")
     before = house.visible()
     assert house.export.withdraw("vm1", recorded) is (become is a_part_of_it)
@@ -106,7 +106,7 @@ def test_what_is_not_ours_is_never_removed(house: House, become: Callable[[Path]
 def test_a_link_is_taken_back_and_its_dump_stays(house: House, content: Content) -> None:
     """Also when it was rewritten: that is why most are taken back."""
     dump = house.dump("vm1", content)
-    recorded = house.let_out("vm1")
+    recorded = house.released("vm1")
     file_of(dump).write_bytes(b"rewritten in place")
     assert house.export.withdraw("vm1", recorded)
     assert not house.export.withdraw("vm1", recorded)
@@ -118,14 +118,14 @@ def test_a_link_is_taken_back_and_its_dump_stays(house: House, content: Content)
 def test_a_folder_that_its_owner_may_not_write_to_is_taken_back(house: House) -> None:
     dump = house.dump("vm1", FOLDER)
     dump.chmod(0o500)
-    recorded = house.let_out("vm1")
+    recorded = house.released("vm1")
     assert house.export.withdraw("vm1", recorded)
     assert house.visible() == set()
 
 
 def test_what_takes_the_name_at_the_last_instant_gets_it_back(house: House) -> None:
     house.dump("vm1")
-    recorded = house.let_out("vm1")
+    recorded = house.released("vm1")
 
     def take() -> None:
         (house.tree / "vm1").unlink()
@@ -141,7 +141,7 @@ def test_many_are_taken_back_at_once(house: House) -> None:
     identities: dict[str, Identity] = {}
     for number in range(20):
         house.dump(f"vm{number}", b"dump" if number % 2 else FOLDER)
-        identities[f"vm{number}"] = house.let_out(f"vm{number}")
+        identities[f"vm{number}"] = house.released(f"vm{number}")
     (house.tree / "vm7").unlink()
     outcomes = house.export.withdraw_all(identities)
     assert outcomes == {name: name != "vm7" for name in identities}
@@ -161,7 +161,7 @@ def test_a_tree_that_is_not_there_holds_nothing_and_is_told_from_an_empty_one(ho
 def test_all_entries_are_told_and_foreign_ones_too(house: House) -> None:
     house.dump("vm1")
     house.dump("vm2", FOLDER)
-    ours = {"vm1": house.let_out("vm1"), "vm2": house.let_out("vm2")}
+    ours = {"vm1": house.released("vm1"), "vm2": house.released("vm2")}
     (house.tree / "link").symlink_to("vm1")
     os.mkfifo(house.tree / "fifo")
     (house.tree / "odd").mkdir()
@@ -188,7 +188,7 @@ def test_what_lies_on_another_filesystem_is_no_link_whatever_its_inodes(mount: M
 def test_a_withdrawal_that_may_not_last_is_told(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a power cut the link could be back, and be pulled."""
     house.dump("vm1")
-    recorded = house.let_out("vm1")
+    recorded = house.released("vm1")
 
     def fsync(_: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -203,7 +203,7 @@ def test_a_link_that_cannot_be_taken_back_is_told_and_stops_no_other(
 ) -> None:
     house.dump("vm1")
     house.dump("vm2")
-    identities = {"vm1": house.let_out("vm1"), "vm2": house.let_out("vm2")}
+    identities = {"vm1": house.released("vm1"), "vm2": house.released("vm2")}
 
     def move(source: int, name: str, target: int, new_name: str) -> None:
         if name == "vm1":

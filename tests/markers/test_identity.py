@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.enums import Reason
-from core.fs.fingerprint import Hindered, Identity, allowed_owners, identify, open_folder
+from core.fs.fingerprint import DumpRejected, Identity, allowed_owners, identify, open_folder
 from tests.users import as_nobody, open_the_way
 
 
@@ -22,10 +22,10 @@ def identity_of(path: Path) -> Identity:
         return identify(descriptor, path.name, allowed_owners(descriptor))
 
 
-def refusal_of(path: Path) -> Hindered:
-    with pytest.raises(Hindered) as refusal:
+def refusal_of(path: Path) -> DumpRejected:
+    with pytest.raises(DumpRejected) as rejection:
         identity_of(path)
-    return refusal.value
+    return rejection.value
 
 
 def a_folder(path: Path) -> Path:
@@ -117,10 +117,10 @@ def test_a_dump_without_a_byte_is_refused(tmp_path: Path) -> None:
     """A file, a folder of empty files and an empty folder: something went wrong."""
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
-    refusals = [refusal_of(tmp_path / name) for name in ("file", "folder")]
+    rejections = [refusal_of(tmp_path / name) for name in ("file", "folder")]
     (tmp_path / "folder" / "disk0").touch()
-    refusals.append(refusal_of(tmp_path / "folder"))
-    assert {(one.reason, one.detail) for one in refusals} == {(Reason.VERIFY_FAILED, "the dump is empty")}
+    rejections.append(refusal_of(tmp_path / "folder"))
+    assert {(one.reason, one.detail) for one in rejections} == {(Reason.VERIFY_FAILED, "the dump is empty")}
 
 
 @pytest.mark.parametrize("name", ["vm1.tmp", "vm1.part", "vm1.img.partial", "vzdump-qemu-100-2026_11_22-03_00_00.dat"])
@@ -165,9 +165,9 @@ def test_a_file_of_a_stranger_is_unsafe(tmp_path: Path) -> None:
     secret = tmp_path / "vm1"
     secret.write_bytes(b"x")
     open_the_way(secret)
-    with as_nobody() as stranger, open_folder(tmp_path) as descriptor, pytest.raises(Hindered) as refusal:
-        identify(descriptor, "vm1", frozenset({stranger + 1}))
-    assert refusal.value.reason is Reason.UNSAFE
+    with as_nobody() as unmanaged_entry, open_folder(tmp_path) as descriptor, pytest.raises(DumpRejected) as rejection:
+        identify(descriptor, "vm1", frozenset({unmanaged_entry + 1}))
+    assert rejection.value.reason is Reason.UNSAFE
 
 
 def test_a_folder_nested_without_end_is_refused(tmp_path: Path) -> None:
@@ -197,6 +197,6 @@ def test_no_descriptor_is_left_open(folder: int, tmp_path: Path) -> None:
         try:
             with open_folder(tmp_path, *components):
                 identify(folder, "vm1", frozenset())
-        except (OSError, Hindered):
+        except (OSError, DumpRejected):
             pass
     assert sorted(os.listdir("/proc/self/fd")) == before

@@ -86,7 +86,7 @@ def _vm(dice: random.Random, name: str, now: float) -> VmShown:
         forced=dice.random() < 0.05,
         dump=_dump(dice, name, now) if dice.random() < 0.95 else None,
         past=bytes(
-            dice.choice((0, 0, Mark.DUMPED, Mark.LET_OUT, Mark.CONFIRMED, Mark.FAILED)) for _ in range(PAST_DAYS)
+            dice.choice((0, 0, Mark.DUMPED, Mark.RELEASED_BYTES, Mark.CONFIRMED, Mark.FAILED)) for _ in range(PAST_DAYS)
         ),
         coming=tuple(range(dice.randrange(7), COMING_DAYS, 7)),
     )
@@ -115,8 +115,8 @@ def _today(dice: random.Random, names: list[str], now: float) -> Today:
 def _turns(dice: random.Random, names: list[str], now: float) -> list[Turn]:
     turns = []
     for rank, name in enumerate(names, 1):
-        reason = Reason.GRANTED if rank == 1 else dice.choice(list(Reason))
-        verdict = Verdict.GRANTED if reason is Reason.GRANTED else Verdict.HELD
+        reason = Reason.RELEASED if rank == 1 else dice.choice(list(Reason))
+        verdict = Verdict.RELEASED if reason is Reason.RELEASED else Verdict.HELD
         leaves = dice.choice((None, now, now + 3 * DAY))
         detail = (
             f"off-site copy of {name} is 3d 4h old, its target is 7d; 6.1 GB do not fit into the 1.93 GB left today"

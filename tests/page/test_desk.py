@@ -38,10 +38,10 @@ for target in wire.questions(0, float(sys.argv[1])):
 """
 
 
-def desk_of(folder: Path, idle: float = 60, patience: float = 10) -> Desk:
+def desk_of(folder: Path, idle: float = 60, io_timeout: float = 10) -> Desk:
     script = folder / "child.py"
     script.write_text(_CHILD.format(root=str(ROOT)))
-    return Desk([sys.executable, str(script), str(idle)], patience)
+    return Desk([sys.executable, str(script), str(idle)], io_timeout)
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_one_that_says_nonsense_is_ended(desk: Desk) -> None:
 
 def test_one_that_hangs_leaves_the_last_page_which_says_so(tmp_path: Path) -> None:
     """After its time; and another one is started for the next question."""
-    desk = desk_of(tmp_path, patience=1.0)
+    desk = desk_of(tmp_path, io_timeout=1.0)
     before = child_of(desk)
     os.kill(before, signal.SIGSTOP)
     told = desk("/").body
@@ -124,7 +124,7 @@ def test_one_that_hangs_leaves_the_last_page_which_says_so(tmp_path: Path) -> No
 
 def test_a_page_that_was_never_made_is_a_sentence(tmp_path: Path) -> None:
     """Others may have been made before."""
-    desk = desk_of(tmp_path, patience=1.0)
+    desk = desk_of(tmp_path, io_timeout=1.0)
     assert child_of(desk)
     answer = desk("/hang")
     assert answer.status is HTTPStatus.SERVICE_UNAVAILABLE
@@ -134,7 +134,7 @@ def test_a_page_that_was_never_made_is_a_sentence(tmp_path: Path) -> None:
 
 def test_more_than_a_few_who_wait_are_sent_away_at_once(tmp_path: Path) -> None:
     """The others of the server's seats stay free for the scrapes."""
-    desk = desk_of(tmp_path, patience=2.0)
+    desk = desk_of(tmp_path, io_timeout=2.0)
     began = time.monotonic()
     waiting = [threading.Thread(target=desk, args=("/hang",)) for _ in range(MOST_WAITING)]
     for one in waiting:

@@ -38,18 +38,18 @@ def test_what_happens_to_a_dump_is_seen_on_its_date(host: Host) -> None:
     host.dump("vm1", 600)
     host.run("pass")
     host.dump("vm2", 700)
-    assert today(shown(host), "vm1") == Mark.DUMPED | Mark.LET_OUT
+    assert today(shown(host), "vm1") == Mark.DUMPED | Mark.RELEASED_BYTES
     host.run("pass")
     found = shown(host)
     assert today(found, "vm2") == Mark.DUMPED
     assert [(one.vm, one.reason) for one in found.queue if one.reason is not Reason.OUTSTANDING] == [
-        ("vm2", Reason.NO_ALLOWANCE)
+        ("vm2", Reason.LIMIT_REACHED)
     ]
     assert [(one.vm, one.bytes, one.state) for one in found.today.took] == [("vm1", 600, LinkState.LINKED)]
     assert (found.today.outstanding, found.today.left, found.today.used) == (600, 400, 0)
     host.run("synced", "--all")
     found = shown(host)
-    assert today(found, "vm1") == Mark.DUMPED | Mark.LET_OUT | Mark.CONFIRMED
+    assert today(found, "vm1") == Mark.DUMPED | Mark.RELEASED_BYTES | Mark.CONFIRMED
     assert found.by_name["vm1"].verdict is Freshness.FRESH
     assert found.health.fetched == pytest.approx(time.time(), abs=60)
     assert found.health.last_pass == pytest.approx(time.time(), abs=60)

@@ -37,11 +37,11 @@ def test_a_strip_shows_how_far_the_dumps_of_each_date_came_and_what_failed() -> 
     """The furthest alone, and a failure beside it."""
     past = bytearray(PAST_DAYS)
     past[0] = Mark.DUMPED
-    past[1] = Mark.DUMPED | Mark.LET_OUT
-    past[59] = Mark.DUMPED | Mark.LET_OUT | Mark.CONFIRMED | Mark.FAILED
+    past[1] = Mark.DUMPED | Mark.RELEASED_BYTES
+    past[59] = Mark.DUMPED | Mark.RELEASED_BYTES | Mark.CONFIRMED | Mark.FAILED
     drawn = drawing.strip(bytes(past), (0, 29, 30))
     assert drawn.dumped == "M0 15h8v5h-8z"
-    assert drawn.let_out == "M10 8h8v12h-8z"
+    assert drawn.released == "M10 8h8v12h-8z"
     assert drawn.confirmed == "M590 0h8v20h-8z"
     assert drawn.failed == "M591 1l6 6m0-6l-6 6"
     assert drawn.coming == "M601 1h6v18h-6zM891 1h6v18h-6z"  # the day after the last is not drawn

@@ -17,7 +17,7 @@ from tests.exporters.client import wait_for
 from tests.host import Host
 from tests.service.running import Running, free_port, service
 
-PATIENCE = 60
+IO_TIMEOUT = 60
 
 
 class Served:
@@ -31,7 +31,7 @@ class Served:
     def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str]:
         question = urllib.request.Request(self._root + path, method=method, headers=headers)
         try:
-            with urllib.request.urlopen(question, timeout=PATIENCE) as answer:
+            with urllib.request.urlopen(question, timeout=IO_TIMEOUT) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -100,7 +100,7 @@ def test_the_page_of_a_vm_has_the_sentences_of_explain(standing: Served) -> None
     page = standing.ask("/vm/vm2")[1]
     assert "vm2 has no copy off-site that Tidegate knows of." in told
     assert "<li>vm2 has no copy off-site that Tidegate knows of.</li>" in page
-    (held,) = (line for line in told if "is held (no_allowance)" in line)
+    (held,) = (line for line in told if "is held (limit_reached)" in line)
     assert held.partition(":")[2].partition(";")[0] in page
 
 

@@ -94,7 +94,7 @@ class World:
                 self._remember_vm(connection, number, name, start)
             # The day that is open began this morning; what it let out so far came of a pass.
             connection.execute(
-                "INSERT INTO pass (started_at, finished_at, day, granted, held) VALUES (?, ?, ?, 9, 0)",
+                "INSERT INTO pass (started_at, finished_at, day, released, held) VALUES (?, ?, ?, 9, 0)",
                 (self.now - 7 * HOUR, self.now - 7 * HOUR + 4, self.days),
             )
 
@@ -133,8 +133,8 @@ class World:
             dumps,
         )
         connection.executemany(
-            "INSERT INTO link (id, day, watch, dump_id, vm, export_name, fingerprint, bytes, state, granted_at,"
-            " granted_boot, granted_uptime, linked_at, confirmed_at, confirmed_by, ended_at, in_tree)"
+            "INSERT INTO link (id, day, watch, dump_id, vm, export_name, fingerprint, bytes, state, released_at,"
+            " released_boot, released_uptime, linked_at, confirmed_at, confirmed_by, ended_at, in_tree)"
             " VALUES (?, ?, ?, ?, ?, cast(? as blob), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             links,
         )

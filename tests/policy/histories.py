@@ -64,10 +64,10 @@ class World:
         day = {"ends": self.ends, "timezone": "UTC"}
         offsite = {"storage": self.storage, "confirm": self.confirm}
         self.host = Host(self.folder / "host", daily=DAILY, day=day, offsite=offsite, **self.more)
-        self.config = load(self.host.file, surroundings=False)
+        self.config = load(self.host.file, preflight=False)
         self.state = State(self.config.state)
         self.had: set[Stamp] = set()
-        self.strangers: set[tuple[str, int]] = set()  # name and inode of what others have put into the tree
+        self.unmanaged: set[tuple[str, int]] = set()  # name and inode of what others have put into the tree
         self.rewritten: set[int] = set()  # inodes rewritten in place that no pass has looked at since
         self.serial = 0
 
@@ -144,13 +144,13 @@ class World:
         self.host.tree.mkdir(exist_ok=True)
         path = self.host.tree / name
         path.write_bytes(os.urandom(size))
-        self.strangers.add((name, path.stat().st_ino))
+        self.unmanaged.add((name, path.stat().st_ino))
 
     def link_by_hand(self, dump: Path, name: str) -> None:
         """The script of before: ``ln dump .rsync/name``."""
         self.host.tree.mkdir(exist_ok=True)
         os.link(dump, self.host.tree / name)
-        self.strangers.add((name, dump.stat().st_ino))
+        self.unmanaged.add((name, dump.stat().st_ino))
 
     def remove_link(self, name: str) -> None:
         self.delete(self.host.tree / name)
@@ -180,7 +180,7 @@ class World:
         return sum(
             one.size
             for one in stamps
-            if (one.name, one.inode) not in self.strangers and one.inode not in self.rewritten
+            if (one.name, one.inode) not in self.unmanaged and one.inode not in self.rewritten
         )
 
     def pull(self, stamps: Iterable[Stamp]) -> None:

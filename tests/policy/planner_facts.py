@@ -5,7 +5,7 @@ from typing import TypedDict, Unpack
 
 from core.enums import Force, Reason
 from policy.planner.decide import decide
-from policy.planner.model import Allowance, Day, Decision, Dump, Plan, Rules, Vm
+from policy.planner.model import Day, DayAccount, Decision, Dump, Plan, Rules, Vm
 
 DAY = 86_400.0
 HOUR = 3600.0
@@ -58,7 +58,7 @@ def a_dump(dump_id: int = 1, vm: str = "vm1", *, age: float = HOUR, **facts: Unp
 
 def a_day(*, limit: int = LIMIT, reserve: int = 0, outstanding: int = 0, used: int = 0) -> Day:
     """Day 12, opened an hour ago."""
-    return Day(12, NOW - HOUR, Allowance(limit, reserve, outstanding, used))
+    return Day(12, NOW - HOUR, DayAccount(limit, reserve, outstanding, used))
 
 
 def plan_of(
@@ -71,8 +71,8 @@ def plan_of(
 ) -> Plan:
     """What is decided now; the coming days have the open day's limit unless ``daily`` says otherwise."""
     day = day or a_day()
-    limit = day.allowance.limit if daily is None else daily
-    return decide(vms, dumps, day, Rules(limit, day.allowance.reserve, max_dump_age), NOW)
+    limit = day.account.limit if daily is None else daily
+    return decide(vms, dumps, day, Rules(limit, day.account.reserve, max_dump_age), NOW)
 
 
 def by_dump(plan: Plan) -> dict[int, Decision]:
@@ -85,6 +85,6 @@ def reasons(plan: Plan) -> dict[int, Reason]:
     return {decision.dump.dump_id: decision.reason for decision in plan.decisions}
 
 
-def granted_ids(plan: Plan) -> list[int]:
+def released_ids(plan: Plan) -> list[int]:
     """The granted dumps in the order of their turns."""
-    return [decision.dump.dump_id for decision in plan.granted]
+    return [decision.dump.dump_id for decision in plan.released]

@@ -34,7 +34,7 @@ class Served:
         self.log = folder / "log"
         self.log.write_text("")
 
-    def let_out(self, **sizes: int) -> None:
+    def released(self, **sizes: int) -> None:
         for name, size in sizes.items():
             self.host.dump(name, size)
         config = self.host.config()
@@ -72,7 +72,7 @@ def served(tmp_path: Path) -> Served:
 
 
 def test_attempts_share_the_day_and_the_one_after_the_limit_is_refused(served: Served) -> None:
-    served.let_out(vm1=9000)
+    served.released(vm1=9000)
     served.attempt(6000)
     served.attempt(3999)
     served.attempt(1)
@@ -83,7 +83,7 @@ def test_attempts_share_the_day_and_the_one_after_the_limit_is_refused(served: S
 @pytest.mark.parametrize("arguments", [("rsyncd", "--server", "--sender", "-ntre.i", ".", "."), (), ("-n",)])
 def test_then_nothing_at_all_is_served(served: Served, arguments: tuple[str, ...]) -> None:
     """A client that says that it only looks may still fetch."""
-    served.let_out(vm1=9000)
+    served.released(vm1=9000)
     served.attempt(10_000)
     with pytest.raises(UsedUp):
         served.begin(arguments=arguments)
@@ -91,7 +91,7 @@ def test_then_nothing_at_all_is_served(served: Served, arguments: tuple[str, ...
 
 def test_an_attempt_of_yesterday_does_not_count_though_no_report_has_ended_the_day(served: Served) -> None:
     """Else a storage that could not store would never be served again."""
-    served.let_out(vm1=9000)
+    served.released(vm1=9000)
     served.attempt(6000)
     served.clock.advance(10 * HOUR)
     served.attempt(6000)
@@ -103,7 +103,7 @@ def test_an_attempt_of_yesterday_does_not_count_though_no_report_has_ended_the_d
 
 
 def test_a_clock_that_jumps_ahead_gives_no_second_limit(served: Served) -> None:
-    served.let_out(vm1=9000)
+    served.released(vm1=9000)
     served.attempt(10_000)
     served.clock.jump_wall(2 * DAY)
     with pytest.raises(UsedUp):
@@ -112,7 +112,7 @@ def test_a_clock_that_jumps_ahead_gives_no_second_limit(served: Served) -> None:
 
 def test_a_dump_that_is_heavier_than_a_day_and_was_let_out_may_cross_the_line(tmp_path: Path) -> None:
     served = Served(tmp_path / "host", limit={"oversize": "spread"}, staleness={"target": "1d"})
-    served.let_out(vm1=25_000)
+    served.released(vm1=25_000)
     served.attempt(24_000)
     assert served.begin() is not None
     served.end(1100)
@@ -122,7 +122,7 @@ def test_a_dump_that_is_heavier_than_a_day_and_was_let_out_may_cross_the_line(tm
 
 def test_a_report_that_ends_the_day_opens_the_line(tmp_path: Path) -> None:
     served = Served(tmp_path / "host", day={"at_least": "0s"})
-    served.let_out(vm1=9000)
+    served.released(vm1=9000)
     served.attempt(10_000)
     report.report(served.host.config(), served.state, served.clock, report.Report(), wait=0)
     assert served.begin() is not None
@@ -133,7 +133,7 @@ def test_a_report_that_ends_the_day_opens_the_line(tmp_path: Path) -> None:
 
 def test_bytes_are_those_of_the_process_s_own_sync(served: Served) -> None:
     """Its number may come again: a sync that has ended keeps what it has."""
-    served.let_out(vm1=9000)
+    served.released(vm1=9000)
     served.attempt(100, process=7)
     served.attempt(200, process=8)
     served.end(300, process=7)
@@ -141,7 +141,7 @@ def test_bytes_are_those_of_the_process_s_own_sync(served: Served) -> None:
 
 
 def test_a_sync_whose_end_was_never_told_does_not_take_the_bytes_of_another_day(served: Served) -> None:
-    served.let_out(vm1=9000)
+    served.released(vm1=9000)
     served.begin(process=7)
     served.clock.advance(DAY)
     served.end(300, process=7)
@@ -149,7 +149,7 @@ def test_a_sync_whose_end_was_never_told_does_not_take_the_bytes_of_another_day(
 
 
 def test_a_log_that_tells_nothing_records_nothing(served: Served) -> None:
-    served.let_out(vm1=9000)
+    served.released(vm1=9000)
     served.begin(process=7)
     rsyncd_hooks.end(served.host.config(), served.state, served.clock, served.request(7), served.log)
     assert served.sent() == [None]
@@ -164,7 +164,7 @@ def test_of_two_trees_each_module_seals_its_own(tmp_path: Path) -> None:
     (second / ".rsync").mkdir(parents=True)
     text = served.host.file.read_text()
     served.host.file.write_text(text + '[[watch]]\npath = "second"\n')
-    served.let_out(vm1=9000)
+    served.released(vm1=9000)
     seal = served.begin()
     assert seal is not None
     assert [link.vm for link in seal.links] == ["vm1"]

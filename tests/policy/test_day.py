@@ -248,7 +248,7 @@ class Jumpy:
         self.grants.append((self.number, self.wall, self.uptime, min(wanted, max(0, self.LIMIT - used))))
 
     def let_out_since(self, uptime: float) -> int:
-        return sum(size for _, _, granted, size in self.grants if granted > uptime)
+        return sum(size for _, _, released, size in self.grants if released > uptime)
 
     def _age(self, wall: float, uptime: float) -> float:
         """As ``core.clock.Instant`` tells it within one boot."""

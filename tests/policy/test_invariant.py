@@ -43,8 +43,8 @@ class LetOut(NamedTuple):
 
 def _more(result: PassResult) -> dict[str, int]:
     """VM -> bytes that it let out, less those of its unread link whose place they took: that was not let out."""
-    more = {one.dump.vm: 0 for one in result.plan.granted}
-    for one in result.plan.granted:
+    more = {one.dump.vm: 0 for one in result.plan.released}
+    for one in result.plan.released:
         more[one.dump.vm] += one.dump.bytes
     for one in result.plan.decisions:
         if one.reason is Reason.SUPERSEDED and one.dump.outstanding:
@@ -62,7 +62,7 @@ class Histories(RuleBasedStateMachine):
     def begin(self, storage: Storage) -> None:
         self.world = World(self.ends, self.confirm, storage)
         self.late: list[Report] = []
-        self.let_out: list[LetOut] = []
+        self.released: list[LetOut] = []
 
     def teardown(self) -> None:
         if hasattr(self, "world"):
@@ -89,7 +89,7 @@ class Histories(RuleBasedStateMachine):
     def run_pass(self) -> None:
         result = self.world.run_pass()
         more = _more(result)
-        self.let_out.append(LetOut(result.plan.day.number, self.world.clock.now(), sum(more.values())))
+        self.released.append(LetOut(result.plan.day.number, self.world.clock.now(), sum(more.values())))
         if any(size > 0 for size in more.values()):
             left = sum(one.size for one in self.world.unseen())
             assert left <= DAILY, f"let something out although {left} bytes then stood in the tree unseen"
@@ -97,11 +97,11 @@ class Histories(RuleBasedStateMachine):
 
     def the_limit_of_a_day_is_kept(self, day: int) -> None:
         """What failed to be linked was not let out; all else was, whatever became of it."""
-        today = sum(one.bytes for one in self.let_out if one.day == day)
+        today = sum(one.bytes for one in self.released if one.day == day)
         assert today <= DAILY, f"let {today} bytes out on day {day}"
         now = self.world.clock.now()  # across a reboot only the wall clock tells what has passed, and that may be wrong
         recent = [
-            one for one in self.let_out if one.at.boot_id == now.boot_id and now.uptime - one.at.uptime < 20 * HOUR
+            one for one in self.released if one.at.boot_id == now.boot_id and now.uptime - one.at.uptime < 20 * HOUR
         ]
         days = 1 if self.ends is DayEnd.AT else 2  # a day that a sync ends is at least 20 hours old
         assert sum(one.bytes for one in recent) <= days * DAILY, f"let too much out within 20 hours: {recent}"

@@ -26,7 +26,7 @@ from tests.policy.histories import DAILY, World
 
 VMS = st.sampled_from(["vm1", "vm2", "vm3"])
 SIZES = st.one_of(st.integers(1, 60), st.integers(DAILY + 1, 4 * DAILY))
-POINTS = st.sampled_from(["granted", "before link", "after link", "before fsync", "after fsync"])
+POINTS = st.sampled_from(["released", "before link", "after link", "before fsync", "after fsync"])
 ACTIONS = st.lists(
     st.one_of(
         st.tuples(st.just("dump"), VMS, SIZES),

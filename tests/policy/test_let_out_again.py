@@ -28,7 +28,7 @@ def killed_at(point: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(failpoints, "hook", hook)
 
 
-@pytest.mark.parametrize("point", ["granted", "before rename", "after rename"])
+@pytest.mark.parametrize("point", ["released", "before rename", "after rename"])
 def test_killed_on_the_way_the_next_pass_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str) -> None:
     host = Host(
         tmp_path / "host",

@@ -11,7 +11,7 @@ import pytest
 
 from core import failpoints
 from core.state.backup import restore
-from core.state.database import ScratchState, State
+from core.state.database import DryRunState, State
 from policy.passes import run
 from policy.sync import report
 from tests.clock import DAY, GivenClock
@@ -223,7 +223,7 @@ def test_a_tree_tells_the_whole_state(tmp_path: Path) -> None:
     run.run(config, state, clock, wait=0)
     report.announce(config, state, clock, wait=0)
     clock.advance(DAY)
-    copy = ScratchState(tmp_path / "none.db")
+    copy = DryRunState(tmp_path / "none.db")
     with copy.write() as connection:
         restore(connection, (host.tree / ".tidegate" / "state.json.gz").read_bytes())
     with copy.read() as restored, state.read() as real:

@@ -95,7 +95,7 @@ def test_its_newer_dump_waits_too_unless_it_is_forced(at: AtGivenTime, clock: Gi
     at.host.dump("stuck.img", 600)
     assert decision(at, "stuck.img")["reason"] == "backing_off"
     at.run("force", "stuck")
-    assert decision(at, "stuck.img")["reason"] == "granted"
+    assert decision(at, "stuck.img")["reason"] == "released"
 
 
 def test_a_puller_that_comes_back_has_a_day_for_what_it_has_not_fetched_yet(at: AtGivenTime, clock: GivenClock) -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from core.enums import Reason, Verdict
 from policy.planner.decide import decide
-from policy.planner.model import Allowance, Day, Dump, Rules, Vm
+from policy.planner.model import Day, DayAccount, Dump, Rules, Vm
 from tests.policy.planner_facts import DAY, NOW
 
 times = st.sampled_from((0.0, 1.0, NOW - 400 * DAY, NOW - DAY, NOW, NOW + DAY, NOW * 1000)) | st.floats(0, 4e12)
@@ -40,13 +40,13 @@ def test_no_fact_is_too_absurd_for_a_plan(
 ) -> None:
     """Periods of nothing, sizes of nothing or a petabyte, targets of a second, ages of thousands of years."""
     vms, dumps = host
-    day = Day(1, NOW, Allowance(limit))
+    day = Day(1, NOW, DayAccount(limit))
 
     plan = decide(vms, dumps, day, Rules(daily, coming=coming), NOW)
 
     assert len(plan.decisions) == len(dumps)
-    assert plan.granted_bytes <= limit
-    left = limit - plan.granted_bytes
-    assert all(one.dump.bytes > left for one in plan.decisions if one.reason is Reason.NO_ALLOWANCE)
-    assert all((one.choice is not None) == (one.verdict is Verdict.GRANTED) for one in plan.decisions)
+    assert plan.released_bytes <= limit
+    left = limit - plan.released_bytes
+    assert all(one.dump.bytes > left for one in plan.decisions if one.reason is Reason.LIMIT_REACHED)
+    assert all((one.choice is not None) == (one.verdict is Verdict.RELEASED) for one in plan.decisions)
     assert decide(vms[::-1], dumps[::-1], day, Rules(daily, coming=coming), NOW) == plan

@@ -18,9 +18,9 @@ from tests.policy.planner_facts import (
     a_dump,
     a_vm,
     by_dump,
-    granted_ids,
     plan_of,
     reasons,
+    released_ids,
 )
 
 # --- what leaves, and in which order
@@ -31,7 +31,7 @@ def test_a_finished_dump_that_fits_leaves_and_says_how_old_the_copy_is() -> None
     plan = plan_of([a_vm(backup_set="weekly", offsite_time=NOW - 5 * DAY - 2 * HOUR)], [a_dump()])
 
     only = plan.decisions[0]
-    assert (only.verdict, only.reason, only.rank) == (Verdict.GRANTED, Reason.GRANTED, 1)
+    assert (only.verdict, only.reason, only.rank) == (Verdict.RELEASED, Reason.RELEASED, 1)
     assert only.detail == "off-site copy is 5d 2h old, its target is 7d"
     assert (only.backup_set, only.target, only.offsite_age) == ("weekly", 7 * DAY, 5 * DAY + 2 * HOUR)
     assert only.forecast_day is None
@@ -54,7 +54,7 @@ def test_a_deadline_comes_first_then_the_copy_that_gains_most() -> None:
 
     plan = plan_of(vms, dumps)
 
-    assert [(one.dump.dump_id, one.choice) for one in plan.granted] == [
+    assert [(one.dump.dump_id, one.choice) for one in plan.released] == [
         (2, Choice.DEADLINE),
         (1, Choice.WORTH),
         (3, Choice.WORTH),
@@ -68,7 +68,7 @@ def test_the_set_that_fills_the_day_goes_before_the_one_that_is_dense() -> None:
 
     plan = plan_of(vms, dumps, day=a_day(limit=11 * GB))
 
-    assert [(one.dump.dump_id, one.choice) for one in plan.granted] == [(0, Choice.WORTH), (2, Choice.WORTH)]
+    assert [(one.dump.dump_id, one.choice) for one in plan.released] == [(0, Choice.WORTH), (2, Choice.WORTH)]
     assert by_dump(plan)[1].choice is None
 
 
@@ -99,14 +99,14 @@ def test_a_vm_never_off_site_ages_from_a_period_before_it_was_seen(
 
     plan = plan_of([known, new], [a_dump(1, "known"), a_dump(2, "new")])
 
-    assert plan.granted[0].dump.vm == goes_first
+    assert plan.released[0].dump.vm == goes_first
 
 
 def test_of_equal_turns_the_smaller_dump_goes_first_then_the_name() -> None:
     vms = [a_vm(name) for name in ("c", "b", "a")]
     dumps = [a_dump(1, "c", bytes=GB), a_dump(2, "b", bytes=2 * GB), a_dump(3, "a", bytes=2 * GB)]
 
-    assert granted_ids(plan_of(vms, dumps)) == [1, 3, 2]
+    assert released_ids(plan_of(vms, dumps)) == [1, 3, 2]
 
 
 def test_what_does_not_fit_is_skipped_and_keeps_nobody_back() -> None:
@@ -115,13 +115,13 @@ def test_what_does_not_fit_is_skipped_and_keeps_nobody_back() -> None:
 
     plan = plan_of(vms, dumps, day=a_day(used=5 * GB))
 
-    assert reasons(plan) == {1: Reason.NO_ALLOWANCE, 2: Reason.GRANTED}
+    assert reasons(plan) == {1: Reason.LIMIT_REACHED, 2: Reason.RELEASED}
     assert [by_dump(plan)[1].rank, by_dump(plan)[2].rank] == [2, 1]
 
 
 @pytest.mark.parametrize(
     ("size", "reason"),
-    [(4 * GB, Reason.GRANTED), (4 * GB + 1, Reason.NO_ALLOWANCE)],
+    [(4 * GB, Reason.RELEASED), (4 * GB + 1, Reason.LIMIT_REACHED)],
     ids=["exact fit", "one byte more"],
 )
 def test_an_exact_fit_fits(size: int, reason: Reason) -> None:
@@ -150,7 +150,7 @@ def test_what_is_left_counts_from_the_turn_of_the_dump() -> None:
 
 def test_an_account_that_is_overdrawn_lets_nothing_out() -> None:
     """Outstanding and used can pass a limit that was lowered."""
-    assert granted_ids(plan_of([a_vm()], [a_dump()], day=a_day(outstanding=9 * GB, used=9 * GB))) == []
+    assert released_ids(plan_of([a_vm()], [a_dump()], day=a_day(outstanding=9 * GB, used=9 * GB))) == []
 
 
 # --- which dump of a VM
@@ -161,7 +161,7 @@ def test_only_the_newest_dump_of_a_vm_leaves_and_the_older_are_superseded() -> N
 
     plan = plan_of([a_vm()], dumps)
 
-    assert reasons(plan) == {1: Reason.SUPERSEDED, 2: Reason.GRANTED, 3: Reason.SUPERSEDED}
+    assert reasons(plan) == {1: Reason.SUPERSEDED, 2: Reason.RELEASED, 3: Reason.SUPERSEDED}
     assert by_dump(plan)[1].detail == "vm1-2 is newer"
 
 
@@ -186,7 +186,7 @@ def test_a_hindered_dump_tells_its_hindrance_and_an_older_one_leaves_instead(hin
 
     plan = plan_of([a_vm()], dumps)
 
-    assert reasons(plan) == {1: Reason.GRANTED, 2: hindrance}
+    assert reasons(plan) == {1: Reason.RELEASED, 2: hindrance}
     assert by_dump(plan)[2].detail == "as it was found"
 
 
@@ -196,14 +196,14 @@ def test_an_older_dump_is_superseded_though_the_newer_one_only_waits_for_room() 
 
     plan = plan_of([a_vm()], dumps, day=a_day(used=5 * GB))
 
-    assert reasons(plan) == {1: Reason.SUPERSEDED, 2: Reason.NO_ALLOWANCE}
+    assert reasons(plan) == {1: Reason.SUPERSEDED, 2: Reason.LIMIT_REACHED}
 
 
 def test_a_failed_dump_of_one_vm_keeps_no_other_back() -> None:
     vms = [a_vm("failed"), a_vm("well")]
     dumps = [a_dump(1, "failed", hindrance=Reason.DUMP_FAILED), a_dump(2, "well")]
 
-    assert reasons(plan_of(vms, dumps)) == {1: Reason.DUMP_FAILED, 2: Reason.GRANTED}
+    assert reasons(plan_of(vms, dumps)) == {1: Reason.DUMP_FAILED, 2: Reason.RELEASED}
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_an_oversize_dump_is_held_with_the_choices_and_keeps_nobody_back() -> No
 
     plan = plan_of(vms, dumps)
 
-    assert reasons(plan) == {1: Reason.OVERSIZE, 2: Reason.GRANTED}
+    assert reasons(plan) == {1: Reason.OVERSIZE, 2: Reason.RELEASED}
     assert by_dump(plan)[1].detail == (
         "12 GB are heavier than the 10 GB of a whole day: raise [limit] daily, make the dump smaller, "
         "say tidegate force huge --over-limit, "
@@ -253,22 +253,22 @@ def test_an_oversize_dump_is_held_with_the_choices_and_keeps_nobody_back() -> No
 def test_behind_an_oversize_dump_an_older_one_of_its_vm_leaves() -> None:
     dumps = [a_dump(1, age=2 * HOUR, bytes=9 * GB), a_dump(2, age=HOUR, bytes=12 * GB)]
 
-    assert reasons(plan_of([a_vm()], dumps)) == {1: Reason.GRANTED, 2: Reason.OVERSIZE}
+    assert reasons(plan_of([a_vm()], dumps)) == {1: Reason.RELEASED, 2: Reason.OVERSIZE}
 
 
 def test_an_older_oversize_dump_is_only_superseded() -> None:
     """Nobody has to do anything about it any more."""
     dumps = [a_dump(1, age=2 * HOUR, bytes=12 * GB), a_dump(2, age=HOUR)]
 
-    assert reasons(plan_of([a_vm()], dumps)) == {1: Reason.SUPERSEDED, 2: Reason.GRANTED}
+    assert reasons(plan_of([a_vm()], dumps)) == {1: Reason.SUPERSEDED, 2: Reason.RELEASED}
 
 
 @pytest.mark.parametrize(
     ("today", "daily", "reason", "forecast_day"),
     [
         pytest.param(10 * GB, 10 * GB, Reason.OVERSIZE, None, id="no day can hold it"),
-        pytest.param(10 * GB, 20 * GB, Reason.NO_ALLOWANCE, 13, id="the limit was raised for the coming days"),
-        pytest.param(20 * GB, 10 * GB, Reason.GRANTED, None, id="the limit was lowered for the coming days"),
+        pytest.param(10 * GB, 20 * GB, Reason.LIMIT_REACHED, 13, id="the limit was raised for the coming days"),
+        pytest.param(20 * GB, 10 * GB, Reason.RELEASED, None, id="the limit was lowered for the coming days"),
     ],
 )
 def test_oversize_is_what_neither_today_nor_a_coming_day_can_hold(
@@ -292,11 +292,11 @@ def test_a_dump_that_only_the_reserve_could_hold_is_oversize() -> None:
 @pytest.mark.parametrize(
     ("dump_age", "offsite_age", "reason"),
     [
-        pytest.param(2 * DAY, 3 * DAY, Reason.GRANTED, id="just young enough"),
+        pytest.param(2 * DAY, 3 * DAY, Reason.RELEASED, id="just young enough"),
         pytest.param(2 * DAY + 1, 3 * DAY, Reason.TOO_OLD, id="a second too old"),
         pytest.param(9 * DAY, 14 * DAY, Reason.TOO_OLD, id="at twice the target"),
-        pytest.param(9 * DAY, 14 * DAY + 1, Reason.GRANTED, id="past twice the target"),
-        pytest.param(9 * DAY, None, Reason.GRANTED, id="never off-site"),
+        pytest.param(9 * DAY, 14 * DAY + 1, Reason.RELEASED, id="past twice the target"),
+        pytest.param(9 * DAY, None, Reason.RELEASED, id="never off-site"),
     ],
 )
 def test_a_dump_past_its_age_is_held_unless_a_late_copy_beats_none(
@@ -342,7 +342,7 @@ def test_a_grant_that_waives_the_dump_age_says_so() -> None:
             "its last link was not fetched; it has its turn again in 1h 30m",
             id="backing off for less than a day",
         ),
-        pytest.param({"backing_off_until": NOW}, Reason.GRANTED, None, id="no longer backing off"),
+        pytest.param({"backing_off_until": NOW}, Reason.RELEASED, None, id="no longer backing off"),
         pytest.param(
             {"replaces_while_syncing": True},
             Reason.OUTSTANDING,
@@ -464,7 +464,7 @@ def test_the_granted_come_first_then_what_lacks_room_then_the_rest_by_vm_newest_
     plan = plan_of(vms, dumps)
 
     assert [decision.dump.dump_id for decision in plan.decisions] == [3, 5, 4, 2, 1]
-    assert plan.granted_bytes == 10 * GB
+    assert plan.released_bytes == 10 * GB
 
 
 def test_dumps_of_one_time_are_told_apart_by_path_then_by_id_in_whatever_order_they_come() -> None:

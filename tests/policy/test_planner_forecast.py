@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from core.enums import Reason
 from policy.planner.decide import decide
 from policy.planner.forecast import Start, first_day_out, needed_limit, next_dump, run_forward
-from policy.planner.model import Allowance, Day, Rules, Vm
+from policy.planner.model import Day, DayAccount, Rules, Vm
 from tests.policy.planner_facts import DAY, GB, HOUR, LIMIT, NOW, a_day, a_dump, a_vm
 
 
@@ -33,7 +33,7 @@ def test_today_is_what_a_pass_would_do_now() -> None:
     start = a_start(20)
     plan = decide(start.vms, start.dumps, start.day, start.rules, start.now)
     today = {name for name, days in days_out(start, 1).items() if days == (0,)}
-    assert today == {one.dump.vm for one in plan.granted}
+    assert today == {one.dump.vm for one in plan.released}
 
 
 def test_what_fits_every_day_leaves_every_day_and_its_copy_is_a_day_old() -> None:
@@ -50,7 +50,7 @@ def test_a_weekly_vm_leaves_once_a_week() -> None:
 def test_a_set_twice_as_heavy_as_the_limit_takes_turns_and_nobody_is_left_behind() -> None:
     future = run_forward(a_start(20), 30)
     assert all(one.days_out for one in future.vms)
-    assert all(day.granted == day.allowance == LIMIT for day in future.days)
+    assert all(day.released == day.account == LIMIT for day in future.days)
     assert future.used == 1.0
     assert future.days[0].waiting == 10 * GB
 
@@ -73,8 +73,8 @@ def test_a_target_that_is_missed_at_the_end_is_said() -> None:
 
 def test_what_another_limit_a_target_or_one_vm_less_changes() -> None:
     start = a_start(20)
-    assert run_forward(start.with_limit(20 * GB), 5).days[1].granted == 20 * GB
-    assert run_forward(start.with_limit(20 * GB), 5).days[0].allowance == LIMIT, "today keeps its own"
+    assert run_forward(start.with_limit(20 * GB), 5).days[1].released == 20 * GB
+    assert run_forward(start.with_limit(20 * GB), 5).days[0].account == LIMIT, "today keeps its own"
     one = start.with_target(HOUR, "vm3").vms[3]
     assert (one.vm, one.target, start.vms[3].target) == ("vm3", HOUR, 7 * DAY)
     assert {one.vm.vm for one in run_forward(start.without("vm3"), 1).vms} == {vm.vm for vm in start.vms} - {"vm3"}
@@ -93,8 +93,8 @@ def test_days_without_a_sync_and_days_with_a_larger_limit() -> None:
     start = a_start(20)
     start = dataclasses.replace(start, rules=dataclasses.replace(start.rules, coming=(0, 20 * GB)))
     future = run_forward(start, 5)
-    assert [day.allowance for day in future.days] == [LIMIT, 0, 20 * GB, 0, 20 * GB]
-    assert [day.granted for day in future.days] == [10 * GB, 0, 20 * GB, 0, 20 * GB]
+    assert [day.account for day in future.days] == [LIMIT, 0, 20 * GB, 0, 20 * GB]
+    assert [day.released for day in future.days] == [10 * GB, 0, 20 * GB, 0, 20 * GB]
 
 
 def test_a_vm_that_nobody_dumps_any_more_is_not_expected_to_be() -> None:
@@ -177,15 +177,15 @@ def test_whatever_was_learned_no_day_exceeds_its_limit_and_each_vm_has_an_age_fo
     facts: list[tuple[int, float, float | None, float | None]], coming: list[int], days: int
 ) -> None:
     vms = tuple(
-        Vm(f"vm{n}", None, NOW - 50 * DAY, size, None if away is None else NOW - away, period, target)
-        for n, (size, period, away, target) in enumerate(facts)
+        Vm(f"vm{n}", None, NOW - 50 * DAY, size, None if unmounted is None else NOW - unmounted, period, target)
+        for n, (size, period, unmounted, target) in enumerate(facts)
     )
     dumps = tuple(a_dump(n, vm.vm, bytes=vm.bytes, age=HOUR * n) for n, vm in enumerate(vms, 1))
-    start = Start(vms, dumps, Day(1, NOW, Allowance(LIMIT)), Rules(LIMIT, coming=tuple(coming)), NOW)
+    start = Start(vms, dumps, Day(1, NOW, DayAccount(LIMIT)), Rules(LIMIT, coming=tuple(coming)), NOW)
     future = run_forward(start, days)
     assert len(future.days) == days
-    assert all(day.granted <= day.allowance for day in future.days)
+    assert all(day.released <= day.account for day in future.days)
     assert all(len(one.ages) == days for one in future.vms)
     assert start.dumps == dumps
     plan = decide(vms, dumps, start.day, start.rules, NOW)
-    assert future.days[0].waiting == sum(one.dump.bytes for one in plan.decisions if one.reason is Reason.NO_ALLOWANCE)
+    assert future.days[0].waiting == sum(one.dump.bytes for one in plan.decisions if one.reason is Reason.LIMIT_REACHED)

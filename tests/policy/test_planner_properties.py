@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from core.enums import Reason, Verdict
 from policy.planner.decide import decide
-from policy.planner.model import Allowance, Day, Dump, Plan, Rules, Vm
-from tests.policy.planner_facts import DAY, HOUR, NOW, a_day, a_dump, a_vm, granted_ids, plan_of
+from policy.planner.model import Day, DayAccount, Dump, Plan, Rules, Vm
+from tests.policy.planner_facts import DAY, HOUR, NOW, a_day, a_dump, a_vm, plan_of, released_ids
 
 NAMES = ("vm1", "vm2", "vm3", "vm4", "vm5", "vm6")
 HINDRANCES = (None, None, None, Reason.CHANGED, Reason.DUMP_FAILED, Reason.RUNNING)
@@ -68,8 +68,8 @@ def test_a_plan_is_whole_and_within_the_allowance(
     plan = plan_of(vms, dumps, day=day, max_dump_age=max_dump_age)
 
     assert sorted(one.dump.dump_id for one in plan.decisions) == sorted(dump.dump_id for dump in dumps)
-    assert all((one.verdict is Verdict.GRANTED) == (one.reason is Reason.GRANTED) for one in plan.decisions)
-    assert plan.granted_bytes == sum(one.dump.bytes for one in plan.granted) <= day.allowance.left
+    assert all((one.verdict is Verdict.RELEASED) == (one.reason is Reason.RELEASED) for one in plan.decisions)
+    assert plan.released_bytes == sum(one.dump.bytes for one in plan.released) <= day.account.left
 
 
 @given(vms_of_a_host, dumps_of_a_host, days)
@@ -79,8 +79,8 @@ def test_what_is_held_for_lack_of_room_would_not_have_fitted_any_more(
     """So no allowance is left that a waiting dump could have used."""
     plan = plan_of(vms, dumps, day=day)
 
-    unused = day.allowance.left - plan.granted_bytes
-    without_room = [one for one in plan.decisions if one.reason is Reason.NO_ALLOWANCE]
+    unused = day.account.left - plan.released_bytes
+    without_room = [one for one in plan.decisions if one.reason is Reason.LIMIT_REACHED]
     assert all(one.dump.bytes > unused for one in without_room)
     assert all(one.forecast_day is not None and one.forecast_day > day.number for one in without_room)
 
@@ -115,23 +115,23 @@ def test_a_second_pass_over_what_the_first_one_did_grants_nothing_more(
     """Any number of passes a day let out no more than one."""
     first = plan_of(vms, dumps, day=day)
 
-    assert granted_ids(plan_of(*_applied(first, vms, dumps), day=_charged(first))) == []
+    assert released_ids(plan_of(*_applied(first, vms, dumps), day=_charged(first))) == []
 
 
 def _applied(plan: Plan, vms: Sequence[Vm], dumps: Sequence[Dump]) -> tuple[list[Vm], list[Dump]]:
     """The facts once what the plan grants has been let out."""
-    let_out = {one.dump.dump_id: one.dump.vm for one in plan.granted}
+    released = {one.dump.dump_id: one.dump.vm for one in plan.released}
     return (
-        [replace(vm, outstanding_since_day=plan.day.number) if vm.vm in let_out.values() else vm for vm in vms],
-        [replace(dump, outstanding=dump.outstanding or dump.dump_id in let_out) for dump in dumps],
+        [replace(vm, outstanding_since_day=plan.day.number) if vm.vm in released.values() else vm for vm in vms],
+        [replace(dump, outstanding=dump.outstanding or dump.dump_id in released) for dump in dumps],
     )
 
 
 def _charged(plan: Plan) -> Day:
-    allowance = plan.day.allowance
+    account = plan.day.account
     return replace(
         plan.day,
-        allowance=replace(allowance, outstanding=allowance.outstanding + plan.granted_bytes),
+        account=replace(account, outstanding=account.outstanding + plan.released_bytes),
     )
 
 
@@ -168,7 +168,7 @@ def _turns_of_days(limit: int, sizes_by_vm: dict[str, int], *, days: int) -> dic
         dumps = [
             replace(a_dump(n, name, bytes=size), dump_time=now) for n, (name, size) in enumerate(sizes_by_vm.items())
         ]
-        for one in decide(vms, dumps, Day(number, now, Allowance(limit)), Rules(limit), now).granted:
+        for one in decide(vms, dumps, Day(number, now, DayAccount(limit)), Rules(limit), now).released:
             turns[one.dump.vm].append(number)
             offsite[one.dump.vm] = now
     return turns

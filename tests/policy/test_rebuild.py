@@ -16,7 +16,7 @@ from core.enums import DayEnd, Evidence, Storage
 from core.errors import UsageError
 from core.state import dumps
 from core.state.backup import export, read_header
-from core.state.database import ScratchState, State
+from core.state.database import DryRunState, State
 from policy.passes import run
 from policy.recovery.rebuild import Found, rebuild
 from policy.sync.report import Report
@@ -117,7 +117,7 @@ def test_from_an_export_older_than_the_last_pass_nothing_more_leaves_today(host:
     assert "count as let out" in done.stdout
     day = host.json("status")["day"]
     assert (day["allowance_bytes"], day["outstanding_bytes"]) == (0, 5000)
-    assert [one["verdict"] for one in host.json("pass")["decisions"] if one["verdict"] == "granted"] == []
+    assert [one["verdict"] for one in host.json("pass")["decisions"] if one["verdict"] == "released"] == []
 
 
 def test_without_an_export_markers_trees_and_manifest_tell_what_they_can(host: Host) -> None:
@@ -193,11 +193,11 @@ def _set(table: str, column: str, value: Any) -> Callable[[list[dict[str, Any]]]
 def test_an_export_that_is_none_is_refused_with_its_name_and_nothing_is_done(
     host: Host, tmp_path: Path, damage: Callable[[bytes], bytes]
 ) -> None:
-    away = tmp_path / "away"
-    host.run("state", "export", "--output", str(away))
-    away.write_bytes(damage(away.read_bytes()))
+    unmounted = tmp_path / "away"
+    host.run("state", "export", "--output", str(unmounted))
+    unmounted.write_bytes(damage(unmounted.read_bytes()))
     lose(host)
-    assert str(away) in host.run("state", "rebuild", "--from", str(away), code=2).stderr
+    assert str(unmounted) in host.run("state", "rebuild", "--from", str(unmounted), code=2).stderr
     assert not host.state.exists()
 
 
@@ -265,9 +265,9 @@ class Losses(RuleBasedStateMachine):
     @rule(pick=st.integers(0, 9))
     def an_older_export_lets_no_more_out(self, pick: int) -> None:
         rebuilt = self.rebuilt(self.old[pick % len(self.old)])
-        mine = ScratchState(self.world.config.state)
+        mine = DryRunState(self.world.config.state)
         scan_and_record(self.world.config, mine, self.world.clock)
-        left = [self.preview(one).day.allowance for one in (mine, rebuilt)]
+        left = [self.preview(one).day.account for one in (mine, rebuilt)]
         assert left[1].left <= max(0, left[0].left) or left[1].outstanding > left[0].outstanding
 
     @invariant()
@@ -275,7 +275,7 @@ class Losses(RuleBasedStateMachine):
         if not hasattr(self, "world"):
             return
         rebuilt = self.rebuilt(self.take_away())
-        mine = ScratchState(self.world.config.state)
+        mine = DryRunState(self.world.config.state)
         scan_and_record(self.world.config, mine, self.world.clock)
         assert self.shapes(rebuilt) == self.shapes(mine)
 
@@ -283,8 +283,8 @@ class Losses(RuleBasedStateMachine):
         with self.world.state.read() as connection:
             return export(connection, self.world.clock.wall).pack()
 
-    def rebuilt(self, packed: bytes) -> ScratchState:
-        world, draft = self.world, ScratchState(self.world.folder / "none.db")
+    def rebuilt(self, packed: bytes) -> DryRunState:
+        world, draft = self.world, DryRunState(self.world.folder / "none.db")
 
         def scan() -> list[str]:
             scan_and_record(world.config, draft, world.clock)
@@ -293,10 +293,10 @@ class Losses(RuleBasedStateMachine):
         rebuild(world.config, draft, world.clock, Found("away", packed, read_header(packed)), scan)
         return draft
 
-    def preview(self, state: ScratchState) -> run.PassResult:
+    def preview(self, state: DryRunState) -> run.PassResult:
         return run.preview(self.world.config, state, self.world.clock)
 
-    def shapes(self, state: ScratchState) -> tuple[Any, Any]:
+    def shapes(self, state: DryRunState) -> tuple[Any, Any]:
         plan = shapes.plan(self.preview(state))
         result = run.review(self.world.config, state, self.world.clock)
         with state.read() as connection:

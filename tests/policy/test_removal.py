@@ -86,7 +86,7 @@ def test_what_is_removed_by_others_is_no_delivery(at: AtGivenTime, clock: GivenC
     decided = at.json("pass")
     assert by(at) == {"vm1": None}
     assert decided["day"]["used_bytes"] == 600
-    assert reasons(decided) == {"vm1.img": "no_allowance"}
+    assert reasons(decided) == {"vm1.img": "limit_reached"}
 
 
 def test_while_files_of_a_folder_are_removed_it_is_outstanding(at: AtGivenTime, clock: GivenClock) -> None:
@@ -99,7 +99,7 @@ def test_while_files_of_a_folder_are_removed_it_is_outstanding(at: AtGivenTime, 
     at.host.dump("vm1-2026-11-22", {"a": 100, "b": 150})
     decided = at.json("pass")
     assert decided["day"]["outstanding_bytes"] == 200
-    assert "granted" not in {one["reason"] for one in decided["decisions"]}
+    assert "released" not in {one["reason"] for one in decided["decisions"]}
     pull(at.host)
     clock.advance(HOUR)
     at.run("pass")

@@ -40,8 +40,8 @@ def test_its_copies_and_the_word_of_the_admin_go_with_it(at: AtGivenTime, clock:
     assert {**after["new"], "vm": "old"} == {**before, "offsite_age_seconds": after["new"]["offsite_age_seconds"]}
     clock.advance(HOUR)
     at.host.dump("new.img", 100)
-    [granted] = [one for one in at.json("pass")["decisions"] if one["verdict"] == "granted"]
-    assert (granted["vm"], granted["detail"]) == ("new", "forced by the admin")
+    [released] = [one for one in at.json("pass")["decisions"] if one["verdict"] == "released"]
+    assert (released["vm"], released["detail"]) == ("new", "forced by the admin")
 
 
 def test_what_stands_keeps_its_name_until_a_dump_under_the_new_one_is_off_site(
@@ -86,7 +86,7 @@ def test_a_vm_that_was_dumped_under_its_new_name_already_is_joined(at: AtGivenTi
     at.host.configure(daily=1000, offsite={"confirm": "report"})
     clock.advance(DAY)
     at.run("synced", "--all")
-    assert reasons(at.json("pass")) == {"new.img": "granted", "old-2026-11-22.img": "superseded"}
+    assert reasons(at.json("pass")) == {"new.img": "released", "old-2026-11-22.img": "superseded"}
 
 
 def test_two_histories_are_never_made_one(at: AtGivenTime) -> None:

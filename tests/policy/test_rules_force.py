@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from core import failpoints
 from core.enums import Force, Reason
 from core.errors import UsageError
-from policy.passes.grant import Granting
+from policy.passes.grant import Releasing
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import HOUR, GivenClock
 from tests.host import Host, reasons
-from tests.policy.planner_facts import DAY, GB, NOW, a_day, a_dump, a_vm, by_dump, granted_ids, plan_of
+from tests.policy.planner_facts import DAY, GB, NOW, a_day, a_dump, a_vm, by_dump, plan_of, released_ids
 
 WITHIN, OVER = Force.WITHIN_LIMIT, Force.OVER_LIMIT
 
@@ -25,7 +25,7 @@ def test_a_forced_dump_is_the_first_in_line() -> None:
     vms = [a_vm("stale", offsite_time=None), a_vm("urgent", forced=WITHIN, offsite_time=NOW - 2 * HOUR)]
     plan = plan_of(vms, [a_dump(1, "stale", bytes=6 * GB), a_dump(2, "urgent", bytes=5 * GB)])
 
-    assert granted_ids(plan) == [2]
+    assert released_ids(plan) == [2]
     assert by_dump(plan)[2].detail == "forced by the admin"
 
 
@@ -34,8 +34,8 @@ def test_a_forced_dump_that_does_not_fit_waits_and_keeps_nobody_back() -> None:
         [a_vm("a", forced=WITHIN), a_vm("b")], [a_dump(1, "a", bytes=8 * GB), a_dump(2, "b")], day=a_day(used=5 * GB)
     )
 
-    assert granted_ids(plan) == [2]
-    assert by_dump(plan)[1].reason is Reason.NO_ALLOWANCE
+    assert released_ids(plan) == [2]
+    assert by_dump(plan)[1].reason is Reason.LIMIT_REACHED
 
 
 def test_a_dump_forced_above_the_limit_leaves_whatever_is_left() -> None:
@@ -44,16 +44,16 @@ def test_a_dump_forced_above_the_limit_leaves_whatever_is_left() -> None:
         [a_vm("a", forced=OVER), a_vm("b")], [a_dump(1, "a", bytes=8 * GB), a_dump(2, "b")], day=a_day(used=5 * GB)
     )
 
-    assert granted_ids(plan) == [1]
+    assert released_ids(plan) == [1]
     assert by_dump(plan)[1].beyond == 3 * GB
     assert by_dump(plan)[1].detail == "forced by the admin, 3 GB above the limit"
-    assert plan.forced == plan.granted
+    assert plan.forced == plan.released
 
 
 def test_forced_above_the_limit_an_oversize_dump_leaves_too() -> None:
     dump = [a_dump(bytes=25 * GB)]
 
-    assert [one.beyond for one in plan_of([a_vm(forced=OVER)], dump).granted] == [15 * GB]
+    assert [one.beyond for one in plan_of([a_vm(forced=OVER)], dump).released] == [15 * GB]
     assert by_dump(plan_of([a_vm(forced=WITHIN)], dump))[1].reason is Reason.OVERSIZE
 
 
@@ -62,7 +62,7 @@ def test_force_comes_before_backing_off_and_an_age_that_is_not_worth_it(how: For
     vms = [a_vm("a", forced=how, backing_off_until=NOW + DAY), a_vm("b", forced=how)]
     plan = plan_of(vms, [a_dump(1, "a"), a_dump(2, "b", age=2 * DAY)], max_dump_age=DAY)
 
-    assert granted_ids(plan) == [1, 2]
+    assert released_ids(plan) == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -91,12 +91,12 @@ def test_only_what_is_forced_above_the_limit_exceeds_it_and_by_no_more_than_it_m
     day = a_day(limit=limit, used=used)
     plan = plan_of(vms, [a_dump(n, f"vm{n}", bytes=size) for n, (size, _) in enumerate(dumps)], day=day, daily=20)
     forced_over = {n for n, (_, how) in enumerate(dumps) if how is OVER}
-    within = sum(one.dump.bytes for one in plan.granted if one.dump.dump_id not in forced_over)
+    within = sum(one.dump.bytes for one in plan.released if one.dump.dump_id not in forced_over)
 
-    assert forced_over <= set(granted_ids(plan))
+    assert forced_over <= set(released_ids(plan))
     assert {one.dump.dump_id for one in plan.forced} <= forced_over
-    assert within <= day.allowance.left
-    assert sum(one.beyond for one in plan.granted) == max(0, plan.granted_bytes - day.allowance.left)
+    assert within <= day.account.left
+    assert sum(one.beyond for one in plan.released) == max(0, plan.released_bytes - day.account.left)
 
 
 # --- through the real commands
@@ -128,11 +128,11 @@ def test_a_force_is_spent_when_its_dump_has_left(at: AtGivenTime) -> None:
     assert forced(at) == ["vm3"]
     assert "Its next dump is forced (within-limit)" in at.run("explain", "vm3")
     next_day(at)
-    assert reasons(at.json("pass"))["vm3-2026-11-01"] == "granted"
+    assert reasons(at.json("pass"))["vm3-2026-11-01"] == "released"
     assert forced(at) == []
     at.host.dump("vm3-2026-11-02", 900)
     next_day(at)
-    assert reasons(at.json("pass"))["vm2-2026-11-01"] == "granted"
+    assert reasons(at.json("pass"))["vm2-2026-11-01"] == "released"
 
 
 def test_above_the_limit_is_told_loudly_charged_in_full_and_counted(at: AtGivenTime) -> None:
@@ -171,7 +171,7 @@ def test_a_force_is_taken_back(at: AtGivenTime, words: tuple[str, ...]) -> None:
     at.run(*words)
 
     assert forced(at) == []
-    assert "granted" not in reasons(at.json("pass")).values()
+    assert "released" not in reasons(at.json("pass")).values()
 
 
 def test_what_cannot_be_forced_gets_a_sentence(at: AtGivenTime) -> None:
@@ -199,7 +199,7 @@ def killed_at(point: str) -> Callable[[str], None]:
     return hook
 
 
-@pytest.mark.parametrize("point", ["granted", "after link", "after fsync"])
+@pytest.mark.parametrize("point", ["released", "after link", "after fsync"])
 def test_a_pass_killed_while_it_lets_a_forced_dump_out_spends_the_force_once(
     at: AtGivenTime, point: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,15 +224,15 @@ def test_a_force_that_is_taken_back_while_a_pass_decides_does_not_exceed_the_lim
     at.host.dump("vm1", 20_000)
     at.run("pass")
     at.run("force", "vm1", "--over-limit")
-    check = Granting.check
+    check = Releasing.check
     looks: list[int] = []
 
-    def check_and_cancel(granting: Granting, *arguments: Any) -> set[int]:
+    def check_and_cancel(releasing: Releasing, *arguments: Any) -> set[int]:
         if not looks:
             looks.append(1)
             at.run("force", "vm1", "--cancel")
-        return check(granting, *arguments)
+        return check(releasing, *arguments)
 
-    monkeypatch.setattr(Granting, "check", check_and_cancel)
+    monkeypatch.setattr(Releasing, "check", check_and_cancel)
     assert reasons(at.json("pass")) == {"vm1": "oversize"}
     assert at.host.exported() == {}

@@ -16,10 +16,10 @@ from tests.policy.planner_facts import DAY, LIMIT, NOW, a_day, a_dump, a_vm, by_
 @pytest.mark.parametrize(
     ("vm", "reason"),
     [
-        (a_vm(offsite_time=NOW - 12 * HOUR), Reason.GRANTED),
+        (a_vm(offsite_time=NOW - 12 * HOUR), Reason.RELEASED),
         (a_vm(offsite_time=NOW - 12 * HOUR + 1), Reason.NO_GAIN),
-        (a_vm(offsite_time=None), Reason.GRANTED),
-        (a_vm(offsite_time=NOW - HOUR, forced=Force.WITHIN_LIMIT), Reason.GRANTED),
+        (a_vm(offsite_time=None), Reason.RELEASED),
+        (a_vm(offsite_time=NOW - HOUR, forced=Force.WITHIN_LIMIT), Reason.RELEASED),
     ],
     ids=["just enough", "a second too little", "never off-site", "forced"],
 )
@@ -32,7 +32,7 @@ def test_a_dump_must_gain_as_much_as_the_admin_says(vm: object, reason: Reason) 
 def test_unset_any_gain_will_do() -> None:
     plan = decide([a_vm(offsite_time=NOW - 1)], [a_dump(age=0)], a_day(), Rules(LIMIT), NOW)
 
-    assert by_dump(plan)[1].reason is Reason.GRANTED
+    assert by_dump(plan)[1].reason is Reason.RELEASED
 
 
 def test_a_dump_that_gains_too_little_says_by_how_much() -> None:

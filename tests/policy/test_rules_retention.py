@@ -80,7 +80,7 @@ def test_a_copy_counts_as_gone_after_its_time_and_the_dump_leaves_again(tmp_path
         None,
     )
     assert "it counts as gone" in at.run("explain", "vm1")
-    assert reasons(at.json("pass")) == {"vm1": "granted"}
+    assert reasons(at.json("pass")) == {"vm1": "released"}
     assert offsite_series(at) == []
     next_day(at)
     assert at.json("pass")["decisions"][0]["reason"] == "already_offsite"

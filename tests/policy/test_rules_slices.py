@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from core.enums import Oversize, Reason, Verdict
 from policy.planner.decide import decide
 from policy.planner.forecast import Start, run_forward
-from policy.planner.model import Allowance, Day, Part, Rules, Slice
+from policy.planner.model import Day, DayAccount, Part, Rules, Slice
 from policy.planner.slices import set_aside, slice_of_today
 from tests.policy.planner_facts import DAY, GB, LIMIT, NOW, a_day, a_dump, a_vm
 
@@ -33,9 +33,9 @@ def test_a_slice_begins_where_the_last_one_ended(sent: int, day: Day, others: in
 
 
 def test_half_of_the_day_is_set_aside_and_never_more_than_is_needed_or_left() -> None:
-    assert set_aside(25 * GB, 0, a_day().allowance) == 5 * GB
-    assert set_aside(25 * GB, 23 * GB, a_day().allowance) == 2 * GB
-    assert set_aside(25 * GB, 0, a_day(used=9 * GB).allowance) == GB
+    assert set_aside(25 * GB, 0, a_day().account) == 5 * GB
+    assert set_aside(25 * GB, 23 * GB, a_day().account) == 2 * GB
+    assert set_aside(25 * GB, 0, a_day(used=9 * GB).account) == GB
 
 
 def test_more_than_there_is_cannot_have_gone() -> None:
@@ -60,12 +60,12 @@ def test_the_slices_are_the_dump_within_every_limit_and_whole_when_it_was_said(
     for number in range(len(limits) * 301):
         rest = number % len(limits) + 1
         rules = Rules(1, coming=(*limits[rest:], *limits[:rest]))
-        day = Day(number, NOW, Allowance(limits[number % len(limits)]))
-        aside = set_aside(size, sent, day.allowance)
-        others = min(wanted[number % len(wanted)], day.allowance.left - aside)
+        day = Day(number, NOW, DayAccount(limits[number % len(limits)]))
+        aside = set_aside(size, sent, day.account)
+        others = min(wanted[number % len(wanted)], day.account.left - aside)
         slice_ = slice_of_today(size, sent, day, rules, others=others)
         assert slice_.first == sent
-        assert aside <= slice_.bytes <= day.allowance.left - others
+        assert aside <= slice_.bytes <= day.account.left - others
         assert slice_.whole_on is not None
         promised.append(slice_.whole_on)
         sent += slice_.bytes
@@ -91,11 +91,11 @@ def test_a_dump_heavier_than_a_day_begins_and_the_others_have_half() -> None:
         SLICES,
         NOW,
     )
-    assert {one.dump.vm: one.taken for one in plan.granted} == {"huge": 6 * GB, "vm1": 4 * GB}
+    assert {one.dump.vm: one.taken for one in plan.released} == {"huge": 6 * GB, "vm1": 4 * GB}
     [sliced] = plan.slices
     assert sliced.slice == Slice(0, 6 * GB, 16)
     assert "0 B of 25 GB have left, 6 GB may go today, whole on day 16 at the latest" in sliced.detail
-    assert plan.granted_bytes == 10 * GB
+    assert plan.released_bytes == 10 * GB
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_dump_heavier_than_a_day_begins_and_the_others_have_half() -> None:
 def test_one_that_is_not_due_yet_says_when_its_first_slice_goes(offsite_time: float | None, told: str) -> None:
     huge = a_vm("huge", bytes=25 * GB, offsite_time=offsite_time, first_seen=NOW - DAY, target=20 * DAY)
     [held] = decide([huge], [a_dump(1, "huge", bytes=25 * GB)], a_day(), SLICES, NOW).decisions
-    assert (held.verdict, held.reason) == (Verdict.HELD, Reason.NO_ALLOWANCE)
+    assert (held.verdict, held.reason) == (Verdict.HELD, Reason.LIMIT_REACHED)
     assert told in held.detail
 
 
@@ -127,10 +127,10 @@ def test_one_that_is_under_way_goes_on_and_neither_a_newer_one_nor_another_begin
         NOW,
     )
     assert [(one.dump.dump_id, one.slice) for one in plan.slices] == [(1, Slice(10 * GB, 5 * GB, 14))]
-    assert [one.dump.vm for one in plan.granted] == ["vm1"]
+    assert [one.dump.vm for one in plan.released] == ["vm1"]
     held = {one.dump.dump_id: (one.reason, one.detail) for one in plan.decisions if one.dump.dump_id != 4}
     assert held[2][0] is Reason.OUTSTANDING
-    assert held[3][0] is Reason.NO_ALLOWANCE
+    assert held[3][0] is Reason.LIMIT_REACHED
     assert held[3][1].endswith("it leaves in slices when the dump of huge is whole")
 
 
@@ -139,11 +139,13 @@ def test_a_later_pass_of_the_day_takes_back_what_has_not_gone_and_leaves_half() 
     begun = replace(a_dump(1, "huge", bytes=25 * GB), outstanding=True, part=Part(0, today=10 * GB, pinned=2 * GB))
     vms = [a_vm("huge", bytes=25 * GB, outstanding_since_day=12), a_vm("vm1", bytes=5 * GB), a_vm("vm2", bytes=3 * GB)]
     dumps = [begun, a_dump(2, "vm1", bytes=5 * GB), a_dump(3, "vm2", bytes=3 * GB)]
-    plan = decide(vms, dumps, Day(12, NOW, Allowance(LIMIT, sliced=10 * GB)), SLICES, NOW)
-    assert sum(one.taken for one in plan.granted) + plan.slices[0].taken == 10 * GB
+    plan = decide(vms, dumps, Day(12, NOW, DayAccount(LIMIT, sliced=10 * GB)), SLICES, NOW)
+    assert sum(one.taken for one in plan.released) + plan.slices[0].taken == 10 * GB
     assert plan.slices[0].taken >= 5 * GB
     pinned = replace(begun, part=Part(0, today=10 * GB, pinned=10 * GB))
-    assert decide(vms, [pinned, *dumps[1:]], Day(12, NOW, Allowance(LIMIT, sliced=10 * GB)), SLICES, NOW).granted == ()
+    assert (
+        decide(vms, [pinned, *dumps[1:]], Day(12, NOW, DayAccount(LIMIT, sliced=10 * GB)), SLICES, NOW).released == ()
+    )
 
 
 def test_the_rest_of_one_that_a_day_cut_short_has_what_it_needs_first() -> None:
@@ -156,7 +158,7 @@ def test_the_rest_of_one_that_a_day_cut_short_has_what_it_needs_first() -> None:
         NOW,
     )
     assert [one.taken for one in plan.slices] == [GB]
-    assert [one.dump.vm for one in plan.granted] == ["vm2"]
+    assert [one.dump.vm for one in plan.released] == ["vm2"]
 
 
 def test_it_is_foreseen_when_the_last_slice_goes() -> None:
@@ -186,7 +188,7 @@ def test_slices_and_whole_dumps_together_never_take_more_than_the_day_has(
     for number, weight in enumerate(others, 2):
         vms.append(a_vm(f"vm{number}", bytes=weight))
         dumps.append(a_dump(number, f"vm{number}", bytes=weight))
-    plan = decide(vms, dumps, Day(10, NOW, Allowance(10, used=used)), Rules(10, oversize=Oversize.SLICES), NOW)
+    plan = decide(vms, dumps, Day(10, NOW, DayAccount(10, used=used)), Rules(10, oversize=Oversize.SLICES), NOW)
     held_slices = sum(one.taken for one in plan.slices if one.verdict is Verdict.HELD)
-    assert plan.granted_bytes + held_slices <= 10 - used
+    assert plan.released_bytes + held_slices <= 10 - used
     assert len({one.dump.dump_id for one in plan.decisions}) == len(plan.decisions) == len(dumps)

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from core import failpoints
 from core.enums import Force, Oversize, Reason
 from policy.planner.decide import decide
-from policy.planner.model import Allowance, Day, Dump, Plan, Rules, Vm
+from policy.planner.model import Day, DayAccount, Dump, Plan, Rules, Vm
 from policy.planner.staleness import density, full_set_days
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import HOUR, GivenClock
 from tests.host import Host, reasons
-from tests.policy.planner_facts import DAY, GB, NOW, a_day, a_dump, a_vm, by_dump, granted_ids
+from tests.policy.planner_facts import DAY, GB, NOW, a_day, a_dump, a_vm, by_dump, released_ids
 
 SPREAD = Rules(10 * GB, oversize=Oversize.SPREAD)
 #: With a target of seven days it is due at an age of 4 d 16 h.
@@ -36,30 +36,30 @@ def heavy_beside(name: str = "light", **facts: object) -> tuple[list[Vm], list[D
 def test_a_due_one_leaves_alone_and_leaves_a_debt() -> None:
     plan = planned(*heavy_beside())
 
-    assert granted_ids(plan) == [1]
+    assert released_ids(plan) == [1]
     assert (by_dump(plan)[1].debt, by_dump(plan)[1].beyond, plan.forced) == (15 * GB, 0, ())
-    assert by_dump(plan)[2].reason is Reason.NO_ALLOWANCE
+    assert by_dump(plan)[2].reason is Reason.LIMIT_REACHED
     assert by_dump(plan)[1].detail == (
         "off-site copy is 5d old, its target is 7d; 25 GB have the day for themselves, and the coming days pay 15 GB"
     )
 
 
 @pytest.mark.parametrize(
-    ("allowance", "detail", "forecast_day"),
+    ("left", "detail", "forecast_day"),
     [
-        (Allowance(10 * GB, used=1), "on the next day of which nothing is taken yet", 13),
-        (Allowance(10 * GB, outstanding=1), "on the next day of which nothing is taken yet", 13),
-        (Allowance(10 * GB, debt=1), "when the debt of 1 B is paid", 13),
-        (Allowance(10 * GB, debt=15 * GB, owed=5 * GB), "when the debt of 15 GB is paid", 14),
-        (Allowance(10 * GB, outstanding=25 * GB, owed=15 * GB), "when the debt of 15 GB is paid", 15),
-        (Allowance(0), "on the next day of which nothing is taken yet", 13),
+        (DayAccount(10 * GB, used=1), "on the next day of which nothing is taken yet", 13),
+        (DayAccount(10 * GB, outstanding=1), "on the next day of which nothing is taken yet", 13),
+        (DayAccount(10 * GB, debt=1), "when the debt of 1 B is paid", 13),
+        (DayAccount(10 * GB, debt=15 * GB, owed=5 * GB), "when the debt of 15 GB is paid", 14),
+        (DayAccount(10 * GB, outstanding=25 * GB, owed=15 * GB), "when the debt of 15 GB is paid", 15),
+        (DayAccount(0), "on the next day of which nothing is taken yet", 13),
     ],
 )
-def test_it_waits_for_a_day_of_which_nothing_is_taken(allowance: Allowance, detail: str, forecast_day: int) -> None:
+def test_it_waits_for_a_day_of_which_nothing_is_taken(account: DayAccount, detail: str, forecast_day: int) -> None:
     vms, dumps = heavy_beside()
-    plan = planned(vms, dumps, Day(12, NOW, allowance))
+    plan = planned(vms, dumps, Day(12, NOW, account))
 
-    assert by_dump(plan)[1].reason is Reason.NO_ALLOWANCE
+    assert by_dump(plan)[1].reason is Reason.LIMIT_REACHED
     assert by_dump(plan)[1].detail == f"25 GB are heavier than a whole day: it leaves alone {detail}"
     assert by_dump(plan)[1].forecast_day == forecast_day
 
@@ -68,7 +68,7 @@ def test_it_waits_until_it_is_due_and_says_when() -> None:
     vm = a_vm("heavy", offsite_time=EARLY, bytes=25 * GB)
     decision = by_dump(planned([vm], [a_dump(1, "heavy", bytes=25 * GB)]))[1]
 
-    assert decision.reason is Reason.NO_ALLOWANCE
+    assert decision.reason is Reason.LIMIT_REACHED
     assert decision.detail == (
         "25 GB are heavier than a whole day: it leaves alone when its off-site copy is 4d 16h old, in 16h"
     )
@@ -80,7 +80,7 @@ def test_it_leaves_the_day_to_whoever_is_later() -> None:
     vms, dumps = heavy_beside(offsite_time=NOW - 7 * DAY)
     plan = planned(vms, dumps)
 
-    assert granted_ids(plan) == [2]
+    assert released_ids(plan) == [2]
     assert by_dump(plan)[1].detail.endswith("it leaves alone when no other dump is later than it")
 
 
@@ -88,20 +88,20 @@ def test_forced_it_need_not_be_due_nor_the_latest() -> None:
     vms, dumps = heavy_beside(offsite_time=NOW - 30 * DAY)
     vms[0] = replace(vms[0], offsite_time=EARLY, forced=Force.WITHIN_LIMIT)
 
-    assert granted_ids(planned(vms, dumps)) == [1]
+    assert released_ids(planned(vms, dumps)) == [1]
 
 
 def test_never_two_at_once() -> None:
     vms = [a_vm(name, offsite_time=None, bytes=25 * GB) for name in ("a", "b")]
 
-    assert granted_ids(planned(vms, [a_dump(1, "a", bytes=25 * GB), a_dump(2, "b", bytes=26 * GB)])) == [1]
+    assert released_ids(planned(vms, [a_dump(1, "a", bytes=25 * GB), a_dump(2, "b", bytes=26 * GB)])) == [1]
 
 
 def test_a_dump_that_the_largest_day_holds_is_not_spread() -> None:
     vms, dumps = heavy_beside()
     plan = planned(vms, dumps, rules=replace(SPREAD, coming=(10 * GB, 25 * GB)))
 
-    assert granted_ids(plan) == [2]
+    assert released_ids(plan) == [2]
     assert by_dump(plan)[1].detail.startswith("25 GB do not fit into the ")
 
 
@@ -140,12 +140,12 @@ class Days:
         rest = number % len(self.limits) + 1
         rules = replace(self.rules, coming=(*self.limits[rest:], *self.limits[:rest]))
         dumps = [Dump(n, vm.vm, vm.vm, vm.bytes, now - HOUR) for n, vm in enumerate(self.vms)]
-        day = Day(number, now, Allowance(limit, debt=self.debt, owed=max(0, self.debt - limit)))
-        granted = decide(self.vms, dumps, day, rules, now).granted
-        out = {one.dump.vm for one in granted}
+        day = Day(number, now, DayAccount(limit, debt=self.debt, owed=max(0, self.debt - limit)))
+        released = decide(self.vms, dumps, day, rules, now).released
+        out = {one.dump.vm for one in released}
         self.vms = [replace(vm, offsite_time=now - HOUR) if vm.vm in out else vm for vm in self.vms]
-        self.debt = max(0, self.debt - limit) + sum(one.debt for one in granted)
-        self.out.append(sum(one.dump.bytes for one in granted))
+        self.debt = max(0, self.debt - limit) + sum(one.debt for one in released)
+        self.out.append(sum(one.dump.bytes for one in released))
         self.oldest = max(now - (NOW if vm.offsite_time is None else vm.offsite_time) for vm in self.vms)
 
 
@@ -200,11 +200,11 @@ def next_day(at: AtGivenTime) -> None:
 
 
 def account(at: AtGivenTime) -> tuple[int, int, int]:
-    """Allowance, used and debt, as `status` tells them; the metrics say the same."""
+    """DayAccount, used and debt, as `status` tells them; the metrics say the same."""
     day = at.json("status")["day"]
     assert day["allowance_bytes"] == max(0, day["limit_bytes"] - day["outstanding_bytes"] - day["used_bytes"])
     metrics = at.run("export-metrics", "--output", "-").splitlines()
-    for name in ("debt", "used", "allowance"):
+    for name in ("debt", "used", "left"):
         (value,) = [float(line.split()[1]) for line in metrics if line.startswith(f"tidegate_day_{name}_bytes ")]
         assert value == day.get(f"{name}_bytes", 0), name
     return day["allowance_bytes"], day["used_bytes"], day.get("debt_bytes", 0)
@@ -214,15 +214,15 @@ def test_the_days_after_pay_a_limit_each_and_then_all_is_as_before(at: AtGivenTi
     at.host.dump("heavy", 2500)
     at.run("pass")
     at.clock.advance(48 * HOUR)
-    assert reasons(at.json("pass")) == {"heavy": "granted"}
+    assert reasons(at.json("pass")) == {"heavy": "released"}
     assert account(at) == (0, 0, 1500)
     at.host.dump("light", 400)
-    assert reasons(at.json("pass")) == {"heavy": "outstanding", "light": "no_allowance"}
+    assert reasons(at.json("pass")) == {"heavy": "outstanding", "light": "limit_reached"}
     next_day(at)
-    assert reasons(at.json("pass"))["light"] == "no_allowance"
+    assert reasons(at.json("pass"))["light"] == "limit_reached"
     assert account(at) == (0, 1500, 1500)
     next_day(at)
-    assert reasons(at.json("pass"))["light"] == "granted"
+    assert reasons(at.json("pass"))["light"] == "released"
     assert account(at) == (100, 500, 500)
     next_day(at)
     at.run("pass")
@@ -250,7 +250,7 @@ def killed_at(point: str) -> Callable[[str], None]:
     return hook
 
 
-@pytest.mark.parametrize("point", ["granted", "after link", "after fsync"])
+@pytest.mark.parametrize("point", ["released", "after link", "after fsync"])
 def test_a_pass_killed_at_any_instant_leaves_the_debt_right(
     at: AtGivenTime, point: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,5 +265,5 @@ def test_a_pass_killed_at_any_instant_leaves_the_debt_right(
     assert at.json("status")["day"]["allowance_bytes"] == 0
     at.run("synced", "--all")
     at.run("pass")
-    stood = point != "granted"
+    stood = point != "released"
     assert account(at) == ((0, 1500, 1500) if stood else (0, 0, 1500))

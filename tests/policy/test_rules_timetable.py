@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from core.enums import Reason
 from policy.planner.decide import decide
-from policy.planner.model import Allowance, Day, Rules
+from policy.planner.model import Day, DayAccount, Rules
 from policy.planner.staleness import density, full_set_days
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import DAY, HOUR, GivenClock
@@ -61,14 +61,14 @@ def test_a_dump_is_oversize_only_above_the_largest_day() -> None:
     dumps = [a_dump(1, "a", bytes=9 * GB), a_dump(2, "b", bytes=9 * GB + 1)]
     plan = decide(vms, dumps, a_day(limit=GB), Rules(10 * GB, coming=WEEK), NOW)
 
-    assert by_dump(plan)[1].reason is Reason.NO_ALLOWANCE
+    assert by_dump(plan)[1].reason is Reason.LIMIT_REACHED
     assert by_dump(plan)[2].reason is Reason.OVERSIZE
 
 
 def test_a_day_without_a_sync_lets_nothing_out() -> None:
-    day = Day(12, NOW, Allowance(0))
+    day = Day(12, NOW, DayAccount(0))
 
-    assert not decide([a_vm()], [a_dump()], day, Rules(10 * GB, coming=WEEK), NOW).granted
+    assert not decide([a_vm()], [a_dump()], day, Rules(10 * GB, coming=WEEK), NOW).released
 
 
 # --- through the real commands
@@ -116,11 +116,11 @@ def test_a_dump_that_only_saturday_holds_waits_for_it(weekly: AtGivenTime) -> No
     weekly.host.dump("vm1.img", 4000)
     weekly.host.dump("vm2.img", 6000)
 
-    assert reasons(weekly.json("pass")) == {"vm1.img": "no_allowance", "vm2.img": "oversize"}
+    assert reasons(weekly.json("pass")) == {"vm1.img": "limit_reached", "vm2.img": "oversize"}
     weekly.clock.advance(14 * HOUR)
     weekly.run("synced", "--all")
     weekly.clock.advance(10 * HOUR)
-    assert reasons(weekly.json("pass")) == {"vm1.img": "granted", "vm2.img": "oversize"}
+    assert reasons(weekly.json("pass")) == {"vm1.img": "released", "vm2.img": "oversize"}
 
 
 def test_with_a_day_that_ends_at_a_time_the_weekday_is_that_of_the_boundary(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from dataclasses import replace
 from core.enums import Force, Oversize
 from policy.planner.decide import decide
 from policy.planner.forecast import Start, run_forward
-from policy.planner.model import Allowance, Day, Rules
+from policy.planner.model import Day, DayAccount, Rules
 from policy.planner.price import fair_price
-from tests.policy.planner_facts import DAY, GB, LIMIT, NOW, a_day, a_dump, a_vm, granted_ids
+from tests.policy.planner_facts import DAY, GB, LIMIT, NOW, a_day, a_dump, a_vm, released_ids
 
 
 def test_a_byte_costs_what_the_average_day_makes_it_cost() -> None:
@@ -30,11 +30,11 @@ def test_days_that_pay_a_debt_are_not_relied_on_for_a_deadline() -> None:
     vms = [a_vm("due", target=4 * DAY, bytes=6 * GB), a_vm("worth", target=30 * DAY, offsite_time=NOW - 20 * DAY)]
     dumps = [a_dump(1, "due", bytes=6 * GB), a_dump(2, "worth", bytes=6 * GB)]
     vms[1] = replace(vms[1], bytes=6 * GB)
-    free = Day(12, NOW, Allowance(LIMIT))
-    owing = Day(12, NOW, Allowance(LIMIT, owed=30 * GB))
+    free = Day(12, NOW, DayAccount(LIMIT))
+    owing = Day(12, NOW, DayAccount(LIMIT, owed=30 * GB))
 
-    assert granted_ids(decide(vms, dumps, free, Rules(LIMIT), NOW)) == [2]
-    assert granted_ids(decide(vms, dumps, owing, Rules(LIMIT), NOW)) == [1]
+    assert released_ids(decide(vms, dumps, free, Rules(LIMIT), NOW)) == [2]
+    assert released_ids(decide(vms, dumps, owing, Rules(LIMIT), NOW)) == [1]
 
 
 def test_a_forced_dump_that_does_not_fit_takes_no_room_from_the_best_set() -> None:
@@ -43,7 +43,7 @@ def test_a_forced_dump_that_does_not_fit_takes_no_room_from_the_best_set() -> No
     without = decide(vms[1:], dumps[1:], a_day(used=5 * GB), Rules(LIMIT), NOW)
     beside = decide(vms, dumps, a_day(used=5 * GB), Rules(LIMIT), NOW)
 
-    assert granted_ids(beside) == granted_ids(without)
+    assert released_ids(beside) == released_ids(without)
 
 
 def test_a_forecast_pays_a_debt_and_owes_nothing_for_what_was_forced() -> None:
@@ -56,5 +56,5 @@ def test_a_forecast_pays_a_debt_and_owes_nothing_for_what_was_forced() -> None:
     spread = run_forward(Start((*light, heavy), dump, a_day(), rules, NOW), 6)
     over = run_forward(Start((*light, forced), dump, a_day(), rules, NOW), 6)
 
-    assert [day.allowance for day in spread.days] == [10 * GB, 0, 5 * GB, 10 * GB, 10 * GB, 10 * GB]
-    assert [day.allowance for day in over.days] == [10 * GB] * 6
+    assert [day.account for day in spread.days] == [10 * GB, 0, 5 * GB, 10 * GB, 10 * GB, 10 * GB]
+    assert [day.account for day in over.days] == [10 * GB] * 6

@@ -14,7 +14,7 @@ from tests.acceptance.given_time import AtGivenTime
 from tests.clock import HOUR, GivenClock
 from tests.host import Host, reasons
 from tests.mounts import Mount, mount
-from tests.policy.planner_facts import GB, a_day, a_dump, a_vm, by_dump, granted_ids, plan_of
+from tests.policy.planner_facts import GB, a_day, a_dump, a_vm, by_dump, plan_of, released_ids
 from tests.policy.planner_facts import reasons as reasons_of
 
 __all__ = ["mount"]
@@ -33,7 +33,7 @@ def test_a_newer_dump_takes_the_place_of_the_link_on_a_day_that_is_full() -> Non
         [a_dump(1, age=30 * HOUR, bytes=4 * GB, outstanding=True), a_dump(2, bytes=4 * GB)],
         day=a_day(outstanding=10 * GB),
     )
-    assert reasons_of(plan) == {1: Reason.SUPERSEDED, 2: Reason.GRANTED}
+    assert reasons_of(plan) == {1: Reason.SUPERSEDED, 2: Reason.RELEASED}
     assert "in the place of the link of day 11 that nobody has read" in by_dump(plan)[2].detail
     assert by_dump(plan)[1].detail == "vm1-2 is newer and takes the place of its link, which nobody has read"
 
@@ -44,7 +44,7 @@ def test_one_that_does_not_fit_into_what_is_left_and_what_the_link_held_waits() 
     plan = plan_of([vm], dumps, day=a_day(outstanding=9 * GB))
     assert reasons_of(plan) == {1: Reason.OUTSTANDING, 2: Reason.OUTSTANDING}
     assert by_dump(plan)[2].detail.endswith("6 GB do not fit in the place of its 4 GB")
-    assert granted_ids(plan_of([vm], dumps, day=a_day(outstanding=8 * GB))) == [2]
+    assert released_ids(plan_of([vm], dumps, day=a_day(outstanding=8 * GB))) == [2]
 
 
 def test_a_heavier_one_takes_nothing_from_others_unless_it_is_forced() -> None:
@@ -56,8 +56,8 @@ def test_a_heavier_one_takes_nothing_from_others_unless_it_is_forced() -> None:
         a_dump(2, "swap", bytes=5 * GB),
         a_dump(3, "other", bytes=4 * GB),
     ]
-    assert granted_ids(plan_of([swap, a_vm("other")], dumps, day=a_day(outstanding=6 * GB))) == [3]
-    assert granted_ids(plan_of([forced, a_vm("other")], dumps, day=a_day(outstanding=6 * GB))) == [2]
+    assert released_ids(plan_of([swap, a_vm("other")], dumps, day=a_day(outstanding=6 * GB))) == [3]
+    assert released_ids(plan_of([forced, a_vm("other")], dumps, day=a_day(outstanding=6 * GB))) == [2]
 
 
 def test_a_lighter_one_makes_room_for_others() -> None:
@@ -67,7 +67,7 @@ def test_a_lighter_one_makes_room_for_others() -> None:
         a_dump(2, "swap", bytes=GB),
         a_dump(3, "other", bytes=4 * GB),
     ]
-    assert granted_ids(plan_of([swap, a_vm("other")], dumps, day=a_day(outstanding=10 * GB))) == [2, 3]
+    assert released_ids(plan_of([swap, a_vm("other")], dumps, day=a_day(outstanding=10 * GB))) == [2, 3]
 
 
 def test_an_older_dump_takes_no_newer_ones_place() -> None:
@@ -99,7 +99,7 @@ def test_what_stands_after_any_swaps_is_within_the_limit_or_less_than_before(
     before = sum(old for old, *_ in links) + used
     plan = plan_of(vms, dumps, day=a_day(limit=limit, outstanding=before - used, used=used))
     held = {vm.vm: vm.swap_bytes for vm in vms}
-    after = before + sum(one.dump.bytes - held[one.dump.vm] for one in plan.granted)
+    after = before + sum(one.dump.bytes - held[one.dump.vm] for one in plan.released)
     assert after <= max(before, limit)
     assert len(plan.decisions) == len(dumps)
 
@@ -145,7 +145,7 @@ def test_the_newer_dump_stands_and_the_old_charge_is_given_back(
     assert planned["day"]["outstanding_bytes"] == 900
     done = at.json("pass")
     assert done["decisions"] == planned["decisions"]
-    assert reasons(done) == {"vm1-2026-11-01.img": "superseded", "vm1-2026-11-02.img": "granted"}
+    assert reasons(done) == {"vm1-2026-11-01.img": "superseded", "vm1-2026-11-02.img": "released"}
     assert list(at.host.exported().values()) == [900]
     assert (done["day"]["outstanding_bytes"], done["day"]["used_bytes"]) == (900, 0)
     at.run("synced", "--all")
@@ -186,7 +186,7 @@ def test_what_was_read_or_is_covered_by_a_seal_is_not_swapped(at: AtGivenTime, c
     at.run("sync-started")
     assert reasons(at.json("pass"))["vm1.img"] == "outstanding"
     clock.advance(25 * HOUR)  # the seal is forgotten
-    assert [one["reason"] for one in at.json("plan")["decisions"]] == ["granted", "superseded"]
+    assert [one["reason"] for one in at.json("plan")["decisions"]] == ["released", "superseded"]
     read(at.host)
     assert reasons(at.json("pass"))["vm1.img"] == "outstanding"
     assert at.host.exported() == {"vm1.img": 800}
@@ -196,16 +196,16 @@ def test_what_is_read_while_a_pass_decides_is_not_swapped(
     at: AtGivenTime, clock: GivenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is looked at once more, right before."""
-    from policy.passes.grant import Granting
+    from policy.passes.grant import Releasing
 
     let_out_and_dump_again(at, clock)
-    check = Granting.check
+    check = Releasing.check
 
-    def read_and_check(self: Granting, *arguments: object) -> set[int]:
+    def read_and_check(self: Releasing, *arguments: object) -> set[int]:
         read(at.host)
         return check(self, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Granting, "check", read_and_check)
+    monkeypatch.setattr(Releasing, "check", read_and_check)
     assert reasons(at.json("pass"))["vm1.img"] == "outstanding"
     assert at.host.exported() == {"vm1.img": 800}
 
@@ -232,7 +232,7 @@ def test_a_swap_that_fails_leaves_the_old_link_as_it_was(
         with suppress(FileNotFoundError):
             (at.host.dumps / "vm1.img.zst").rename(at.host.dumps / f"elsewhere, at {point}")
 
-    monkeypatch.setattr(failpoints, "hook", lambda name: take_away(name) if name == "granted" else None)
+    monkeypatch.setattr(failpoints, "hook", lambda name: take_away(name) if name == "released" else None)
     at.run("pass", code=1)
     monkeypatch.undo()
     assert at.host.exported() == {"vm1": 800}
@@ -242,7 +242,7 @@ def test_a_swap_that_fails_leaves_the_old_link_as_it_was(
     assert at.status()["vm1"]["verdict"] == "fresh"
 
 
-@pytest.mark.parametrize("point", ["granted", "before rename", "after rename", "before fsync", "after fsync"])
+@pytest.mark.parametrize("point", ["released", "before rename", "after rename", "before fsync", "after fsync"])
 @pytest.mark.parametrize("storage", ["mirror", "collect"])
 def test_killed_at_any_instant_no_more_stands_than_is_charged(
     at: AtGivenTime, clock: GivenClock, point: str, storage: str, monkeypatch: pytest.MonkeyPatch

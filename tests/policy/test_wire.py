@@ -43,7 +43,7 @@ def counted(host: Host, name: str) -> int:
     return sum(value for (value,) in rows(host, f"SELECT value FROM counter WHERE name = '{name}'"))
 
 
-def let_out(host: Host, **sizes: int) -> None:
+def released(host: Host, **sizes: int) -> None:
     for name, size in sizes.items():
         host.dump(name, size)
     host.run("pass")
@@ -55,14 +55,14 @@ def host(tmp_path: Path) -> Host:
 
 
 def test_a_report_tells_what_crossed_the_line(host: Host) -> None:
-    let_out(host, vm1=1000, vm2=2000)
+    released(host, vm1=1000, vm2=2000)
     host.run("synced", "--all", "--stats", "-", stdin=stats(2500))
     assert syncs(host) == [(2500, 50, 0)]
     assert (counted(host, "wire_sent_bytes"), counted(host, "wire_received_bytes")) == (2500, 50)
 
 
 def test_a_log_tells_it_of_each_link_too(host: Host, tmp_path: Path) -> None:
-    let_out(host, vm1=1000, vm2=2000)
+    released(host, vm1=1000, vm2=2000)
     host.run("sync-started")
     (tmp_path / "log").write_text(log(vm1=700, vm2=10, other=5))
     host.run("synced", "--stats", "-", "--log", str(tmp_path / "log"), stdin=stats(760))
@@ -71,7 +71,7 @@ def test_a_log_tells_it_of_each_link_too(host: Host, tmp_path: Path) -> None:
 
 
 def test_a_sync_of_which_nobody_tells_is_unknown_and_not_zero(host: Host) -> None:
-    let_out(host, vm1=1000)
+    released(host, vm1=1000)
     host.run("synced", "--all")
     assert syncs(host) == [(None, None, 0)]
 
@@ -79,17 +79,17 @@ def test_a_sync_of_which_nobody_tells_is_unknown_and_not_zero(host: Host) -> Non
 def test_the_charge_stays_whatever_crossed(host: Host) -> None:
     """Delta transfers make a day lighter on the line and not longer: rsync may need all of it the next time."""
     host.configure(daily=10_000_000, offsite=REPORT["offsite"])
-    let_out(host, vm1=9_000_000)
+    released(host, vm1=9_000_000)
     host.run("synced", "--all", "--stats", "-", stdin=stats(5000))
     assert host.json("status")["day"]["allowance_bytes"] == 1_000_000
 
 
 def test_more_than_was_let_out_is_counted_once_and_told(host: Host) -> None:
-    let_out(host, vm1=4_000_000)
+    released(host, vm1=4_000_000)
     first = host.run("synced", "--all", "--stats", "-", stdin=stats(4_000_300))
     assert syncs(host) == [(4_000_300, 50, 300)]
     assert "crossed the line" not in first.stderr  # rsync's own words
-    let_out(host, vm2=1_000_000)
+    released(host, vm2=1_000_000)
     second = host.run("synced", "--all", "--stats", "-", stdin=stats(5_000_300))
     assert syncs(host)[1] == (5_000_300, 50, 4_000_300)
     assert "5 MB crossed the line on day 2 for 1 MB that were let out" in second.stderr
@@ -99,7 +99,7 @@ def test_more_than_was_let_out_is_counted_once_and_told(host: Host) -> None:
 def test_what_two_syncs_of_one_day_carry_is_set_against_the_day(host: Host) -> None:
     """The one takes what the other has left; what both take was sent twice."""
     host.configure(daily=10_000_000, offsite=REPORT["offsite"])
-    let_out(host, vm1=2_000_000, vm2=3_000_000)
+    released(host, vm1=2_000_000, vm2=3_000_000)
     (host.folder / "list").write_text("vm1\n")
     for sent, beyond in ((2_000_000, 0), (3_000_000, 0), (3_000_000, 3_000_000)):
         host.run("sync-started")
@@ -109,10 +109,10 @@ def test_what_two_syncs_of_one_day_carry_is_set_against_the_day(host: Host) -> N
 
 def test_a_kept_link_that_crosses_the_line_again_is_told_by_name(host: Host) -> None:
     """A storage that mirrors the tree finds it there."""
-    let_out(host, vm1=1000)
+    released(host, vm1=1000)
     told = host.run("synced", "--all", "--log", "-", stdin=log(vm1=1000))
     assert "sent again" not in told.stderr
-    let_out(host, vm2=1000)
+    released(host, vm2=1000)
     told = host.run("synced", "--all", "--log", "-", stdin=log(vm1=1000, vm2=1000))
     assert "sent again though the storage had it: vm1;" in told.stderr
     assert counted(host, "links_sent_again") == 1
@@ -121,7 +121,7 @@ def test_a_kept_link_that_crosses_the_line_again_is_told_by_name(host: Host) -> 
 
 def test_a_read_link_is_not_sent_again_by_the_sync_that_read_it(tmp_path: Path) -> None:
     host = Host(tmp_path / "host", day=REPORT["day"])
-    let_out(host, vm1=1000)
+    released(host, vm1=1000)
     (host.tree / "vm1").read_bytes()
     told = host.run("synced", "--all", "--log", "-", stdin=log(vm1=1000))
     assert "sent again" not in told.stderr
@@ -139,16 +139,16 @@ def test_a_read_link_is_not_sent_again_by_the_sync_that_read_it(tmp_path: Path) 
 def test_words_that_tell_nothing_are_refused_and_nothing_is_done(
     host: Host, words: list[str], stdin: str, sentence: str
 ) -> None:
-    let_out(host, vm1=1000)
+    released(host, vm1=1000)
     assert sentence in host.run("synced", "--all", *words, stdin=stdin, code=2).stderr
     assert syncs(host) == []
 
 
 def test_of_a_dump_that_leaves_in_slices_the_day_s_slice_was_charged(host: Host) -> None:
     """So it is told when more than that crossed the line."""
-    let_out(host, vm1=5_000_000, vm2=1000)
+    released(host, vm1=5_000_000, vm2=1000)
     with closing(sqlite3.connect(host.state)) as raw, raw:
-        raw.execute("INSERT INTO slice SELECT id, day, 2000000, granted_at, '', 0 FROM link WHERE vm = 'vm1'")
+        raw.execute("INSERT INTO slice SELECT id, day, 2000000, released_at, '', 0 FROM link WHERE vm = 'vm1'")
     host.run("synced", "--all", "--stats", "-", stdin=stats(2_001_500))
     assert syncs(host) == [(2_001_500, 50, 500)]
 
@@ -165,7 +165,7 @@ def read_again(host: Host, hours: float) -> str:
 
 
 def test_a_kept_link_that_is_read_again_is_told_once_for_each_time(host: Host) -> None:
-    let_out(host, vm1=1000)
+    released(host, vm1=1000)
     host.run("synced", "--all")
     assert "read again" not in read_again(host, 19)  # it was being read when it was confirmed
     assert "read again though the storage had it: vm1;" in read_again(host, 21)
@@ -176,7 +176,7 @@ def test_a_kept_link_that_is_read_again_is_told_once_for_each_time(host: Host) -
 
 def test_where_links_go_when_they_are_confirmed_nothing_is_read_again(tmp_path: Path) -> None:
     host = Host(tmp_path / "host", **REPORT | {"offsite": {"confirm": "report", "storage": "collect"}})
-    let_out(host, vm1=1000)
+    released(host, vm1=1000)
     (host.folder / "kept").hardlink_to(host.tree / "vm1")
     host.run("synced", "--all")
     (host.folder / "kept").rename(host.tree / "vm1")

@@ -15,7 +15,7 @@ from core.state import syncs
 from core.state.database import State
 from policy.sync import rsync as running
 from policy.sync.command import Job
-from policy.sync.quota import Purse
+from policy.sync.quota import ByteBudget
 from policy.sync.rsync import Ran
 from tests.host import Host
 from tests.push import storage
@@ -46,14 +46,14 @@ class Line:
         self._attempts += 1
         log = self.folder / f"log{self._attempts}"
         job = Job(self.push, self._watch, f"{self.tree}/", log)
-        purse = Purse(self._state, self._sync, limit)
-        ran = running.run(job, purse, limit, lambda _: None)
-        assert self.recorded() == ran.sent == purse.spent
+        byte_budget = ByteBudget(self._state, self._sync, limit)
+        ran = running.run(job, byte_budget, limit, lambda _: None)
+        assert self.recorded() == ran.sent == byte_budget.spent
         return ran
 
     def recorded(self) -> int:
         with self._state.read() as connection:
-            return int(connection.exec_driver_sql("SELECT lent_bytes FROM sync").scalar_one())
+            return int(connection.exec_driver_sql("SELECT leased_bytes FROM sync").scalar_one())
 
     def close(self) -> None:
         self._state.close()

@@ -56,10 +56,10 @@ class Days:
     def sent_on(self, day: int) -> int:
         """Bytes metered on this day, in all syncs."""
         with sqlite3.connect(self.host.state) as raw:
-            [(lent, sent)] = raw.execute(f"SELECT sum(lent_bytes), sum(sent_bytes) FROM sync WHERE day = {day}")
+            [(leased, sent)] = raw.execute(f"SELECT sum(leased_bytes), sum(sent_bytes) FROM sync WHERE day = {day}")
         raw.close()
-        assert sent <= lent
-        return int(lent)
+        assert sent <= leased
+        return int(leased)
 
     def account(self) -> dict[str, int]:
         day: dict[str, int] = self.commands.json("status")["day"]

@@ -105,7 +105,7 @@ def test_the_bytes_of_a_day_are_those_of_all_its_syncs(tmp_path: Path, there: Pa
     assert sum(one["sent_bytes"] for one in (first, second, third)) <= 700_000
     assert first["day"] == second["day"] == third["day"]
     with sqlite3.connect(host.state) as raw:
-        assert raw.execute("SELECT sum(lent_bytes) = sum(sent_bytes) FROM sync").fetchone() == (1,)
+        assert raw.execute("SELECT sum(leased_bytes) = sum(sent_bytes) FROM sync").fetchone() == (1,)
     raw.close()
 
 
@@ -113,7 +113,7 @@ def test_a_day_without_bytes_sends_nothing_and_is_no_failure(tmp_path: Path, the
     host = filled(tmp_path, {"destination": str(there)})
     host.run("sync")
     with sqlite3.connect(host.state) as raw:
-        raw.execute("UPDATE sync SET lent_bytes = 2000000")
+        raw.execute("UPDATE sync SET leased_bytes = 2000000")
     raw.close()
     done = host.run("sync")
     assert "nothing more may be sent today" in done.stdout
@@ -125,7 +125,7 @@ def test_a_day_whose_bytes_went_into_syncs_that_broke_off_ends_all_the_same(tmp_
     commands = AtGivenTime(host, clock)
     commands.run("sync", code=3)
     with sqlite3.connect(host.state) as raw:
-        raw.execute("UPDATE sync SET lent_bytes = 2000000")
+        raw.execute("UPDATE sync SET leased_bytes = 2000000")
     raw.close()
     host.configure(daily=2_000_000, sync={"destination": str(there)})
     assert "nothing more may be sent today" in commands.run("sync")
@@ -273,7 +273,7 @@ def test_a_sync_that_is_killed_goes_on_and_has_confirmed_nothing_that_did_not_ar
     assert names(tree["confirmed"]) == {f"vm{number}.img" for number in range(4)} | {"vmf"}
     assert storage.is_mirror(host.tree, there)
     with sqlite3.connect(host.state) as raw:
-        [(first,), (second,)] = raw.execute("SELECT lent_bytes FROM sync ORDER BY id").fetchall()
+        [(first,), (second,)] = raw.execute("SELECT leased_bytes FROM sync ORDER BY id").fetchall()
     raw.close()
     assert 0 < first < 2 * SIZE + 200_000
     assert first + second <= 2_000_000

@@ -12,7 +12,7 @@ from typing import Self
 from tests.host import ROOT, Host
 
 #: Seconds in which whatever is waited for must come; a slow machine takes a tenth of it.
-PATIENCE = 60
+IO_TIMEOUT = 60
 
 
 class Manager:
@@ -25,7 +25,7 @@ class Manager:
         self._socket.bind(f"\0{address[1:]}" if address.startswith("@") else address)
         if not address.startswith("@"):
             Path(address).chmod(0o777)  # the service may run as somebody else
-        self._socket.settimeout(PATIENCE)
+        self._socket.settimeout(IO_TIMEOUT)
 
     def __enter__(self) -> Self:
         return self
@@ -56,7 +56,7 @@ class Manager:
         else:
             return False
         finally:
-            self._socket.settimeout(PATIENCE)
+            self._socket.settimeout(IO_TIMEOUT)
 
 
 class Running:
@@ -85,7 +85,7 @@ class Running:
     def end(self) -> int:
         """SIGTERM; the exit code."""
         self.send(signal.SIGTERM)
-        return self.process.wait(PATIENCE)
+        return self.process.wait(IO_TIMEOUT)
 
 
 @contextmanager

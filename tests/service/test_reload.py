@@ -19,7 +19,7 @@ from core.state import dumps
 from core.state.database import State
 from tests.exporters.client import wait_for
 from tests.host import ROOT, Host
-from tests.service.running import PATIENCE, Running, free_port, service
+from tests.service.running import IO_TIMEOUT, Running, free_port, service
 
 RELOADED = "tidegate_config_last_reload_successful"
 LOADED_AT = "tidegate_config_last_reload_success_timestamp_seconds"
@@ -44,7 +44,7 @@ def listening(port: int, host: str = "127.0.0.1", **more: bool) -> dict[str, Any
 
 
 def metrics(port: int) -> dict[str, float]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=IO_TIMEOUT) as answer:
         text = answer.read().decode()
     return {name: float(value) for name, value in re.findall(r"^(\S+) (\S+)$", text, re.MULTILINE)}
 
@@ -233,4 +233,4 @@ def test_a_service_that_is_told_to_end_while_it_reloads_ends(host: Host) -> None
     with service(host) as running:
         running.send(signal.SIGHUP)
         running.send(signal.SIGTERM)
-        assert running.process.wait(PATIENCE) == 0
+        assert running.process.wait(IO_TIMEOUT) == 0

@@ -201,14 +201,14 @@ def test_a_file_that_is_opened_and_not_written_into_stays_and_stays_guarded(host
 def test_a_stranger_in_the_tree_is_left_alone_however_it_is_written(host: Host) -> None:
     """It is no link of ours."""
     with guarded(host):
-        stranger = host.tree / "stranger"
+        unmanaged_entry = host.tree / "stranger"
         for _ in range(5):
-            stranger.write_bytes(b"strange")
+            unmanaged_entry.write_bytes(b"strange")
         other = host.dump("vm2.img", 10)
         host.run("pass")
         append(other)
         goes(host, "vm2.img")
-        assert stranger.exists()
+        assert unmanaged_entry.exists()
 
 
 def test_while_a_pass_moves_links_the_taking_back_waits(host: Host) -> None:

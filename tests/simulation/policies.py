@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from policy.planner.decide import decide
-from policy.planner.model import Allowance, Day, Dump, Rules, Vm
+from policy.planner.model import Day, DayAccount, Dump, Rules, Vm
 from tests.simulation.simulate import Policy, World
 
 DAY = 86_400.0
@@ -27,9 +27,9 @@ class Tidegate:
         dumps = [self._dump(world, vm) for vm in world.waiting()]
         rules = Rules(workload.limit, coming=self._coming(world))
         whole = workload.room(world.day)
-        day = Day(world.day + 1, now, Allowance(whole, outstanding=whole - room))
+        day = Day(world.day + 1, now, DayAccount(whole, outstanding=whole - room))
         vms = [self._vm(world, vm) for vm in range(len(workload.vms))]
-        return [int(one.dump.vm) for one in decide(vms, dumps, day, rules, now).granted]
+        return [int(one.dump.vm) for one in decide(vms, dumps, day, rules, now).released]
 
     def _coming(self, world: World) -> tuple[int, ...]:
         week = world.workload.week

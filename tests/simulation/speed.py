@@ -8,7 +8,7 @@ from multiprocessing import get_context
 from random import Random
 
 from policy.planner.decide import decide
-from policy.planner.model import Allowance, Day, Dump, Rules, Vm
+from policy.planner.model import Day, DayAccount, Dump, Rules, Vm
 from tests.simulation.policies import DAY, START
 
 COUNTS = (300, 1_000, 5_000, 20_000, 100_000)
@@ -27,7 +27,7 @@ def decision(count: int) -> tuple[float, float]:
     """Of ``count`` candidates a twentieth of which leaves: processor seconds and MB."""
     gc.disable()  # as the commands do
     vms, dumps, limit = facts(count)
-    day, rules = Day(1, START, Allowance(limit)), Rules(limit)
+    day, rules = Day(1, START, DayAccount(limit)), Rules(limit)
     before = _peak()
     times = []
     for _ in range(3 if count > 20_000 else 7):

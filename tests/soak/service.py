@@ -115,7 +115,7 @@ class Service:
         """One of the totals that it keeps."""
         return self.seen().count("select sum(value) from counter where name = ?", name)
 
-    def let_out(self) -> int:
+    def released(self) -> int:
         """Dumps that were linked."""
         return self.seen().count("select count(*) from link where linked_at is not null")
 

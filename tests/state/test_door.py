@@ -8,12 +8,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
 
 from core.clock import Instant
 from core.errors import BusyError, ExitCode, FaultError
 from core.state import counters, dumps, ledger, locks
-from core.state.database import ScratchState, State
+from core.state.database import Connection, DryRunState, State
 from core.state.migrations import migrate, version_of
 from core.state.schema import SCHEMA_VERSION
 from tests.mounts import Mount, mount
@@ -123,10 +122,10 @@ def test_a_scratch_copy_takes_everything_over_and_gives_nothing_back(state: Stat
         counters.count(connection, "passes")
     state.close()
     before = state.path.read_bytes()
-    scratch = ScratchState(state.path)
-    with scratch.write() as connection:
+    dry_run = DryRunState(state.path)
+    with dry_run.write() as connection:
         counters.count(connection, "passes")
-    assert count_of(scratch, "passes") == 2
+    assert count_of(dry_run, "passes") == 2
     assert state.path.read_bytes() == before
     assert count_of(state, "passes") == 1
 
@@ -138,13 +137,13 @@ def test_a_scratch_copy_of_a_state_that_somebody_keeps_is_a_fault_and_no_endless
         greedy.execute("PRAGMA locking_mode = EXCLUSIVE")
         greedy.execute("BEGIN EXCLUSIVE")
         with pytest.raises(FaultError, match="database is locked"):
-            ScratchState(state.path)
+            DryRunState(state.path)
 
 
 def test_a_scratch_copy_of_no_state_is_empty_and_makes_no_file(tmp_path: Path) -> None:
     """`tidegate plan` before anything else writes nothing."""
-    scratch = ScratchState(tmp_path / "var" / "state.db")
-    assert count_of(scratch, "passes") == 0
+    dry_run = DryRunState(tmp_path / "var" / "state.db")
+    assert count_of(dry_run, "passes") == 0
     assert list(tmp_path.iterdir()) == []
 
 
@@ -241,7 +240,7 @@ def test_a_path_with_signs_that_mean_something_in_a_url_is_a_path_like_any(tmp_p
     state = State(tmp_path / "a?b#c%20" / "state.db")
     with state.write() as connection:
         counters.count(connection, "passes")
-    assert count_of(ScratchState(state.path), "passes") == 1
+    assert count_of(DryRunState(state.path), "passes") == 1
     assert (tmp_path / "a?b#c%20" / "state.db").exists()
 
 
@@ -251,7 +250,7 @@ def test_who_has_no_right_to_the_state_is_told_who_has(state: State, tmp_path: P
     open_the_way(tmp_path)
     (state.path if closed == "file" else state.path.parent).chmod(0)
     with as_nobody(), pytest.raises(FaultError, match="has no right to it: run this as root, or as the user of"):
-        ScratchState(state.path)
+        DryRunState(state.path)
 
 
 def test_a_disk_without_room_for_a_state_is_called_full(mount: Mount) -> None:

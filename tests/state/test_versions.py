@@ -7,7 +7,7 @@ import pytest
 
 from core.errors import NewerStateError
 from core.state import counters, locks
-from core.state.database import RunningWatcher, ScratchState, State, running_watcher
+from core.state.database import DryRunState, RunningWatcher, State, running_watcher
 from core.version import __version__
 
 NEWER = 99
@@ -41,7 +41,7 @@ def test_what_looks_at_a_newer_file_names_it(state: State) -> None:
     """`status` and `plan` say which file, as a pass does."""
     migrated(state.path)
     with pytest.raises(NewerStateError, match=str(state.path)):
-        ScratchState(state.path)
+        DryRunState(state.path)
 
 
 def test_the_version_of_a_running_watcher_stands_in_its_lock(state: State) -> None:

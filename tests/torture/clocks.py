@@ -86,7 +86,7 @@ class _Days:
         self._host = Host(folder, daily=LIMIT, day=day, offsite={"storage": "mirror", "confirm": "report"})
         self._ends = ends
         self._truth = Truth(LIMIT)
-        self._let_out: list[tuple[float, int]] = []
+        self._release_all: list[tuple[float, int]] = []
         self._full_days: set[int] = set()
 
     def hour(self, hour: int, jump: float | None) -> list[str]:
@@ -124,7 +124,7 @@ class _Days:
         before = set(standing(self._host.folder).values())
         shown = self._run("pass", "--json")
         new = set(standing(self._host.folder).values()) - before
-        self._let_out.append((self._now(), sum(self._truth.dumps[made].bytes for made in new)))
+        self._release_all.append((self._now(), sum(self._truth.dumps[made].bytes for made in new)))
         day = json.loads(shown)["day"]
         if day["outstanding_bytes"] + day["used_bytes"] >= LIMIT:
             self._full_days.add(day["number"])
@@ -135,7 +135,7 @@ class _Days:
 
     def _within_20_hours(self) -> Iterator[str]:
         """A day that a sync ends is 20 hours old at least, and so two of them may meet in 20 hours; others may not."""
-        recent = sum(size for at, size in self._let_out if self._now() - at < 20 * HOUR)
+        recent = sum(size for at, size in self._release_all if self._now() - at < 20 * HOUR)
         if recent > (LIMIT if self._ends == "at" else 2 * LIMIT):
             yield f"{recent} bytes were let out within 20 hours"
 

@@ -50,17 +50,17 @@ class _Without:
 @contextmanager
 def _charge_comes_after_the_link() -> Iterator[None]:
     """The links are made before the transaction that takes the allowance is committed."""
-    from policy.passes.grant import Granting
+    from policy.passes.grant import Releasing
 
-    grant = Granting.grant
+    grant = Releasing.grant
 
-    def first_link(self: Granting, *arguments: Any) -> Any:
+    def first_link(self: Releasing, *arguments: Any) -> Any:
         grants = grant(self, *arguments)
         for one in grants:
             self.tree(one.watch).publish([one.request])
         return grants
 
-    with mock.patch.object(Granting, "grant", first_link):
+    with mock.patch.object(Releasing, "grant", first_link):
         yield
 
 
@@ -107,7 +107,7 @@ def _given_back_without_proof() -> Iterator[None]:
 
 def _state_is_not_made_lasting() -> AbstractContextManager[object]:
     """SQLite's ``synchronous = OFF``: a commit is true once it lies in the page cache."""
-    from sqlalchemy import Connection
+    from core.state.database import Connection
 
     execute = Connection.exec_driver_sql
 

@@ -133,7 +133,7 @@ def _settled(folder: Path, truth: Truth, ledger: Ledger, day: Mapping[str, int])
     rows = {link["export_name"]: _dump_of(ledger, link) for link in ledger.links if link["in_tree"]}
     if tree != rows:
         yield f"in the tree stand {tree}, in the ledger {rows}"
-    yield from (f"{one['export_name']} is still granted" for one in ledger.links if one["state"] == "granted")
+    yield from (f"{one['export_name']} is still granted" for one in ledger.links if one["state"] == "released")
     outstanding = sum(link["bytes"] for link in ledger.links if link["ended_at"] is None)
     if day["outstanding_bytes"] != outstanding:
         yield f"the account has {day['outstanding_bytes']} bytes outstanding, the ledger {outstanding}"

@@ -39,7 +39,7 @@ PAIRS = (
     Pair("mirror pass", _PASS, record, "pass, recording"),
     Pair("mirror record", _PASS, record, "pass, recording that has looked", "observed"),
     Pair("mirror record", record, _PASS, "recording, pass"),
-    Pair("mirror record", record, _PASS, "recording, pass that has granted", "granted"),
+    Pair("mirror record", record, _PASS, "recording, pass that has granted", "released"),
     Pair("mirror record", record, record, "recording, recording"),
     Pair("mirror pass", _PASS, _HOLD, "pass, hold"),
     Pair("mirror pass", _PASS, _FORCE, "pass, force"),

@@ -20,12 +20,12 @@ from tests.host import Host
 from watcher.service import Watcher
 
 #: Whatever is waited for must come within it; a machine with nothing else to do takes a hundredth.
-PATIENCE = 60.0
+IO_TIMEOUT = 60.0
 
 
 def until(condition: Callable[[], bool], what: str = "it never came to be so") -> None:
     """Until it is so."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + IO_TIMEOUT
     while not condition():
         assert time.monotonic() < end, what
         time.sleep(0.01)
@@ -40,7 +40,7 @@ class Site:
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.host = Host(folder, watch={"scan_interval": "1h", **settings})
         self.dumps = self.host.dumps
-        self.config: Config = load(self.host.file, surroundings=False)
+        self.config: Config = load(self.host.file, preflight=False)
         self.state = State(self.config.state)
 
     def beside(self, name: str) -> Path:
@@ -68,11 +68,11 @@ class Site:
         thread = threading.Thread(target=run)
         thread.start()
         try:
-            assert ready.wait(PATIENCE)
+            assert ready.wait(IO_TIMEOUT)
             yield watcher
         finally:
             watcher.stop()
-            thread.join(PATIENCE)
+            thread.join(IO_TIMEOUT)
         assert not thread.is_alive()
         assert raised == []
 

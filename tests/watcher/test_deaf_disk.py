@@ -180,7 +180,7 @@ def test_no_link_is_missing_because_its_disk_is_away(site: Site, disk: Disk) -> 
         assert any("is down" in one["detail"] for one in shape["decisions"])
     assert list(site.dumps.iterdir()) == []
     disk.mount(site.dumps)
-    assert {one["reason"] for one in site.host.json("pass")["decisions"]} == {"outstanding", "granted"}
+    assert {one["reason"] for one in site.host.json("pass")["decisions"]} == {"outstanding", "released"}
     assert set(site.host.exported()) == {"vm1", "vm2", "vm3"}
     with site.state.read() as connection:
         states = connection.exec_driver_sql("select state, count(*) from link group by state").all()

@@ -10,7 +10,7 @@ from core.config.errors import ConfigError
 from core.config.load import load
 from core.enums import Reason
 from core.preflight import folders
-from core.state.database import ScratchState, State
+from core.state.database import DryRunState, State
 from policy.passes import run
 from policy.reconcile import mounts
 from policy.sync import report
@@ -30,7 +30,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "_READY_SECONDS", 0.5)
     monkeypatch.setattr(service, "_END_SECONDS", 0.5)
     monkeypatch.setattr(follower, "_ROOT_SECONDS", 0.1)
-    monkeypatch.setattr(watch_tree, "_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(watch_tree, "_IO_TIMEOUT_SECONDS", 0.2)
 
 
 @pytest.fixture
@@ -91,12 +91,12 @@ def test_a_pass_leaves_a_folder_that_hangs_alone_and_lets_the_others_out(two: Ho
     begun = time.monotonic()
     shape = two.json("pass")
     assert time.monotonic() - begun < 60  # it asks once, for 10 s
-    assert reasons(shape) == {"vm1": "outstanding", "vm9": "granted"}
+    assert reasons(shape) == {"vm1": "outstanding", "vm9": "released"}
     assert shape["day"]["outstanding_bytes"] == 2
     assert (second / ".rsync/vm9").exists()
     hung.release()
     done(two.dumps, "vm2")
-    assert reasons(two.json("pass")) == {"vm1": "outstanding", "vm2": "granted", "vm9": "outstanding"}
+    assert reasons(two.json("pass")) == {"vm1": "outstanding", "vm2": "released", "vm9": "outstanding"}
 
 
 def test_what_looks_at_the_trees_looks_past_a_folder_that_hangs(
@@ -113,9 +113,9 @@ def test_what_looks_at_the_trees_looks_past_a_folder_that_hangs(
     state = State(config.state)
     scanner.scan_and_record(config, state, clock)
     hung.mount(two.dumps)
-    scratch = ScratchState(config.state)
-    scanner.scan_and_record(config, scratch, clock)
-    planned = run.preview(config, scratch, clock)
+    dry_run = DryRunState(config.state)
+    scanner.scan_and_record(config, dry_run, clock)
+    planned = run.preview(config, dry_run, clock)
     assert {one.dump.path: one.reason for one in planned.plan.decisions} == {
         "vm1": Reason.OUTSTANDING,
         "vm2": Reason.MISSING,

@@ -18,7 +18,7 @@ from watcher.watch_tree import Ground
 
 __all__ = ["mount"]
 
-PATIENCE = 60
+IO_TIMEOUT = 60
 LAST = "last.of.all"
 
 
@@ -41,7 +41,7 @@ class Bell:
     def wait(self) -> None:
         """Until something has rung."""
         with self.condition:
-            assert self.condition.wait_for(lambda: self.rings.due() is not None, PATIENCE)
+            assert self.condition.wait_for(lambda: self.rings.due() is not None, IO_TIMEOUT)
 
     def names(self) -> list[str]:
         """Everything that rings until the marker that is made now; events come in order."""
@@ -286,12 +286,12 @@ def test_a_watch_folder_that_is_unmounted_calls_for_a_scan(mount: Mount, tmp_pat
 
 def test_another_folder_in_the_place_of_the_watch_folder_is_armed_by_the_next_scan(bell: Bell) -> None:
     """And the old one rings no more, wherever it stands now."""
-    away = bell.dumps.with_name("away")
-    bell.dumps.rename(away)
+    unmounted = bell.dumps.with_name("away")
+    bell.dumps.rename(unmounted)
     bell.dumps.mkdir()
     bell.arm()
     assert bell.bell.hears_root()
-    (away / "vm1.done").touch()
+    (unmounted / "vm1.done").touch()
     (bell.dumps / "vm2.done").write_text("")
     assert bell.names() == ["vm2"]
 
@@ -311,7 +311,7 @@ def test_when_its_thread_fails_a_scan_is_called_for(
     (bell.dumps / "vm1.done").touch()
     bell.wait()
     assert bell.rings.take_scan() is not None
-    bell.bell._reader.join(PATIENCE)
+    bell.bell._reader.join(IO_TIMEOUT)
     assert not bell.bell.is_alive()
     assert "no such luck" in caplog.text
 

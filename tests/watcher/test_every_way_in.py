@@ -161,7 +161,7 @@ def test_the_other_markers(kind: str, shop: Shop) -> None:
 def test_a_dump_that_is_copied_after_its_marker_and_takes_its_time(shop: Shop) -> None:
     """It is looked at again after a second or two; what is still newer than its marker then is never taken."""
     shop.sh('printf x > "$A/vm1"; touch -d yesterday "$A/vm1"; touch vm1.done; sleep 0.1; printf ... > vm1')
-    until(lambda: shop.site.counted("markers", "hindered") > 0)  # it is not there, or newer than its marker
+    until(lambda: shop.site.counted("markers", "rejected") > 0)  # it is not there, or newer than its marker
     shop.sh('cp -a "$A/vm1" vm1')
     shop.recorded("vm1")
 

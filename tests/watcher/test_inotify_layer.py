@@ -16,7 +16,7 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
-PATIENCE = 60
+IO_TIMEOUT = 60
 MASK = Mask(InotifyConstants.IN_CREATE | InotifyConstants.IN_MOVED_TO | InotifyConstants.IN_ONLYDIR)
 NAME, OTHER = CallbackId(1), CallbackId(2)
 
@@ -33,7 +33,7 @@ class Told:
         self.news = threading.Condition()
 
     def on_event(self, event: InotifyEvent) -> None:
-        self.free.wait(PATIENCE)
+        self.free.wait(IO_TIMEOUT)
         self._note(lambda: self.events.append(event))
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
@@ -52,7 +52,7 @@ class Told:
 
     def wait_until(self, is_so: Callable[[], object]) -> None:
         with self.news:
-            assert self.news.wait_for(is_so, PATIENCE)
+            assert self.news.wait_for(is_so, IO_TIMEOUT)
 
     def names(self) -> list[bytes]:
         return [event.name for event in self.events]
@@ -153,8 +153,8 @@ def test_what_a_callback_raises_ends_the_thread(
     before, threading.excepthook = threading.excepthook, lambda _: ended.set()
     try:
         (tmp_path / "vm1.done").touch()
-        assert ended.wait(PATIENCE)
-        reader.join(PATIENCE)
+        assert ended.wait(IO_TIMEOUT)
+        reader.join(IO_TIMEOUT)
     finally:
         threading.excepthook = before
     assert not reader.is_alive()

@@ -36,7 +36,7 @@ def test_what_the_marker_says_comes_before_what_the_name_says(place: Place) -> N
     place.done("x.img", text=json.dumps({"vm": "web", "backup_set": "weekly", **times, "sha256": "a" * 64}))
     seen = place.look("x.img")
     assert (seen.vm, seen.vm_said, seen.backup_set, seen.sha256) == ("web", True, "weekly", "a" * 64)
-    assert (seen.dump_time, seen.told_at - seen.dump_time) == (1795143600.0, HOUR)
+    assert (seen.dump_time, seen.finished_at - seen.dump_time) == (1795143600.0, HOUR)
 
 
 def test_the_backup_set_comes_from_the_configuration_where_the_marker_says_none(place: Place) -> None:
@@ -51,7 +51,7 @@ def test_without_a_word_of_times_the_marker_is_as_old_as_the_dump(place: Place) 
     """``touch`` says when the dump was finished; what it holds is no newer."""
     place.dump("vm1")
     os.utime(place.mark("vm1"), (1000, 1000))
-    assert (place.look("vm1").dump_time, place.look("vm1").told_at) == (1000.0, 1000.0)
+    assert (place.look("vm1").dump_time, place.look("vm1").finished_at) == (1000.0, 1000.0)
 
 
 @pytest.mark.parametrize("key", ["started", "finished"])

@@ -14,7 +14,7 @@ __all__ = ["mount"]
 
 PENDING, LINKED, CONFIRMED = DumpState.PENDING, DumpState.LINKED, DumpState.CONFIRMED
 SUPERSEDED, EXPIRED, REVOKED = DumpState.SUPERSEDED, DumpState.EXPIRED, DumpState.REVOKED
-FAILED, MISSING, CHANGED, GRANTED = DumpState.FAILED, DumpState.MISSING, DumpState.CHANGED, DumpState.GRANTED
+FAILED, MISSING, CHANGED, RELEASED = DumpState.FAILED, DumpState.MISSING, DumpState.CHANGED, DumpState.RELEASED
 
 
 def test_a_finished_dump_is_pending_and_known_whole(place: Place) -> None:
@@ -67,7 +67,7 @@ def test_a_new_dump_of_the_same_name_takes_its_place(place: Place) -> None:
     assert place.rows("vm1")[0].detail == "its name was taken by a newer dump"
 
 
-@pytest.mark.parametrize("state", [GRANTED, LINKED, CONFIRMED])
+@pytest.mark.parametrize("state", [RELEASED, LINKED, CONFIRMED])
 def test_what_was_let_out_keeps_its_row_when_its_name_is_taken(state: DumpState, place: Place) -> None:
     """But the marker speaks of the new dump: nobody removes it for the old one's sake."""
     place.done("vm1", b"old")
@@ -78,7 +78,7 @@ def test_what_was_let_out_keeps_its_row_when_its_name_is_taken(state: DumpState,
     assert place.states("vm1") == [(state, False), (PENDING, True)]
 
 
-@pytest.mark.parametrize("state", [GRANTED, LINKED, CONFIRMED, SUPERSEDED, EXPIRED])
+@pytest.mark.parametrize("state", [RELEASED, LINKED, CONFIRMED, SUPERSEDED, EXPIRED])
 def test_a_marker_made_anew_undoes_no_decision(state: DumpState, place: Place) -> None:
     """The dump was sent, or had its end."""
     place.done("vm1")
@@ -111,7 +111,7 @@ def test_a_marker_speaks_of_the_dump_that_came_to_its_name(place: Place) -> None
     (place.dumps / "older").replace(place.dumps / "vm1")
     place.record(["vm1"])
     assert place.states("vm1") == [(CONFIRMED, False), (PENDING, True)]
-    later = place.look("vm1").told_at + 3600
+    later = place.look("vm1").finished_at + 3600
     os.utime(place.dumps / "vm1", (later, later))
     place.record(["vm1"])
     assert place.states("vm1") == [(CONFIRMED, False), (CHANGED, True)]
@@ -253,7 +253,7 @@ def test_a_marker_removed_withdraws_a_dump_that_waits(place: Place) -> None:
     assert place.row("vm1").ended_at is None
 
 
-@pytest.mark.parametrize("state", [GRANTED, LINKED, CONFIRMED, SUPERSEDED])
+@pytest.mark.parametrize("state", [RELEASED, LINKED, CONFIRMED, SUPERSEDED])
 def test_a_marker_removed_takes_nothing_back(state: DumpState, place: Place) -> None:
     """Also the pass removes markers, of dumps that have their end."""
     place.done("vm1")

@@ -14,12 +14,12 @@ from watcher.observation import HINDRANCES
 
 #: A dump that is a file; one that is a file or a folder; and one that lies in that folder.
 PATHS = ("vm1", "vm2", "vm2/inner")
-DECIDED = [DumpState.GRANTED, DumpState.LINKED, DumpState.CONFIRMED, DumpState.SUPERSEDED, DumpState.PENDING]
+DECIDED = [DumpState.RELEASED, DumpState.LINKED, DumpState.CONFIRMED, DumpState.SUPERSEDED, DumpState.PENDING]
 #: Thousands of transactions, each of which waits for a disk elsewhere.
 MEMORY = Path("/dev/shm")
 #: Where a folder with that dump in it trades names with the file.
 MOVED = "vm1/inner"
-LET_OUT = {DumpState.GRANTED, DumpState.LINKED}
+RELEASED_BYTES = {DumpState.RELEASED, DumpState.LINKED}
 
 names = st.sampled_from(PATHS)
 kinds = st.sampled_from(["done", "failed", "running"])
@@ -107,7 +107,7 @@ class Folder(RuleBasedStateMachine):
         rows = self.place.rows(name)
         if rows and rows[-1].fingerprint and rows[-1].reason is None:
             waits = rows[-1].state is DumpState.PENDING
-            if waits or (rows[-1].state in LET_OUT and state is not DumpState.PENDING):
+            if waits or (rows[-1].state in RELEASED_BYTES and state is not DumpState.PENDING):
                 self.place.decide(name, state)
 
     @rule(retry=st.booleans())
@@ -125,7 +125,7 @@ class Folder(RuleBasedStateMachine):
         for name in PATHS:
             rows = self.place.rows(name)
             assert sum(row.marker_standing for row in rows) <= 1
-            assert sum(row.ended_at is None and row.state not in LET_OUT for row in rows) <= 1
+            assert sum(row.ended_at is None and row.state not in RELEASED_BYTES for row in rows) <= 1
 
     @invariant()
     def what_may_leave_has_files_and_what_may_not_has_a_reason(self) -> None:

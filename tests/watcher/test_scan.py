@@ -9,7 +9,7 @@ from core.enums import DumpState
 from core.fs.fingerprint import Identity, identify
 from core.state import counters
 from core.state.counters import WatchStatus
-from core.state.database import ScratchState
+from core.state.database import DryRunState
 from tests.users import as_nobody, open_the_way
 from tests.watcher.place import Place, open_files
 from watcher import observation
@@ -164,8 +164,8 @@ def test_a_plan_scans_as_a_pass_does_and_writes_nothing(place: Place) -> None:
     place.done("vm1")
     files = [place.config.state, place.config.state.with_name("state.db-wal")]
     before = [path.read_bytes() for path in files]
-    scratch = ScratchState(place.config.state)
-    (scanned,) = scan_and_record(place.config, scratch, place.clock)
+    dry_run = DryRunState(place.config.state)
+    (scanned,) = scan_and_record(place.config, dry_run, place.clock)
     assert (scanned.up, scanned.looked_at) == (True, 1)
     assert [path.read_bytes() for path in files] == before
     assert place.rows("vm1") == []

@@ -17,7 +17,7 @@ from core.clock import SystemClock
 from core.enums import DumpState, MarkerResult
 from core.errors import BusyError
 from core.state import dumps
-from tests.watcher.following import PATIENCE, Site, done, until
+from tests.watcher.following import IO_TIMEOUT, Site, done, until
 from watcher import follower, service
 from watcher.rings import Rings
 from watcher.service import Watcher
@@ -125,7 +125,7 @@ def test_after_an_overflow_nothing_is_missing(site: Site, monkeypatch: pytest.Mo
     real = Rings.name
 
     def held_up(rings: Rings, path: str) -> None:
-        free.wait(PATIENCE)
+        free.wait(IO_TIMEOUT)
         real(rings, path)
 
     with site.watched():
@@ -144,9 +144,9 @@ def test_after_an_overflow_nothing_is_missing(site: Site, monkeypatch: pytest.Mo
 
 def test_a_second_watcher_is_told_who_the_first_is(site: Site) -> None:
     """And does nothing."""
-    with site.watched(), pytest.raises(BusyError, match=rf"process {os.getpid()} ") as refusal:
+    with site.watched(), pytest.raises(BusyError, match=rf"process {os.getpid()} ") as rejection:
         Watcher(site.config, site.state, SystemClock()).run()
-    assert re.search(r"the watch is held by .*; nothing was done, try again", str(refusal.value))
+    assert re.search(r"the watch is held by .*; nothing was done, try again", str(rejection.value))
 
 
 def test_what_was_seen_is_recorded_before_it_ends(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +200,7 @@ class Rain:
     def _fall(self) -> None:
         self._heard.clear()
         self._mark()
-        assert self._heard.wait(PATIENCE)
+        assert self._heard.wait(IO_TIMEOUT)
 
     def _mark(self) -> None:
         name = f"vm{self.fallen}"
@@ -239,11 +239,11 @@ def test_recording_goes_on_while_the_daily_pass_runs(site: Site) -> None:
 
     def run() -> None:
         begun.set()
-        may_end.wait(PATIENCE)
+        may_end.wait(IO_TIMEOUT)
 
     site.config = replace(site.config, pass_at=time_of_day(0, 0))
     with site.watched(run_pass=run):
-        assert begun.wait(PATIENCE)
+        assert begun.wait(IO_TIMEOUT)
         done(site.dumps, "vm1")
         site.records("vm1")
         may_end.set()

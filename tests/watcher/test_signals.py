@@ -13,7 +13,7 @@ from core.fs.fingerprint import open_folder
 from core.markers.foreign import Quiet, look_at_all
 from core.markers.format import MarkerKind
 from tests.deploy.vzdump import Guest, Vzdump
-from tests.dumps.house import let_out, tell
+from tests.dumps.house import released, tell
 from tests.host import Host
 from tests.watcher.following import Site
 
@@ -34,7 +34,7 @@ def test_what_vzdump_has_finished_leaves_without_a_hook(tmp_path: Path) -> None:
     host = host_of(tmp_path / "host", "vzdump")
     good, bad = Guest(100), Guest(101, fails=True)
     Vzdump(host.dumps, HOOKLESS).run([good, bad])
-    assert let_out(host) == {archive(good): "granted"}
+    assert released(host) == {archive(good): "released"}
 
 
 def test_an_archive_waits_for_its_log(tmp_path: Path) -> None:
@@ -43,11 +43,11 @@ def test_an_archive_waits_for_its_log(tmp_path: Path) -> None:
     guest = Guest(100)
     unfinished = host.dumps / f"{guest.base}.vma.dat"
     unfinished.write_bytes(b"half")
-    assert let_out(host) == {}
+    assert released(host) == {}
     unfinished.rename(host.dumps / archive(guest))
-    assert let_out(host) == {}
+    assert released(host) == {}
     (host.dumps / f"{guest.base}.log").touch()
-    assert let_out(host) == {archive(guest): "granted"}
+    assert released(host) == {archive(guest): "released"}
 
 
 def test_the_name_of_an_archive_tells_the_dump_time(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_file_in_a_folder_says_that_it_is_whole(tmp_path: Path, signals: str, 
     host.dump("vm1-2026-11-22", {"disk": 10, "deep/disk": 10, f"deep/{file}": 1, file: 1}, marked=False)
     host.dump("vm2-2026-11-22", {"disk": 10}, marked=False)
     host.dump("all/vm3", {"disk": 10, file: 1}, marked=False)
-    assert let_out(host) == {"vm1-2026-11-22": "granted", "all/vm3": "granted"}
+    assert released(host) == {"vm1-2026-11-22": "released", "all/vm3": "released"}
 
 
 @pytest.mark.parametrize(("signals", "file"), INSIDE)
@@ -78,7 +78,7 @@ def test_a_dump_that_has_left_keeps_its_signal_and_leaves_once(tmp_path: Path, s
     tell(host, "pass")
     tell(host, "synced", "--all")
     for _ in range(3):
-        assert "granted" not in let_out(host).values()
+        assert "released" not in released(host).values()
     assert (host.dumps / "vm1" / file).exists()
     [vm] = json.loads(tell(host, "status", "--json"))["vms"]
     assert (vm["offsite_by"], vm["newest_dump"]["state"]) == ("report", "confirmed")
@@ -89,7 +89,7 @@ def test_a_marker_that_was_written_later_counts(tmp_path: Path) -> None:
     host = host_of(tmp_path / "host", "status-ok")
     host.dump("vm1", {"disk": 10, "STATUS.ok": 1}, marked=False)
     host.mark("vm1", "failed")
-    assert let_out(host) == {"vm1": "dump_failed"}
+    assert released(host) == {"vm1": "dump_failed"}
 
 
 def test_a_dump_that_is_written_into_after_its_signal_is_refused(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_dump_that_is_written_into_after_its_signal_is_refused(tmp_path: Path)
     path = host.dump("vm1", {"disk": 10, "success": 1}, marked=False)
     while (path / "disk").stat().st_mtime_ns <= (path / "success").stat().st_ctime_ns:  # a tick of the clock
         (path / "disk").write_bytes(b"later")
-    assert let_out(host) == {"vm1": "changed"}
+    assert released(host) == {"vm1": "changed"}
 
 
 @pytest.mark.parametrize("signals", ["vzdump", "status-ok"])
@@ -124,7 +124,7 @@ def test_a_symbolic_link_is_no_signal(tmp_path: Path) -> None:
     elsewhere.mkdir()
     (elsewhere / "STATUS.ok").touch()
     (host.dumps / "vm2").symlink_to(elsewhere)
-    assert let_out(host) == {}
+    assert released(host) == {}
 
 
 # --- dumps of which nobody says anything
@@ -158,9 +158,9 @@ def test_a_dump_is_complete_when_nobody_has_written_to_it_for_the_time(tmp_path:
     rested(host.dump("vm2.img", 10, marked=False), REST - 60)
     for name in ("other.img", "vm3.img.part", "vm4.tmp", ".vm5.img"):
         rested(host.dump(name, 10, marked=False), REST + 60)
-    assert let_out(host) == {"vm1.img": "granted"}
+    assert released(host) == {"vm1.img": "released"}
     rested(host.dumps / "vm2.img", REST + 60)
-    assert let_out(host) == {"vm1.img": "outstanding", "vm2.img": "granted"}
+    assert released(host) == {"vm1.img": "outstanding", "vm2.img": "released"}
 
 
 def test_a_folder_rests_when_everything_in_it_does(tmp_path: Path) -> None:
@@ -168,9 +168,9 @@ def test_a_folder_rests_when_everything_in_it_does(tmp_path: Path) -> None:
     host = quiet_host(tmp_path / "host", r"^(vm|disk)")
     folder = rested(host.dump("vm1", {"disk0.img": 10, "deep/disk1.img": 10}, marked=False), REST + 60)
     os.utime(folder / "deep" / "disk1.img")
-    assert let_out(host) == {}
+    assert released(host) == {}
     rested(folder, REST + 60)
-    assert let_out(host) == {"vm1": "granted"}
+    assert released(host) == {"vm1": "released"}
     assert host.exported() == {"vm1/disk0.img": 10, "vm1/deep/disk1.img": 10}
 
 
@@ -179,11 +179,11 @@ def test_that_it_is_let_out_does_not_disturb_its_rest(tmp_path: Path) -> None:
     host = quiet_host(tmp_path / "host")
     rested(host.dump("vm1.img", 10, marked=False), REST + 60)
     tell(host, "pass")
-    assert let_out(host) == {"vm1.img": "outstanding"}
+    assert released(host) == {"vm1.img": "outstanding"}
     tell(host, "synced", "--all")
-    assert "granted" not in let_out(host).values()
+    assert "released" not in released(host).values()
     rested(host.dump("vm1.img", 20, marked=False), REST + 30)
-    assert let_out(host) == {"vm1.img": "granted"}
+    assert released(host) == {"vm1.img": "released"}
     assert host.exported() == {"vm1.img": 20}
 
 
@@ -197,9 +197,9 @@ def test_one_that_is_written_again_before_it_left_waits_anew(tmp_path: Path) -> 
     with path.open("ab") as file:
         file.write(b"more")
     tell(host, "release", "vm1")
-    assert let_out(host) == {}
+    assert released(host) == {}
     rested(path, REST + 60)
-    assert let_out(host) == {"vm1.img": "granted"}
+    assert released(host) == {"vm1.img": "released"}
 
 
 def test_one_that_is_still_open_is_not_taken_however_long_it_rests(tmp_path: Path) -> None:
@@ -208,9 +208,9 @@ def test_one_that_is_still_open_is_not_taken_however_long_it_rests(tmp_path: Pat
     path = host.dump("vm1.img", 10, marked=False)
     with path.open("ab"):
         rested(path, REST + 60)
-        assert let_out(host) == {"vm1.img": "open"}
+        assert released(host) == {"vm1.img": "open"}
         assert host.exported() == {}
-    assert let_out(host) == {"vm1.img": "granted"}
+    assert released(host) == {"vm1.img": "released"}
 
 
 def test_a_marker_goes_beside_it(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_a_marker_goes_beside_it(tmp_path: Path) -> None:
     rested(host.dump("vm2.img", 10, marked=False), REST + 60)
     host.mark("vm1.img", "running")
     host.mark("vm2.img", "failed")
-    assert let_out(host) == {"vm1.img": "running", "vm2.img": "dump_failed"}
+    assert released(host) == {"vm1.img": "running", "vm2.img": "dump_failed"}
 
 
 def test_who_says_at_once_that_a_dump_failed_is_believed_after_its_rest(
@@ -251,7 +251,7 @@ def test_a_folder_deeper_than_any_dump_breaks_no_scan(tmp_path: Path) -> None:
         deep = deeper
     os.utime(deep, (0, 0))
     os.close(deep)
-    assert let_out(host) == {"vm1.img": "unsafe", "vm2.img": "granted"}
+    assert released(host) == {"vm1.img": "unsafe", "vm2.img": "released"}
 
 
 def test_a_watcher_that_finds_it_counts_no_event_as_lost(tmp_path: Path) -> None:

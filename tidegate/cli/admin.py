@@ -192,7 +192,7 @@ def _believe(session: Session, config: "Config", moved: str) -> None:
 
     watch_names(config, moved)
     with session.state(config).write() as connection:
-        counters.set_watch_status(connection, moved, footing=None)
+        counters.set_watch_status(connection, moved, filesystem_id=None)
     show.say(f"{moved}: the next scan believes what stands there")
 
 

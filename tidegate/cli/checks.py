@@ -11,7 +11,7 @@ from tidegate.cli.context import Session, pass_session
 
 if TYPE_CHECKING:
     from core.config.model import Config
-    from core.state.database import State
+    from core.state.database import DryRunState
 
 #: More of what a user cannot read are counted and not named.
 _NAMED = 10
@@ -29,7 +29,7 @@ def check(session: Session, *, names: bool, user: str | None) -> None:
     from tidegate.cli import hypervisor, notify
     from tidegate.worries import missing_programs, worries
 
-    config = session.config(surroundings=True)
+    config = session.config(preflight=True)
     if names:
         _print_names(session)
     folders = f"{len(config.watches)} watch folder{'s' if len(config.watches) != 1 else ''}"
@@ -43,11 +43,11 @@ def check(session: Session, *, names: bool, user: str | None) -> None:
         show.say(sentence)
     for sentence in notify.sentences(config):
         show.say(sentence)
-    for sentence in hypervisor.sentences(config, session.scratch(config)):
+    for sentence in hypervisor.sentences(config, session.dry_run(config)):
         show.say(sentence)
-    scratch = session.scratch(config)
-    result = run.review(config, scratch, SystemClock())
-    with scratch.read() as connection:
+    dry_run = session.dry_run(config)
+    result = run.review(config, dry_run, SystemClock())
+    with dry_run.read() as connection:
         for sentence in worries(connection, config, result):
             show.say(sentence)
     if user is not None:
@@ -75,14 +75,14 @@ def _try_as(session: Session, config: "Config", user: str) -> None:
     show.say(f"{user} can read the export trees, and the {len(tops)} dumps that wait or are let out")
 
 
-def _scanned(session: Session, config: "Config") -> "State":
+def _scanned(session: Session, config: "Config") -> "DryRunState":
     """A copy of the state, with what stands on the disks."""
     from core.clock import SystemClock
     from watcher.scanner import scan_and_record
 
-    scratch = session.scratch(config)
-    scan_and_record(config, scratch, SystemClock())
-    return scratch
+    dry_run = session.dry_run(config)
+    scan_and_record(config, dry_run, SystemClock())
+    return dry_run
 
 
 def _print_names(session: Session) -> None:
@@ -91,9 +91,9 @@ def _print_names(session: Session) -> None:
     from policy.passes import facts
 
     config = session.config()
-    scratch = _scanned(session, config)
+    dry_run = _scanned(session, config)
     clock = SystemClock()
-    with scratch.read() as connection:
+    with dry_run.read() as connection:
         known = facts.gather(connection, config, now=clock.now().wall)
     rows = []
     for dump in known.dumps:

@@ -14,7 +14,7 @@ from tidegate.daemon import logs
 
 if TYPE_CHECKING:
     from core.config.model import Config
-    from core.state.database import ScratchState, State
+    from core.state.database import DryRunState, State
 
 
 class Session:
@@ -35,11 +35,11 @@ class Session:
 
         return find(self._config_file)
 
-    def config(self, *, surroundings: bool = False, waits: bool = False) -> "Config":
+    def config(self, *, preflight: bool = False, waits: bool = False) -> "Config":
         """The configuration. Raises UsageError with every mistake in it."""
         from core.config.load import load
 
-        return load(self.file, surroundings=surroundings, waits=waits)
+        return load(self.file, preflight=preflight, waits=waits)
 
     def state(self, config: "Config") -> "State":
         """The state, made when there is none."""
@@ -47,11 +47,11 @@ class Session:
 
         return State(config.state)
 
-    def scratch(self, config: "Config") -> "ScratchState":
+    def dry_run(self, config: "Config") -> "DryRunState":
         """A copy of the state, to try things on."""
-        from core.state.database import ScratchState
+        from core.state.database import DryRunState
 
-        return ScratchState(config.state)
+        return DryRunState(config.state)
 
     def compare_versions(self, config: "Config") -> None:
         """Tells on stderr when the service that runs on this state is of another version than this command."""

@@ -53,12 +53,12 @@ def dump(session: Session, *, backup_set: str, then_pass: bool, wait: float, as_
             run = _run(session, config, backup_set, dumping, wait=wait)
             _tell(account, run, dumping)
         then_pass = then_pass and not run.was_stopped
-        let_out = _pass(session, config, telling) if then_pass else None
+        released = _pass(session, config, telling) if then_pass else None
         if as_json:
-            print_json(_shape(backup_set, run, let_out))
+            print_json(_shape(backup_set, run, released))
         else:
-            _print(run, let_out)
-    if not run.is_well or (then_pass and (let_out is None or let_out.failed)):
+            _print(run, released)
+    if not run.is_well or (then_pass and (released is None or released.failed)):
         click.get_current_context().exit(ExitCode.PARTLY)
 
 
@@ -105,10 +105,10 @@ def _tell(account: Account, run: "Run", dumping: "SetDumping") -> None:
 
 def _pass(session: Session, config: "Config", telling: Telling) -> "PassResult | None":
     """None where it could not run: the dumps are made all the same."""
-    from tidegate.cli.passes import let_out
+    from tidegate.cli.passes import released
 
     try:
-        return let_out(session, config, telling, wait=600.0)
+        return released(session, config, telling, wait=600.0)
     except TidegateError as error:
         complain(f"the dumps are made, the pass did not run: {error}")
         return None
@@ -117,7 +117,7 @@ def _pass(session: Session, config: "Config", telling: Telling) -> "PassResult |
 # --- what is told
 
 
-def _shape(backup_set: str, run: "Run", let_out: "PassResult | None") -> dict[str, Any]:
+def _shape(backup_set: str, run: "Run", released: "PassResult | None") -> dict[str, Any]:
     """``dump --json``. ``dump`` is the path in its watch folder; ``exit_status`` is that of the failing command."""
     from tidegate.cli import shapes
 
@@ -129,7 +129,7 @@ def _shape(backup_set: str, run: "Run", let_out: "PassResult | None") -> dict[st
         "dumps": [_dump_shape(one, attempts) for one, attempts in run.outcomes],
         "cleaned_up": [{"dump": name, "detail": told} for name, told in run.undone],
         "removed": list(run.removed),
-        "pass": None if let_out is None else shapes.plan(let_out),
+        "pass": None if released is None else shapes.plan(released),
     }
 
 
@@ -149,7 +149,7 @@ def _dump_shape(one: "Outcome", attempts: int) -> dict[str, Any]:
     }
 
 
-def _print(run: "Run", let_out: "PassResult | None") -> None:
+def _print(run: "Run", released: "PassResult | None") -> None:
     from tidegate.cli import passes
 
     for name, told in run.undone:
@@ -162,8 +162,8 @@ def _print(run: "Run", let_out: "PassResult | None") -> None:
     for one, _ in run.outcomes:
         if one.result is DumpResult.FAILED and one.journal is not None:
             show.say(f"the log of {one.vm}: {one.journal}")
-    if let_out is not None:
-        passes.show_result(let_out)
+    if released is not None:
+        passes.show_result(released)
 
 
 def _row(one: "Outcome") -> tuple[str, ...]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _LINKS = (
     layout.number("day", goes=3),
-    layout.word("granted"),
+    layout.word("released"),
     layout.name("name", goes=1),
     layout.number("size"),
     layout.word("state"),
@@ -36,7 +36,7 @@ _HISTORY = 10
 _HORIZON = 90
 _SECONDS_OF_DAY = 86_400
 #: What waits for nothing but its turn.
-_WAITING = frozenset({Reason.NO_ALLOWANCE, Reason.OUTSTANDING, Reason.BACKING_OFF, Reason.OVERSIZE})
+_WAITING = frozenset({Reason.LIMIT_REACHED, Reason.OUTSTANDING, Reason.BACKING_OFF, Reason.OVERSIZE})
 
 
 @click.command()
@@ -49,10 +49,10 @@ def explain(session: Session, *, vm: str, as_json: bool) -> None:
     from core.state import ledger
 
     config = session.config()
-    scratch = session.scratch(config)
-    with scratch.read() as connection:
+    dry_run = session.dry_run(config)
+    with dry_run.read() as connection:
         history = ledger.of_vm(connection, vm, _HISTORY)
-    result = preview(config, scratch)
+    result = preview(config, dry_run)
     decisions = [one for one in result.plan.decisions if one.dump.vm == vm]
     if vm not in result.facts.known and not decisions:
         if (backup_set := config.backup_set_of(vm)) is not None:
@@ -92,7 +92,7 @@ def told(
     yield from _copy(result.facts.known.get(vm), vm, now, config)
     reasons = _reasons(result, vm)
     if history:
-        reasons.append(f"it last left {format_span(now - history[0].granted.wall)} ago")
+        reasons.append(f"it last left {format_span(now - history[0].released.wall)} ago")
     decisions = [one for one in result.plan.decisions if one.dump.vm == vm]
     failed = sorted((one for one in decisions if one.reason is Reason.DUMP_FAILED), key=lambda one: one.dump.dump_time)
     for one in decisions:
@@ -145,7 +145,7 @@ def _copy(known: "VmRow | None", vm: str, now: float, config: "Config") -> Itera
 def _sentence(one: "Decision", reasons: Sequence[str], zone: datetime.tzinfo) -> str:
     """One dump and why it leaves or stays."""
     when = format_minute(one.dump.dump_time, zone)
-    verb = "would leave with the next pass" if one.verdict is Verdict.GRANTED else f"is held ({one.reason})"
+    verb = "would leave with the next pass" if one.verdict is Verdict.RELEASED else f"is held ({one.reason})"
     size = f"{format_size(one.dump.bytes)}, " if one.dump.bytes else ""  # nothing is there of one that failed
     return f"{one.dump.path} ({size}of {when}) {verb}: {'; '.join([one.detail, *reasons])}."
 
@@ -153,7 +153,7 @@ def _sentence(one: "Decision", reasons: Sequence[str], zone: datetime.tzinfo) ->
 def _link_row(row: "LinkRow", zone: datetime.tzinfo) -> tuple[str, ...]:
     return (
         str(row.day),
-        format_minute(row.granted.wall, zone),
+        format_minute(row.released.wall, zone),
         printable(row.export_name),
         format_size(row.bytes),
         row.state,

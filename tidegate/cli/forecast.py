@@ -79,7 +79,7 @@ def forecast(
     from policy.planner.forecast import needed_limit, run_forward
 
     config = session.config()
-    start = beginning(preview(config, session.scratch(config)), SystemClock().now().wall)
+    start = beginning(preview(config, session.dry_run(config)), SystemClock().now().wall)
     for name in (*without, *(vm for vm, _ in goals if vm is not None)):
         if name not in {vm.vm for vm in start.vms}:
             raise UsageError(f"forecast: no VM named {name!r} is known; `tidegate status` lists them")

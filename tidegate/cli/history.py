@@ -69,7 +69,7 @@ def history(session: Session, *, vm: str | None, days: int, as_json: bool) -> No
     from core.state import vms
 
     config = session.config()
-    with session.scratch(config).read() as connection:
+    with session.dry_run(config).read() as connection:
         found = past.days(connection, days)
         if vm is None:
             shape = _shape(found, past.syncs(connection, found[-1].number) if found else [])
@@ -137,11 +137,11 @@ def _dump(one: "PastDump") -> dict[str, Any]:
         "recorded": format_time(one.dump.recorded_at),
         "bytes": one.dump.bytes,
         "state": one.dump.state,
-        "let_out": [_let_out(time) for time in one.let_out],
+        "let_out": [_release_all(time) for time in one.released],
     }
 
 
-def _let_out(one: "LetOut") -> dict[str, Any]:
+def _release_all(one: "LetOut") -> dict[str, Any]:
     [shape] = shapes.links([one.link])
     return {**shape, "crossed_bytes": one.crossed, "ratio": _ratio(one.crossed, one.link.bytes)}
 
@@ -207,7 +207,7 @@ def _dump_rows(one: dict[str, Any], zone: datetime.tzinfo) -> list[tuple[str, ..
     return [
         (
             *dump,
-            _local(link["granted"], zone),
+            _local(link["released"], zone),
             str(link["day"]),
             link["state"] if link["confirmed"] is None else _local(link["confirmed"], zone),
             link["confirmed_by"] or "",

@@ -13,9 +13,8 @@ from tidegate.cli import layout, shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json, vm_argument
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from core.config.model import Config
+    from core.state.database import Connection
     from core.state.dumps import DumpRow
 
 _COLUMNS = (
@@ -36,7 +35,7 @@ _NEWEST = 20
 def locate(session: Session, *, vm: str, as_json: bool) -> None:
     """Where the copies of VM are: dump folder, export tree, storage. Looks whether those here are what was recorded."""
     config = session.config()
-    with session.scratch(config).read() as connection:
+    with session.dry_run(config).read() as connection:
         copies = [*_here(connection, config, vm), *_in_trees(connection, config, vm), *_off_site(connection, vm)]
         if not copies and not _is_known(connection, vm):
             raise UsageError(f"locate: no VM named {vm!r} is known; `tidegate status` lists them")

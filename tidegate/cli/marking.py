@@ -11,7 +11,7 @@ from typing import Any
 from core.clock import SystemClock
 from core.errors import FaultError, UsageError
 from core.filenames import is_clean, is_single_component, printable
-from core.fs.fingerprint import Hindered, allowed_owners, identify, open_folder
+from core.fs.fingerprint import DumpRejected, allowed_owners, identify, open_folder
 from core.markers import format as markers
 from core.units import format_time, parse_time
 
@@ -101,5 +101,5 @@ def _size(folder: int, name: str, dump: str) -> int:
     """What the dump weighs now. A dump that could never leave is refused here, where the script can still act."""
     try:
         return identify(folder, name, allowed_owners(folder)).bytes
-    except Hindered as error:
+    except DumpRejected as error:
         raise UsageError(f"mark: {dump}: {error.detail}; no marker was written") from None

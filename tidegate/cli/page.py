@@ -21,7 +21,7 @@ from tidegate.daemon import logs
 
 _IDLE_SECONDS = 600.0
 #: A page may be so much older than the newest look that is being made; the first look is waited for.
-_PATIENCE_SECONDS = 2.0
+_IO_TIMEOUT_SECONDS = 2.0
 #: Must stay below the desk's patience: what is told then is better than nothing.
 _FIRST_SECONDS = 10.0
 
@@ -37,7 +37,7 @@ def main(file: Path) -> None:
     source = Source(file)
     looks = Snapshots(source.look, source.version, _end)
     for target in wire.questions(sys.stdin.fileno(), _IDLE_SECONDS):
-        look, trouble = looks.newest(_PATIENCE_SECONDS, _FIRST_SECONDS)
+        look, trouble = looks.newest(_IO_TIMEOUT_SECONDS, _FIRST_SECONDS)
         wire.tell(answers, site.answer(target, None if look is None else look.shown, trouble))
     os._exit(0)  # a look that hangs holds nobody up
 
@@ -64,7 +64,7 @@ class Source:
 
     def look(self) -> Look:
         """Raises TidegateError."""
-        config = load(self._file, surroundings=False)
+        config = load(self._file, preflight=False)
         self._state = config.state
         return Look(config, self._clock)
 

@@ -5,13 +5,11 @@ import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection
-
 from core.clock import Clock
 from core.config.model import Config
 from core.enums import LinkState, Verdict
 from core.state import dumps, history, ledger
-from core.state.database import ScratchState
+from core.state.database import Connection, DryRunState
 from core.state.dumps import DumpRow
 from core.version import __version__
 from exporters.page import shown
@@ -43,16 +41,16 @@ class Look:
         self._config = config
         self._now = clock.now().wall
         began = clock.now()
-        self.books = ScratchState(config.state)
-        scratch = ScratchState(config.state)
+        self.books = DryRunState(config.state)
+        dry_run = DryRunState(config.state)
         try:
-            self._review = run.review(config, scratch, clock)
-            with scratch.read() as connection:
+            self._review = run.review(config, dry_run, clock)
+            with dry_run.read() as connection:
                 self._newest = dumps.newest_of_each(connection)
             self._status = shapes.status(self._review, self._newest, self._review.rules, self._now)
-            self._plan = run.preview(config, scratch, clock)
+            self._plan = run.preview(config, dry_run, clock)
         finally:
-            scratch.close()
+            dry_run.close()
         self._start = beginning(self._plan, self._now)
         self._forecast = {one.vm.vm: one for one in self._run_forward().vms}
         self.shown = self._shown(clock.now().elapsed_since(began))
@@ -98,7 +96,7 @@ class Look:
         facts = self._review.facts
         target_of = targets(facts.vms, self._review.rules)
         reasons = {
-            one.dump.dump_id: None if one.verdict is Verdict.GRANTED else one.reason
+            one.dump.dump_id: None if one.verdict is Verdict.RELEASED else one.reason
             for one in self._review.plan.decisions
         }
         nothing = bytes(shown.PAST_DAYS)
@@ -159,7 +157,7 @@ class Look:
         )
 
     def _leaves_on(self, one: Decision) -> float | None:
-        if one.verdict is Verdict.GRANTED:
+        if one.verdict is Verdict.RELEASED:
             return self._now
         if one.rank is None:
             return None
@@ -200,16 +198,16 @@ def _dump(row: DumpRow | None, reasons: Mapping[int, Any]) -> shown.NewestDump |
 def _past(found: list[history.PastDump]) -> Iterator[shown.PastDump]:
     for one in found:
         row = one.dump
-        if not one.let_out:
+        if not one.released:
             yield shown.PastDump(row.path, row.bytes, row.dump_time, row.state, None, None, None, None, None)
-        for link, crossed in ((each.link, each.crossed) for each in reversed(one.let_out)):
+        for link, crossed in ((each.link, each.crossed) for each in reversed(one.released)):
             yield shown.PastDump(
                 row.path,
                 link.bytes,
                 row.dump_time,
                 link.state,
                 link.day,
-                link.granted_at,
+                link.released_at,
                 link.confirmed_at,
                 link.confirmed_by,
                 crossed,
@@ -217,7 +215,7 @@ def _past(found: list[history.PastDump]) -> Iterator[shown.PastDump]:
 
 
 def _today(connection: Connection, result: PassResult) -> shown.Today:
-    day, account = result.day, result.day.allowance
+    day, account = result.day, result.day.account
     links = [one for one in ledger.of_day(connection, day.number) if one.state is not LinkState.VOID]
     links += [one for one in ledger.outstanding(connection) if one.day < day.number]
     heaviest = heapq.nlargest(_NAMED, links, key=lambda one: one.bytes)
@@ -230,6 +228,6 @@ def _today(connection: Connection, result: PassResult) -> shown.Today:
         outstanding=account.outstanding + account.sliced,
         left=account.left,
         debt=max(account.debt, account.owed),
-        took=tuple(shown.LetOut(one.vm, one.export_name, one.bytes, one.state, one.granted_at) for one in heaviest),
+        took=tuple(shown.LetOut(one.vm, one.export_name, one.bytes, one.state, one.released_at) for one in heaviest),
         count=len(links),
     )

@@ -4,9 +4,8 @@ import datetime
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import Connection
-
 from core.state import grid
+from core.state.database import Connection
 from exporters.page.shown import PAST_DAYS, Mark
 
 
@@ -23,7 +22,7 @@ def marks(connection: Connection, begins: Sequence[float]) -> Mapping[str, bytes
     since = begins[0]
     _mark(found, begins, Mark.DUMPED, grid.dumped(connection, since))
     _mark(found, begins, Mark.FAILED, grid.failed(connection, since))
-    _mark(found, begins, Mark.LET_OUT, grid.let_out(connection, since))
+    _mark(found, begins, Mark.RELEASED_BYTES, grid.released(connection, since))
     _mark(found, begins, Mark.CONFIRMED, grid.confirmed(connection, since))
     return {vm: bytes(days) for vm, days in found.items()}
 

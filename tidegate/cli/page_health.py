@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection
-
 from core.config.model import Config
 from core.enums import FETCHED
 from core.state import counters
 from core.state.counters import WatchStatus
+from core.state.database import Connection
 from core.state.vms import VmRow
 from exporters.page.shown import Health, WatchShown
 from watcher.daily import last_due
@@ -25,7 +24,7 @@ def health(connection: Connection, config: Config, vms: Iterable[VmRow], now: fl
     return Health(
         watches=tuple(_watch(one.name, statuses.get(one.name)) for one in config.watches),
         last_pass=None if last is None else last.finished_at,
-        let_out_by_it=0 if last is None else last.granted,
+        let_out_by_it=0 if last is None else last.released,
         next_pass=_next_pass(config, now),
         fetched=max(fetched, default=None),
     )

@@ -18,7 +18,7 @@ from tidegate.daemon.notifier import Telling
 if TYPE_CHECKING:
     from core.clock import Clock
     from core.config.model import Config
-    from core.state.database import ScratchState
+    from core.state.database import DryRunState
     from core.state.dumps import DumpRow
     from policy.passes.grant import Verify
     from policy.passes.run import PassResult
@@ -38,7 +38,7 @@ _COLUMNS = (
 _LEAVES, _ASKS, _WAITS, _RESTS = range(4)
 #: What waits is everything else.
 _URGENCY = {
-    Reason.GRANTED: _LEAVES,
+    Reason.RELEASED: _LEAVES,
     Reason.DUMP_FAILED: _ASKS,
     Reason.VERIFY_FAILED: _ASKS,
     Reason.LINK_ERROR: _ASKS,
@@ -68,9 +68,9 @@ def run_pass(session: Session, *, dry_run: bool, strict: bool, wait: float, as_j
     config = session.config()
     with Telling(session, config) as telling:
         if dry_run:
-            result = preview(config, session.scratch(config))
+            result = preview(config, session.dry_run(config))
         else:
-            result = let_out(session, config, telling, wait=wait, strict=strict)
+            result = released(session, config, telling, wait=wait, strict=strict)
         _print(result, as_json=as_json, would=dry_run)
     if _reason(result, strict=strict):
         click.get_current_context().exit(ExitCode.PARTLY)
@@ -102,7 +102,7 @@ _FAILING = frozenset({Reason.DUMP_FAILED, Reason.VERIFY_FAILED})
 def plan(session: Session, *, compare: Path | None, everything: bool, as_json: bool) -> None:
     """What a pass would let out now, and why it would hold the rest. Scans, and writes nothing."""
     config = session.config()
-    result = preview(config, session.scratch(config), ignore_trees=compare is not None)
+    result = preview(config, session.dry_run(config), ignore_trees=compare is not None)
     if compare is None:
         _print(result, as_json=as_json, would=True, everything=everything)
         return
@@ -111,35 +111,37 @@ def plan(session: Session, *, compare: Path | None, everything: bool, as_json: b
     _compare(result, compare)
 
 
-def preview(config: "Config", scratch: "ScratchState", *, ignore_trees: bool = False) -> "PassResult":
+def preview(config: "Config", dry_run: "DryRunState", *, ignore_trees: bool = False) -> "PassResult":
     """Scans into a copy of the state and decides there."""
     from core.clock import SystemClock
     from policy.passes import run
     from watcher.scanner import scan_and_record
 
     clock = SystemClock()
-    scan_and_record(config, scratch, clock)
-    return run.preview(config, scratch, clock, ignore_trees=ignore_trees)
+    scan_and_record(config, dry_run, clock)
+    return run.preview(config, dry_run, clock, ignore_trees=ignore_trees)
 
 
-def let_out(session: Session, config: "Config", telling: Telling, *, wait: float, strict: bool = False) -> "PassResult":
+def released(
+    session: Session, config: "Config", telling: Telling, *, wait: float, strict: bool = False
+) -> "PassResult":
     """A whole pass, of which is told: scans, decides, links, and writes the textfile."""
     from core.clock import SystemClock
     from tidegate import troubles
 
     clock = SystemClock()
     with telling.of(Occasion.PASS) as account:
-        result = _let_out(session, config, clock, wait=wait)
-        granted = result.plan.granted
-        size, held = format_size(result.plan.granted_bytes), len(result.plan.decisions) - len(granted)
-        account.summary = f"{len(granted)} let out, {size}; {held} held; {show.account(shapes.day(result.day))}"
+        result = _release_all(session, config, clock, wait=wait)
+        released = result.plan.released
+        size, held = format_size(result.plan.released_bytes), len(result.plan.decisions) - len(released)
+        account.summary = f"{len(released)} let out, {size}; {held} held; {show.account(shapes.day(result.day))}"
         account.reason = _reason(result, strict=strict)
         account.found = lambda: troubles.of_pass(result, clock.now().wall)
         account.has_looked_at = lambda key: troubles.is_known_by(result, key)
     return result
 
 
-def _let_out(session: Session, config: "Config", clock: "Clock", *, wait: float) -> "PassResult":
+def _release_all(session: Session, config: "Config", clock: "Clock", *, wait: float) -> "PassResult":
     from policy.passes import run
     from tidegate.cli import hypervisor
     from watcher.scanner import scan_and_record
@@ -187,7 +189,7 @@ def show_result(result: "PassResult", *, would: bool = False, everything: bool =
     First what leaves, in its order; then what somebody has to see to, what waits for its turn, and what needs nothing.
     """
     decisions = sorted(result.plan.decisions, key=lambda one: _URGENCY.get(one.reason, _WAITS))
-    count = len(result.plan.granted)
+    count = len(result.plan.released)
     seen = of_stdout()
     room = None if everything else show.rows_of_a_screen(seen, _SUMMARY_LINES, least=count + _LEAST_HELD)
     if not decisions:
@@ -199,8 +201,8 @@ def show_result(result: "PassResult", *, would: bool = False, everything: bool =
     show.say(f"{count} {'would be ' if would else ''}let out, {len(decisions) - count} held")
     show.say(show.account(shapes.day(result.day)))
     for one in result.plan.forced:
-        let_out = f"{format_size(one.beyond)} {'would be ' if would else ''}let out above the limit"
-        click.echo(f"tidegate: {one.dump.vm}: {let_out}: forced", err=True)
+        released = f"{format_size(one.beyond)} {'would be ' if would else ''}let out above the limit"
+        click.echo(f"tidegate: {one.dump.vm}: {released}: forced", err=True)
     for folder in result.short:
         click.echo(f"tidegate: {folder}", err=True)
     for watch in result.down:
@@ -210,8 +212,8 @@ def show_result(result: "PassResult", *, would: bool = False, everything: bool =
 def _rows(decisions: "Iterable[Decision]") -> Iterator[tuple[str, ...]]:
     total = 0
     for one in decisions:
-        granted = one.verdict is Verdict.GRANTED
-        total += one.taken if granted else 0
+        released = one.verdict is Verdict.RELEASED
+        total += one.taken if released else 0
         yield (
             "" if one.rank is None else str(one.rank),
             one.dump.vm,
@@ -219,7 +221,7 @@ def _rows(decisions: "Iterable[Decision]") -> Iterator[tuple[str, ...]]:
             format_size(one.dump.bytes) if one.dump.bytes else "",
             one.verdict,
             one.reason,
-            format_size(total) if granted else "",
+            format_size(total) if released else "",
             one.detail,
         )
 
@@ -227,16 +229,16 @@ def _rows(decisions: "Iterable[Decision]") -> Iterator[tuple[str, ...]]:
 def _compare(result: "PassResult", folder: Path) -> None:
     """Each name in the plan or in the folder, and where it stands."""
     planned = {one.dump.path.rpartition("/")[2]: one for one in result.plan.decisions}
-    granted = {name for name, one in planned.items() if one.verdict is Verdict.GRANTED}
+    released = {name for name, one in planned.items() if one.verdict is Verdict.RELEASED}
     there = {printable(entry.name) for entry in folder.iterdir() if not entry.name.startswith(".")}
     rows = []
-    for name in sorted(granted | there):
-        mine = "lets it out" if name in granted else planned[name].reason if name in planned else "knows no such dump"
+    for name in sorted(released | there):
+        mine = "lets it out" if name in released else planned[name].reason if name in planned else "knows no such dump"
         size = format_size(planned[name].dump.bytes) if name in planned else ""
         rows.append((name, size, mine, "linked" if name in there else "not there"))
     show.table((layout.name("dump"), layout.number("size"), layout.word("tidegate"), layout.word(str(folder))), rows)
-    both = granted & there
+    both = released & there
     show.say(
-        f"{len(both)} the same, {len(granted - there)} only by Tidegate ({format_size(result.plan.granted_bytes)} "
-        f"in all), {len(there - granted)} only in {folder}"
+        f"{len(both)} the same, {len(released - there)} only by Tidegate ({format_size(result.plan.released_bytes)} "
+        f"in all), {len(there - released)} only in {folder}"
     )

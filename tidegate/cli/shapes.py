@@ -22,7 +22,7 @@ FORMAT = 1
 
 def day(one: "Day") -> dict[str, Any]:
     """The account of one day; ``debt_bytes`` only where an oversize dump has left one."""
-    account = one.allowance
+    account = one.account
     debt = max(account.debt, account.owed)
     return {
         "number": one.number,
@@ -65,7 +65,7 @@ def status(result: "PassResult", newest: "dict[str, DumpRow]", rules: Any, now: 
     target_of = targets(result.facts.vms, rules)
     # What would leave with the next pass is held by nothing.
     reasons = {
-        one.dump.dump_id: None if one.verdict is Verdict.GRANTED else one.reason for one in result.plan.decisions
+        one.dump.dump_id: None if one.verdict is Verdict.RELEASED else one.reason for one in result.plan.decisions
     }
     shown = []
     for vm in result.facts.vms:
@@ -112,7 +112,7 @@ def links(rows: "Iterable[LinkRow]") -> list[dict[str, Any]]:
             "export_name": printable(row.export_name),
             "bytes": row.bytes,
             "state": row.state,
-            "granted": format_time(row.granted.wall),
+            "released": format_time(row.released.wall),
             "confirmed": None if row.confirmed_at is None else format_time(row.confirmed_at),
             "confirmed_by": row.confirmed_by,
         }
@@ -130,7 +130,7 @@ def forecast(start: "Start", future: "Forecast") -> dict[str, Any]:
         "density": future.density.value,
         "within_targets_from_day": future.within_from,
         "days": [
-            {"allowance_bytes": one.allowance, "granted_bytes": one.granted, "waiting_bytes": one.waiting}
+            {"allowance_bytes": one.account, "released_bytes": one.released, "waiting_bytes": one.waiting}
             for one in future.days
         ],
         "vms": [_vm_forecast(one) for one in future.vms],

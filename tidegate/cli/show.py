@@ -15,7 +15,7 @@ from tidegate.cli.screen import Screen
 #: However low a terminal is.
 _LEAST_ROWS = 5
 _STYLES = {
-    "granted": "green",
+    "released": "green",
     "fresh": "green",
     "well": "green bold",
     "held": "yellow",

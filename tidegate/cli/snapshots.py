@@ -49,8 +49,8 @@ class Snapshots(Generic[_T]):
                 self._end(self._ended.pop())
             if self._since is None and self._is_wanted():
                 self._begin()
-            patience = seconds_for_first if self._newest is None else seconds
-            self._turned.wait_for(lambda: self._since is None, patience)
+            io_timeout = seconds_for_first if self._newest is None else seconds
+            self._turned.wait_for(lambda: self._since is None, io_timeout)
             return self._newest, self._told()
 
     def _is_wanted(self) -> bool:

@@ -42,7 +42,7 @@ def export(session: Session, *, output: Path) -> None:
     config = session.config()
     if not is_there(config.state):
         raise UsageError(f"state export: there is no state file {config.state}")
-    with session.scratch(config).read() as connection:
+    with session.dry_run(config).read() as connection:
         packed = exports.export(connection, SystemClock().now().wall).pack()
     if str(output) == "-":
         sys.stdout.buffer.write(packed)
@@ -154,7 +154,7 @@ def verify(session: Session, *, wait: float, as_json: bool) -> None:
     if not is_there(config.state):
         raise UsageError(f"state verify: there is no state file {config.state}; if it was lost: tidegate state rebuild")
     with remaking.no_pass(config.state, wait=wait):
-        copy = session.scratch(config)
+        copy = session.dry_run(config)
         found = verifying.verify(config, copy, SystemClock(), lambda: _scan(config, copy))
     if as_json:
         print_json({"format": shapes.FORMAT, "differences": [one._asdict() for one in found]})

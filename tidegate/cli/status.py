@@ -99,9 +99,9 @@ def standing(session: Session) -> Standing:
     config = session.config()
     clock = SystemClock()
     now = clock.now().wall
-    with closing(session.scratch(config)) as scratch:
-        result = run.review(config, scratch, clock)
-        with scratch.read() as connection:
+    with closing(session.dry_run(config)) as dry_run:
+        result = run.review(config, dry_run, clock)
+        with dry_run.read() as connection:
             shape = shapes.status(result, dumps.newest_of_each(connection), result.rules, now)
             found = findings(health.on_host(connection, config, result, now))
             decide = [*_under_way(result), *worries(connection, config, result)]

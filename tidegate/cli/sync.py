@@ -36,7 +36,7 @@ def sync(session: Session, *, dry_run: bool, wait: float, as_json: bool) -> None
     config = session.config()
     clock = SystemClock()
     if dry_run:
-        _show(pushing.preview(config, session.scratch(config), clock), as_json=as_json)
+        _show(pushing.preview(config, session.dry_run(config), clock), as_json=as_json)
         return
     pushing.configured(config)
     signal.signal(signal.SIGTERM, _interrupt)

@@ -54,7 +54,7 @@ def watch(session: Session) -> None:
     session.log_everything()
     clock = SystemClock()
     service = Service(
-        lambda: session.config(surroundings=True, waits=True), clock, ServiceManager(clock), run_pass, take_back
+        lambda: session.config(preflight=True, waits=True), clock, ServiceManager(clock), run_pass, take_back
     )
     _on(signal.SIGHUP, service.reload)
     _on(signal.SIGTERM, service.stop)

@@ -92,10 +92,10 @@ class Service:
         try:
             self._take(self._load())
         except TidegateError as error:
-            self._refuse(str(error))
+            self._reject_dump(str(error))
         except Exception:
             log.exception("a bug")
-            self._refuse("it cannot be looked at")
+            self._reject_dump("it cannot be looked at")
 
     # --- a configuration after another
 
@@ -130,7 +130,7 @@ class Service:
                 self._watcher.stop()
         log.info("the new configuration is in effect")
 
-    def _refuse(self, why: str) -> None:
+    def _reject_dump(self, why: str) -> None:
         for line in why.splitlines():
             log.error("the new configuration is refused: %s", line)
         self._loading = Loading(successful=False, at=self._loading.at)

@@ -16,7 +16,7 @@ from core.filenames import printable
 log = logging.getLogger("tidegate.watch")
 
 #: A manager that does not take a datagram for so long hangs; the service must not hang with it.
-_PATIENCE_SECONDS = 1.0
+_IO_TIMEOUT_SECONDS = 1.0
 
 
 class ServiceManager:
@@ -60,7 +60,7 @@ class ServiceManager:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as speaker:
-                speaker.settimeout(_PATIENCE_SECONDS)
+                speaker.settimeout(_IO_TIMEOUT_SECONDS)
                 speaker.sendto("\n".join(lines).encode(), self._address)
         except OSError as error:
             log.warning("the service manager does not hear: %s", error.strerror or error)

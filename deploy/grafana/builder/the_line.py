@@ -13,13 +13,13 @@ from deploy.grafana.builder.queries import a_day, of_host
 
 def row() -> Iterator[Builder[Panel]]:
     """Its panels, from left to right."""
-    let_out = a_day("tidegate_granted_bytes_total", days=7)
+    released = a_day("tidegate_released_bytes_total", days=7)
     sent = a_day("tidegate_wire_sent_bytes_total", days=7)
-    waiting = of_host("tidegate_dumps_waiting_bytes", 'reason="no_allowance"')
+    waiting = of_host("tidegate_dumps_waiting_bytes", 'reason="limit_reached"')
     free = f"({of_host('tidegate_day_limit_bytes')} - {of_host('tidegate_day_reserve_bytes')})"
     yield panels.figure(
         About("Limit used", "What was let out in seven days, as a part of seven limits. Low while nothing waits.", 6),
-        f"{let_out} / (7 * sum(avg_over_time({of_host('tidegate_day_limit_bytes')}[7d])))",
+        f"{released} / (7 * sum(avg_over_time({of_host('tidegate_day_limit_bytes')}[7d])))",
         units.PercentUnit,
     )
     yield panels.figure(
@@ -30,7 +30,7 @@ def row() -> Iterator[Builder[Panel]]:
             6,
             "TidegateMoreThanWasLetOut",
         ),
-        f"{sent} / ({let_out} > 0)",
+        f"{sent} / ({released} > 0)",
         units.PercentUnit,
         Steps(1.02, 1.5),
     )
@@ -60,7 +60,7 @@ def row() -> Iterator[Builder[Panel]]:
             "TidegateMoreThanWasLetOut",
         ),
         {
-            "let out": a_day("tidegate_granted_bytes_total"),
+            "let out": a_day("tidegate_released_bytes_total"),
             "sent": a_day("tidegate_wire_sent_bytes_total"),
             "received": a_day("tidegate_wire_received_bytes_total"),
             "sent twice": a_day("tidegate_wire_beyond_charge_bytes_total"),

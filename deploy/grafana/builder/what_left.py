@@ -25,7 +25,7 @@ def row() -> Iterator[Builder[Panel]]:
             "TidegateLimitExceeded",
         ),
         {
-            "let out": a_day("tidegate_granted_bytes_total"),
+            "let out": a_day("tidegate_released_bytes_total"),
             "confirmed": a_day("tidegate_confirmed_bytes_total"),
             "forced above the limit": a_day("tidegate_limit_exceeded_bytes_total"),
         },
@@ -53,7 +53,7 @@ def row() -> Iterator[Builder[Panel]]:
     yield panels.lines(
         About(
             "Waiting",
-            "Size of what the last pass held, by its reason. no_allowance that grows for weeks: the limit cannot keep"
+            "Size of what the last pass held, by its reason. limit_reached that grows for weeks: the limit cannot keep"
             " up. oversize, changed, unsafe, ambiguous, bad_marker and link_error need you: `tidegate plan` names"
             " them.",
             12,
