@@ -1,6 +1,6 @@
 """The program does in each pass what it did before the rebuild, but for what was asked for.
 
-All three recordings are made anew, in full: the two months of 200 VMs, forty days of sixty VMs, and the demo's ten days.
+All three recordings are made anew, in full: two months of 200 VMs, forty days of sixty VMs, ten days of the demo.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from tools.oracle.accepted import Accepted
 
 @pytest.mark.parametrize("name", recordings.RECORDINGS)
 def test_each_pass_does_what_was_recorded(name: str, tmp_path: Path) -> None:
-    """A difference that was asked for is an entry in ``tools.oracle.accepted``, a new word one in ``tools.oracle.terms``."""
+    """A difference that was asked for goes into ``tools.oracle.accepted``, a new word into ``tools.oracle.terms``."""
     got = recordings.record(name, tmp_path)
     found = differences.between(name, recordings.file_of(recordings.RECORDED, name), got)
     assert not found, differences.shown(found)

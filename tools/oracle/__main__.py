@@ -32,7 +32,10 @@ def record(folder: Path, only: tuple[str, ...]) -> None:
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True), required=False)
 @_only
 def compare(folder: Path | None, only: tuple[str, ...]) -> None:
-    """Compare the recordings in FOLDER, or else new ones, with those from before the rebuild. Exits with 1 if one differs."""
+    """Compare the recordings in FOLDER, or else new ones, with those from before the rebuild.
+
+    Exits with 1 if there is a difference.
+    """
     different = False
     with tempfile.TemporaryDirectory(prefix="tidegate-oracle-") as scratch:
         for name in only or recordings.RECORDINGS:

@@ -13,6 +13,7 @@ from tests.clock import HOUR, GivenClock
 from tests.demo import play
 from tests.demo.world import HERE
 from tests.host import Host
+from tools.oracle import terms
 from tools.oracle.passes import Pass, RecordingAdmin
 
 _BEGIN = datetime(2026, 9, 1, 8, tzinfo=UTC)
@@ -26,9 +27,8 @@ def record(folder: Path) -> list[Pass]:
     host = Host(
         folder,
         daily=play.LIMIT,
-        day={"at_least": "0s"},
-        offsite={"confirm": "report"},
         backup_sets={"house": {"vms": list(play.VMS)}},
+        **terms.DEMO,
     )
     clock = GivenClock(_BEGIN.timestamp())
     admin = RecordingAdmin(host, clock)
@@ -38,13 +38,20 @@ def record(folder: Path) -> list[Pass]:
     for day in range(1, play.DAYS + 1):
         if day in play.DUMPED_AGAIN:
             _dump(host, clock, "every-third-day.sh")
-        admin.run("pass")
-        admin.run("sync-started")
-        subprocess.run(["rsync", "-a", "--exclude=/.tidegate/", f"{host.tree}/", str(storage)], check=True)
-        admin.run("synced")
+        admin.run(terms.PASS)
+        admin.run(terms.SYNC_STARTED)
+        _pull(host, clock, storage)
+        admin.run(terms.SYNC_FINISHED)
         clock.advance(_DAY)
-    admin.run("pass")
+    admin.run(terms.PASS)
     return admin.passes
+
+
+def _pull(host: Host, clock: GivenClock, storage: Path) -> None:
+    """What the storage does once a day. The dumps that it has read were read at the given time."""
+    subprocess.run(["rsync", "-a", f"--exclude=/{terms.METADATA}/", f"{host.tree}/", str(storage)], check=True)
+    for name in terms.of_tree(host.tree):
+        os.utime(host.tree / name, ns=(int(clock.wall * 1e9), (host.tree / name).stat().st_mtime_ns))
 
 
 def _dump(host: Host, clock: GivenClock, script: str, *, ends_with: int = 0) -> None:

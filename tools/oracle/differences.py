@@ -15,7 +15,8 @@ _SHOWN = 20
 
 def between(recording: str, expected: Path, got: Path, accepted: Sequence[Accepted] = ACCEPTED) -> list[Difference]:
     """All differences that were not asked for, in order."""
-    pairs = zip_longest(lines.read(expected), lines.read(got), fillvalue={})
+    nothing: Pass = {}
+    pairs = zip_longest(lines.read(expected), lines.read(got), fillvalue=nothing)
     found = (one for number, pair in enumerate(pairs, 1) for one in _of_pass(recording, number, *pair))
     return [one for one in found if not any(entry.holds(one) for entry in accepted)]
 

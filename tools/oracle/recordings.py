@@ -26,6 +26,8 @@ def record(name: str, folder: Path) -> Path:
     """Records anew, in UTC, in a scratch folder of its own. Returns the file, which is written into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="tidegate-oracle-") as scratch, _in_utc(), _without_logs():
+        if os.statvfs(scratch).f_flag & os.ST_NOATIME:
+            raise OSError(f"{scratch} is mounted with noatime, which changes decisions; set TMPDIR to another mount")
         passes = RECORDINGS[name](Path(scratch).resolve() / "host")
     file = file_of(folder, name)
     lines.write(file, passes)
@@ -34,13 +36,12 @@ def record(name: str, folder: Path) -> Path:
 
 @contextmanager
 def _in_utc() -> Iterator[None]:
-    with mock.patch.dict(os.environ, TZ="UTC"):
-        time.tzset()
-        try:
+    try:
+        with mock.patch.dict(os.environ, TZ="UTC"):
+            time.tzset()
             yield
-        finally:
-            pass
-    time.tzset()
+    finally:
+        time.tzset()
 
 
 @contextmanager

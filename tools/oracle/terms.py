@@ -20,11 +20,16 @@ from typing import Any, NamedTuple
 
 #: A pass; it is recognized by its first word, and run with ``JSON``.
 PASS = "pass"  # noqa: S105 - no password
+SYNC_STARTED = "sync-started"
+SYNC_FINISHED = "synced"
 STATUS = ("status", "--json")
 METRICS_TEXT = ("export-metrics", "--output", "-")
 JSON = "--json"
 #: The folder in the export tree in which the program's own metadata is kept: not a dump.
 METADATA = ".tidegate"
+
+#: The configuration of the demo's host, but for its paths, limit and storage.
+DEMO = {"day": {"at_least": "0s"}, "offsite": {"confirm": "report"}}
 
 # --- words: the program's -> the record's. Words that are the same on both sides are not listed.
 
@@ -90,6 +95,11 @@ LEFT_OUT = {
     "tidegate_marker_record_seconds": "compares the given clock with time stamps that the kernel gives to markers",
     "tidegate_collect_success": "its label lists the parts of the program's own code",
     "tidegate_config_": "when the service loaded its configuration; no service runs",
+}
+
+#: Metrics of which only is recorded whether they are above 0, and why.
+WHETHER_ANY = {
+    "tidegate_watch_pinned_bytes": "counted in blocks of the disk, which are not the same on all filesystems",
 }
 
 # --- shapes: the program's JSON and text -> plain values in the words of the record
@@ -158,6 +168,8 @@ def of_metrics(text: str) -> dict[str, int | float]:
         if sample and not line.startswith(("#", *LEFT_OUT)):
             name = METRICS.get(sample["name"], sample["name"])
             value = float(sample["value"])
+            if sample["name"] in WHETHER_ANY:
+                value = float(value > 0)
             found[name + _labels(sample["labels"] or "")] = int(value) if value.is_integer() else value
     return found
 
