@@ -16,7 +16,7 @@ from tests.host import Host
 from tools.oracle import terms
 from tools.oracle.passes import Pass, RecordingAdmin
 
-_BEGIN = datetime(2026, 9, 1, 8, tzinfo=UTC)
+_BEGIN = datetime(2024, 9, 1, 8, tzinfo=UTC)
 #: Between two days, as in the demo "at_least" is nothing; and between two dumps of a script.
 _DAY, _DUMP = 24 * HOUR, 60.0
 _MARKERS = (".done", ".failed")

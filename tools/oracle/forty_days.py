@@ -16,7 +16,7 @@ from tests.host import Host
 from tests.watcher import following
 from tools.oracle.passes import Pass, RecordingAdmin
 
-_BEGIN = datetime(2026, 9, 1, 8, tzinfo=UTC)
+_BEGIN = datetime(2024, 9, 1, 8, tzinfo=UTC)
 _DAYS = 40
 
 
