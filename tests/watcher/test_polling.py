@@ -105,8 +105,10 @@ def test_the_service_and_check_say_what_to_do_and_go_on(
 
 def test_check_ends_well_with_the_advice(tmp_path: Path) -> None:
     """A note, and exit code 0."""
-    script = "from tidegate.cli.main import main; from core.preflight import events; "
+    script = (
+        "from tidegate.cli.main import main; from core.preflight import events; "
         "events._kind = lambda path: 'cifs'; main()"
+    )
     command = [sys.executable, "-c", script, "--config", str(Site(tmp_path).host.file), "check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "is on cifs: no event tells" in done.stdout
