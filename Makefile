@@ -16,7 +16,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: needs-demo .venv/built ## Ten days in a minute: real dumps, a real rsync, one limit
-	.venv/bin/python tests/demo/demo.py
+	.venv/bin/python tools/demo/demo.py
 
 run: .venv/built ## Run the service here with config.toml, its files under var/
 	mkdir -p var/dumps && exec .venv/bin/tidegate watch
@@ -29,37 +29,37 @@ format: .venv/built ## Lay the code out and mend what ruff can mend
 	.venv/bin/ruff check --fix-only --quiet . && .venv/bin/ruff format .
 
 bench: needs-demo .venv/built ## Measure, and write docs/BENCHMARKS.md anew; at rest for IDLE=1 minutes
-	.venv/bin/python -m tests.bench --idle $(IDLE)
+	.venv/bin/python -m tools.bench --idle $(IDLE)
 
 bench-policy: needs-test .venv/built ## Simulate the policy beside others and a proven bound, and write docs/POLICY.md
-	.venv/bin/python -m tests.simulation.bench
+	.venv/bin/python -m tools.simulation.bench
 
 soak: needs-demo .venv/built ## Disturb the watcher for MINUTES=30 and account for every marker
-	.venv/bin/python -m tests.soak --minutes $(MINUTES) --write
+	.venv/bin/python -m tools.soak --minutes $(MINUTES) --write
 
 torture: needs-test .venv/built ## Cut commands off at each instant, and judge what is left (KINDS="kill errors power together clock")
-	.venv/bin/python -m tests.torture --kinds $(KINDS) --write
+	.venv/bin/python -m tools.torture --kinds $(KINDS) --write
 
 year: needs-test .venv/built ## Drive sixty VMs through a year of the real program, beside the planner alone
 	TIDEGATE_DAYS=365 .venv/bin/pytest tests/acceptance/test_year.py
 
 life: needs-test .venv/built ## Two months of 200 VMs through the real program, into FOLDER=build/life, with their metrics
-	.venv/bin/python -m tests.life $(FOLDER)
+	.venv/bin/python -m tools.life $(FOLDER)
 
 dashboard: .venv/built ## Make deploy/grafana/tidegate.json from its builder
 	.venv/bin/python -m deploy.grafana.builder
 
 pictures: needs-test .venv/built ## Draw the dashboard's panels over the life in FOLDER=build/life, into docs/dashboard/
-	.venv/bin/python -m tests.pictures $(FOLDER)
+	.venv/bin/python -m tools.pictures $(FOLDER)
 
 page-shots: needs-test .venv/built ## Photograph the page over the life in FOLDER=build/life, and of 3 and 5,000 VMs, into build/page-shots/
-	.venv/bin/python -m tests.page.shots $(FOLDER)
+	.venv/bin/python -m tools.page_shots $(FOLDER)
 
 race: needs-test .venv/built ## Swap dumps for links to a secret, TRIES=50000 times each way: none may leak
 	TIDEGATE_TRIES=$(TRIES) .venv/bin/pytest -s --timeout 7200 tests/links/test_race.py
 
 fuzz: build/atheris ## Feed all that reads what others wrote, for MINUTES=30, led by what runs
-	PYTHONPATH=build/atheris .venv/bin/python -m tests.fuzz --minutes $(MINUTES)
+	PYTHONPATH=build/atheris .venv/bin/python -m tools.fuzz --minutes $(MINUTES)
 
 lock: needs-python ## Make the lock files fit pyproject.toml (UPGRADE=--upgrade: newest versions)
 	bootstrap/lock $(PYTHON) $(UPGRADE)

@@ -25,10 +25,10 @@ from tests.deploy import rules, schema, shown
 from tests.deploy.commands import BLOCK, mentioned, understood
 from tests.deploy.programs import Prometheus, Sample
 from tests.host import Host
-from tests.life.life import Life
-from tests.pictures.colours import THEMES
-from tests.pictures.page import Drawn, pages
 from tests.service.running import IO_TIMEOUT, free_port, service
+from tools.life.life import Life
+from tools.pictures.colours import THEMES
+from tools.pictures.page import Drawn, pages
 
 PANELS = {panel["title"]: panel for panel in shown.panels()}
 #: Of the real program, with a little before it: a day's bar begins a day earlier.

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.clock import HOUR, GivenClock
-from tests.demo import play
-from tests.demo.world import HERE
 from tests.host import Host
+from tools.demo import play
+from tools.demo.world import HERE
 from tools.oracle import terms
 from tools.oracle.passes import Pass, RecordingAdmin
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 # --- commands
 
 #: A pass; it is recognized by its first word, and run with ``JSON``.
-PASS = "pass"  # noqa: S105 - no password
+PASS = "pass"
 SYNC_STARTED = "sync-started"
 SYNC_FINISHED = "synced"
 STATUS = ("status", "--json")

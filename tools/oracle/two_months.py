@@ -1,9 +1,9 @@
-"""Recording ``life``: two months of 200 VMs, hour by hour, with all that happens to them in ``tests.life``."""
+"""Recording ``life``: two months of 200 VMs, hour by hour, with all that happens to them in ``tools.life``."""
 
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.life.life import Life
+from tools.life.life import Life
 from tools.oracle.passes import Pass, RecordingAdmin
 
 #: Before the present of any machine: the stamps that the kernel gives to files are then later than the given clock.

@@ -1,0 +1,18 @@
+"""A short torture: some points of each kind, and each deliberate defect. `make torture` tries them all."""
+
+import os
+import subprocess
+import sys
+
+from tests.host import ROOT
+from tests.mounts import cannot
+
+
+def test_some_points_of_each_kind_violate_nothing_and_each_deliberate_defect_is_caught() -> None:
+    """Kills, errors, power cuts, two at once, a wrong clock; a missing fsync is seen by a power cut on btrfs."""
+    if os.geteuid() != 0:
+        cannot("torture mounts filesystems")
+    words = [sys.executable, "-m", "tools.torture", "--short"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=280)
+    assert done.returncode == 0, done.stdout + done.stderr[-6000:]
+    assert done.stdout.count("| **0** |") == 5
