@@ -3,7 +3,9 @@
 A word that is stored, printed or exported stands here once and is spelt the same everywhere.
 """
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
+from functools import partial
+from typing import NamedTuple
 
 
 class DumpState(StrEnum):
@@ -50,36 +52,123 @@ class MarkerResult(StrEnum):
     WITHDRAWN = "withdrawn"  # the marker of a dump not yet let out was removed
 
 
-class Reason(StrEnum):
-    """Why a dump leaves, or why it does not. DESIGN's closed set: one reason for every decision."""
+class Severity(IntEnum):
+    """How badly something needs a person; the numbers are the exit codes that Nagios knows."""
 
-    RELEASED = "released"
-    OUTSTANDING = "outstanding"
-    LIMIT_REACHED = "limit_reached"
-    OVERSIZE = "oversize"
-    TOO_OLD = "too_old"
-    SUPERSEDED = "superseded"
-    ALREADY_OFFSITE = "already_offsite"
-    NO_GAIN = "no_gain"
-    RUNNING = "running"
-    OPEN = "open"
-    CHANGED = "changed"
-    MISSING = "missing"
-    UNSAFE = "unsafe"
-    AMBIGUOUS = "ambiguous"
-    BAD_MARKER = "bad_marker"
-    VERIFY_FAILED = "verify_failed"
-    DUMP_FAILED = "dump_failed"
-    ON_HOLD = "on_hold"
-    BACKING_OFF = "backing_off"
-    LINK_ERROR = "link_error"
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+    UNKNOWN = 3
 
 
 class Verdict(StrEnum):
-    """What a pass decided for one dump: ``granted`` means by this pass."""
+    """What a pass decided for one dump."""
 
-    RELEASED = "released"
-    HELD = "held"
+    RELEASED = "released"  # by this pass
+    WAITING = "waiting"  # by itself it will leave
+    BLOCKED = "blocked"  # a person must act
+    DONE = "done"  # nothing to do
+
+
+class _Traits(NamedTuple):
+    """What a reason knows besides its word."""
+
+    verdict: Verdict
+    label: str
+    hint: str = ""
+    severity: Severity = Severity.OK
+    dump_state: DumpState = DumpState.PENDING
+    unfinished: bool = False
+
+
+_waiting = partial(_Traits, Verdict.WAITING)
+_blocked = partial(_Traits, Verdict.BLOCKED, severity=Severity.WARNING)
+_done = partial(_Traits, Verdict.DONE)
+
+
+class Reason(StrEnum):
+    """Why a dump leaves, or why it does not: one reason for every decision.
+
+    Each is its word, and knows its ``verdict``, the ``severity`` of that, a ``label`` for a column that is read at a
+    glance, and a ``hint``: what to do about it, "" where nothing is. A recorded dump with this reason is in
+    ``dump_state``. ``unfinished``: the dump was never completed, so that an older one of its VM is what could leave.
+    """
+
+    verdict: Verdict
+    label: str
+    hint: str
+    severity: Severity
+    dump_state: DumpState
+    unfinished: bool
+
+    def __new__(cls, word: str, *traits: _Traits) -> "Reason":  # noqa: D102 - Reason("oversize") looks one up
+        reason = str.__new__(cls, word)
+        reason._value_ = word
+        for name, value in traits[0]._asdict().items():
+            setattr(reason, name, value)
+        return reason
+
+    RELEASED = "released", _Traits(Verdict.RELEASED, "leaves next")
+
+    LIMIT_REACHED = "limit_reached", _waiting("waits for room")
+    OUTSTANDING = "outstanding", _waiting("not fetched yet")
+    RUNNING = "running", _waiting("being written", unfinished=True)
+    OPEN = "open", _waiting("still open", unfinished=True)
+    BACKING_OFF = "backing_off", _waiting("was not fetched", "Check that the storage fetches this VM's dumps.")
+
+    OVERSIZE = (
+        "oversize",
+        _blocked(
+            "larger than a day",
+            'Raise [limit] daily, set [limit] oversize = "slices" or "spread", shrink the dump, force it with '
+            "--over-limit, or copy it yourself and report it with mark-sent.",
+        ),
+    )
+    CHANGED = (
+        "changed",
+        _blocked(
+            "changed",
+            "The dump was written to after its marker: mark it again once it is complete.",
+            dump_state=DumpState.CHANGED,
+        ),
+    )
+    MISSING = (
+        "missing",
+        _blocked("missing", "Put the dump back, or remove its marker.", dump_state=DumpState.MISSING),
+    )
+    UNSAFE = (
+        "unsafe",
+        _blocked("unsafe", "A dump is plain files and folders on one filesystem, without symbolic links."),
+    )
+    AMBIGUOUS = (
+        "ambiguous",
+        _blocked(
+            "ambiguous name",
+            "Put the files of each VM into a folder of its own, name the VM in the marker, or set vm_pattern.",
+        ),
+    )
+    BAD_MARKER = (
+        "bad_marker",
+        _blocked("bad marker", "Write the marker again with `tidegate mark`.", dump_state=DumpState.BAD),
+    )
+    VERIFY_FAILED = (
+        "verify_failed",
+        _blocked(
+            "failed its checks",
+            "Make the dump again: it is not what its marker declares, or a check of its backup set failed.",
+        ),
+    )
+    DUMP_FAILED = (
+        "dump_failed",
+        _blocked("dump failed", "See the log of the dump job.", dump_state=DumpState.FAILED, unfinished=True),
+    )
+    ON_HOLD = "on_hold", _blocked("on hold", severity=Severity.OK)
+    LINK_ERROR = "link_error", _blocked("cannot be linked", "The next pass tries again once the cause is gone.")
+
+    ALREADY_OFFSITE = "already_offsite", _done("off-site")
+    SUPERSEDED = "superseded", _done("a newer one is there")
+    TOO_OLD = "too_old", _done("too old")
+    NO_GAIN = "no_gain", _done("no gain")
 
 
 class Choice(StrEnum):
@@ -200,7 +289,7 @@ class Trouble(StrEnum):
     DUMP_FAILED = "dump_failed"  # a VM's last dump
     SHRUNK = "shrunk"  # a VM's last dump is far below its usual size
     STALE = "stale"  # a VM's off-site copy is past its target, or missing for so long
-    HELD = "held"  # a VM's dump cannot leave until somebody acts
+    BLOCKED = "blocked"  # a VM's dump cannot leave until somebody acts
     NOT_FETCHED = "not_fetched"  # the storage fetches nothing
     WATCH_DOWN = "watch_down"  # a watch folder
     DISK_SHORT = "disk_short"  # a watch folder has less room than min_free

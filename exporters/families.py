@@ -10,7 +10,7 @@ from typing import NamedTuple
 from prometheus_client.core import Metric
 
 from core.config.model import Config
-from core.enums import Freshness, MarkerResult, Reason
+from core.enums import Freshness, MarkerResult, Reason, Verdict
 from core.state import counters as tallies
 from core.state import hypervisors, lateness, ledger, slices, vms
 from core.state.database import Connection
@@ -19,7 +19,7 @@ from core.version import __version__
 from exporters import metrics
 
 #: Words that are exported as 0 before they ever occur, so that their first occurrence is seen as growth.
-_HELD = tuple(reason for reason in Reason if reason is not Reason.RELEASED)
+_NOT_RELEASED = tuple(reason for reason in Reason if reason.verdict is not Verdict.RELEASED)
 _TAKEN_BACK = (Reason.CHANGED, Reason.RUNNING, Reason.BACKING_OFF, Reason.MISSING)
 
 #: More than two weeks of a pass each workday, so that two weekends are among them.
@@ -68,7 +68,7 @@ def hypervisor(view: View) -> Iterator[Metric]:
 def waiting(view: View) -> Iterator[Metric]:
     """What the last pass held."""
     tally = tallies.waiting(view.connection)
-    amounts = [((reason,), tally.get(reason, (0, 0))) for reason in _HELD]
+    amounts = [((reason,), tally.get(reason, (0, 0))) for reason in _NOT_RELEASED]
     yield metrics.DUMPS_WAITING.of((label, dumps) for label, (dumps, _) in amounts)
     yield metrics.BYTES_WAITING.of((label, size) for label, (_, size) in amounts)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from enum import Enum, IntEnum, unique
 from typing import TYPE_CHECKING, NamedTuple
 
-from core.enums import Freshness, Reason, Trouble
+from core.enums import Freshness, Reason, Severity, Trouble, Verdict
 from core.state import counters
 from core.units import format_size, format_span
 from policy.planner.staleness import density, freshness, targets
@@ -27,20 +27,6 @@ _DAY = 86_400.0
 _PASSES_LOOKED_AT = 16
 #: In usual times between two passes; as the alert TidegatePassMissed has it.
 _MISSED = 2.1
-#: No coming day changes these. Those that need but time are none.
-_UNUSABLE = frozenset(
-    {
-        Reason.CHANGED,
-        Reason.MISSING,
-        Reason.UNSAFE,
-        Reason.AMBIGUOUS,
-        Reason.BAD_MARKER,
-        Reason.VERIFY_FAILED,
-        Reason.LINK_ERROR,
-    }
-)
-#: Of these an older dump is what could leave.
-_NOT_FINISHED = frozenset({Reason.RUNNING, Reason.DUMP_FAILED})
 
 
 class Level(IntEnum):
@@ -61,7 +47,7 @@ class Kind(Enum):
 
     NEVER = (Level.CRITICAL, Trouble.STALE, "never off-site", "never off-site")
     STALE = (Level.CRITICAL, Trouble.STALE, "stale", "stale")
-    NO_FIRST = (Level.CRITICAL, Trouble.HELD, "too heavy for a first copy", "too heavy for a first copy")
+    NO_FIRST = (Level.CRITICAL, Trouble.BLOCKED, "too heavy for a first copy", "too heavy for a first copy")
     # A pass that could tell of it is one.
     PASS_MISSED = (Level.CRITICAL, None, "no pass has ended for {}")
     WATCH_DOWN = (Level.CRITICAL, Trouble.WATCH_DOWN, "the watch folder {} is down")
@@ -73,9 +59,14 @@ class Kind(Enum):
         "last dump much smaller than usual",
         "with a much smaller dump than usual",
     )
-    OVERSIZE = (Level.WARNING, Trouble.HELD, "heavier than a whole day", "heavier than a whole day")
-    UNUSABLE = (Level.WARNING, Trouble.HELD, "a dump cannot leave as it is", "with a dump that cannot leave as it is")
-    NAMELESS = (Level.WARNING, Trouble.HELD, "a marker is too bad to name its VM")
+    OVERSIZE = (Level.WARNING, Trouble.BLOCKED, "heavier than a whole day", "heavier than a whole day")
+    UNUSABLE = (
+        Level.WARNING,
+        Trouble.BLOCKED,
+        "a dump cannot leave as it is",
+        "with a dump that cannot leave as it is",
+    )
+    NAMELESS = (Level.WARNING, Trouble.BLOCKED, "a marker is too bad to name its VM")
     LIMIT_TOO_SMALL = (Level.WARNING, None, "the limit cannot keep the targets")
     DISK_SHORT = (Level.WARNING, Trouble.DISK_SHORT, "too little room in {}")
     NOTHING_KNOWN = (Level.WARNING, None, "no VM is known yet")
@@ -126,8 +117,9 @@ def of_pass(result: "PassResult", now: float) -> Found:
 
 def held(result: "PassResult") -> "Iterator[Decision]":
     """Of each VM its newest finished dump, where that cannot leave until somebody acts."""
-    finished = [one for one in result.plan.decisions if one.reason not in _NOT_FINISHED]
-    return (one for one in newest(finished) if one.reason is Reason.OVERSIZE or one.reason in _UNUSABLE)
+    finished = [one for one in result.plan.decisions if not one.reason.unfinished]
+    blocked = (one for one in newest(finished) if one.verdict is Verdict.BLOCKED)
+    return (one for one in blocked if one.reason.severity is not Severity.OK)
 
 
 def shrunk(result: "PassResult") -> "list[tuple[VmRow, int]]":
@@ -179,7 +171,7 @@ def _of_dumps(result: "PassResult") -> Found:
 def _of_held(result: "PassResult") -> Found:
     copied = {vm.vm for vm in result.facts.vms if vm.offsite_time is not None}
     for one in held(result):
-        detail = f"its dump {one.dump.path} is held, {one.reason}: {one.detail}"
+        detail = f"its dump {one.dump.path} is {one.verdict}, {one.reason}: {one.detail}"
         yield _of_vm(_kind_of_held(one, result, has_copy=one.dump.vm in copied), one.dump.vm, detail)
 
 

@@ -29,7 +29,7 @@ def of_pass(result: "PassResult", now: float) -> Found:
 
 def is_known_by(result: "PassResult", key: Key) -> bool:
     """Whether this pass would have found it: nobody knows whether dumps may leave whose watch folder is away."""
-    return not result.down if key.what is Trouble.HELD else key.what is not Trouble.FAILED
+    return not result.down if key.what is Trouble.BLOCKED else key.what is not Trouble.FAILED
 
 
 def of_dumps(run: "Run") -> Found:

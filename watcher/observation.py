@@ -29,17 +29,18 @@ from watcher.watch_tree import NOWHERE, Ground, join
 
 log = logging.getLogger("tidegate.watcher")
 
-_STATES = {
-    Reason.RUNNING: DumpState.PENDING,
-    Reason.UNSAFE: DumpState.PENDING,
-    Reason.VERIFY_FAILED: DumpState.PENDING,
-    Reason.CHANGED: DumpState.CHANGED,
-    Reason.MISSING: DumpState.MISSING,
-    Reason.BAD_MARKER: DumpState.BAD,
-    Reason.DUMP_FAILED: DumpState.FAILED,
-}
 #: The reasons that a look can give; a new look can also take them away.
-HINDRANCES = frozenset(_STATES)
+HINDRANCES = frozenset(
+    {
+        Reason.RUNNING,
+        Reason.UNSAFE,
+        Reason.VERIFY_FAILED,
+        Reason.CHANGED,
+        Reason.MISSING,
+        Reason.BAD_MARKER,
+        Reason.DUMP_FAILED,
+    }
+)
 #: A marker may be replaced between the look at it and the reading; more often than this it is left for later.
 _TRIES = 5
 _LONGEST_DETAIL = 500
@@ -171,7 +172,7 @@ class _Look:
             vm=found.vm,
             vm_said=body.vm is not None or self.ground.watch.vm_pattern is not None,
             backup_set=body.backup_set or self.sets.get(found.vm or ""),
-            state=DumpState.PENDING if hindrance is None else _STATES[hindrance.reason],
+            state=DumpState.PENDING if hindrance is None else hindrance.reason.dump_state,
             reason=None if hindrance is None else hindrance.reason,
             detail="" if hindrance is None else printable(hindrance.detail)[:_LONGEST_DETAIL],
             # A time in the future is none that a dump can have: it counts as now (DESIGN 4).

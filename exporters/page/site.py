@@ -22,8 +22,6 @@ _API = "/api/v1/"
 _VMS, _TURNS = 50, 100
 #: Of the queue on the first page.
 _FIRST_TURNS = 10
-#: What needs no decision of anybody: it is told by the VM's row.
-_SETTLED = frozenset({Reason.ALREADY_OFFSITE, Reason.SUPERSEDED, Reason.NO_GAIN, Reason.OUTSTANDING})
 
 
 def answer(target: str, shown: Shown | None, trouble: str | None) -> Answer:
@@ -63,7 +61,8 @@ def _turns(shown: Shown, choice: Choice) -> object:
 
 
 def _is_in_queue(one: Turn) -> bool:
-    return one.reason not in _SETTLED
+    """Not what needs no decision of anybody: the row of its VM has it."""
+    return one.verdict is not Verdict.DONE and one.reason is not Reason.OUTSTANDING
 
 
 def _vm(name: str, shown: Shown, trouble: str | None) -> Answer:

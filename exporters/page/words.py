@@ -3,42 +3,18 @@
 import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from core.enums import Freshness, Reason, Verdict
+from core.enums import Freshness, Reason, Severity, Verdict
 from core.units import format_date, format_size, format_span
 from exporters.page.shown import PAST_DAYS, Mark, NewestDump, Shown, Today, Trouble, Turn, VmShown
 
 _HOUR, _DAY = 3600, 86_400.0
 
-#: Why a dump is where it is, for a column that is read at a glance.
-REASONS = {
-    Reason.RELEASED: "leaves next",
-    Reason.OUTSTANDING: "let out",
-    Reason.LIMIT_REACHED: "waits for room",
-    Reason.OVERSIZE: "too heavy for a day",
-    Reason.TOO_OLD: "too old",
-    Reason.SUPERSEDED: "a newer one is there",
-    Reason.ALREADY_OFFSITE: "off-site",
-    Reason.NO_GAIN: "no gain",
-    Reason.RUNNING: "being written",
-    Reason.OPEN: "still open",
-    Reason.CHANGED: "changed",
-    Reason.MISSING: "missing",
-    Reason.UNSAFE: "unsafe",
-    Reason.AMBIGUOUS: "ambiguous name",
-    Reason.BAD_MARKER: "bad marker",
-    Reason.VERIFY_FAILED: "not what was declared",
-    Reason.DUMP_FAILED: "dump failed",
-    Reason.ON_HOLD: "on hold",
-    Reason.BACKING_OFF: "not fetched",
-    Reason.LINK_ERROR: "cannot be linked",
-}
 _MARKS = (
     (Mark.CONFIRMED, "confirmed"),
     (Mark.RELEASED_BYTES, "let out"),
     (Mark.DUMPED, "dumped"),
     (Mark.FAILED, "failed"),
 )
-_WAITING = frozenset({Reason.LIMIT_REACHED, Reason.OUTSTANDING, Reason.RUNNING, Reason.ON_HOLD})
 #: So many dates of a kind are named in the text of a strip.
 _NAMED = 4
 
@@ -159,9 +135,9 @@ def mood(one: Turn) -> str:
     """How a verdict is coloured; the words beside it say the same."""
     if one.verdict is Verdict.RELEASED:
         return "good"
-    return "" if one.reason in _WAITING else "soon"
+    return "" if one.reason.severity is Severity.OK else "soon"
 
 
 def dump_state(dump: NewestDump) -> str:
     """What became of a VM's newest dump, or why it is held."""
-    return REASONS[Reason(dump.reason)] if dump.reason else dump.state
+    return Reason(dump.reason).label if dump.reason else dump.state

@@ -22,11 +22,8 @@ from policy.reconcile.unfetched import Unfetched
 #: A seal without a report is forgotten after this (DESIGN 6): the puller has died.
 SEAL_LASTS_SECONDS = 24 * 3600.0
 
-_HINDRANCE_OF_STATE = {
-    DumpState.CHANGED: Reason.CHANGED,
-    DumpState.MISSING: Reason.MISSING,
-    DumpState.BAD: Reason.BAD_MARKER,
-    DumpState.FAILED: Reason.DUMP_FAILED,
+_BLOCKED_BY_STATE: Mapping[DumpState, Reason] = {
+    one.dump_state: one for one in Reason if one.dump_state is not DumpState.PENDING
 }
 _LET_OUT = (DumpState.RELEASED, DumpState.LINKED)
 
@@ -197,7 +194,7 @@ def _gone_with(row: DumpRow, config: Config, down: Collection[str]) -> str | Non
 
 
 def _dump(row: DumpRow, gone: str | None, clash: str | None, dropped: Container[str | None], part: Part | None) -> Dump:
-    hindrance = row.reason or _HINDRANCE_OF_STATE.get(row.state)
+    hindrance = row.reason or _BLOCKED_BY_STATE.get(row.state)
     note = row.detail
     if gone is not None and hindrance is None:
         hindrance, note = Reason.MISSING, gone

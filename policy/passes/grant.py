@@ -23,8 +23,6 @@ from policy.reconcile import reconcile
 
 log = logging.getLogger("tidegate.policy")
 
-_STATE_OF_REASON = {Reason.CHANGED: DumpState.CHANGED, Reason.MISSING: DumpState.MISSING}
-
 
 @dataclass(frozen=True, slots=True)
 class Grant:
@@ -283,7 +281,7 @@ def _reject(connection: Connection, dump_id: int, failure: LinkFailure) -> None:
     dumps.change(
         connection,
         dump_id,
-        state=_STATE_OF_REASON.get(failure.reason, DumpState.PENDING),
+        state=failure.reason.dump_state,
         reason=failure.reason,
         detail=failure.detail,
     )

@@ -222,7 +222,7 @@ class _Pass:
         """Leaves the figures of the decision in the state, for the exporters."""
         waiting: dict[Reason, tuple[int, int]] = {}
         for one in plan.decisions:
-            if one.verdict is Verdict.HELD:
+            if one.verdict is not Verdict.RELEASED:
                 dumps, size = waiting.get(one.reason, (0, 0))
                 waiting[one.reason] = (dumps + 1, size + one.dump.bytes)
         counters.set_waiting(connection, waiting)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from core.enums import Choice, Oversize, Reason, Verdict
+from core.enums import Choice, Oversize, Reason
 from policy.planner import explanations, oversize, slices, swaps
 from policy.planner.eligibility import Candidate, Eligibility, Rejection
 from policy.planner.model import Day, Decision, Dump, Plan, Rules, Slice, Vm
@@ -164,7 +164,6 @@ def _granted(turn: _Turn, rules: Rules, now: float) -> Decision:
     return Decision(
         dump,
         vm.backup_set,
-        Verdict.RELEASED,
         Reason.RELEASED,
         told,
         target,
@@ -182,16 +181,14 @@ def _without_room(waiting: Sequence[_Turn], day: Day, rules: Rules) -> Iterator[
     for ((dump, (vm, target, age, _), _), rank, left, _), days in zip(waiting, ahead, strict=True):
         told = explanations.limit_reached(dump.bytes, left)
         leaves = None if days is None else day.number + days
-        yield Decision(dump, vm.backup_set, Verdict.HELD, Reason.LIMIT_REACHED, told, target, age, rank, leaves)
+        yield Decision(dump, vm.backup_set, Reason.LIMIT_REACHED, told, target, age, rank, leaves)
 
 
 def _begun(candidate: Candidate, sliced: Mapping[int, Slice]) -> Decision:
     dump, (vm, target, age, _), _ = candidate
     own = sliced[dump.dump_id]
     told = f"{explanations.grant(age, target)}; {_told_of(dump, own)}"
-    return Decision(
-        dump, vm.backup_set, Verdict.RELEASED, Reason.RELEASED, told, target, age, forecast_day=own.whole_on, slice=own
-    )
+    return Decision(dump, vm.backup_set, Reason.RELEASED, told, target, age, forecast_day=own.whole_on, slice=own)
 
 
 def _refused(rejection: Rejection, sliced: Mapping[int, Slice]) -> Decision:
@@ -200,7 +197,7 @@ def _refused(rejection: Rejection, sliced: Mapping[int, Slice]) -> Decision:
     if own is not None:
         told = f"{told}; {_told_of(dump, own)}"
     leaves = None if own is None else own.whole_on
-    return Decision(dump, vm.backup_set, Verdict.HELD, reason, told, target, age, forecast_day=leaves, slice=own)
+    return Decision(dump, vm.backup_set, reason, told, target, age, forecast_day=leaves, slice=own)
 
 
 def _told_of(dump: Dump, own: Slice) -> str:

@@ -180,7 +180,7 @@ class _World:
         for dump in self._arriving(plan):
             self.days_out[dump.vm].append(number)
         waiting = sum(one.dump.bytes for one in plan.decisions if one.reason is Reason.LIMIT_REACHED)
-        sliced = sum(one.taken for one in plan.slices if one.verdict is Verdict.HELD)
+        sliced = sum(one.taken for one in plan.slices if one.verdict is not Verdict.RELEASED)
         told = DayForecast(self._day.account.without_slices.left, plan.released_bytes + sliced, waiting)
         self._sync(plan)
         self._debt = self._day.account.owed + sum(one.debt for one in plan.released)
@@ -234,7 +234,7 @@ class _World:
     def _arriving(self, plan: Plan) -> Iterator[Dump]:
         """What was let out, and of what leaves in slices that which is whole today."""
         yield from (one.dump for one in plan.released if _is_whole(one))
-        yield from (one.dump for one in plan.slices if one.verdict is Verdict.HELD and _is_whole(one))
+        yield from (one.dump for one in plan.slices if one.verdict is not Verdict.RELEASED and _is_whole(one))
 
     def _release_all(self, plan: Plan) -> Iterator[Dump]:
         yield from self._arriving(plan)

@@ -183,7 +183,6 @@ class Decision(NamedTuple):
 
     dump: Dump
     backup_set: str | None
-    verdict: Verdict
     reason: Reason
     told: str | Sentence
     target: float
@@ -194,6 +193,11 @@ class Decision(NamedTuple):
     debt: int = 0
     choice: Choice | None = None
     slice: Slice | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether it leaves now, later by itself, when a person acts, or need not."""
+        return self.reason.verdict
 
     @property
     def taken(self) -> int:

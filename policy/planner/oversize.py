@@ -9,7 +9,7 @@ end, and who leaves is early again. Until one debt is paid there is no second on
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from core.enums import Reason, Verdict
+from core.enums import Reason
 from policy.planner import explanations
 from policy.planner.eligibility import Candidate
 from policy.planner.model import Day, DayAccount, Decision, Rules
@@ -46,9 +46,7 @@ def held(heavy: Sequence[Candidate], others: Sequence[Candidate], day: Day, rule
         dump, (vm, target, age, _), _ = candidate
         detail = _why_not(candidate, others, day.account)
         leaves = None if free_in is None else day.number + max(free_in, _days_until_due(candidate))
-        yield Decision(
-            dump, vm.backup_set, Verdict.HELD, Reason.LIMIT_REACHED, detail, target, age, forecast_day=leaves
-        )
+        yield Decision(dump, vm.backup_set, Reason.LIMIT_REACHED, detail, target, age, forecast_day=leaves)
 
 
 def _why_not(candidate: Candidate, others: Sequence[Candidate], account: DayAccount) -> str:

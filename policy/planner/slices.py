@@ -9,7 +9,7 @@ The rest of a dump that a day's last byte has cut short leaves by the same way, 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
-from core.enums import Oversize, Reason, Verdict
+from core.enums import Oversize, Reason
 from policy.planner import explanations
 from policy.planner.eligibility import Candidate
 from policy.planner.model import Day, DayAccount, Decision, Dump, Part, Rules, Slice
@@ -87,7 +87,7 @@ def held(heavy: Sequence[Candidate], day: Day, rules: Rules, ahead: Dump | None)
             leaves = day.number - int(-rest // DAY)
         else:
             told = explanations.sliced_after(dump.bytes, None if ahead is None else ahead.vm)
-        yield Decision(dump, vm.backup_set, Verdict.HELD, Reason.LIMIT_REACHED, told, target, age, forecast_day=leaves)
+        yield Decision(dump, vm.backup_set, Reason.LIMIT_REACHED, told, target, age, forecast_day=leaves)
 
 
 def _rest_until_due(candidate: Candidate, rules: Rules) -> float:

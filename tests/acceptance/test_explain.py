@@ -38,7 +38,7 @@ def test_who_waits_hears_its_turn_who_leaves_instead_and_its_date(admin: AtGiven
     (leaves,) = [one["vm"] for one in admin.json("plan")["decisions"] if one["reason"] == "released"]
     said = admin.run("explain", vm)
     assert f"{vm}-7 (6 kB, of " in said
-    assert "is held (limit_reached): 6 kB do not fit into the 4 kB left today: 2 kB are missing" in said
+    assert "is waiting (limit_reached): 6 kB do not fit into the 4 kB left today: 2 kB are missing" in said
     assert re.search(r"its fair turn at 10 kB a day is every [2-4]d, with one of [2-4] dumps;", said)
     assert f"{leaves} makes more of today's limit" in said
     assert re.search(r"it last left \d+d", said)

@@ -111,7 +111,7 @@ CASES = {
         "1 of 1 VM too heavy for a first copy",
         Level.NOW,
         "1 VM too heavy for a first copy",
-        ("held", "vm1"),
+        ("blocked", "vm1"),
     ),
     Kind.PASS_MISSED: Case(
         lambda at: has_a_copy(at, 2.5),
@@ -151,21 +151,21 @@ CASES = {
         "1 of 1 VM heavier than a whole day",
         Level.LATER,
         "1 VM heavier than a whole day",
-        ("held", "vm1"),
+        ("blocked", "vm1"),
     ),
     Kind.UNUSABLE: Case(
         is_gone,
         "1 of 1 VM with a dump that cannot leave as it is",
         Level.LATER,
         "1 VM with a dump that cannot leave as it is",
-        ("held", "vm1"),
+        ("blocked", "vm1"),
     ),
     Kind.NAMELESS: Case(
         says_no_vm,
         "a marker is too bad to name its VM: /other",
         Level.LATER,
         "a marker is too bad to name its VM: /other",
-        ("held", "/other"),
+        ("blocked", "/other"),
     ),
     Kind.LIMIT_TOO_SMALL: Case(
         is_nearly_a_day,

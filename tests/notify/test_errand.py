@@ -15,7 +15,7 @@ from tidegate.notify import command, message
 NOTHING: Mapping[str, str] = {}
 ITEMS = [
     Item(Key(Trouble.STALE, "vm1"), News.NEW, 1_800_000_000, "vm1: too old"),
-    Item(Key(Trouble.HELD, "vm\n2"), News.OVER, 1_800_000_000, "vm\n2: oversize"),
+    Item(Key(Trouble.BLOCKED, "vm\n2"), News.OVER, 1_800_000_000, "vm\n2: oversize"),
 ]
 
 

@@ -253,11 +253,11 @@ def test_what_could_not_be_told_is_told_with_the_next_pass(tmp_path: Path, told:
 
 
 def test_only_what_was_asked_for_is_told(tmp_path: Path, told: Told) -> None:
-    host = Host(tmp_path / "host", daily=1000, notify={"command": told.command, "on": ["held"]})
+    host = Host(tmp_path / "host", daily=1000, notify={"command": told.command, "on": ["blocked"]})
     host.mark("vm1.img", "failed")
     host.dump("vm2.img", 1001)
     host.run("pass")
-    assert told.news() == [[("new", "held", "vm2")]]
+    assert told.news() == [[("new", "blocked", "vm2")]]
 
 
 def test_a_pass_above_the_limit_is_told_each_time(tmp_path: Path, told: Told) -> None:
@@ -300,7 +300,7 @@ def test_a_watch_folder_that_is_down_is_told(tmp_path: Path, told: Told) -> None
     host.run("pass")
     (tmp_path / "away").rename(host.dumps)
     host.run("pass")
-    first = [("new", "dump_failed", "vm2"), ("new", "held", "vm1")]
+    first = [("new", "blocked", "vm1"), ("new", "dump_failed", "vm2")]
     assert told.news() == [first, [("new", "watch_down", "dumps")], [("over", "watch_down", "dumps")]]
 
 

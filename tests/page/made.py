@@ -3,7 +3,7 @@
 import datetime
 import random
 
-from core.enums import Evidence, Freshness, Reason, Verdict
+from core.enums import Evidence, Freshness, Reason
 from exporters.page.shown import (
     COMING_DAYS,
     PAST_DAYS,
@@ -116,12 +116,13 @@ def _turns(dice: random.Random, names: list[str], now: float) -> list[Turn]:
     turns = []
     for rank, name in enumerate(names, 1):
         reason = Reason.RELEASED if rank == 1 else dice.choice(list(Reason))
-        verdict = Verdict.RELEASED if reason is Reason.RELEASED else Verdict.HELD
         leaves = dice.choice((None, now, now + 3 * DAY))
         detail = (
             f"off-site copy of {name} is 3d 4h old, its target is 7d; 6.1 GB do not fit into the 1.93 GB left today"
         )
-        turns.append(Turn(rank, name, None, f"{name}.img", rank * GB, now - DAY, verdict, reason, detail, leaves))
+        turns.append(
+            Turn(rank, name, None, f"{name}.img", rank * GB, now - DAY, reason.verdict, reason, detail, leaves)
+        )
     return turns
 
 

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.enums import Reason
 from exporters import hosts
 from exporters.page import drawing, site, words
 from exporters.page.choice import Choice, leaf
@@ -136,11 +135,6 @@ def test_what_cannot_be_looked_at_is_said_instead_of_a_page() -> None:
         assert b"state.db: &lt;gone&gt;" in answer.body
     assert site.answer("/", None, None).status is HTTPStatus.SERVICE_UNAVAILABLE
     assert site.answer("/api/v1/plan", None, "state.db: gone").body == b"Nothing is known yet: state.db: gone\n"
-
-
-def test_every_reason_has_its_words() -> None:
-    """A new one would be missing from the queue."""
-    assert set(words.REASONS) == set(Reason)
 
 
 @pytest.mark.parametrize(

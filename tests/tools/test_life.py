@@ -67,7 +67,7 @@ def test_each_trouble_was_told_when_it_began_and_when_it_was_over(life: Life) ->
             told.setdefault((one["what"], one["subject"]), []).append(one["news"])
     assert sum(news.count("new") for (what, _), news in told.items() if what == "over_limit") == 1
     assert told["dump_failed", "db-01"][:1] == ["new"]
-    assert "over" not in told["held", fleet.OVERSIZE]
+    assert "over" not in told["blocked", fleet.OVERSIZE]
     lasting = [news for (what, _), news in told.items() if what != "over_limit"]
     assert all(
         (before == "over") == (after == "new") for news in lasting for before, after in pairwise(["over", *news])

@@ -35,8 +35,6 @@ _HISTORY = 10
 #: How many days are looked at for the one on which a dump leaves.
 _HORIZON = 90
 _SECONDS_OF_DAY = 86_400
-#: What waits for nothing but its turn.
-_WAITING = frozenset({Reason.LIMIT_REACHED, Reason.OUTSTANDING, Reason.BACKING_OFF, Reason.OVERSIZE})
 
 
 @click.command()
@@ -124,7 +122,9 @@ def _expected(result: "PassResult", vm: str, now: float, decisions: "Sequence[De
 
 def waits(decisions: "Iterable[Decision]") -> bool:
     """Whether one of these dumps waits for nothing but its turn."""
-    return any(one.reason in _WAITING and not one.dump.outstanding for one in decisions)
+    return any(
+        one.verdict is Verdict.WAITING and not one.reason.unfinished and not one.dump.outstanding for one in decisions
+    )
 
 
 def _copy(known: "VmRow | None", vm: str, now: float, config: "Config") -> Iterator[str]:
@@ -145,7 +145,7 @@ def _copy(known: "VmRow | None", vm: str, now: float, config: "Config") -> Itera
 def _sentence(one: "Decision", reasons: Sequence[str], zone: datetime.tzinfo) -> str:
     """One dump and why it leaves or stays."""
     when = format_minute(one.dump.dump_time, zone)
-    verb = "would leave with the next pass" if one.verdict is Verdict.RELEASED else f"is held ({one.reason})"
+    verb = "would leave with the next pass" if one.verdict is Verdict.RELEASED else f"is {one.verdict} ({one.reason})"
     size = f"{format_size(one.dump.bytes)}, " if one.dump.bytes else ""  # nothing is there of one that failed
     return f"{one.dump.path} ({size}of {when}) {verb}: {'; '.join([one.detail, *reasons])}."
 

@@ -35,26 +35,9 @@ _COLUMNS = (
     layout.text("why"),
 )
 
-_LEAVES, _ASKS, _WAITS, _RESTS = range(4)
-#: What waits is everything else.
-_URGENCY = {
-    Reason.RELEASED: _LEAVES,
-    Reason.DUMP_FAILED: _ASKS,
-    Reason.VERIFY_FAILED: _ASKS,
-    Reason.LINK_ERROR: _ASKS,
-    Reason.CHANGED: _ASKS,
-    Reason.MISSING: _ASKS,
-    Reason.UNSAFE: _ASKS,
-    Reason.AMBIGUOUS: _ASKS,
-    Reason.BAD_MARKER: _ASKS,
-    Reason.OVERSIZE: _ASKS,
-    Reason.TOO_OLD: _ASKS,
-    Reason.OUTSTANDING: _RESTS,
-    Reason.SUPERSEDED: _RESTS,
-    Reason.NO_GAIN: _RESTS,
-    Reason.ALREADY_OFFSITE: _RESTS,
-}
-_SUMMARY_LINES, _LEAST_HELD = 3, 5
+#: First what leaves, in its order; then what somebody has to see to, what waits, and what needs nothing.
+_ORDER = (Verdict.RELEASED, Verdict.BLOCKED, Verdict.WAITING, Verdict.DONE)
+_SUMMARY_LINES, _LEAST_OTHERS = 3, 5
 
 
 @click.command("pass")
@@ -184,14 +167,11 @@ def _print(result: "PassResult", *, as_json: bool, would: bool, everything: bool
 
 
 def show_result(result: "PassResult", *, would: bool = False, everything: bool = False) -> None:
-    """For people. ``would``: nothing was let out. A terminal gets what leaves and, of the rest, as much as it can hold.
-
-    First what leaves, in its order; then what somebody has to see to, what waits for its turn, and what needs nothing.
-    """
-    decisions = sorted(result.plan.decisions, key=lambda one: _URGENCY.get(one.reason, _WAITS))
+    """``would``: nothing was let out. A terminal gets what leaves and, of the rest, as much as it can hold."""
+    decisions = sorted(result.plan.decisions, key=lambda one: _ORDER.index(one.verdict))
     count = len(result.plan.released)
     seen = of_stdout()
-    room = None if everything else show.rows_of_a_screen(seen, _SUMMARY_LINES, least=count + _LEAST_HELD)
+    room = None if everything else show.rows_of_a_screen(seen, _SUMMARY_LINES, least=count + _LEAST_OTHERS)
     if not decisions:
         show.say("no dump is known: one counts from when X.done stands beside X; `tidegate mark X` writes it")
     else:

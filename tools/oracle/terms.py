@@ -54,7 +54,7 @@ FRESHNESS = {
 
 # --- the record's own words
 
-#: Reason -> verdict. The program says ``released`` or ``held``; the verdict follows from the reason.
+#: Reason -> verdict.
 VERDICTS = {
     "released": "released",
     **dict.fromkeys(("limit_reached", "outstanding", "running", "open", "backing_off"), "waiting"),
@@ -75,9 +75,6 @@ VERDICTS = {
     ),
     **dict.fromkeys(("already_offsite", "superseded", "too_old", "no_gain"), "done"),
 }
-
-#: What each verdict of the record is called in the program's JSON: both sides are checked for each dump.
-PROGRAM_VERDICTS = {"released": "released", "waiting": "held", "blocked": "held", "done": "held"}
 
 #: Metrics of the program that are not recorded, by the beginning of their names, and why.
 LEFT_OUT = {
@@ -119,7 +116,7 @@ def of_pass(printed: str) -> Decisions:
     shape = json.loads(printed)
     decided = [(one["dump"], one["verdict"], REASONS.get(one["reason"], one["reason"])) for one in shape["decisions"]]
     for dump, verdict, reason in decided:
-        if verdict != PROGRAM_VERDICTS[VERDICTS[reason]]:
+        if verdict != VERDICTS[reason]:
             raise ValueError(f"{dump}: the verdict {verdict!r} does not go with the reason {reason!r}")
     return Decisions(
         released=[dump for dump, _, reason in decided if reason == "released"],
