@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
+from core.fs.io_timeout import IoTimeout
 from tools.torture.command import Body, Command, Ended
 
 #: "4711  linkat(10</proc/4711/fd>, "12", 5</mounted/host/dumps/.rsync>, "vm1", AT_SYMLINK_FOLLOW) = 0"
@@ -34,7 +35,9 @@ def calls(body: Body, folder: Path, papers: Path, names: Sequence[str]) -> list[
     """The calls of these names that concern the host in ``folder``, in their order."""
     papers.mkdir(exist_ok=True)
     trace = papers / "trace"
-    _run(body, folder, papers, "-y", "-s", "500", "-o", str(trace), "-e", _set(names))
+    ended = _run(body, folder, papers, "-y", "-s", "500", "-o", str(trace), "-e", _set(names))
+    if "Traceback" in ended.stderr:  # it would have no calls to disturb, and all of none would pass
+        raise RuntimeError(f"the command fails undisturbed: {ended.told()}")
     return list(_concerning(trace.read_text(errors="replace").splitlines(), str(folder)))
 
 
@@ -85,7 +88,7 @@ def _attached(process: int, how: Sequence[str]) -> Iterator[None]:
 def _in_one_thread(body: Body, folder: Path) -> None:
     """What the command asks of other threads it does itself, at once."""
     with (
-        mock.patch("core.fs.io_timeout.Patience.ask", lambda _self, question: question()),
+        mock.patch.object(IoTimeout, "ask", lambda _self, question: question()),
         mock.patch("policy.export.publish.ThreadPoolExecutor", return_value=contextlib.nullcontext(builtins)),
     ):
         body(folder)
