@@ -31,7 +31,7 @@ ENDED_STATES = frozenset({DumpState.CONFIRMED, DumpState.SUPERSEDED, DumpState.E
 class LinkState(StrEnum):
     """Where one row of the ledger is in its life."""
 
-    RELEASED = "released"  # the allowance is taken, the link may not stand yet
+    RELEASED = "released"  # it is charged, the link may not stand yet
     LINKED = "linked"  # it stands in the export tree and nobody is known to have it
     CONFIRMED = "confirmed"  # the storage is held to have it
     CHANGED = "changed"  # taken back: its dump was rewritten

@@ -84,10 +84,10 @@ def day(view: View) -> Iterator[Metric]:
     yield metrics.DAY_RESERVE.of(((), one.reserve_bytes) for one in days)
     yield metrics.DAY_USED.of(((), one.used_bytes) for one in days)
     yield metrics.DAY_DEBT.of(((), one.debt_bytes) for one in days)
-    yield metrics.DAY_ALLOWANCE.of(((), _allowance(one, outstanding)) for one in days)
+    yield metrics.DAY_LEFT.of(((), _left(one, outstanding)) for one in days)
 
 
-def _allowance(day: DayRow, outstanding: int) -> int:
+def _left(day: DayRow, outstanding: int) -> int:
     return max(0, day.limit_bytes - day.reserve_bytes - outstanding - day.used_bytes)
 
 
@@ -99,8 +99,8 @@ def links(view: View) -> Iterator[Metric]:
     yield metrics.OUTSTANDING_BYTES.one(outstanding.bytes)
     yield metrics.OUTSTANDING_OLDEST.one(ledger.waiting_since(view.connection))
     yield metrics.LAST_FETCHED.one(vms.last_fetched(view.connection))
-    yield metrics.GRANTED_DUMPS.one(_count(counters, "granted_dumps"))
-    yield metrics.GRANTED_BYTES.one(_count(counters, "released_bytes"))
+    yield metrics.RELEASED_DUMPS.one(_count(counters, "released_dumps"))
+    yield metrics.RELEASED_BYTES.one(_count(counters, "released_bytes"))
     yield metrics.LIMIT_EXCEEDED.one(_count(counters, "limit_exceeded_bytes"))
     yield metrics.CONFIRMED_DUMPS.one(_count(counters, "confirmed_dumps"))
     yield metrics.CONFIRMED_BYTES.one(_count(counters, "confirmed_bytes"))

@@ -155,8 +155,8 @@ DAY_DEBT = Family(
     "What an oversize dump that was let out alone still takes from this day and the coming ones; it comes down by a"
     ' limit a day. Always 0 unless [limit] oversize is "spread".',
 )
-DAY_ALLOWANCE = Family(
-    "tidegate_day_allowance_bytes",
+DAY_LEFT = Family(
+    "tidegate_day_left_bytes",
     "What may still be let out today: limit less reserve, used and outstanding. 0 is how a busy day ends and no fault.",
 )
 
@@ -168,7 +168,7 @@ OUTSTANDING_LINKS = Family(
 )
 OUTSTANDING_BYTES = Family(
     "tidegate_outstanding_bytes",
-    "Size of the links that the storage is not yet held to have. They count against every day's allowance:"
+    "Size of the links that the storage is not yet held to have. They count against every day's limit:"
     " while nothing is fetched, nothing more is let out.",
 )
 OUTSTANDING_OLDEST = Family(
@@ -181,11 +181,11 @@ LAST_FETCHED = Family(
     "When the storage was last seen to have fetched a dump, by report, read or removal. Before the oldest link that"
     " is not confirmed, and that for days: the puller is down. Absent: never.",
 )
-GRANTED_DUMPS = Family(
+RELEASED_DUMPS = Family(
     "tidegate_released_dumps_total",
     "Dumps let out. No growth while dumps wait: look at the passes.",
 )
-GRANTED_BYTES = Family(
+RELEASED_BYTES = Family(
     "tidegate_released_bytes_total",
     "Bytes let out: what the line had to carry at most.",
 )

@@ -32,7 +32,7 @@ def failed(connection: Connection, since: float) -> Iterator[Event]:
 
 
 def released(connection: Connection, since: float) -> Iterator[Event]:
-    """Links, by the time at which their allowance was taken."""
+    """Links, by the time at which they were charged."""
     stood = link.c.state != LinkState.VOID
     return _events(connection, select(link.c.vm, link.c.released_at), link.c.released_at, since, stood)
 

@@ -76,7 +76,7 @@ class LinkRow(NamedTuple):
 
     @property
     def released(self) -> Instant:
-        """When its allowance was taken."""
+        """When it was charged."""
         return Instant(self.released_at, self.released_boot, self.released_uptime)
 
     def identity(self, dump: Identity) -> Identity:
@@ -288,7 +288,7 @@ def has_some_read(connection: Connection, since: float) -> bool:
 
 
 def grant(connection: Connection, rows: Sequence[dict[str, Any]], now: Instant) -> list[int]:
-    """Takes the allowance: inserts rows in the state ``granted`` and returns their ids in order."""
+    """Charges the day: inserts rows in the state ``granted`` and returns their ids in order."""
     stamp = {"released_at": now.wall, "released_boot": now.boot_id, "released_uptime": now.uptime}
     first = int(connection.execute(select(func.coalesce(func.max(link.c.id), 0))).scalar_one()) + 1
     numbered = [

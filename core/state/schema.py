@@ -100,7 +100,7 @@ dump = Table(
     Column("vm_said", Boolean, nullable=False, server_default="0"),  # by the marker or vm_pattern: never ambiguous
     Column("backup_set", Text),
     Column("state", Word(DumpState), nullable=False),
-    Column("reason", Word(Reason)),  # why it cannot leave, whatever the allowance
+    Column("reason", Word(Reason)),  # why it cannot leave, whatever is left of the day
     Column("detail", Text, nullable=False, server_default=""),
     Column("dump_time", Float, nullable=False),
     Column("recorded_at", Float, nullable=False),
@@ -211,7 +211,7 @@ sealed_link = Table(
     sqlite_with_rowid=False,
 )
 
-#: Of the allowance of one day, what is set for a link that leaves in slices; it stands in place of the link's charge.
+#: What is set of one day for a link that leaves in slices; it stands in place of the link's charge.
 slice_of_day = Table(
     "slice",
     metadata,

@@ -121,7 +121,7 @@ def parts(day: Today) -> list[tuple[str, int, str]]:
         ("sent", day.used, "used"),
         ("out", day.outstanding, "let out, not confirmed yet"),
         ("reserve", day.reserve, "kept free"),
-        ("left", day.left, "may still leave"),
+        ("left", day.left, "left"),
     ]
     return [one for one in found if one[1] or one[0] == "left"]
 

@@ -1,4 +1,4 @@
-"""From a plan to links: the allowance is taken in the ledger first, then the links are made, then they are recorded."""
+"""From a plan to links: charged in the ledger first, then linked, then recorded."""
 
 import logging
 from collections import Counter, defaultdict
@@ -134,7 +134,7 @@ class Releasing:
     def grant(
         self, connection: Connection, known: Facts, decisions: Sequence[Decision], day: int, now: Instant
     ) -> list[Grant]:
-        """Takes the allowance: one row of the ledger for each of the checked decisions. In the caller's transaction."""
+        """Charges the day: one row of the ledger for each of the checked decisions. In the caller's transaction."""
         if not decisions:
             return []
         swaps = {one.dump.vm: known.swappable[one.dump.vm] for one in decisions if one.dump.vm in known.swappable}
@@ -245,7 +245,7 @@ def _record(
     ledger.set_copied(connection, {grant.link_id: one.copy for grant, one in made if one.copy is not None})
     vms.end_force(connection, [grant.link_id for grant, _ in made])
     dumps.change_many(connection, [grant.dump_id for grant, _ in made], state=DumpState.LINKED)
-    counters.count(connection, "granted_dumps", len(made))
+    counters.count(connection, "released_dumps", len(made))
     counters.count(connection, "released_bytes", sum(grant.request.identity.bytes for grant, _ in made))
     failed = []
     for grant in grants:

@@ -1,6 +1,6 @@
 """One pass of the policy, from the look at the export trees to the links.
 
-Order: look at the trees and believe them; close the day if it is over; decide; take the allowance; link; record;
+Order: look at the trees and believe them; close the day if it is over; decide; charge the day; link; record;
 take out of the trees what has had its use; remove the markers of dumps that have their end; tell in the trees what
 stands there. Whatever instant it is killed at, the next pass begins with the look and goes on.
 """
@@ -114,7 +114,7 @@ class _Pass:
                 return _joined(plan, done) if failed else plan, failed, known
 
     def _grant(self) -> tuple[Plan, Facts, list[Grant]]:
-        """Decides without a lock, then takes the allowance in one short transaction.
+        """Decides without a lock, then charges the day in one short transaction.
 
         Nobody else moves links meanwhile; but the watcher goes on recording, and the admin may take a force back. Where
         there is news of what was granted, the decision is made again.

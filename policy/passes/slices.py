@@ -36,7 +36,7 @@ def arrived_of(size: int, crossed: int) -> int:
 
 
 def put(connection: Connection, plan: Plan, begun: Mapping[int, int], now: Instant) -> None:
-    """Takes today's slices of the allowance. ``begun``: dump id -> link of what this plan lets out."""
+    """Charges today's slices. ``begun``: dump id -> link of what this plan lets out."""
     if not plan.slices:
         return
     links = {one.dump_id: one.link_id for one in slices.under_way(connection, plan.day.number)} | dict(begun)

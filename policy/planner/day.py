@@ -8,8 +8,8 @@ clock may be wrong. It may cost a day; that it never gives one stands on four le
   boundary lies between an opening that is still to come and now.
 * ``ends = "sync"``: a clock that steps ahead makes no day older, since ``at_least`` is compared with a
   trusted age. It may cut ``quiet`` short and so end a day while its sync still runs; the day has then had
-  its sync and its ``at_least`` all the same, and what was not read stays outstanding and is taken from the
-  next one's allowance.
+  its sync and its ``at_least`` all the same, and what was not read stays outstanding and counts against the
+  next one.
 * ``ends = "at"``: a clock that steps ahead over a boundary ends the day; but what was let out in the last 20
   trusted hours counts as used in the new one too.
 * A stamp from far in the future would hold everything up until its time comes. It is set to now: the day
@@ -98,9 +98,9 @@ def last_boundary(rules: DayRules, now: float) -> float:
 
 
 def counts_as_used(day: int, current_day: int, age_of_grant: float, ends: DayEnd) -> bool:
-    """Whether what was let out on ``day`` is used allowance of ``current_day`` (both are numbers of days).
+    """Whether what was let out on ``day`` counts as used in ``current_day`` (both are numbers of days).
 
-    ``age_of_grant`` is the trusted time in seconds since the allowance was taken.
+    ``age_of_grant`` is the trusted time in seconds since it was charged.
     """
     return day >= current_day or (ends is DayEnd.AT and age_of_grant < COUNTS_FOR)
 

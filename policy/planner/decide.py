@@ -21,7 +21,7 @@ def decide(vms: Iterable[Vm], dumps: Iterable[Dump], day: Day, rules: Rules, now
     ``vms`` are all VMs that are not retired, each name once, also those without a dump: the implied targets
     look at the whole set. The plan has exactly one decision for each dump: the granted and then those that do
     not fit, both in the order of turns; then the rest by VM, newest first. The granted bytes never exceed
-    ``day.allowance.left`` but for what the admin forces above it and for a debt; what does not fit never keeps a later
+    ``day.account.left`` but for what the admin forces above it and for a debt; what does not fit never keeps a later
     one from leaving (DESIGN 6).
 
     A dump is oversize when neither today nor a coming day could let it out whole: limit less reserve, of the

@@ -1,7 +1,7 @@
 """Which dump of a VM may have a turn, and why its others may not.
 
-Each dump that may not gets a refusal: a reason of the closed set and a sentence. What the allowance allows is
-not asked here.
+Each dump that may not gets a refusal: a reason of the closed set and a sentence. What is left of the day is not
+asked here.
 """
 
 from collections.abc import Sequence

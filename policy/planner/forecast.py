@@ -53,7 +53,7 @@ class VmForecast:
 class DayForecast:
     """One coming day: the most bytes it may let out, what it lets out, and how much waits for want of room."""
 
-    account: int
+    left: int
     released: int
     waiting: int
 
@@ -78,8 +78,8 @@ class Forecast:
 
     @property
     def used(self) -> float:
-        """The share of the days' allowances that is let out."""
-        return sum(day.released for day in self.days) / max(1, sum(day.account for day in self.days))
+        """The share of what the days may release that is released."""
+        return sum(day.released for day in self.days) / max(1, sum(day.left for day in self.days))
 
 
 @dataclass(frozen=True, slots=True)

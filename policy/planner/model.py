@@ -28,7 +28,7 @@ class Part(NamedTuple):
 class Dump:
     """One dump without an end, or a VM's newest one.
 
-    ``hindrance`` is why it cannot leave whatever the allowance (``running``, ``changed``, ``missing``, …);
+    ``hindrance`` is why it cannot leave whatever is left of the day (``running``, ``changed``, ``missing``, …);
     ``note`` explains it. ``outstanding`` is true while its link waits to be confirmed.
     ``offsite`` is true when the storage is held to have this very dump. ``part`` is None unless it leaves in slices.
     """
@@ -201,7 +201,7 @@ class Decision(NamedTuple):
 
     @property
     def taken(self) -> int:
-        """Bytes of the allowance that it takes if it leaves."""
+        """Bytes of the day that it takes if it leaves."""
         return self.dump.bytes if self.slice is None else self.slice.bytes
 
     @property
@@ -228,7 +228,7 @@ class Plan:
 
     @property
     def released_bytes(self) -> int:
-        """Bytes taken from the allowance."""
+        """Bytes taken of the day."""
         return sum(decision.taken for decision in self.released)
 
     @property

@@ -48,7 +48,7 @@ def test_the_table_and_what_a_target_needs(admin: AtGivenTime) -> None:
 def test_another_limit_and_one_vm_less(admin: AtGivenTime) -> None:
     plain = admin.json("forecast", "--days", "5")
     more = admin.json("forecast", "--days", "5", "--limit", "30 kB")
-    assert [day["allowance_bytes"] for day in more["days"]] == [10_000, 30_000, 30_000, 30_000, 30_000]
+    assert [day["left_bytes"] for day in more["days"]] == [10_000, 30_000, 30_000, 30_000, 30_000]
     assert max(one["oldest_seconds"] for one in more["vms"]) <= max(one["oldest_seconds"] for one in plain["vms"])
     fewer = admin.json("forecast", "--days", "5", "--without", "vm0", "--target", "vm1=36h")
     assert {one["vm"]: one["target_seconds"] for one in fewer["vms"]}["vm1"] == 1.5 * DAY

@@ -17,7 +17,7 @@ DAY_KEYS = {
     "reserve_bytes": int,
     "used_bytes": int,
     "outstanding_bytes": int,
-    "allowance_bytes": int,
+    "left_bytes": int,
 }
 DECISION_KEYS = {
     "vm": str,
@@ -52,7 +52,7 @@ def test_the_json_of_a_pass_has_the_documented_shape_and_adds_up(host: Host) -> 
         host.dump(f"vm{number}", 3000)
     shape = host.json("pass")
     assert shape.keys() == {"format", "day", "decisions"}
-    assert shape["format"] == 1
+    assert shape["format"] == 2
     assert shape["day"].keys() == DAY_KEYS.keys()
     assert all(isinstance(shape["day"][key], kind) for key, kind in DAY_KEYS.items())
     for decision in shape["decisions"]:
@@ -60,7 +60,7 @@ def test_the_json_of_a_pass_has_the_documented_shape_and_adds_up(host: Host) -> 
         assert all(isinstance(decision[key], kind) for key, kind in DECISION_KEYS.items())  # type: ignore[arg-type]
     released = sum(one["bytes"] for one in shape["decisions"] if one["verdict"] == "released")
     assert released == shape["day"]["outstanding_bytes"] == sum(host.exported().values()) == 9000
-    assert shape["day"]["allowance_bytes"] == 1000
+    assert shape["day"]["left_bytes"] == 1000
 
 
 def test_a_plan_writes_nothing(host: Host) -> None:

@@ -10,7 +10,7 @@ REPORT: dict[str, Any] = {"offsite": {"confirm": "report"}, "day": {"at_least": 
 
 def places(host: Host, vm: str) -> list[tuple[str, bool | None, str | None]]:
     shape = host.json("locate", vm)
-    assert (shape["format"], shape["vm"]) == (1, vm)
+    assert (shape["format"], shape["vm"]) == (2, vm)
     return [(one["place"], one["unchanged"], one["evidence"]) for one in shape["copies"]]
 
 

@@ -38,7 +38,7 @@ def test_every_ping_is_sent_and_the_command_is_run(tmp_path: Path) -> None:
 def test_the_exit_code_says_whether_some_or_none_could_be_told(tmp_path: Path, command: list[str], code: int) -> None:
     host = Host(tmp_path / "host", notify={"command": command, "pass": {"url_file": "missing"}})
     shape = host.json("notify", "--test", code=code)
-    assert shape["format"] == 1
+    assert shape["format"] == 2
     assert [(one["what"], one["is_well"]) for one in shape["tried"]] == [("pass", False), ("command", code == 1)]
     assert shape["tried"][0]["said"] == f"{host.folder}/missing cannot be read: No such file or directory"
 

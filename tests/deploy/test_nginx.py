@@ -144,7 +144,7 @@ def test_who_logs_in_sees_the_metrics_the_page_and_what_programs_read(front: Fro
     assert b'tidegate_collect_success{collector="vms"} 1.0' in front.ask("/metrics")[1]
     status, page = front.ask("/")
     assert (status, b"vm1" in page) == (200, True)
-    assert front.ask("/api/v1/status")[1].startswith(b'{"format": 1')
+    assert front.ask("/api/v1/status")[1].startswith(b'{"format": 2')
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/api/v1/status", "/vm/vm1", "/-/healthy"])

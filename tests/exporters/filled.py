@@ -77,7 +77,7 @@ def _fill_watches(connection: Connection) -> None:
 
 
 def _fill_counters(connection: Connection) -> None:
-    plain = ("passes", "pass_failures", "granted_dumps", "released_bytes", "confirmed_dumps", "confirmed_bytes")
+    plain = ("passes", "pass_failures", "released_dumps", "released_bytes", "confirmed_dumps", "confirmed_bytes")
     for amount, name in enumerate((*plain, "link_failures", "foreign_files"), start=1):
         counters.count(connection, name, amount)
     wire = (

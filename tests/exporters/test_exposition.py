@@ -209,7 +209,7 @@ def test_a_bug_in_one_figure_is_logged_with_its_trace_and_hides_no_other(
 ) -> None:
     """An answer of 500 would hide that the service lives."""
     with monkeypatch.context() as broken:
-        broken.setattr(families, "_allowance", lambda *_: 1 // 0)
+        broken.setattr(families, "_left", lambda *_: 1 // 0)
         answer = exposition.text(config)
     assert success(answer) == {name: name != "day" for name in ALL}
     assert "ZeroDivisionError" in caplog.text

@@ -122,9 +122,9 @@ def test_a_watch_folder_that_left_the_configuration_has_no_series(filled: State,
     assert b"taken out" not in text.render(filled, config, NOW)
 
 
-def test_the_allowance_is_never_negative(filled: State, config: Config) -> None:
+def test_what_is_left_of_the_day_is_never_negative(filled: State, config: Config) -> None:
     """Outstanding links of earlier days may weigh more than the limit of this one."""
-    name = "tidegate_day_allowance_bytes"
+    name = "tidegate_day_left_bytes"
     assert series(text.render(filled, config, NOW))[name] == 10e9 - 0.5e9 - 5e9 - 2e9
     with filled.write() as connection:
         connection.exec_driver_sql("UPDATE link SET bytes = 8000000000")

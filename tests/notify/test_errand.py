@@ -62,7 +62,7 @@ def test_it_gets_the_news_as_json_and_in_its_environment(tmp_path: Path) -> None
     )
     assert ended.is_well
     told = json.loads((tmp_path / "in").read_text())
-    assert (told["format"], told["run"], told["time"]) == (1, "pass", "1970-01-01T00:00:00Z")
+    assert (told["format"], told["run"], told["time"]) == (2, "pass", "1970-01-01T00:00:00Z")
     assert told["troubles"][0] == {
         "what": "stale",
         "subject": "vm1",

@@ -125,7 +125,7 @@ def test_what_does_not_fit_is_skipped_and_keeps_nobody_back() -> None:
     ids=["exact fit", "one byte more"],
 )
 def test_an_exact_fit_fits(size: int, reason: Reason) -> None:
-    """The allowance is limit less reserve, outstanding and used: here 4 GB."""
+    """What is left is limit less reserve, outstanding and used: here 4 GB."""
     day = a_day(reserve=GB, outstanding=2 * GB, used=3 * GB)
 
     assert reasons(plan_of([a_vm()], [a_dump(bytes=size)], day=day)) == {1: reason}
@@ -191,7 +191,7 @@ def test_a_hindered_dump_tells_its_hindrance_and_an_older_one_leaves_instead(hin
 
 
 def test_an_older_dump_is_superseded_though_the_newer_one_only_waits_for_room() -> None:
-    """To be out of allowance today is not to be unable to leave."""
+    """To have no room today is not to be unable to leave."""
     dumps = [a_dump(1, age=2 * HOUR, bytes=GB), a_dump(2, age=HOUR, bytes=8 * GB)]
 
     plan = plan_of([a_vm()], dumps, day=a_day(used=5 * GB))

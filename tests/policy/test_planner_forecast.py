@@ -50,7 +50,7 @@ def test_a_weekly_vm_leaves_once_a_week() -> None:
 def test_a_set_twice_as_heavy_as_the_limit_takes_turns_and_nobody_is_left_behind() -> None:
     future = run_forward(a_start(20), 30)
     assert all(one.days_out for one in future.vms)
-    assert all(day.released == day.account == LIMIT for day in future.days)
+    assert all(day.released == day.left == LIMIT for day in future.days)
     assert future.used == 1.0
     assert future.days[0].waiting == 10 * GB
 
@@ -74,7 +74,7 @@ def test_a_target_that_is_missed_at_the_end_is_said() -> None:
 def test_what_another_limit_a_target_or_one_vm_less_changes() -> None:
     start = a_start(20)
     assert run_forward(start.with_limit(20 * GB), 5).days[1].released == 20 * GB
-    assert run_forward(start.with_limit(20 * GB), 5).days[0].account == LIMIT, "today keeps its own"
+    assert run_forward(start.with_limit(20 * GB), 5).days[0].left == LIMIT, "today keeps its own"
     one = start.with_target(HOUR, "vm3").vms[3]
     assert (one.vm, one.target, start.vms[3].target) == ("vm3", HOUR, 7 * DAY)
     assert {one.vm.vm for one in run_forward(start.without("vm3"), 1).vms} == {vm.vm for vm in start.vms} - {"vm3"}
@@ -93,7 +93,7 @@ def test_days_without_a_sync_and_days_with_a_larger_limit() -> None:
     start = a_start(20)
     start = dataclasses.replace(start, rules=dataclasses.replace(start.rules, coming=(0, 20 * GB)))
     future = run_forward(start, 5)
-    assert [day.account for day in future.days] == [LIMIT, 0, 20 * GB, 0, 20 * GB]
+    assert [day.left for day in future.days] == [LIMIT, 0, 20 * GB, 0, 20 * GB]
     assert [day.released for day in future.days] == [10 * GB, 0, 20 * GB, 0, 20 * GB]
 
 
@@ -184,7 +184,7 @@ def test_whatever_was_learned_no_day_exceeds_its_limit_and_each_vm_has_an_age_fo
     start = Start(vms, dumps, Day(1, NOW, DayAccount(LIMIT)), Rules(LIMIT, coming=tuple(coming)), NOW)
     future = run_forward(start, days)
     assert len(future.days) == days
-    assert all(day.released <= day.account for day in future.days)
+    assert all(day.released <= day.left for day in future.days)
     assert all(len(one.ages) == days for one in future.vms)
     assert start.dumps == dumps
     plan = decide(vms, dumps, start.day, start.rules, NOW)

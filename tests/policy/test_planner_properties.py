@@ -61,7 +61,7 @@ max_dump_ages = st.none() | st.just(4 * DAY)
 
 
 @given(vms_of_a_host, dumps_of_a_host, days, max_dump_ages)
-def test_a_plan_is_whole_and_within_the_allowance(
+def test_a_plan_is_whole_and_within_the_limit(
     vms: Sequence[Vm], dumps: Sequence[Dump], day: Day, max_dump_age: float | None
 ) -> None:
     """One decision for each dump, granted or held for one reason; never more bytes than the day has left."""
@@ -76,7 +76,7 @@ def test_a_plan_is_whole_and_within_the_allowance(
 def test_what_is_held_for_lack_of_room_would_not_have_fitted_any_more(
     vms: Sequence[Vm], dumps: Sequence[Dump], day: Day
 ) -> None:
-    """So no allowance is left that a waiting dump could have used."""
+    """So nothing is left of the day that a waiting dump could have used."""
     plan = plan_of(vms, dumps, day=day)
 
     unused = day.account.left - plan.released_bytes

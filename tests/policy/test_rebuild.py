@@ -87,7 +87,7 @@ def test_a_state_that_was_begun_anew_gives_way_to_the_lost_one(host: Host) -> No
     done = host.json("state", "rebuild", "--replace")
     assert done["source"].endswith("state.before.json.gz")
     assert Path(done["kept"]).stat().st_size > 0
-    assert host.json("status")["day"]["allowance_bytes"] == 0
+    assert host.json("status")["day"]["left_bytes"] == 0
     assert {one["vm"]: one["offsite_by"] for one in host.json("status")["vms"]}["vm1"] == "report"
 
 
@@ -111,12 +111,12 @@ def test_from_an_export_older_than_the_last_pass_nothing_more_leaves_today(host:
     """What stands in the tree is charged; and what may have gone from it since counts as let out."""
     host.run("state", "export", "--output", str(tmp_path / "away"))
     host.run("pass")
-    assert host.json("status")["day"]["allowance_bytes"] > 0
+    assert host.json("status")["day"]["left_bytes"] > 0
     lose(host)
     done = host.run("state", "rebuild", "--from", str(tmp_path / "away"))
     assert "count as let out" in done.stdout
     day = host.json("status")["day"]
-    assert (day["allowance_bytes"], day["outstanding_bytes"]) == (0, 5000)
+    assert (day["left_bytes"], day["outstanding_bytes"]) == (0, 5000)
     assert [one["verdict"] for one in host.json("pass")["decisions"] if one["verdict"] == "released"] == []
 
 
@@ -135,7 +135,7 @@ def test_without_an_export_markers_trees_and_manifest_tell_what_they_can(host: H
         "vm3": ("fresh", "report"),
         "vm4": ("never", None),
     }
-    assert (status["day"]["allowance_bytes"], status["day"]["outstanding_bytes"]) == (0, 5000)
+    assert (status["day"]["left_bytes"], status["day"]["outstanding_bytes"]) == (0, 5000)
     host.run("pass")
     assert host.exported() == stood
 

@@ -145,7 +145,7 @@ def test_above_the_limit_is_told_loudly_charged_in_full_and_counted(at: AtGivenT
     assert "vm2: 800 B let out above the limit: forced" in told.stderr
     assert "vm2: let out 800 B above the limit" in told.stderr
     shape = at.json("pass")
-    assert (shape["day"]["outstanding_bytes"], shape["day"]["allowance_bytes"]) == (1800, 0)
+    assert (shape["day"]["outstanding_bytes"], shape["day"]["left_bytes"]) == (1800, 0)
     assert "tidegate_limit_exceeded_bytes_total 800" in at.run("export-metrics", "--output", "-")
     assert forced(at) == []
 

@@ -45,7 +45,7 @@ def test_a_due_one_leaves_alone_and_leaves_a_debt() -> None:
 
 
 @pytest.mark.parametrize(
-    ("left", "detail", "forecast_day"),
+    ("account", "detail", "forecast_day"),
     [
         (DayAccount(10 * GB, used=1), "on the next day of which nothing is taken yet", 13),
         (DayAccount(10 * GB, outstanding=1), "on the next day of which nothing is taken yet", 13),
@@ -200,14 +200,14 @@ def next_day(at: AtGivenTime) -> None:
 
 
 def account(at: AtGivenTime) -> tuple[int, int, int]:
-    """DayAccount, used and debt, as `status` tells them; the metrics say the same."""
+    """Left, used and debt, as `status` tells them; the metrics say the same."""
     day = at.json("status")["day"]
-    assert day["allowance_bytes"] == max(0, day["limit_bytes"] - day["outstanding_bytes"] - day["used_bytes"])
+    assert day["left_bytes"] == max(0, day["limit_bytes"] - day["outstanding_bytes"] - day["used_bytes"])
     metrics = at.run("export-metrics", "--output", "-").splitlines()
     for name in ("debt", "used", "left"):
         (value,) = [float(line.split()[1]) for line in metrics if line.startswith(f"tidegate_day_{name}_bytes ")]
         assert value == day.get(f"{name}_bytes", 0), name
-    return day["allowance_bytes"], day["used_bytes"], day.get("debt_bytes", 0)
+    return day["left_bytes"], day["used_bytes"], day.get("debt_bytes", 0)
 
 
 def test_the_days_after_pay_a_limit_each_and_then_all_is_as_before(at: AtGivenTime) -> None:
@@ -262,7 +262,7 @@ def test_a_pass_killed_at_any_instant_leaves_the_debt_right(
         patch.setattr(failpoints, "hook", killed_at(point))
         with pytest.raises(KilledError):
             at.run("pass")
-    assert at.json("status")["day"]["allowance_bytes"] == 0
+    assert at.json("status")["day"]["left_bytes"] == 0
     at.run("synced", "--all")
     at.run("pass")
     stood = point != "released"

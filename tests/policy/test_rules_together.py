@@ -56,5 +56,5 @@ def test_a_forecast_pays_a_debt_and_owes_nothing_for_what_was_forced() -> None:
     spread = run_forward(Start((*light, heavy), dump, a_day(), rules, NOW), 6)
     over = run_forward(Start((*light, forced), dump, a_day(), rules, NOW), 6)
 
-    assert [day.account for day in spread.days] == [10 * GB, 0, 5 * GB, 10 * GB, 10 * GB, 10 * GB]
-    assert [day.account for day in over.days] == [10 * GB] * 6
+    assert [day.left for day in spread.days] == [10 * GB, 0, 5 * GB, 10 * GB, 10 * GB, 10 * GB]
+    assert [day.left for day in over.days] == [10 * GB] * 6

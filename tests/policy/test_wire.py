@@ -81,7 +81,7 @@ def test_the_charge_stays_whatever_crossed(host: Host) -> None:
     host.configure(daily=10_000_000, offsite=REPORT["offsite"])
     released(host, vm1=9_000_000)
     host.run("synced", "--all", "--stats", "-", stdin=stats(5000))
-    assert host.json("status")["day"]["allowance_bytes"] == 1_000_000
+    assert host.json("status")["day"]["left_bytes"] == 1_000_000
 
 
 def test_more_than_was_let_out_is_counted_once_and_told(host: Host) -> None:

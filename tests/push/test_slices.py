@@ -112,18 +112,18 @@ def test_the_account_of_a_day_holds_its_slice_and_not_the_whole_dump(tmp_path: P
     days.dump("huge.img", HUGE)
     days.commands.run("pass")
     first = days.account()
-    assert (first["outstanding_bytes"], first["allowance_bytes"]) == (LIMIT, 0), "nobody else wants any of it"
+    assert (first["outstanding_bytes"], first["left_bytes"]) == (LIMIT, 0), "nobody else wants any of it"
     days.dump("vm1.img", 300_000)
     days.commands.run("pass")
     second = days.account()
-    assert (second["outstanding_bytes"], second["allowance_bytes"]) == (LIMIT, 0)
+    assert (second["outstanding_bytes"], second["left_bytes"]) == (LIMIT, 0)
     status = days.commands.status()
     assert {name: vm["newest_dump"]["state"] for name, vm in status.items()} == {"huge": "linked", "vm1": "linked"}
     days.clock.advance(DAY)
     days.commands.run("sync")
     third = days.account()
     assert third["number"] == 2
-    assert (third["outstanding_bytes"], third["used_bytes"], third["allowance_bytes"]) == (0, 0, LIMIT)
+    assert (third["outstanding_bytes"], third["used_bytes"], third["left_bytes"]) == (0, 0, LIMIT)
     days.commands.run("pass")
     assert days.account()["outstanding_bytes"] == LIMIT
     assert re.search(r"huge leaves in slices: 6\d\d kB of 2.3 MB have left, 1 MB may go", days.commands.run("status"))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dumps.runner import Run
     from policy.passes.run import PassResult
 
-FORMAT = 1
+FORMAT = 2
 _COLUMNS = (
     layout.name("vm"),
     layout.word("result"),

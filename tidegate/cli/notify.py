@@ -14,7 +14,7 @@ from tidegate.cli.context import Session, json_option, pass_session, print_json
 if TYPE_CHECKING:
     from core.config.model import Config
 
-FORMAT = 1
+FORMAT = 2
 #: Word of the address and how it is called; a check ends well with the last of them.
 _WORDS = {"start": "start", "fail": "fail", "": "success"}
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dumps.copies import Copy
     from dumps.restore import Restored
 
-FORMAT = 1
+FORMAT = 2
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""The JSON shapes of DESIGN 9, format 1. Sizes are bytes, spans seconds, times RFC 3339 in UTC."""
+"""The JSON shapes of all commands, format 2. Sizes are bytes, spans seconds, times RFC 3339 in UTC."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # whoever asks for help, or for a name, need not load the sta
     from policy.planner.model import Day, Decision, Vm
     from policy.sync.push import Beginning, Pushed
 
-FORMAT = 1
+FORMAT = 2
 
 
 def day(one: "Day") -> dict[str, Any]:
@@ -31,7 +31,7 @@ def day(one: "Day") -> dict[str, Any]:
         "reserve_bytes": account.reserve,
         "used_bytes": account.used + account.debt,
         "outstanding_bytes": account.outstanding + account.sliced,
-        "allowance_bytes": account.left,
+        "left_bytes": account.left,
         **({"debt_bytes": debt} if debt else {}),
     }
 
@@ -130,7 +130,7 @@ def forecast(start: "Start", future: "Forecast") -> dict[str, Any]:
         "density": future.density.value,
         "within_targets_from_day": future.within_from,
         "days": [
-            {"allowance_bytes": one.account, "released_bytes": one.released, "waiting_bytes": one.waiting}
+            {"left_bytes": one.left, "released_bytes": one.released, "waiting_bytes": one.waiting}
             for one in future.days
         ],
         "vms": [_vm_forecast(one) for one in future.vms],

@@ -114,8 +114,8 @@ def rows_of_a_screen(seen: Screen, taken: int, *, least: int = _LEAST_ROWS) -> i
 
 
 def account(day: Mapping[str, Any]) -> str:
-    """The day in one line, from its JSON shape. What is nothing is not told."""
-    parts = {"outstanding": "let out and not confirmed", "used": "used", "debt": "in debt", "reserve": "in reserve"}
+    """The day in one line, from its JSON shape. What is nothing is left out."""
+    parts = {"outstanding": "released, not fetched yet", "used": "used", "debt": "in debt", "reserve": "in reserve"}
     told = [f"{format_size(day[f'{key}_bytes'])} {words}" for key, words in parts.items() if day.get(f"{key}_bytes")]
-    left = f"{format_size(day['allowance_bytes'])} of {format_size(day['limit_bytes'])} may still leave"
-    return f"day {day['number']}: {left}" + (f" ({', '.join(told)})" if told else "")
+    left = f"{format_size(day['left_bytes'])} of {format_size(day['limit_bytes'])} left"
+    return f"day {day['number']}: {'; '.join([left, *told])}"

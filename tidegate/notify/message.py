@@ -9,7 +9,7 @@ from core.filenames import printable
 from core.state.alerts import Item
 from core.units import format_time
 
-FORMAT = 1
+FORMAT = 2
 #: So many are named where people read; all of them stand in the JSON.
 _NAMED = 20
 #: Of one sentence. The kernel takes no more than 128 KiB in one word of an environment.

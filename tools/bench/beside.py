@@ -31,7 +31,7 @@ def measure(dry_run: Path) -> Section:
         f"From a marker to its record while a pass lets {RELEASED_BYTES:,} dumps out",
         f"`tidegate watch` runs, {RATE} markers a second come by `touch`, and one `tidegate pass` links {released:,} "
         f"dumps beside it; {len(took):,} markers came in that time, and {len(alone)} before it. What waits longest has "
-        "met the one transaction in which the pass takes the allowance of all of them.",
+        "met the one transaction in which the pass charges the day with all of them.",
         "",
         (
             Line("before the pass: p50", [percentile(alone, 50)], milliseconds),

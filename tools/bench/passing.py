@@ -25,7 +25,7 @@ PARTS: dict[str, tuple[Place, ...]] = {
     "planning: reading the facts": ((facts, "gather"),),
     "planning: deciding": ((passes, "decide"),),
     "the last look at each dump": ((grant.Releasing, "check"),),
-    "the allowance, taken in the ledger": ((grant.Releasing, "grant"),),
+    "the day, charged in the ledger": ((grant.Releasing, "grant"),),
     "linking": ((ExportTree, "publish"),),
     "recording the links": ((grant, "_record"),),
 }

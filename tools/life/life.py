@@ -115,7 +115,7 @@ class Life:
             self.puller.end()
 
     def run_pass(self) -> list[str]:
-        """A pass; returns the VMs that wait for nothing but allowance, in the order of their turns."""
+        """A pass; returns the VMs that wait for nothing but room, in the order of their turns."""
         shape = self.admin.json("pass")
         released = [one["bytes"] for one in shape["decisions"] if one["verdict"] == "released"]
         self.released += sum(released)

@@ -37,14 +37,10 @@ DEMO = {"day": {"at_least": "0s"}, "offsite": {"confirm": "report"}}
 REASONS: dict[str, str] = {}
 
 #: Keys of the day's account.
-DAY = {
-    "allowance_bytes": "left_bytes",
-}
+DAY: dict[str, str] = {}
 
 #: Names of metrics, without the labels.
-METRICS = {
-    "tidegate_day_allowance_bytes": "tidegate_day_left_bytes",
-}
+METRICS: dict[str, str] = {}
 
 #: How fresh a VM's off-site copy is. The record knows ``fresh``, ``stale`` and ``never``; where the program calls a
 #: VM ``new``, the record has ``never``.

@@ -49,7 +49,7 @@ class _Without:
 
 @contextmanager
 def _charge_comes_after_the_link() -> Iterator[None]:
-    """The links are made before the transaction that takes the allowance is committed."""
+    """The links are made before the transaction that charges the day is committed."""
     from policy.passes.grant import Releasing
 
     grant = Releasing.grant
@@ -171,7 +171,7 @@ DEFECTS = (
         partial(_power, "btrfs"),
     ),
     Defect(
-        "the allowance is taken after the link is made",
+        "the day is charged after the link is made",
         "kill",
         _charge_comes_after_the_link,
         partial(_killed, "mirror pass"),

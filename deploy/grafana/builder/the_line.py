@@ -47,7 +47,7 @@ def row() -> Iterator[Builder[Panel]]:
         Steps(0.9, 1),
     )
     yield panels.figure(
-        About("Days that wait", "Whole limits that what waits for allowance would take.", 6, "TidegateBacklogGrowing"),
+        About("Days that wait", "Whole limits that what waits for room would take.", 6, "TidegateBacklogGrowing"),
         f"max(sum without (reason) ({waiting}) / {free})",
         units.Days,
     )

@@ -43,12 +43,12 @@ def row() -> Iterator[Builder[Panel]]:
         {
             "outstanding": f"sum({of_host('tidegate_outstanding_bytes')})",
             "used": f"sum({of_host('tidegate_day_used_bytes')})",
-            "may still leave": f"sum({of_host('tidegate_day_allowance_bytes')})",
+            "left": f"sum({of_host('tidegate_day_left_bytes')})",
             "reserve": f"sum({of_host('tidegate_day_reserve_bytes')})",
         },
         units.BytesSI,
         stacked=True,
-        colours={"outstanding": panels.ORANGE, "used": "blue", "may still leave": panels.GREEN, "reserve": panels.GREY},
+        colours={"outstanding": panels.ORANGE, "used": "blue", "left": panels.GREEN, "reserve": panels.GREY},
     )
     yield panels.lines(
         About(
