@@ -13,6 +13,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import select
 import signal
 import socket
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 import traceback
 from collections.abc import Sequence
 from functools import cache
@@ -29,34 +31,21 @@ from typing import Any, NoReturn
 ROOT = Path(__file__).resolve().parent.parent
 #: Seconds for a command; a slow machine takes a tenth of them.
 IO_TIMEOUT = 120
-#: Everything that the commands load.
-LOADED = (
-    "dumps.checking",
-    "dumps.runner",
-    "exporters.server",
-    "exporters.text",
-    "policy.passes.run",
-    "policy.sync.report",
-    "rich.table",
-    "sqlalchemy.dialects.sqlite",
-    "tidegate.cli.admin",
-    "tidegate.cli.checks",
-    "tidegate.cli.dump",
-    "tidegate.cli.explain",
-    "tidegate.cli.forecast",
-    "tidegate.cli.history",
-    "tidegate.cli.main",
-    "tidegate.cli.passes",
-    "tidegate.daemon.service",
-    "tidegate.cli.state",
-    "tidegate.cli.status",
-    "tidegate.cli.sync",
-    "tidegate.cli.syncs",
-    "tidegate.cli.watches",
-    "core.config.build",
-    "core.config.load",
-    "watcher.service",
-)
+#: What commands load late besides their own modules.
+_LATE = ("concurrent.futures.thread", "encodings.utf_8_sig", "rich.table", "sqlalchemy.dialects.sqlite")
+
+
+def load_everything() -> None:
+    """Every module of every package, so that a command that is forked from here has nothing left to load."""
+    packages: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["packages"]
+    for package in packages:
+        for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+            if not module.name.endswith(".__main__"):
+                importlib.import_module(module.name)
+    for name in _LATE:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # else each command copies every page that its first collection touches
 
 
 def run(words: Sequence[str], stdin: str) -> subprocess.CompletedProcess[str]:
@@ -113,10 +102,7 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def serve(place: Path) -> None:
-    for module in LOADED:
-        importlib.import_module(module)
-    gc.collect()
-    gc.freeze()  # else each command copies every page that its first collection touches
+    load_everything()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(place))

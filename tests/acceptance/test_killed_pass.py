@@ -96,8 +96,8 @@ def test_killed_at_each_trace_point(tmp_path: Path) -> None:
 def trace_points() -> set[str]:
     """All that stand in the rooms which a pass enters, but the one where a watcher has armed its doorbell."""
     files = [file for room in ("policy", "watcher") for file in (ROOT / room).rglob("*.py")]
-    sources = (file.read_text() for file in files if not file.is_relative_to(ROOT / "policy" / "push"))
-    return {name for source in sources for name in re.findall(r'trace\.point\("(.+?)"\)', source)} - {"armed"}
+    sources = (file.read_text() for file in files if not file.is_relative_to(ROOT / "policy" / "sync"))
+    return {name for source in sources for name in re.findall(r'failpoints\.point\("(.+?)"\)', source)} - {"armed"}
 
 
 def test_a_marker_made_while_the_pass_that_is_killed_removes_its_predecessor_is_not_lost(tmp_path: Path) -> None:

@@ -5,8 +5,6 @@ A command spends nine tenths of its time loading modules. Killed at any instant 
 ``python -m tests.acceptance.warm`` reads one order a line from stdin and answers each with how the command ended.
 """
 
-import gc
-import importlib
 import json
 import os
 import signal
@@ -21,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from tests.forked import LOADED, become
+from tests.forked import become, load_everything
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -107,9 +105,7 @@ class Warm(AbstractContextManager["Warm"]):
 
 
 def serve() -> None:
-    for module in LOADED:
-        importlib.import_module(module)
-    gc.freeze()  # else each command copies every page that its first collection touches
+    load_everything()
     for line in sys.stdin:
         order = json.loads(line)
         for name in PRINTED:

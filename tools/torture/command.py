@@ -1,8 +1,6 @@
 """The real commands in processes of their own, forked from this one, which has loaded all their modules."""
 
 import ctypes
-import gc
-import importlib
 import io
 import os
 import signal
@@ -17,7 +15,7 @@ from unittest import mock
 
 from sqlalchemy import Engine
 
-from tests.forked import LOADED
+from tests.forked import load_everything
 
 #: What a command does on the host in this folder.
 Body = Callable[[Path], object]
@@ -27,15 +25,6 @@ Having = Callable[[Body], Body]
 #: A command that takes longer hangs, seconds.
 _HANGS = 100
 _PR_SET_PDEATHSIG = 1
-_MORE = (
-    "concurrent.futures.thread",
-    "encodings.utf_8_sig",
-    "policy.operations.vms",
-    "tidegate.cli.admin",
-    "tidegate.cli.mark",
-    "watcher.recorder",
-    "watcher.scanner",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +44,12 @@ def nothing(body: Body) -> Body:
     return body
 
 
-def load_everything() -> None:
-    """Once, before the first command is started."""
-    for module in (*LOADED, *_MORE):
-        importlib.import_module(module)
+def load_once() -> None:
+    """Everything, before the first command is started."""
+    load_everything()
     from core.state import database
 
     setattr(database, "_engine", _engine_at(database._engine))  # noqa: B010 - mypy wants the very same function
-    gc.collect()
-    gc.freeze()  # else each command copies every page that its first collection touches
 
 
 #: One for each path: it keeps the statements that it has compiled, which is half of a command's time.
