@@ -11,7 +11,7 @@ from pathlib import Path
 
 from core.clock import Clock
 from core.config.dump_settings import SetDumping
-from core.config.model import Config, WatchFolder
+from core.config.settings import Config, WatchFolder
 from core.enums import DumpResult
 from core.errors import FaultError, TidegateError
 from core.state import counters, dumps, locks, mount_identity, vms
@@ -103,7 +103,7 @@ class Runner:
         """Whether no run of this set can be alive: it is ours, or one that is configured no more and does not run."""
         if name == self.name:
             return True
-        return self.config.backup_set(name) is None and not locks.is_held(self._lock_of(name))
+        return name not in self.config.backup_sets and not locks.is_held(self._lock_of(name))
 
     # --- before
 

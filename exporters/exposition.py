@@ -10,7 +10,7 @@ from prometheus_client import PROCESS_COLLECTOR
 from sqlalchemy.exc import DatabaseError
 
 from core.clock import Clock
-from core.config.model import Config
+from core.config.settings import Config
 from core.errors import FaultError
 from core.state.database import State
 from core.state.generation import Generation

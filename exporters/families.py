@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from prometheus_client.core import Metric
 
-from core.config.model import Config
+from core.config.settings import Config
 from core.enums import Freshness, MarkerResult, Reason, Verdict
 from core.state import counters as tallies
 from core.state import hypervisors, lateness, ledger, slices, vms
@@ -118,7 +118,7 @@ def passes(view: View) -> Iterator[Metric]:
     """When they ran, and how often they are meant to."""
     counters = tallies.counters(view.connection)
     started, finished = tallies.pass_times(view.connection)
-    latest = [] if view.config.pass_at else tallies.last_passes(view.connection, _PASSES_LOOKED_AT)
+    latest = [] if view.config.daily_pass.at else tallies.last_passes(view.connection, _PASSES_LOOKED_AT)
     yield metrics.PASSES.one(_count(counters, "passes"))
     yield metrics.PASS_FAILURES.one(_count(counters, "pass_failures"))
     yield metrics.PASS_STARTED.one(started)

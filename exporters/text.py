@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-from core.config.model import Config
+from core.config.settings import Config
 from core.state.database import State
 from exporters import collectors, families
 from exporters.families import View

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.config.load import load
-from core.config.model import Config
+from core.config.settings import Config
 from tests import forked
 
 ROOT = Path(__file__).resolve().parent.parent

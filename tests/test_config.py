@@ -15,17 +15,23 @@ from core.config import load as loading
 from core.config.dump_settings import NOTHING_TO_VERIFY, SHA256, SIZE, DumpRule, SetDumping, Verification
 from core.config.errors import ConfigError
 from core.config.load import find, load
-from core.config.model import (
+from core.config.settings import (
     BackupSet,
     Config,
     DaySettings,
     Exporters,
+    Http,
     Hypervisor,
     Limit,
+    MarkerSettings,
     Notify,
     Offsite,
-    Pinged,
+    PassSettings,
+    PingAddress,
     Staleness,
+    StateSettings,
+    Textfile,
+    VmSettings,
     WatchFolder,
 )
 from core.config.timezone import host_zone, utc
@@ -115,7 +121,7 @@ def test_every_key_arrives_in_its_place(written: Written) -> None:
     )
     assert load(file) == Config(
         file=file,
-        state=Path("/var/lib/tidegate/state.db"),
+        state=StateSettings(Path("/var/lib/tidegate/state.db")),
         watches=(
             WatchFolder(
                 name="nightly",
@@ -139,34 +145,33 @@ def test_every_key_arrives_in_its_place(written: Written) -> None:
             weekdays=(0, *[1_610_612_736] * 5, 9_000_000_000),
         ),
         day=DaySettings(DayEnd.AT, 0.0, 600.0, datetime.time(22, 30), zoneinfo.ZoneInfo("Europe/Berlin")),
-        pass_at=datetime.time(6, 5),
+        daily_pass=PassSettings(datetime.time(6, 5)),
         staleness=Staleness(target=604_800.0, max_dump_age=1_209_600.0, min_gain=43_200.0),
         offsite=Offsite(Storage.MIRROR, Evidence.PRESUMED, retention=2_592_000.0),
-        remove_markers=False,
-        backup_sets=(
-            BackupSet(
-                "weekly",
+        markers=MarkerSettings(remove=False),
+        backup_sets={
+            "weekly": BackupSet(
                 734_400.0,
                 ("vm1", "vm2"),
                 SetDumping("nightly", "", 2, {"vm1": of_set, "vm2": own}),
                 Verification(of_set.verify, 7_200.0),
                 {"vm2": NOTHING_TO_VERIFY},
             ),
-            BackupSet("on demand", None, ()),
-        ),
-        exporters=Exporters(listen=("::1", 9877), textfile=here / "tidegate.prom", vm_series=False),
+            "on demand": BackupSet(None, ()),
+        },
+        exporters=Exporters(Http(("::1", 9877)), Textfile(here / "tidegate.prom"), vm_series=False),
         dump_logs=here / "logs",
         hypervisor=Hypervisor(("list-vms",), ("scratch",)),
-        vm_targets={"db1.prod": 86_400.0},
+        vms={"db1.prod": VmSettings(86_400.0), "vm2": VmSettings()},
         notify=Notify(
             ("tell-admin", "--loud"),
             frozenset({Trouble.FAILED, Trouble.STALE}),
             timeout=5.0,
             remind=172_800.0,
             pings={
-                Occasion.PASS: Pinged("https://hc-ping.com/key/pass?create=1"),
-                Occasion.DUMP: Pinged("http://[::1]:8000/ping/{backup_set}"),
-                Occasion.SYNC: Pinged(file=here / "ping-sync"),
+                Occasion.PASS: PingAddress("https://hc-ping.com/key/pass?create=1"),
+                Occasion.DUMP: PingAddress("http://[::1]:8000/ping/{backup_set}"),
+                Occasion.SYNC: PingAddress(url_file=here / "ping-sync"),
             },
         ),
     )
@@ -178,7 +183,7 @@ def test_what_is_left_out_has_its_documented_default(written: Written) -> None:
     here = file.parent
     assert load(file) == Config(
         file=file,
-        state=here / "state.db",
+        state=StateSettings(here / "state.db"),
         watches=(
             WatchFolder(
                 name="dumps",
@@ -193,12 +198,12 @@ def test_what_is_left_out_has_its_documented_default(written: Written) -> None:
         ),
         limit=Limit(daily=10_000_000_000, reserve=0, oversize=Oversize.HOLD),
         day=DaySettings(DayEnd.SYNC, 72_000.0, 3_600.0, datetime.time(0, 0), host_zone()),
-        pass_at=None,
+        daily_pass=PassSettings(),
         staleness=Staleness(target=None, max_dump_age=None),
         offsite=Offsite(Storage.MIRROR, Evidence.READ),
-        remove_markers=True,
-        backup_sets=(),
-        exporters=Exporters(listen=None, textfile=None),
+        markers=MarkerSettings(),
+        backup_sets={},
+        exporters=Exporters(),
         dump_logs=here / "state.db.dump-logs",
     )
 
@@ -237,14 +242,14 @@ def test_a_watch_on_the_root_must_be_given_a_name(written: Written) -> None:
 def test_an_address_is_a_host_and_a_port(written: Written, listen: str, meant: tuple[str, int]) -> None:
     """IPv6 stands in brackets, as in a URL."""
     config = load(written(smallest(more=f'[exporters.http]\nlisten = "{listen}"\nbeyond_loopback = true')))
-    assert config.exporters.listen == meant
+    assert config.exporters.http == Http(meant)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "[::1]", "localhost"])
 def test_this_machine_may_ask_without_a_word(written: Written, host: str) -> None:
     """All of 127.0.0.0/8 is loopback."""
     config = load(written(smallest(more=f'[exporters.http]\nlisten = "{host}:9877"')))
-    assert config.exporters.listen == (host.strip("[]"), 9877)
+    assert config.exporters.http == Http((host.strip("[]"), 9877))
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.0.2.1", "[fe80::1]", "metrics.example.org", "localhost.lan"])
@@ -287,8 +292,8 @@ def test_the_shipped_configuration_runs_as_it_is(written: Written) -> None:
     """All it needs is the folder that ``make run`` makes."""
     config = shipped(written)
     assert config.limit.daily == 10_000_000_000
-    assert config.pass_at == datetime.time(12, 0)
-    assert config.exporters.listen == ("127.0.0.1", 9877)
+    assert config.daily_pass.at == datetime.time(12, 0)
+    assert config.exporters.http == Http(("127.0.0.1", 9877))
 
 
 def test_the_shipped_configuration_says_which_folder_is_missing(written: Written) -> None:
@@ -308,21 +313,21 @@ def test_a_commented_value_is_the_default(written: Written) -> None:
 def test_every_example_in_a_comment_works(written: Written) -> None:
     """Somebody will uncomment exactly that."""
     config = shipped(written, (EXAMPLE, ""))
-    [weekly] = config.backup_sets
+    weekly = config.backup_sets["weekly"]
     assert (weekly.target, weekly.vms) == (691_200.0, ("vm1", "vm2", "vm7"))
     assert weekly.dumping is not None
     assert {vm: rule.timeout for vm, rule in weekly.dumping.rules.items()} == {"vm1": DAY, "vm2": DAY, "vm7": 2 * DAY}
     assert weekly.dumping.rules["vm1"].verify == (SHA256, ("zstd", "-t"))
-    assert config.vm_targets == {"vm7": 172_800.0}
+    assert config.vms == {"vm7": VmSettings(172_800.0)}
     assert config.limit.weekdays == (*[10_000_000_000] * 5, 50_000_000_000, 0)
     assert config.notify.on == frozenset(Trouble)
-    assert config.notify.pings[Occasion.DUMP] == Pinged(file=Path("/etc/tidegate/ping-dump"))
-    assert config.exporters.textfile == Path("/var/lib/prometheus/node-exporter/tidegate.prom")
+    assert config.notify.pings[Occasion.DUMP] == PingAddress(url_file=Path("/etc/tidegate/ping-dump"))
+    assert config.exporters.textfile == Textfile(Path("/var/lib/prometheus/node-exporter/tidegate.prom"))
 
 
 def test_the_shipped_configuration_names_every_key() -> None:
     """A key that stands nowhere is a key that nobody finds."""
-    from core.config.settings import SECTIONS, Table, WeekdaysTable
+    from core.config.tables import SECTIONS, Table, WeekdaysTable
 
     text = (ROOT / "config.toml").read_text()
     named = set(re.findall(r"^(?:# |#   )?([a-z_]+) = ", text, re.MULTILINE))

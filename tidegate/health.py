@@ -17,7 +17,7 @@ from policy.planner.staleness import density, freshness, targets
 from policy.reconcile.unfetched import nothing_is_fetched
 
 if TYPE_CHECKING:
-    from core.config.model import Config
+    from core.config.settings import Config
     from core.state.database import Connection
     from core.state.vms import VmRow
     from policy.passes.run import PassResult
@@ -213,6 +213,6 @@ def _pass_interval(connection: "Connection", config: "Config") -> float:
     """Seconds. Learned only where it matters: what does that takes as long to load as all the rest."""
     from exporters.families import pass_interval
 
-    if config.pass_at:
+    if config.daily_pass.at:
         return _DAY
     return pass_interval([one.started_at for one in counters.last_passes(connection, _PASSES_LOOKED_AT)])

@@ -15,7 +15,7 @@ from policy.reconcile.unfetched import nothing_is_fetched
 from tidegate.health import held, shrunk
 
 if TYPE_CHECKING:
-    from core.config.model import Config
+    from core.config.settings import Config
     from policy.passes.run import PassResult
 
 _T = TypeVar("_T")
@@ -27,7 +27,7 @@ _NAMED = 20
 def worries(connection: Connection, config: "Config", result: "PassResult") -> Iterator[str]:
     """One sentence for each, with the choices."""
     yield from map(str, result.short)
-    listed = {vm for backup_set in config.backup_sets for vm in backup_set.vms}
+    listed = {vm for backup_set in config.backup_sets.values() for vm in backup_set.vms}
     if unseen := sorted(listed - vms.by_names(connection, listed).keys()):
         yield (
             f"in a backup set, and no dump of theirs was ever marked: {_named(unseen, str)}; do their scripts write "
@@ -76,11 +76,12 @@ def missing_programs(config: "Config") -> Iterator[str]:
         for program in needed:
             if shutil.which(program) is None:
                 yield f"[sync]: {program} is not found on the PATH here; `tidegate sync` needs it"
-    for one in config.backup_sets:
-        rules = () if one.dumping is None else one.dumping.rules.values()
+    for name in config.backup_sets:
+        dumping = config.dumping_of(name)
+        rules = () if dumping is None else dumping.rules.values()
         made = {words[0] for rule in rules for words in (rule.pre, rule.command, rule.post) if words}
-        verifications = (one.verification, *one.vm_verifications.values())
+        verifications = (config.verification_of(vm, name) for vm in ("", *config.vms))
         checked = {words[0] for verification in verifications for words in verification.checks}
         for program in sorted((made | checked) - {*SIZE, *SHA256}):
             if shutil.which(program) is None:
-                yield f"[backup_sets.{one.name}]: {program} is not found on the PATH here; the dumps need it"
+                yield f"[backup_sets.{name}]: {program} is not found on the PATH here; the dumps need it"

@@ -76,9 +76,9 @@ def _run_pass(file: Path) -> None:
 @contextmanager
 def _served(file: Path) -> Iterator[str]:
     """The service of this configuration, once it has scanned; where its page is."""
-    listen = load(file).exporters.listen
-    assert listen is not None
-    root = f"http://{listen[0]}:{listen[1]}"
+    http = load(file).exporters.http
+    assert http is not None
+    root = f"http://{http.listen[0]}:{http.listen[1]}"
     command = [sys.executable, "-m", "tidegate", "--config", str(file), "watch"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as process:
         try:

@@ -7,7 +7,7 @@ import zoneinfo
 from collections.abc import Callable
 
 from core.clock import Clock
-from core.config.model import Config
+from core.config.settings import Config
 from core.errors import FaultError
 from core.state import counters
 from core.state.database import State
@@ -43,7 +43,7 @@ class DailyPass:
     """
 
     def __init__(self, config: Config, state: State, clock: Clock, run: Callable[[], None] | None) -> None:
-        self._at = config.pass_at
+        self._at = config.daily_pass.at
         self._zone = config.day.timezone
         self._state = state
         self._clock = clock

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 
 from core import failpoints
-from core.config.model import WatchFolder
+from core.config.settings import WatchFolder
 from core.enums import WatchMode
 from core.preflight.events import advice
 from watcher.inotify import Doorbell

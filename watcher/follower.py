@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 
 from core.clock import Clock
-from core.config.model import Config, WatchFolder
+from core.config.settings import Config, WatchFolder
 from core.enums import MarkerResult, WatchMode
 from core.errors import BusyError, FaultError
 from core.markers.foreign import Quiet

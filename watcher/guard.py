@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Collection
 
 from core.clock import Clock
-from core.config.model import WatchFolder
+from core.config.settings import WatchFolder
 from core.enums import WatchMode
 from core.errors import BusyError, FaultError
 from watcher.tree_bell import TreeBell

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from core.config.model import Config, WatchFolder
+from core.config.settings import Config, WatchFolder
 from core.enums import DumpState, Reason
 from core.filenames import is_clean, printable
 from core.fs.fingerprint import DumpRejected, Identity, allowed_owners, identify
@@ -85,7 +85,7 @@ def observe(config: Config, watch: WatchFolder, paths: Iterable[str], now: float
 
     Raises OSError when the watch folder itself cannot be opened.
     """
-    sets = {vm: one.name for one in reversed(config.backup_sets) for vm in one.vms}
+    sets = config.sets_of_vms()
     return observe_on(Ground(config, watch), sets, paths, now)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from core.config.model import WatchFolder
+from core.config.settings import WatchFolder
 from core.enums import DumpState, MarkerResult
 from core.state import counters, dumps, vms
 from core.state.database import Connection

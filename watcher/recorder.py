@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from core import failpoints
 from core.clock import Clock
-from core.config.model import Config, WatchFolder
+from core.config.settings import Config, WatchFolder
 from core.enums import MarkerResult, Reason
 from core.filenames import printable
 from core.fs.io_timeout import IoTimeout
@@ -62,7 +62,7 @@ class Recorder:
         self._clock = clock
         self._ground = ground or Ground(config, watch)
         self._io_timeout = io_timeout
-        self._sets = {vm: one.name for one in reversed(config.backup_sets) for vm in one.vms}
+        self._sets = config.sets_of_vms()
 
     def record(self, paths: Sequence[str], *, timed: bool = True) -> Recorded:
         """Looks at the dumps at these paths, at most BATCH, and records them in one transaction.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from core import failpoints
 from core.clock import Clock
-from core.config.model import Config, WatchFolder
+from core.config.settings import Config, WatchFolder
 from core.enums import DumpState, MarkerResult, Reason
 from core.fs.io_timeout import IoTimeout, NoAnswerError, ask
 from core.state import counters, dumps, mount_identity

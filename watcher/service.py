@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 from core.clock import Clock
-from core.config.model import Config, WatchFolder
+from core.config.settings import Config, WatchFolder
 from core.errors import BusyError, FaultError
 from core.state import counters
 from core.state.database import State

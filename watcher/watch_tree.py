@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from core.config.model import Config, WatchFolder
+from core.config.settings import Config, WatchFolder
 from core.fs.fingerprint import open_folder
 from core.fs.io_timeout import ask
 from core.markers.foreign import is_looked_into, look_at_all

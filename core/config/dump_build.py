@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from core.config import settings
+from core.config import tables
 from core.config.dump_settings import NOTHING_TO_VERIFY, DumpRule, SetDumping, Verification
-from core.config.model import WatchFolder
+from core.config.settings import WatchFolder
 from core.config.types import choice, did_you_mean
 from core.enums import AdapterName
 
@@ -16,18 +16,18 @@ _ONE_DAY = 86400.0
 
 
 def dumping(
-    backup_set: settings.BackupSetTable, vms: Mapping[str, settings.VmTable], watches: Sequence[WatchFolder], base: Path
+    backup_set: tables.BackupSetTable, vms: Mapping[str, tables.VmTable], watches: Sequence[WatchFolder], base: Path
 ) -> SetDumping | None:
     """What ``tidegate dump`` runs for this set; None where ``destination`` says what is wrong."""
     try:
         watch, folder = destination(backup_set.to, watches, base)
     except ValueError:  # told by `dump_checks`
         return None
-    rules = {vm: rule(vms.get(vm, settings.VmTable()), backup_set) for vm in backup_set.vms}
+    rules = {vm: rule(vms.get(vm, tables.VmTable()), backup_set) for vm in backup_set.vms}
     return SetDumping(watch.name, folder, backup_set.parallel or 1, rules)
 
 
-def rule(vm: settings.DumpTable, backup_set: settings.DumpTable) -> DumpRule:
+def rule(vm: tables.DumpTable, backup_set: tables.DumpTable) -> DumpRule:
     """How this VM of this set is dumped."""
 
     def said(own: _T | None, of_set: _T | None, default: _T) -> _T:
@@ -50,7 +50,7 @@ def rule(vm: settings.DumpTable, backup_set: settings.DumpTable) -> DumpRule:
     )
 
 
-def verification(vm: settings.DumpTable, backup_set: settings.DumpTable) -> Verification:
+def verification(vm: tables.DumpTable, backup_set: tables.DumpTable) -> Verification:
     """What the dumps of this VM that others have made must pass."""
     of_vm = rule(vm, backup_set)
     return Verification(of_vm.verify, of_vm.timeout) if of_vm.verify else NOTHING_TO_VERIFY

@@ -6,14 +6,14 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from core.config import dump_build, settings
+from core.config import dump_build, tables
 from core.config.dump_settings import SHA256, DumpRule
 from core.config.errors import Place, Problem
 from core.enums import AdapterName
 from core.filenames import is_single_component
 from core.preflight.folders import Watches
 
-_Table = TypeVar("_Table", bound=settings.DumpTable)
+_Table = TypeVar("_Table", bound=tables.DumpTable)
 _COMMAND = 'missing; say what makes a dump, like command = ["sh", "-c", "dump-vm $VM > $OUT"]'
 #: Keys that only one adapter looks at.
 _OWN_KEYS = {AdapterName.COMMAND: ("command", "stdout"), AdapterName.LIBVIRT: ("uri",)}
@@ -23,8 +23,8 @@ _LONGEST_VM_BYTES = 150
 
 def dump_problems(document: Mapping[str, Any], watches: Watches, base: Path) -> Iterator[Problem]:
     """What is wrong with how VMs are dumped. ``watches`` are those that are right by themselves."""
-    sets = _right(document.get("backup_sets"), settings.BackupSetTable)
-    vms = _right(document.get("vms"), settings.VmTable)
+    sets = _right(document.get("backup_sets"), tables.BackupSetTable)
+    vms = _right(document.get("vms"), tables.VmTable)
     dumping = {name: one for name, one in sets.items() if one.dumps}
     for name, one in dumping.items():
         yield from _of_a_set(("backup_sets", name), one, vms)
@@ -34,7 +34,7 @@ def dump_problems(document: Mapping[str, Any], watches: Watches, base: Path) -> 
         yield from _of_vms(vms, list(dumping.values()))
 
 
-def _of_a_set(place: Place, one: settings.BackupSetTable, vms: Mapping[str, settings.VmTable]) -> Iterator[Problem]:
+def _of_a_set(place: Place, one: tables.BackupSetTable, vms: Mapping[str, tables.VmTable]) -> Iterator[Problem]:
     if not is_single_component(str(place[-1])) or len(str(place[-1]).encode()) > _LONGEST_VM_BYTES:
         yield Problem(place, "its name stands in names of files; write a shorter one without a dot or dash in front")
     if not one.vms:
@@ -56,11 +56,11 @@ def _of_a_set(place: Place, one: settings.BackupSetTable, vms: Mapping[str, sett
                 yield Problem((*place, key), text)
 
 
-def _rule(vms: Mapping[str, settings.VmTable], vm: str, one: settings.BackupSetTable) -> DumpRule:
-    return dump_build.rule(vms.get(vm, settings.VmTable()), one)
+def _rule(vms: Mapping[str, tables.VmTable], vm: str, one: tables.BackupSetTable) -> DumpRule:
+    return dump_build.rule(vms.get(vm, tables.VmTable()), one)
 
 
-def _of_other_adapters(place: Place, table: settings.DumpTable, used: set[AdapterName]) -> Iterator[Problem]:
+def _of_other_adapters(place: Place, table: tables.DumpTable, used: set[AdapterName]) -> Iterator[Problem]:
     for adapter, keys in _OWN_KEYS.items():
         for key in keys if adapter not in used else ():
             if key in table.model_fields_set:
@@ -75,20 +75,20 @@ def _of_a_rule(rule: DumpRule) -> Iterator[tuple[str, str]]:
         yield "verify", '"sha256" compares with a checksum, and checksum = false makes none; leave one of the two out'
 
 
-def _of_its_folder(place: Place, one: settings.BackupSetTable, watches: Watches, base: Path) -> Iterator[Problem]:
+def _of_its_folder(place: Place, one: tables.BackupSetTable, watches: Watches, base: Path) -> Iterator[Problem]:
     try:
         dump_build.destination(one.to, list(watches.values()), base)
     except ValueError as error:
         yield Problem(place, str(error))
 
 
-def _of_vms(vms: Mapping[str, settings.VmTable], sets: Sequence[settings.BackupSetTable]) -> Iterator[Problem]:
+def _of_vms(vms: Mapping[str, tables.VmTable], sets: Sequence[tables.BackupSetTable]) -> Iterator[Problem]:
     for name, one in vms.items():
         used = {dump_build.rule(one, each).adapter for each in sets if name in each.vms}
         if used:
             yield from _of_other_adapters(("vms", name), one, used)
             continue
-        for key in sorted(one.model_fields_set & settings.DUMP_KEYS):
+        for key in sorted(one.model_fields_set & tables.DUMP_KEYS):
             yield Problem(("vms", name, key), f'does nothing: no backup set dumps "{name}"; list it in `vms` of one')
 
 

@@ -15,7 +15,7 @@ import tomli
 
 from core.config.errors import ConfigError, Problem
 from core.config.lines import Lines
-from core.config.model import Config
+from core.config.settings import Config
 from core.errors import UsageError
 
 #: Where the configuration is looked for when no ``--config`` names it, in this order.
@@ -89,13 +89,13 @@ def _read(document: dict[str, Any], file: Path, *, preflight: bool) -> tuple[Con
     # Lazily: pydantic costs more to import than most commands take.
     from pydantic import ValidationError
 
-    from core.config import build, messages, rules, settings
+    from core.config import build, messages, rules, tables
 
     # A section that is not there misses the same keys as an empty one, and the keys are what is told.
     whole = {"state": {}, "limit": {}, "offsite": {}, **document}
     config, problems = None, []
     try:
-        config = build.config(settings.Document.model_validate(whole), file)
+        config = build.config(tables.Document.model_validate(whole), file)
     except ValidationError as error:
         problems = messages.problems(error)
     return config, problems + rules.between_keys(whole, file.parent, preflight=preflight)

@@ -6,13 +6,13 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from core.config import settings
+from core.config import tables
 from core.config.errors import Place, Problem
 from core.config.types import did_you_mean
 from core.filenames import printable
 
 #: Sections that hold sections with names of the admin's.
-_OF_NAMES = {names[:1] for names in settings.SECTIONS if names[1:] == ("*",)}
+_OF_NAMES = {names[:1] for names in tables.SECTIONS if names[1:] == ("*",)}
 #: What pydantic calls a section that is something else.
 _NO_SECTION = frozenset({"model_type", "dict_type"})
 
@@ -37,8 +37,8 @@ def label(place: Place, document: Mapping[str, Any]) -> str:
 
 
 def _is_section(place: Place, document: Mapping[str, Any]) -> bool:
-    if _pattern(place) in settings.SECTIONS or place[-1] in _keys(place[:-1]):
-        return _pattern(place) in {*settings.SECTIONS, *_OF_NAMES}
+    if _pattern(place) in tables.SECTIONS or place[-1] in _keys(place[:-1]):
+        return _pattern(place) in {*tables.SECTIONS, *_OF_NAMES}
     value: Any = document
     for part in place:
         value = value[part]
@@ -82,12 +82,12 @@ def _sentence(place: Place, detail: ErrorDetails) -> str:
 
 
 def _description(place: Place) -> str:
-    fields = settings.SECTIONS[_pattern(place[:-1])].model_fields
+    fields = tables.SECTIONS[_pattern(place[:-1])].model_fields
     return str(fields[str(place[-1])].description)
 
 
 def _keys(section: Place) -> list[str]:
-    fields = settings.SECTIONS[_pattern(section)].model_fields
+    fields = tables.SECTIONS[_pattern(section)].model_fields
     return [field.alias or name for name, field in fields.items()]
 
 
@@ -101,7 +101,7 @@ def _meant(place: Place) -> Place | None:
 
 def _unknown(place: Place, *, is_section: bool) -> str:
     kind = "section" if is_section else "key"
-    homes = [_bracketed(at) for at, table in settings.SECTIONS.items() if at and place[-1] in table.model_fields]
+    homes = [_bracketed(at) for at, table in tables.SECTIONS.items() if at and place[-1] in table.model_fields]
     if homes and not is_section:
         return f"unknown key; it belongs in {' or '.join(homes)}"
     if (near := _meant(place)) is not None:
@@ -112,5 +112,5 @@ def _unknown(place: Place, *, is_section: bool) -> str:
 def _called(place: Place) -> str:
     """A known place, as it is called in a sentence about another one of its section."""
     names = tuple(part for part in place if isinstance(part, str))
-    is_section = names in {*settings.SECTIONS, *_OF_NAMES}
+    is_section = names in {*tables.SECTIONS, *_OF_NAMES}
     return _bracketed(names) if is_section else f"`{names[-1]}`"

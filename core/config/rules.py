@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from core.config import build, settings
+from core.config import build, tables
 from core.config.dump_checks import dump_problems
 from core.config.errors import Place, Problem
-from core.config.model import WatchFolder
+from core.config.settings import WatchFolder
 from core.enums import DayEnd, Evidence, Occasion, Oversize, Publish, Storage
 from core.preflight.folders import Watches, folder_problems, read_problems
 
@@ -51,15 +51,15 @@ def _good_watches(document: dict[str, Any], base: Path) -> Watches:
     return good
 
 
-def _as_far_as_it_is_right(watch: object) -> settings.WatchTable | None:
+def _as_far_as_it_is_right(watch: object) -> tables.WatchTable | None:
     """A ``[[watch]]`` less its wrong keys, which are told elsewhere; None if the rest says too little."""
     try:
-        return settings.WatchTable.model_validate(watch)
+        return tables.WatchTable.model_validate(watch)
     except ValidationError as error:
         wrong = {detail["loc"][:1] for detail in error.errors()}
     if not isinstance(watch, dict) or wrong & _TELLING:
         return None
-    return settings.WatchTable.model_validate({key: watch[key] for key in watch if (key,) not in wrong})
+    return tables.WatchTable.model_validate({key: watch[key] for key in watch if (key,) not in wrong})
 
 
 def _names(watches: Watches) -> Iterator[Problem]:

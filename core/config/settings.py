@@ -1,330 +1,252 @@
-"""The sections of the file, as pydantic reads them. Imported only when a configuration is loaded.
+"""The configuration as frozen, typed objects. Built once, at the edge, by ``core.config.load``.
 
-pydantic does the walk and reports every error at once; each value is read by ``core.config.types``.
-Defaults that depend on other keys are None here and are filled in by ``core.config.build``.
+Sizes are bytes, spans are seconds, paths are absolute.
 """
 
 import datetime
 import re
 import zoneinfo
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationInfo, field_validator
-
-from core.config import dump_values, notify_values, pushing, types
-from core.config.dump_settings import Check
-from core.config.timezone import zone
-from core.enums import AdapterName, DayEnd, Evidence, Links, Oversize, Publish, Signals, Storage, Trouble, WatchMode
-from core.units import format_size
-
-_Flag = Annotated[bool, PlainValidator(types.flag)]
-_Path = Annotated[Path, PlainValidator(types.path)]
-_ClockTime = Annotated[datetime.time, PlainValidator(types.clock_time)]
-_Span = Annotated[float, PlainValidator(types.span)]
-_SizeOrUnset = Annotated[int | None, PlainValidator(types.size)]
-_SpanOrUnset = Annotated[float | None, PlainValidator(types.span_above_zero)]
 
-
-class Table(BaseModel):
-    """A section. A key that it does not know is an error."""
+from core.config.dump_settings import NOTHING_TO_VERIFY, SetDumping, Verification
+from core.enums import DayEnd, Evidence, Links, Occasion, Oversize, Publish, Storage, Trouble, WatchMode
+from core.markers.foreign import Foreign
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
+@dataclass(frozen=True, slots=True)
+class StateSettings:
+    """Where the state file is."""
 
-class StateTable(Table):
-    """``[state]``."""
+    path: Path
 
-    path: _Path = Field(description='say where the state file is kept, like path = "var/state.db"')
 
+@dataclass(frozen=True, slots=True)
+class PassSettings:
+    """When the watch service runs its daily pass. None: it runs none."""
 
-class WatchTable(Table):
-    """One ``[[watch]]``."""
+    at: datetime.time | None = None
 
-    path: _Path = Field(description='say which folder the dumps are in, like path = "var/dumps"')
-    name: Annotated[str | None, PlainValidator(types.name)] = None
-    export: Annotated[Path | None, PlainValidator(types.path)] = None
-    layout: Annotated[str | None, PlainValidator(types.layout)] = None
-    vm_pattern: Annotated[re.Pattern[str] | None, PlainValidator(types.pattern)] = None
-    recursive: _Flag = True
-    mode: Annotated[WatchMode, PlainValidator(types.one_of(*WatchMode))] = WatchMode.EVENTS
-    scan_interval: Annotated[float | None, PlainValidator(types.scan_interval)] = None
-    publish: Annotated[Publish, PlainValidator(types.one_of(*Publish))] = Publish.HARDLINK
-    min_free: _SizeOrUnset = None
-    links: Annotated[Links, PlainValidator(types.one_of(*Links))] = Links.ANY
-    signals: Annotated[Signals | None, PlainValidator(types.one_of(*Signals))] = None
-    quiet_names: Annotated[re.Pattern[str] | None, PlainValidator(types.names_pattern)] = None
-    quiet_after: _SpanOrUnset = None
 
+@dataclass(frozen=True, slots=True)
+class MarkerSettings:
+    """Whether markers are removed when their dumps have come to their end."""
 
-class WeekdaysTable(Table):
-    """``[limit.weekdays]``: limits of the days that open on these weekdays."""
+    remove: bool = True
 
-    monday: _SizeOrUnset = None
-    tuesday: _SizeOrUnset = None
-    wednesday: _SizeOrUnset = None
-    thursday: _SizeOrUnset = None
-    friday: _SizeOrUnset = None
-    saturday: _SizeOrUnset = None
-    sunday: _SizeOrUnset = None
 
-    def or_else(self, daily: int) -> dict[str, int]:
-        """The limit of each weekday, Monday's first: its own, else ``daily``."""
-        return {name: daily if own is None else own for name, own in self}
+@dataclass(frozen=True, slots=True)
+class WatchFolder:
+    """One dump folder and the export tree that its dumps are let out to."""
 
+    name: str
+    path: Path
+    export: Path
+    layout: str
+    vm_pattern: re.Pattern[str] | None
+    recursive: bool
+    mode: WatchMode
+    scan_interval: float
+    publish: Publish = Publish.HARDLINK
+    min_free: int | None = None
+    links: Links = Links.ANY
+    signals: Foreign | None = None
 
-class LimitTable(Table):
-    """``[limit]``."""
 
-    daily: Annotated[int, PlainValidator(types.size_above_zero)] = Field(
-        description='say how much may leave in one day, like daily = "10 GB"'
-    )
-    reserve: Annotated[int, PlainValidator(types.size)] = 0
-    oversize: Annotated[Oversize, PlainValidator(types.one_of(*Oversize))] = Oversize.HOLD
-    weekdays: WeekdaysTable = WeekdaysTable()
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Bytes that may leave in one day. ``weekdays`` are seven limits, Monday's first; empty: each is ``daily``."""
 
-    @field_validator("reserve")
-    @classmethod
-    def _below_daily(cls, reserve: int, info: ValidationInfo) -> int:
-        daily = info.data.get("daily")
-        if daily is not None and reserve >= daily:
-            raise ValueError(f"{format_size(reserve)} leaves nothing of the daily {format_size(daily)}; write less")
-        return reserve
+    daily: int
+    reserve: int
+    oversize: Oversize
+    weekdays: tuple[int, ...] = ()
 
-    @field_validator("weekdays")
-    @classmethod
-    def _let_something_out(cls, weekdays: WeekdaysTable, info: ValidationInfo) -> WeekdaysTable:
-        daily, reserve = info.data.get("daily"), info.data.get("reserve")
-        if daily is None or reserve is None:  # wrong themselves, and told
-            return weekdays
-        limits = weekdays.or_else(daily)
-        if not any(limits.values()):
-            raise ValueError("no day lets anything out, ever; write a size above 0 for one of them")
-        for name, limit in limits.items():
-            if 0 < limit <= reserve:
-                figures = f"the reserve of {format_size(reserve)} leaves nothing of {name}'s {format_size(limit)}"
-                raise ValueError(f'{figures}; write more, or "0 GB" for a day without a sync')
-        return weekdays
+    def on(self, weekday: int) -> int:
+        """The limit of a day that opens on this weekday; 0 is Monday."""
+        return self.weekdays[weekday] if self.weekdays else self.daily
 
 
-class DayTable(Table):
-    """``[day]``."""
+@dataclass(frozen=True, slots=True)
+class DaySettings:
+    """What ends a day. ``at`` and ``timezone`` matter for ``ends = "at"`` only."""
 
-    ends: Annotated[DayEnd, PlainValidator(types.one_of(*DayEnd))] = DayEnd.SYNC
-    at_least: _Span = 20 * 3600.0
-    quiet: _Span = 3600.0
-    at: _ClockTime = datetime.time(0, 0)
-    timezone: Annotated[zoneinfo.ZoneInfo | None, PlainValidator(zone)] = None
+    ends: DayEnd
+    at_least: float
+    quiet: float
+    at: datetime.time
+    timezone: zoneinfo.ZoneInfo
 
 
-class PassTable(Table):
-    """``[pass]``."""
+@dataclass(frozen=True, slots=True)
+class Staleness:
+    """``target`` None: three fair turns. ``max_dump_age`` None: no dump is too old. ``min_gain`` 0: any gain does."""
 
-    at: Annotated[datetime.time | None, PlainValidator(types.clock_time)] = None
+    target: float | None
+    max_dump_age: float | None
+    min_gain: float = 0.0
 
 
-class StalenessTable(Table):
-    """``[staleness]``."""
+@dataclass(frozen=True, slots=True)
+class Offsite:
+    """What is known of the storage and what counts as proof that it has a dump. ``retention`` None: it keeps all."""
 
-    target: _SpanOrUnset = None
-    max_dump_age: _SpanOrUnset = None
-    min_gain: _SpanOrUnset = None
+    storage: Storage
+    confirm: Evidence
+    retention: float | None = None
 
 
-_CONFIRMS = (Evidence.READ, Evidence.REPORT, Evidence.REMOVAL, Evidence.PRESUMED)
+@dataclass(frozen=True, slots=True)
+class BackupSet:
+    """What holds for a group of VMs. ``dumping`` None: others make their dumps.
 
+    ``verification`` is that of its VMs but for those of ``vm_verifications``.
+    """
 
-class OffsiteTable(Table):
-    """``[offsite]``."""
+    target: float | None
+    vms: tuple[str, ...]
+    dumping: SetDumping | None = None
+    verification: Verification = NOTHING_TO_VERIFY
+    vm_verifications: Mapping[str, Verification] = field(default_factory=dict)
 
-    storage: Annotated[Storage, PlainValidator(types.one_of(*Storage))] = Field(
-        description='say what the storage does: "mirror" (it becomes what the export tree holds) '
-        'or "collect" (it keeps every dump that it pulls)'
-    )
-    confirm: Annotated[Evidence | None, PlainValidator(types.one_of(*_CONFIRMS))] = None
-    retention: _SpanOrUnset = None
 
+@dataclass(frozen=True, slots=True)
+class VmSettings:
+    """What differs for one VM."""
 
-class SyncTable(Table):
-    """``[sync]``."""
+    target: float | None = None
 
-    destination: Annotated[str, PlainValidator(pushing.destination)] = Field(
-        description='say where the export tree goes, like destination = "backup@storage:/srv/host1"'
-    )
-    options: Annotated[tuple[str, ...], PlainValidator(pushing.options)] = ("--archive", "--timeout=600")
-    ssh: Annotated[tuple[str, ...], PlainValidator(pushing.command)] = ("ssh", "-o", "BatchMode=yes")
-    rsync: Annotated[str, PlainValidator(types.text)] = "rsync"
 
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Where `tidegate sync` pushes the export trees to: what rsync takes, ``{watch}`` in it a folder's name.
 
-class MarkersTable(Table):
-    """``[markers]``."""
+    ``options`` are rsync's beside those that Tidegate sets; ``ssh`` is its remote shell, ``rsync`` the program.
+    """
 
-    remove: _Flag = True
+    destination: str
+    options: tuple[str, ...]
+    ssh: tuple[str, ...]
+    rsync: str
 
+    def destination_of(self, watch: str) -> str:
+        """Where the export tree of this watch folder goes."""
+        return self.destination.replace("{watch}", watch)
 
-class DumpTable(Table):
-    """How VMs are dumped: for a set, and for a VM that differs from it. None: as the set, or the default, says."""
 
-    target: _SpanOrUnset = None
-    adapter: Annotated[AdapterName | None, PlainValidator(types.one_of(*AdapterName))] = None
-    command: Annotated[tuple[str, ...] | None, PlainValidator(dump_values.command)] = None
-    stdout: Annotated[bool | None, PlainValidator(types.flag)] = None
-    suffix: Annotated[str | None, PlainValidator(dump_values.suffix)] = None
-    pre: Annotated[tuple[str, ...] | None, PlainValidator(dump_values.command_or_none)] = None
-    post: Annotated[tuple[str, ...] | None, PlainValidator(dump_values.command_or_none)] = None
-    timeout: _SpanOrUnset = None
-    retries: Annotated[int | None, PlainValidator(dump_values.retries)] = None
-    margin: _SizeOrUnset = None
-    checksum: Annotated[bool | None, PlainValidator(types.flag)] = None
-    verify: Annotated[tuple[Check, ...] | None, PlainValidator(dump_values.checks)] = None
-    keep: Annotated[int | None, PlainValidator(dump_values.keep)] = None
-    uri: Annotated[str | None, PlainValidator(dump_values.uri)] = None
+@dataclass(frozen=True, slots=True)
+class Hypervisor:
+    """Whom to ask for the VMs of this host. ``command`` prints a name a line; (): whatever of virsh, qm, pct is there.
 
+    ``ignore``: VMs that need no backup.
+    """
 
-#: The keys that also hold for dumps that others have made: when a copy is old, and what a pass checks.
-_KEYS_FOR_ALL = frozenset(("target", "verify", "timeout"))
-#: The keys that say how a dump is made.
-DUMP_KEYS = frozenset(DumpTable.model_fields) - _KEYS_FOR_ALL
+    command: tuple[str, ...]
+    ignore: tuple[str, ...]
 
 
-class BackupSetTable(DumpTable):
-    """One ``[backup_sets.NAME]``."""
+@dataclass(frozen=True, slots=True)
+class Http:
+    """Where metrics and the page are served: (host, port), and further names by which a browser may ask for them."""
 
-    vms: Annotated[tuple[str, ...], PlainValidator(types.names)] = ()
-    to: Annotated[str | None, PlainValidator(types.text)] = None
-    parallel: Annotated[int | None, PlainValidator(dump_values.at_once)] = None
+    listen: tuple[str, int]
+    hosts: tuple[str, ...] = ()
 
-    @property
-    def dumps(self) -> bool:
-        """Whether it says anything of how dumps are made."""
-        return bool(self.model_fields_set - _KEYS_FOR_ALL - {"vms"})
 
+@dataclass(frozen=True, slots=True)
+class Textfile:
+    """The file that node_exporter reads. Written after each pass."""
 
-class VmTable(DumpTable):
-    """One ``[vms.NAME]``."""
+    path: Path
 
 
-class DumpsTable(Table):
-    """``[dumps]``."""
+@dataclass(frozen=True, slots=True)
+class Exporters:
+    """Where metrics and the page go. ``vm_series`` False: no series of single VMs."""
 
-    logs: Annotated[Path | None, PlainValidator(types.path)] = None
+    http: Http | None = None
+    textfile: Textfile | None = None
+    vm_series: bool = True
 
 
-class HypervisorTable(Table):
-    """``[hypervisor]``."""
+@dataclass(frozen=True, slots=True)
+class PingAddress:
+    """Who is pinged: the URL itself, a secret, or the file that holds it. ``{backup_set}`` in it is a set's name."""
 
-    list_: Annotated[tuple[str, ...] | None, PlainValidator(dump_values.command)] = Field(None, alias="list")
-    ignore: Annotated[tuple[str, ...], PlainValidator(types.names)] = ()
+    url: str | None = field(default=None, repr=False)
+    url_file: Path | None = None
 
 
-class PingTable(Table):
-    """``[notify.pass]`` and ``[notify.sync]``."""
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Who is told of what. ``command`` (): nobody is told of trouble.
 
-    url: Annotated[str | None, PlainValidator(notify_values.url)] = None
-    url_file: Annotated[Path | None, PlainValidator(types.path)] = None
+    ``timeout``: seconds for each ping, and for the command. ``remind``: seconds after which what goes on is told again.
+    """
 
+    command: tuple[str, ...] = ()
+    on: frozenset[Trouble] = frozenset(Trouble)
+    timeout: float = 10.0
+    remind: float = 259_200.0
+    pings: Mapping[Occasion, PingAddress] = field(default_factory=dict)
 
-class DumpPingTable(PingTable):
-    """``[notify.dump]``."""
 
-    url: Annotated[str | None, PlainValidator(notify_values.url_of_sets)] = None
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One whole configuration. ``dump_logs``: the folder of what dumps print.
 
+    ``vm_verifications``: VM -> its own one, where it is in no set. ``push`` None: the storage pulls.
+    """
 
-class NotifyTable(Table):
-    """``[notify]``."""
+    file: Path
+    state: StateSettings
+    watches: tuple[WatchFolder, ...]
+    limit: Limit
+    day: DaySettings
+    daily_pass: PassSettings
+    staleness: Staleness
+    offsite: Offsite
+    markers: MarkerSettings
+    backup_sets: dict[str, BackupSet]
+    exporters: Exporters
+    dump_logs: Path
+    vms: Mapping[str, VmSettings] = field(default_factory=dict)
+    vm_verifications: Mapping[str, Verification] = field(default_factory=dict)
+    hypervisor: Hypervisor | None = None
+    push: Push | None = None
+    notify: Notify = Notify()
 
-    command: Annotated[tuple[str, ...], PlainValidator(notify_values.command)] = ()
-    on: Annotated[frozenset[Trouble], PlainValidator(notify_values.troubles)] = frozenset(Trouble)
-    timeout: Annotated[float, PlainValidator(notify_values.timeout)] = 10.0
-    remind: Annotated[float, PlainValidator(types.span_above_zero)] = 259_200.0
-    pass_: PingTable | None = Field(None, alias="pass")
-    dump: DumpPingTable | None = None
-    sync: PingTable | None = None
+    def watch(self, name: str) -> WatchFolder:
+        """The watch folder of this name. Raises KeyError."""
+        for watch in self.watches:
+            if watch.name == name:
+                return watch
+        raise KeyError(name)
 
+    def target_of(self, vm: str, backup_set: str | None) -> float | None:
+        """The off-site age in seconds that ``vm`` is meant to stay under: its own, else its set's, else that of all."""
+        of_vm, of_set = self.vms.get(vm), self.backup_sets.get(backup_set or "")
+        for own in (of_vm, of_set):
+            if own is not None and own.target is not None:
+                return own.target
+        return self.staleness.target
 
-class HttpTable(Table):
-    """``[exporters.http]``."""
+    def verification_of(self, vm: str, backup_set: str | None) -> Verification:
+        """What a dump of ``vm`` must pass that others have made."""
+        of_set = self.backup_sets.get(backup_set or "")
+        if of_set is None:
+            return self.vm_verifications.get(vm, NOTHING_TO_VERIFY)
+        return of_set.vm_verifications.get(vm, of_set.verification)
 
-    beyond_loopback: _Flag = False  # before `listen`, which is judged by it
-    listen: Annotated[tuple[str, int], PlainValidator(types.listen)] = Field(
-        description='say where metrics are served, like listen = "127.0.0.1:9877"'
-    )
-    hosts: Annotated[tuple[str, ...], PlainValidator(types.hosts)] = ()
+    def dumping_of(self, backup_set: str) -> SetDumping | None:
+        """What `tidegate dump` runs for this backup set; None: others make its dumps."""
+        return self.backup_sets[backup_set].dumping
 
-    @field_validator("listen")
-    @classmethod
-    def _where_nobody_else_hears(cls, listen: tuple[str, int], info: ValidationInfo) -> tuple[str, int]:
-        """There is neither encryption nor a log-in: that must be meant."""
-        host, port = listen
-        if info.data.get("beyond_loopback") is False and not types.is_loopback(host):
-            raise ValueError(
-                f"{host!r} is more than this machine, and what is served there has neither encryption nor a log-in; "
-                f'write "127.0.0.1:{port}" and let a reverse proxy add both, or say beyond_loopback = true'
-            )
-        return listen
+    def backup_set_of(self, vm: str) -> str | None:
+        """The first backup set that lists ``vm``."""
+        return next((name for name, one in self.backup_sets.items() if vm in one.vms), None)
 
-
-class TextfileTable(Table):
-    """``[exporters.textfile]``."""
-
-    path: _Path = Field(
-        description='say which file is written, like path = "/var/lib/prometheus/node-exporter/tidegate.prom"'
-    )
-
-
-class ExportersTable(Table):
-    """``[exporters]`` and ``[exporters.*]``."""
-
-    vm_series: _Flag = True
-    http: HttpTable | None = None
-    textfile: TextfileTable | None = None
-
-
-class Document(Table):
-    """The whole file."""
-
-    state: StateTable
-    watch: list[WatchTable] = Field(
-        min_length=1, description='name at least one dump folder: [[watch]] and below it path = "var/dumps"'
-    )
-    limit: LimitTable
-    day: DayTable = DayTable()
-    # `pass` is a word of Python's.
-    pass_: PassTable = Field(PassTable(), alias="pass")
-    staleness: StalenessTable = StalenessTable()
-    offsite: OffsiteTable
-    sync: SyncTable | None = None
-    markers: MarkersTable = MarkersTable()
-    backup_sets: dict[Annotated[str, PlainValidator(types.name)], BackupSetTable] = {}
-    vms: dict[Annotated[str, PlainValidator(types.name)], VmTable] = {}
-    dumps: DumpsTable = DumpsTable()
-    hypervisor: HypervisorTable | None = None
-    notify: NotifyTable = NotifyTable.model_validate({})
-    exporters: ExportersTable = ExportersTable()
-
-
-#: Which table reads which section; ``*`` is a name that the admin chooses.
-SECTIONS: dict[tuple[str, ...], type[Table]] = {
-    (): Document,
-    ("state",): StateTable,
-    ("watch",): WatchTable,
-    ("limit",): LimitTable,
-    ("limit", "weekdays"): WeekdaysTable,
-    ("day",): DayTable,
-    ("pass",): PassTable,
-    ("staleness",): StalenessTable,
-    ("offsite",): OffsiteTable,
-    ("sync",): SyncTable,
-    ("markers",): MarkersTable,
-    ("backup_sets", "*"): BackupSetTable,
-    ("vms", "*"): VmTable,
-    ("dumps",): DumpsTable,
-    ("hypervisor",): HypervisorTable,
-    ("notify",): NotifyTable,
-    ("notify", "pass"): PingTable,
-    ("notify", "dump"): DumpPingTable,
-    ("notify", "sync"): PingTable,
-    ("exporters",): ExportersTable,
-    ("exporters", "http"): HttpTable,
-    ("exporters", "textfile"): TextfileTable,
-}
+    def sets_of_vms(self) -> dict[str, str]:
+        """VM -> the first backup set that lists it."""
+        return {vm: name for name, one in reversed(self.backup_sets.items()) for vm in one.vms}

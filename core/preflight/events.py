@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from core.config.model import WatchFolder
+from core.config.settings import WatchFolder
 from core.enums import WatchMode
 from core.fs.io_timeout import ask
 

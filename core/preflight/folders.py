@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from core.config.errors import Problem
-from core.config.model import WatchFolder
+from core.config.settings import WatchFolder
 from core.enums import Publish
 from core.fs.io_timeout import ask
 from core.preflight.probes import link_fault, reflink_fault, shows_reads

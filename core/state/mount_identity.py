@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from core.config.model import WatchFolder
+from core.config.settings import WatchFolder
 from core.fs.fingerprint import Member
 from core.state import dumps, ledger
 from core.state.ledger import LinkRow

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from core.clock import Clock, Instant
-from core.config.model import Config, WatchFolder
+from core.config.settings import Config, WatchFolder
 from core.enums import DumpState, Evidence, LinkState
 from core.filenames import printable
 from core.fs.fingerprint import Identity
@@ -113,8 +113,7 @@ def _dump_time(identity: Identity) -> float:
 
 def _know(connection: Connection, config: Config, vm: str, identity: Identity, *, when: float, now: Instant) -> None:
     """The VM is known from now on, with this dump as its newest if it is."""
-    backup_set = config.backup_set_of(vm)
-    row = vms.one(connection, vm) or vms.new(vm, backup_set.name if backup_set else None, now.wall)
+    row = vms.one(connection, vm) or vms.new(vm, config.backup_set_of(vm), now.wall)
     if row.last_dump_time is None or row.last_dump_time < when:
         row = replace(row, last_dump_time=when, last_dump_bytes=identity.bytes, last_result_at=when)
     vms.save(connection, [replace(row, retired_at=None)])

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from core import dump_history
 from core.clock import Clock
-from core.config.model import Config
+from core.config.settings import Config
 from core.errors import UsageError
 from core.filenames import is_single_component, printable
 from core.state import dumps, ledger, vms
@@ -41,11 +41,11 @@ def rename(config: Config, state: State, clock: Clock, old: str, new: str, *, wa
         vms.forget(connection, old)
         backup_set = config.backup_set_of(new)
         joined = _joined(row, other) if other is not None else row
-        joined = replace(joined, name=new, backup_set=backup_set.name if backup_set else joined.backup_set)
+        joined = replace(joined, name=new, backup_set=backup_set or joined.backup_set)
         vms.save(connection, [joined])
         if joined.offsite_time is not None:
             confirm.end_older(connection, {new: joined.offsite_time}, clock.now().wall)
-    return Renamed(other is not None, old in config.vm_targets or config.backup_set_of(old) is not None)
+    return Renamed(other is not None, old in config.vms or config.backup_set_of(old) is not None)
 
 
 def _newcomer(connection: Connection, old: str, new: str) -> VmRow | None:

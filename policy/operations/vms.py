@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from core.clock import Clock
-from core.config.model import Config
+from core.config.settings import Config
 from core.enums import DumpState, Evidence, Force, LinkState
 from core.errors import UsageError
 from core.state import dumps, ledger, vms
@@ -89,8 +89,7 @@ def mark_sent(config: Config, state: State, clock: Clock, copies: Mapping[str, f
         for name, dump_time in sorted(copies.items()):
             if dump_time > now:
                 raise UsageError(f"mark-sent: {name}: a dump time in the future cannot be off-site")
-            backup_set = config.backup_set_of(name)
-            vm = known.get(name) or vms.new(name, backup_set.name if backup_set else None, now)
+            vm = known.get(name) or vms.new(name, config.backup_set_of(name), now)
             if vm.offsite_time is None or vm.offsite_time < dump_time:
                 fresher.append(_sent(vm, dump_time))
         vms.save(connection, fresher)

@@ -4,7 +4,7 @@ import datetime
 import logging
 
 from core.clock import Instant
-from core.config.model import Config
+from core.config.settings import Config
 from core.enums import DayEnd, Evidence
 from core.state import ledger, slices, syncs
 from core.state.database import Connection

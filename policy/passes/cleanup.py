@@ -11,7 +11,7 @@ import os
 import signal
 
 from core import failpoints
-from core.config.model import Config
+from core.config.settings import Config
 from core.enums import DumpState
 from core.filenames import printable
 from core.fs.fingerprint import open_folder
@@ -51,7 +51,7 @@ def end_displaced(connection: Connection, now: float) -> None:
 
 def remove_markers(config: Config, state: State) -> int:
     """Removes the markers of dumps that have their end. Returns how many dumps were cleared."""
-    if not config.remove_markers:
+    if not config.markers.remove:
         return 0
     with state.read() as connection:
         rows = dumps.with_ended_markers(connection)

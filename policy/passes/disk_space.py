@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from core.clock import Instant
-from core.config.model import Config, WatchFolder
+from core.config.settings import Config, WatchFolder
 from core.enums import LinkState, Storage
 from core.filenames import printable
 from core.fs.fingerprint import Identity

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from core.config.model import Config
+from core.config.settings import Config
 from core.enums import DumpState, Evidence, LinkState, Reason, Storage
 from core.filenames import printable
 from core.markers.vm_name import export_name, stem

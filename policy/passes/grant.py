@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from core import failpoints
 from core.clock import Clock, Instant
-from core.config.model import Config
+from core.config.settings import Config
 from core.enums import DumpState, Links, LinkState, Reason
 from core.filenames import printable
 from core.fs.fingerprint import Identity

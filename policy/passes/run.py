@@ -12,7 +12,7 @@ from itertools import count
 
 from core import failpoints
 from core.clock import Clock, Instant
-from core.config.model import Config
+from core.config.settings import Config
 from core.enums import LinkState, Reason, Verdict
 from core.state import counters, dumps, ledger, vms
 from core.state.database import Connection, DryRunState, State

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from core.config.model import Config
+from core.config.settings import Config
 from core.enums import LinkState, Storage
 from core.filenames import printable
 from core.state import counters, ledger

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Collection
 from typing import TypeVar
 
-from core.config.model import Config, WatchFolder
+from core.config.settings import Config, WatchFolder
 from core.fs.io_timeout import ask
 from core.state import counters, ledger
 from core.state.database import Connection

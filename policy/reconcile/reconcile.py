@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from core.clock import Instant
-from core.config.model import Config, WatchFolder
+from core.config.settings import Config, WatchFolder
 from core.enums import DumpState, Evidence, LinkState, Reason, Storage
 from core.filenames import printable
 from core.fs.fingerprint import Identity

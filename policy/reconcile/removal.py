@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Mapping
 
-from core.config.model import WatchFolder
+from core.config.settings import WatchFolder
 from core.fs.fingerprint import Identity, Member, open_folder
 from core.state.dumps import DumpRow
 from core.state.ledger import LinkRow

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from core.clock import Clock
-from core.config.model import Config
+from core.config.settings import Config
 from core.state import ledger
 from core.state.database import Connection, State
 from policy.passes import budget, facts, run

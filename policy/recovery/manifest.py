@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.clock import Instant
-from core.config.model import Config, WatchFolder
+from core.config.settings import Config, WatchFolder
 from core.enums import LinkState
 from core.errors import NOT_AS_TOLD, FaultError
 from core.state import dumps, ledger, syncs

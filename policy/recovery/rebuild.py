@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from core.clock import Clock, Instant
-from core.config.model import Config, WatchFolder
+from core.config.settings import Config, WatchFolder
 from core.enums import Evidence, LinkState
 from core.errors import NOT_AS_TOLD, FaultError
 from core.filenames import is_clean, printable

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from core.clock import Clock
-from core.config.model import Config, WatchFolder
+from core.config.settings import Config, WatchFolder
 from core.enums import DumpState, LinkState, Reason
 from core.errors import NOT_AS_TOLD, FaultError
 from core.filenames import printable

@@ -4,7 +4,7 @@ A day may begin with the sync itself, and on the next one again; a whole link is
 """
 
 from core.clock import Instant
-from core.config.model import Config
+from core.config.settings import Config
 from core.state import slices
 from core.state.database import Connection
 from policy.passes import budget, facts

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from core import failpoints
 from core.clock import Clock
-from core.config.model import Config, Push, WatchFolder
+from core.config.settings import Config, Push, WatchFolder
 from core.enums import DayEnd
 from core.errors import UsageError
 from core.state import dumps, ledger, pushes, slices

@@ -5,7 +5,7 @@ line that has the limit. Only what is sent counts; what the storage answers is r
 """
 
 from core.clock import Instant
-from core.config.model import Config
+from core.config.settings import Config
 from core.enums import DayEnd
 from core.state import ledger, pushes
 from core.state.database import Connection, State

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from core.clock import Clock, Instant
-from core.config.model import Config
+from core.config.settings import Config
 from core.enums import Evidence
 from core.errors import UsageError
 from core.state import ledger, syncs

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from core.clock import Clock, Instant
-from core.config.model import Config
+from core.config.settings import Config
 from core.enums import Evidence
 from core.errors import ExitCode, TidegateError, UsageError
 from core.filenames import printable

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.config.model import Config
+from core.config.settings import Config
 from core.state import vms
 from core.state.database import State
 from exporters import text
@@ -31,7 +31,7 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     host = Host(tmp_path_factory.mktemp("host"))
     host.configure(exporters={"vm_series": False})
     config = host.config()
-    state = State(config.state)
+    state = State(config.state.path)
     with state.write() as connection:
         vms.save(connection, [_vm(f"vm{number:02}", 0.0 if number < 4 else 1e6) for number in range(12)])
     values: dict[str, list[str]] = defaultdict(list)

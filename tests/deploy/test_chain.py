@@ -86,9 +86,9 @@ def leaves(host: Host, vm: str, age: float) -> None:
 
 def port(host: Host) -> int:
     """At which its service answers."""
-    listen = host.config().exporters.listen
-    assert listen is not None
-    return listen[1]
+    http = host.config().exporters.http
+    assert http is not None
+    return http.listen[1]
 
 
 def is_stale(told: Notification, vm: str) -> None:

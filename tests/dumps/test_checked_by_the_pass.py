@@ -126,7 +126,7 @@ def test_a_marker_that_says_something_else_while_its_dump_is_checked_counts(
         if name == "checked":
             monkeypatch.setattr(failpoints, "hook", None)
             host.mark("vm1.img", sha256=sums[then])
-            scan_and_record(config, State(config.state), SystemClock())
+            scan_and_record(config, State(config.state.path), SystemClock())
 
     monkeypatch.setattr(failpoints, "hook", mark_anew)
     assert released(host) == {"vm1.img": {"right": "released", "wrong": "verify_failed"}[then]}

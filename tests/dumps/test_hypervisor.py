@@ -34,7 +34,7 @@ def asking(folder: Path, printed: str, *, ignore: list[str] | None = None) -> Ho
 
 def metrics(host: Host) -> list[str]:
     """Those of the hypervisor, without its times."""
-    state = State(host.config().state)
+    state = State(host.config().state.path)
     lines = text.render(state, host.config(), 0).decode().splitlines()
     state.close()
     return [line for line in lines if line.startswith("tidegate_hypervisor_vms")]

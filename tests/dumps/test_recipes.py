@@ -37,7 +37,7 @@ def test_each_recipe_has_a_name_of_its_own() -> None:
 @pytest.mark.parametrize("recipe", SETS)
 def test_a_recipe_is_a_configuration(tmp_path: Path, recipe: str) -> None:
     """With all of its keys."""
-    dumping = load(host_of(tmp_path / "host", recipe).file).backup_sets[0].dumping
+    dumping = load(host_of(tmp_path / "host", recipe).file).dumping_of(recipe)
     assert dumping is not None
     assert all(rule.command or rule.adapter is not AdapterName.COMMAND for rule in dumping.rules.values())
 

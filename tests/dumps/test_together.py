@@ -211,7 +211,7 @@ def test_where_a_pass_takes_long_the_dump_is_made_and_the_older_one_stays(
 
     monkeypatch.setattr(rotation, "_WAIT_SECONDS", 0.0)
     host = house(tmp_path / "host", keep=1)
-    with State(host.config().state).pass_lock(wait=0):
+    with State(host.config().state.path).pass_lock(wait=0):
         shape = dump(host, code=1)
     assert one(shape)["result"] == "done"
     assert one(shape)["warning"].startswith("keep: the pass lock is held by process")

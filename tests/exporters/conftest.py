@@ -13,7 +13,7 @@ import pytest
 
 import exporters.families
 from core.clock import Clock, Instant
-from core.config import model
+from core.config import settings
 from core.enums import DayEnd, Evidence, Oversize, Storage, WatchMode
 from core.state.database import State
 from exporters.exposition import Exposition
@@ -22,33 +22,33 @@ from tests.exporters.client import serving
 from tests.exporters.filled import DAY, START, fill
 
 
-def watch_folder(name: str) -> model.WatchFolder:
-    path = Path("/srv") / name
-    return model.WatchFolder(name, path, path / ".rsync", "{vm}", None, True, WatchMode.EVENTS, 300.0, min_free=10_000)
+def watch_folder(name: str) -> settings.WatchFolder:
+    path, mode = Path("/srv") / name, WatchMode.EVENTS
+    return settings.WatchFolder(name, path, path / ".rsync", "{vm}", None, True, mode, 300.0, min_free=10_000)
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> model.Config:
-    return model.Config(
+def config(tmp_path: Path) -> settings.Config:
+    return settings.Config(
         file=tmp_path / "config.toml",
-        state=tmp_path / "state.db",
+        state=settings.StateSettings(tmp_path / "state.db"),
         watches=(watch_folder("dumps"), watch_folder("second")),
-        limit=model.Limit(10_000_000_000, 0, Oversize.HOLD),
-        day=model.DaySettings(DayEnd.SYNC, 72_000, 3600, datetime.time(), zoneinfo.ZoneInfo("UTC")),
-        pass_at=datetime.time(12),
-        staleness=model.Staleness(None, None),
-        offsite=model.Offsite(Storage.MIRROR, Evidence.READ),
-        remove_markers=True,
-        backup_sets=(),
-        exporters=model.Exporters(("127.0.0.1", 0), None),
+        limit=settings.Limit(10_000_000_000, 0, Oversize.HOLD),
+        day=settings.DaySettings(DayEnd.SYNC, 72_000, 3600, datetime.time(), zoneinfo.ZoneInfo("UTC")),
+        daily_pass=settings.PassSettings(datetime.time(12)),
+        staleness=settings.Staleness(None, None),
+        offsite=settings.Offsite(Storage.MIRROR, Evidence.READ),
+        markers=settings.MarkerSettings(),
+        backup_sets={},
+        exporters=settings.Exporters(settings.Http(("127.0.0.1", 0))),
         dump_logs=tmp_path / "dump-logs",
     )
 
 
 @pytest.fixture
-def state(config: model.Config) -> Iterator[State]:
+def state(config: settings.Config) -> Iterator[State]:
     """A new state: nothing ever happened."""
-    state = State(config.state)
+    state = State(config.state.path)
     yield state
     state.close()
 

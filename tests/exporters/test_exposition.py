@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from core.config.model import Config
+from core.config.settings import Config
 from core.state import counters, generation, vms
 from core.state.database import State
 from exporters import families, vm_lines
@@ -74,7 +74,7 @@ def test_what_another_process_commits_is_told_by_the_next_answer(exposition: Exp
     program = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.commit()"
     told = [series(exposition.text(config))[PASSES]]
     for _ in range(3):
-        subprocess.run([sys.executable, "-c", program, config.state, change], check=True)
+        subprocess.run([sys.executable, "-c", program, config.state.path, change], check=True)
         told.append(series(exposition.text(config))[PASSES])
     assert [later - told[0] for later in told] == [0, 1, 2, 3]
 
@@ -137,17 +137,17 @@ def test_a_state_that_is_no_database_hides_nothing_else(filled: State, config: C
     """What a dying disk makes of it, or a command with the wrong redirection."""
     is_told(exposition.text(config))
     filled.close()
-    _checkpoint(config.state)
-    config.state.write_bytes(b"no database" * 1000)
+    _checkpoint(config.state.path)
+    config.state.path.write_bytes(b"no database" * 1000)
     is_missed(exposition.text(config))
 
 
 def test_a_state_that_is_gone_is_told_and_found_again(config: Config, exposition: Exposition) -> None:
     """The connections would go on with the file that went, and the figures look fresh for ever."""
     is_told(exposition.text(config))
-    unmounted = config.state.rename(config.state.with_name("away"))
+    unmounted = config.state.path.rename(config.state.path.with_name("away"))
     is_missed(exposition.text(config))
-    unmounted.rename(config.state)
+    unmounted.rename(config.state.path)
     is_told(exposition.text(config))
 
 
@@ -156,10 +156,10 @@ def test_another_state_in_its_place_is_told(
 ) -> None:
     """The service goes on with the one that it has open; so do its figures."""
     is_told(exposition.text(config))
-    kept = config.state.rename(config.state.with_name("kept"))
-    config.state.write_bytes(kept.read_bytes())
+    kept = config.state.path.rename(config.state.path.with_name("kept"))
+    config.state.path.write_bytes(kept.read_bytes())
     is_missed(exposition.text(config))
-    assert f"{config.state}: another state file stands there than before; restart the service" in caplog.text
+    assert f"{config.state.path}: another state file stands there than before; restart the service" in caplog.text
 
 
 def test_a_state_that_is_locked_as_a_whole_is_not_waited_for_long(
@@ -168,7 +168,7 @@ def test_a_state_that_is_locked_as_a_whole_is_not_waited_for_long(
     """No program of ours does that; somebody with SQLite's own may."""
     monkeypatch.setattr(generation, "_WAIT_SECONDS", 0.01)
     filled.close()
-    with closing(sqlite3.connect(config.state, isolation_level=None)) as other:
+    with closing(sqlite3.connect(config.state.path, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("BEGIN EXCLUSIVE")
         is_missed(exposition.text(config))
@@ -178,8 +178,8 @@ def test_a_state_that_is_locked_as_a_whole_is_not_waited_for_long(
 def test_a_damaged_table_hides_no_other(filled: State, config: Config, clock: SteppingClock) -> None:
     """A page of the disk is bad: the VMs cannot be read, and all else can."""
     filled.close()
-    _spoil(config.state, "vm")
-    state = State(config.state)
+    _spoil(config.state.path, "vm")
+    state = State(config.state.path)
     with closing(Exposition(state, clock)) as exposition:
         answer = exposition.text(config)
     assert {name for name, is_there in success(answer).items() if not is_there} == {"vm_series", "vms", "links"}

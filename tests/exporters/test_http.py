@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from core.config.model import Config
+from core.config.settings import Config
 from core.errors import FaultError
 from core.state.database import State
 from exporters import text

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.clock import Clock
-from core.config.model import Config
+from core.config.settings import Config, PassSettings
 from core.enums import MarkerResult, Reason
 from core.errors import FaultError
 from core.state import counters, vms
@@ -150,7 +150,10 @@ def test_how_often_passes_come_is_learned_where_another_scheduler_runs_them(
         for day in days:
             counters.start_pass(connection, day * 86400.0)
     name = "tidegate_pass_interval_seconds"
-    assert series(text.render(state, dataclasses.replace(config, pass_at=None), NOW))[name] == interval * 86400
+    assert (
+        series(text.render(state, dataclasses.replace(config, daily_pass=PassSettings(None)), NOW))[name]
+        == interval * 86400
+    )
     assert series(text.render(state, config, NOW))[name] == 86400
 
 
@@ -214,7 +217,7 @@ def test_a_restart_loses_no_counter(filled: State, config: Config) -> None:
     """Counters live in the state file."""
     before = text.render(filled, config, NOW)
     filled.close()
-    again = State(config.state)
+    again = State(config.state.path)
     assert text.render(again, config, NOW) == before
     again.close()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.config.model import Config
+from core.config.settings import Config
 from core.errors import FaultError
 from core.state.database import State
 from exporters import text, textfile

@@ -61,7 +61,7 @@ class World:
             body = {"vm": name, "backup_set": self.set_of(name), "started": _told(self.now - age)}
             path.with_name(f"{path.name}.done").write_text(json.dumps(body))
         config = self.host.config()
-        state = State(config.state)
+        state = State(config.state.path)
         scan_and_record(config, state, SystemClock())
         state.close()
 

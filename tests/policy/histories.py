@@ -65,7 +65,7 @@ class World:
         offsite = {"storage": self.storage, "confirm": self.confirm}
         self.host = Host(self.folder / "host", daily=DAILY, day=day, offsite=offsite, **self.more)
         self.config = load(self.host.file, preflight=False)
-        self.state = State(self.config.state)
+        self.state = State(self.config.state.path)
         self.had: set[Stamp] = set()
         self.unmanaged: set[tuple[str, int]] = set()  # name and inode of what others have put into the tree
         self.rewritten: set[int] = set()  # inodes rewritten in place that no pass has looked at since

@@ -37,7 +37,7 @@ def test_killed_on_the_way_the_next_pass_goes_on(tmp_path: Path, monkeypatch: py
         day={"at_least": "0s"},
     )
     config, clock = host.config(), GivenClock()
-    state = State(config.state)
+    state = State(config.state.path)
     host.dump("vm1", 300)
     scan_and_record(config, state, clock)
     run.run(config, state, clock, wait=0)

@@ -176,7 +176,7 @@ def test_what_a_killed_pass_left_half_told_is_told_by_the_next(
 ) -> None:
     """Killed beside each paper, before and after it is in its place: each of them is whole, and the next pass mends."""
     host = host_with_papers(tmp_path / "host")
-    config, state, clock = host.config(), State(host.config().state), GivenClock()
+    config, state, clock = host.config(), State(host.config().state.path), GivenClock()
     host.dump("vm1", 100)
     scan_and_record(config, state, clock)
     passed = []
@@ -216,7 +216,7 @@ def test_a_state_that_was_lost_and_begun_anew_does_not_overwrite_what_the_tree_t
 def test_a_tree_tells_the_whole_state(tmp_path: Path) -> None:
     """What it tells fills an empty state with the same rows."""
     host = host_with_papers(tmp_path / "host", **REPORT)
-    config, state, clock = host.config(), State(host.config().state), GivenClock()
+    config, state, clock = host.config(), State(host.config().state.path), GivenClock()
     host.dump("vm1", 100)
     host.dump("vm2", {"a": 10, "b": 20})
     scan_and_record(config, state, clock)

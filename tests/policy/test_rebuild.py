@@ -265,7 +265,7 @@ class Losses(RuleBasedStateMachine):
     @rule(pick=st.integers(0, 9))
     def an_older_export_lets_no_more_out(self, pick: int) -> None:
         rebuilt = self.rebuilt(self.old[pick % len(self.old)])
-        mine = DryRunState(self.world.config.state)
+        mine = DryRunState(self.world.config.state.path)
         scan_and_record(self.world.config, mine, self.world.clock)
         left = [self.preview(one).day.account for one in (mine, rebuilt)]
         assert left[1].left <= max(0, left[0].left) or left[1].outstanding > left[0].outstanding
@@ -275,7 +275,7 @@ class Losses(RuleBasedStateMachine):
         if not hasattr(self, "world"):
             return
         rebuilt = self.rebuilt(self.take_away())
-        mine = DryRunState(self.world.config.state)
+        mine = DryRunState(self.world.config.state.path)
         scan_and_record(self.world.config, mine, self.world.clock)
         assert self.shapes(rebuilt) == self.shapes(mine)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from core.clock import SystemClock
 from core.config.load import load
-from core.config.model import Config
+from core.config.settings import Config
 from core.enums import DumpState
 from core.state import counters, dumps, lateness
 from core.state.counters import WatchStatus
@@ -41,7 +41,7 @@ class Site:
         self.host = Host(folder, watch={"scan_interval": "1h", **settings})
         self.dumps = self.host.dumps
         self.config: Config = load(self.host.file, preflight=False)
-        self.state = State(self.config.state)
+        self.state = State(self.config.state.path)
 
     def beside(self, name: str) -> Path:
         """One more watch folder."""

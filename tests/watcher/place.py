@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from core.config.model import Config, WatchFolder
+from core.config.settings import Config, WatchFolder
 from core.enums import DumpState, MarkerResult
 from core.state import counters, dumps, vms
 from core.state.database import State
@@ -31,7 +31,7 @@ class Place:
         self.dumps = self.host.dumps
         self.config: Config = self.host.config()
         self.watch: WatchFolder = self.config.watches[0]
-        self.state = State(self.config.state)
+        self.state = State(self.config.state.path)
         self.clock = GivenClock()
 
     def close(self) -> None:

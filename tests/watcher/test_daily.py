@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.config.settings import PassSettings
 from core.state import counters
 from core.units import parse_time
 from tests.clock import DAY, HOUR, GivenClock
@@ -61,7 +62,7 @@ class Daily:
         place = Place(folder)
         self.clock = GivenClock(parse_time(start))
         self.state = place.state
-        self.config = replace(place.config, pass_at=NOON, day=replace(place.config.day, timezone=UTC))
+        self.config = replace(place.config, daily_pass=PassSettings(NOON), day=replace(place.config.day, timezone=UTC))
         self.runs = 0
         self.restart()
 
@@ -158,10 +159,10 @@ def test_a_pass_stamped_by_a_wrong_clock_does_not_stop_it_for_years(daily: Daily
 def test_without_a_time_or_without_a_pass_nothing_runs(daily: Daily) -> None:
     """``[pass] at`` is left out where cron runs the pass."""
     daily.clock.advance(2 * HOUR)
-    daily.config = replace(daily.config, pass_at=None)
+    daily.config = replace(daily.config, daily_pass=PassSettings(None))
     daily.restart()
     assert daily.ran() == 0
-    DailyPass(replace(daily.config, pass_at=NOON), daily.state, daily.clock, None).turn()
+    DailyPass(replace(daily.config, daily_pass=PassSettings(NOON)), daily.state, daily.clock, None).turn()
     assert daily.runs == 0
 
 

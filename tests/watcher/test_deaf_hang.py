@@ -110,10 +110,10 @@ def test_what_looks_at_the_trees_looks_past_a_folder_that_hangs(
     two.run("pass")
     done(two.dumps, "vm2")
     config, clock = two.config(), SystemClock()
-    state = State(config.state)
+    state = State(config.state.path)
     scanner.scan_and_record(config, state, clock)
     hung.mount(two.dumps)
-    dry_run = DryRunState(config.state)
+    dry_run = DryRunState(config.state.path)
     scanner.scan_and_record(config, dry_run, clock)
     planned = run.preview(config, dry_run, clock)
     assert {one.dump.path: one.reason for one in planned.plan.decisions} == {

@@ -56,7 +56,7 @@ def test_while_somebody_holds_the_lock_markers_wait_and_are_recorded_once_it_is_
     site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A minute is waited for a lock; then it is told who holds it, and waited for again."""
-    other = State(site.config.state)
+    other = State(site.config.state.path)
     monkeypatch.setattr(site.state, "write", partial(site.state.write, wait=0.1))
     free, held = threading.Event(), threading.Event()
 
@@ -92,7 +92,7 @@ def test_while_the_disk_of_the_state_is_full_markers_wait(
 ) -> None:
     """It is said in the log; reading goes on, so that the metrics do."""
     site, _ = apart
-    filler = site.config.state.parent / "filler"
+    filler = site.config.state.path.parent / "filler"
     with site.watched():
         done(site.dumps, "vm1")
         site.records("vm1")
@@ -126,7 +126,7 @@ def test_while_the_folder_of_the_state_is_read_only_markers_wait(
     with site.watched():
         done(site.dumps, "vm1")
         site.records("vm1")
-        with read_only(site.config.state.parent):
+        with read_only(site.config.state.path.parent):
             (site.dumps / "set").mkdir()
             done(site.dumps / "set", "vm2")
             done(site.dumps, "vm3")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.config.model import BackupSet
+from core.config.settings import BackupSet
 from core.enums import DumpState, Reason
 from tests.mounts import Mount, mount
 from tests.users import as_nobody, open_the_way
@@ -41,7 +41,7 @@ def test_what_the_marker_says_comes_before_what_the_name_says(place: Place) -> N
 
 def test_the_backup_set_comes_from_the_configuration_where_the_marker_says_none(place: Place) -> None:
     """The first set that lists the VM."""
-    sets = tuple(BackupSet(name, None, ("vm1",)) for name in ("weekly", "monthly"))
+    sets = {name: BackupSet(None, ("vm1",)) for name in ("weekly", "monthly")}
     place.done("vm1")
     (seen,) = observe(replace(place.config, backup_sets=sets), place.watch, ["vm1"], place.clock.wall)
     assert seen.backup_set == "weekly"

@@ -162,9 +162,9 @@ def test_a_file_in_the_place_of_the_watch_folder_is_down_too(place: Place) -> No
 def test_a_plan_scans_as_a_pass_does_and_writes_nothing(place: Place) -> None:
     """Into a copy in memory."""
     place.done("vm1")
-    files = [place.config.state, place.config.state.with_name("state.db-wal")]
+    files = [place.config.state.path, place.config.state.path.with_name("state.db-wal")]
     before = [path.read_bytes() for path in files]
-    dry_run = DryRunState(place.config.state)
+    dry_run = DryRunState(place.config.state.path)
     (scanned,) = scan_and_record(place.config, dry_run, place.clock)
     assert (scanned.up, scanned.looked_at) == (True, 1)
     assert [path.read_bytes() for path in files] == before

@@ -14,6 +14,7 @@ import pytest
 
 from core import failpoints
 from core.clock import SystemClock
+from core.config.settings import PassSettings
 from core.enums import DumpState, MarkerResult
 from core.errors import BusyError
 from core.state import dumps
@@ -241,7 +242,7 @@ def test_recording_goes_on_while_the_daily_pass_runs(site: Site) -> None:
         begun.set()
         may_end.wait(IO_TIMEOUT)
 
-    site.config = replace(site.config, pass_at=time_of_day(0, 0))
+    site.config = replace(site.config, daily_pass=PassSettings(time_of_day(0, 0)))
     with site.watched(run_pass=run):
         assert begun.wait(IO_TIMEOUT)
         done(site.dumps, "vm1")

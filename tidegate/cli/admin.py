@@ -15,7 +15,7 @@ from tidegate.cli import completing, layout, shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json, vm_argument, wait_option, watch_names
 
 if TYPE_CHECKING:
-    from core.config.model import Config
+    from core.config.settings import Config
 
 #: ``rsync --list-only``: mode, size with or without separators, date, time, name.
 _LISTED = re.compile(r"[-d]\S{9,}\s+[0-9.,]+\s+(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) (.+)")

@@ -10,7 +10,7 @@ from tidegate.cli import layout, show
 from tidegate.cli.context import Session, pass_session
 
 if TYPE_CHECKING:
-    from core.config.model import Config
+    from core.config.settings import Config
     from core.state.database import DryRunState
 
 #: More of what a user cannot read are counted and not named.

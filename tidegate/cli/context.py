@@ -13,7 +13,7 @@ from tidegate.cli import completing
 from tidegate.daemon import logs
 
 if TYPE_CHECKING:
-    from core.config.model import Config
+    from core.config.settings import Config
     from core.state.database import DryRunState, State
 
 
@@ -45,20 +45,20 @@ class Session:
         """The state, made when there is none."""
         from core.state.database import State
 
-        return State(config.state)
+        return State(config.state.path)
 
     def dry_run(self, config: "Config") -> "DryRunState":
         """A copy of the state, to try things on."""
         from core.state.database import DryRunState
 
-        return DryRunState(config.state)
+        return DryRunState(config.state.path)
 
     def compare_versions(self, config: "Config") -> None:
         """Tells on stderr when the service that runs on this state is of another version than this command."""
         from core.state.database import running_watcher
         from tidegate.cli.versions import difference
 
-        running = running_watcher(config.state)
+        running = running_watcher(config.state.path)
         if running is not None and (said := difference(running.told, running.version)):
             logs.complain(said)
 

@@ -17,7 +17,7 @@ from tidegate.daemon.notifier import Account, Telling
 
 if TYPE_CHECKING:
     from core.config.dump_settings import SetDumping
-    from core.config.model import Config
+    from core.config.settings import Config
     from dumps.attempt import Outcome
     from dumps.runner import Run
     from policy.passes.run import PassResult
@@ -65,14 +65,13 @@ def dump(session: Session, *, backup_set: str, then_pass: bool, wait: float, as_
 def _dumping(config: "Config", name: str) -> "SetDumping":
     from core.config.types import did_you_mean
 
-    found = config.backup_set(name)
-    if found is None:
-        names = [one.name for one in config.backup_sets]
+    if name not in config.backup_sets:
+        names = config.backup_sets
         right = did_you_mean(name, names, "{!r}") or f"; there are: {', '.join(names) or 'none'}"
         raise UsageError(f"{config.file}: no [backup_sets.*] is named {name!r}{right}")
-    if found.dumping is None:
+    if (dumping := config.dumping_of(name)) is None:
         raise UsageError(f"{config.file}: [backup_sets.{name}] does not say how its VMs are dumped: set `command`")
-    return found.dumping
+    return dumping
 
 
 def _run(session: Session, config: "Config", name: str, dumping: "SetDumping", *, wait: float) -> "Run":

@@ -16,7 +16,7 @@ from tidegate.cli.forecast import beginning
 from tidegate.cli.passes import preview
 
 if TYPE_CHECKING:
-    from core.config.model import Config
+    from core.config.settings import Config
     from core.state.ledger import LinkRow
     from core.state.vms import VmRow
     from policy.passes.run import PassResult
@@ -54,9 +54,7 @@ def explain(session: Session, *, vm: str, as_json: bool) -> None:
     decisions = [one for one in result.plan.decisions if one.dump.vm == vm]
     if vm not in result.facts.known and not decisions:
         if (backup_set := config.backup_set_of(vm)) is not None:
-            raise UsageError(
-                f"explain: {vm} stands in [backup_sets.{backup_set.name}], and no dump of it was ever marked"
-            )
+            raise UsageError(f"explain: {vm} stands in [backup_sets.{backup_set}], and no dump of it was ever marked")
         raise UsageError(f"explain: no VM named {vm!r} is known; `tidegate status` lists them")
     now = SystemClock().now().wall
     expected = _expected(result, vm, now, decisions)

@@ -21,7 +21,8 @@ def export_metrics(session: Session, *, output: Path | None) -> None:
     from exporters import text, textfile
 
     config = session.config()
-    target = output or config.exporters.textfile
+    configured = config.exporters.textfile
+    target = output or (None if configured is None else configured.path)
     if target is None:
         raise UsageError("export-metrics: say --output FILE, or set [exporters.textfile] path")
     rendered = text.render(session.state(config), config, SystemClock().now().wall)

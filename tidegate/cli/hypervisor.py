@@ -9,7 +9,7 @@ from core.filenames import printable
 
 if TYPE_CHECKING:
     from core.clock import Clock
-    from core.config.model import Config
+    from core.config.settings import Config
     from core.state.database import State
 
 log = logging.getLogger("tidegate")
@@ -24,7 +24,7 @@ def without_backup(config: "Config", state: "State", found: set[str]) -> list[st
     with state.read() as connection:
         known = vms.by_names(connection, found)
     dumped = {name for name, row in known.items() if row.last_dump_time is not None or row.retired_at is not None}
-    in_sets = {vm for one in config.backup_sets for vm in one.vms}
+    in_sets = {vm for one in config.backup_sets.values() for vm in one.vms}
     return sorted(found - dumped - in_sets - set(config.hypervisor.ignore))
 
 

@@ -13,7 +13,7 @@ from tidegate.cli import layout, shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json, vm_argument
 
 if TYPE_CHECKING:
-    from core.config.model import Config
+    from core.config.settings import Config
     from core.state.database import Connection
     from core.state.dumps import DumpRow
 

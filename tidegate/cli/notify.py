@@ -12,7 +12,7 @@ from core.errors import ExitCode, UsageError
 from tidegate.cli.context import Session, json_option, pass_session, print_json
 
 if TYPE_CHECKING:
-    from core.config.model import Config
+    from core.config.settings import Config
 
 FORMAT = 2
 #: Word of the address and how it is called; a check ends well with the last of them.
@@ -79,7 +79,7 @@ def _try_pings(config: "Config", occasion: Occasion) -> Iterator[_Tried]:
     from tidegate.notify import ping
 
     pinged = config.notify.pings[occasion]
-    sets = [one.name for one in config.backup_sets if one.dumping] if occasion is Occasion.DUMP else []
+    sets = [name for name in config.backup_sets if config.dumping_of(name)] if occasion is Occasion.DUMP else []
     try:
         found = {(to := ping.target(pinged, str(uuid.uuid4()), name)).url: (name, to) for name in sets or [""]}
     except ping.NoUrl as error:

@@ -65,7 +65,7 @@ class Source:
     def look(self) -> Look:
         """Raises TidegateError."""
         config = load(self._file, preflight=False)
-        self._state = config.state
+        self._state = config.state.path
         return Look(config, self._clock)
 
     def version(self) -> Hashable:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from core.clock import Clock
-from core.config.model import Config
+from core.config.settings import Config
 from core.enums import LinkState, Verdict
 from core.state import dumps, history, ledger
 from core.state.database import Connection, DryRunState
@@ -41,8 +41,8 @@ class Look:
         self._config = config
         self._now = clock.now().wall
         began = clock.now()
-        self.books = DryRunState(config.state)
-        dry_run = DryRunState(config.state)
+        self.books = DryRunState(config.state.path)
+        dry_run = DryRunState(config.state.path)
         try:
             self._review = run.review(config, dry_run, clock)
             with dry_run.read() as connection:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from core.config.model import Config
+from core.config.settings import Config
 from core.enums import FETCHED
 from core.state import counters
 from core.state.counters import WatchStatus
@@ -46,6 +46,6 @@ def _watch(name: str, status: WatchStatus | None) -> WatchShown:
 
 
 def _next_pass(config: Config, now: float) -> float | None:
-    if config.pass_at is None:
+    if config.daily_pass.at is None:
         return None
-    return last_due(now + _DAY, config.pass_at, config.day.timezone).timestamp()
+    return last_due(now + _DAY, config.daily_pass.at, config.day.timezone).timestamp()

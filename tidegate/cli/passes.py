@@ -17,7 +17,7 @@ from tidegate.daemon.notifier import Telling
 
 if TYPE_CHECKING:
     from core.clock import Clock
-    from core.config.model import Config
+    from core.config.settings import Config
     from core.state.database import DryRunState
     from core.state.dumps import DumpRow
     from policy.passes.grant import Verify
@@ -137,7 +137,7 @@ def _release_all(session: Session, config: "Config", clock: "Clock", *, wait: fl
     if config.exporters.textfile is not None:
         from exporters import text, textfile
 
-        textfile.write(config.exporters.textfile, text.render(state, config, clock.now().wall))
+        textfile.write(config.exporters.textfile.path, text.render(state, config, clock.now().wall))
     return result
 
 

@@ -13,7 +13,7 @@ from tidegate.cli import shapes, show
 from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option
 
 if TYPE_CHECKING:
-    from core.config.model import Config
+    from core.config.settings import Config
     from core.state.database import State
     from policy.recovery.rebuild import Found
 
@@ -40,8 +40,8 @@ def export(session: Session, *, output: Path) -> None:
     if str(output) == "-" and sys.stdout.isatty():
         raise UsageError("state export: this is no text for a terminal: say --output FILE, or send it on in a pipe")
     config = session.config()
-    if not is_there(config.state):
-        raise UsageError(f"state export: there is no state file {config.state}")
+    if not is_there(config.state.path):
+        raise UsageError(f"state export: there is no state file {config.state.path}")
     with session.dry_run(config).read() as connection:
         packed = exports.export(connection, SystemClock().now().wall).pack()
     if str(output) == "-":
@@ -81,18 +81,18 @@ def rebuild(session: Session, *, source: Path | None, replace: bool, wait: float
     from policy.recovery import rebuild as rebuilding
 
     config = session.config()
-    with remaking.alone(config.state, wait=wait):
+    with remaking.alone(config.state.path, wait=wait):
         if not replace:
-            remaking.refuse_content(config.state)
+            remaking.refuse_content(config.state.path)
         found = _best(config) if source is None else _read(source)
-        draft = remaking.draft_of(config.state)
+        draft = remaking.draft_of(config.state.path)
         clock = SystemClock()
         try:
             result = rebuilding.rebuild(config, draft, clock, found, lambda: _scan(config, draft))
         except NotAnExport as error:
             place = "-" if found is None else found.place
             raise UsageError(f"state rebuild: {place}: {error}; nothing was done") from None
-        kept = remaking.put_in_place(draft, config.state, wait=wait)
+        kept = remaking.put_in_place(draft, config.state.path, wait=wait)
     if as_json:
         shape = {"format": shapes.FORMAT, "source": None if found is None else found.place}
         print_json({**shape, "kept": None if kept is None else str(kept), **_lines(result.known, result.unknown)})
@@ -101,7 +101,7 @@ def rebuild(session: Session, *, source: Path | None, replace: bool, wait: float
         show.say(line)
     for line in result.unknown:
         show.say(f"not known: {line}")
-    show.say(f"{config.state} is made anew" + ("" if kept is None else f"; the old one is {kept}"))
+    show.say(f"{config.state.path} is made anew" + ("" if kept is None else f"; the old one is {kept}"))
 
 
 def _lines(known: Sequence[str], unknown: Sequence[str]) -> dict[str, list[str]]:
@@ -151,9 +151,11 @@ def verify(session: Session, *, wait: float, as_json: bool) -> None:
     from policy.recovery import verify as verifying
 
     config = session.config()
-    if not is_there(config.state):
-        raise UsageError(f"state verify: there is no state file {config.state}; if it was lost: tidegate state rebuild")
-    with remaking.no_pass(config.state, wait=wait):
+    if not is_there(config.state.path):
+        raise UsageError(
+            f"state verify: there is no state file {config.state.path}; if it was lost: tidegate state rebuild"
+        )
+    with remaking.no_pass(config.state.path, wait=wait):
         copy = session.dry_run(config)
         found = verifying.verify(config, copy, SystemClock(), lambda: _scan(config, copy))
     if as_json:

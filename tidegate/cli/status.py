@@ -14,7 +14,7 @@ from tidegate.cli.context import Session, json_option, pass_session, print_json
 from tidegate.cli.screen import Screen, of_stdout
 
 if TYPE_CHECKING:
-    from core.config.model import Config
+    from core.config.settings import Config
     from policy.passes.run import PassResult
     from tidegate.cli.watching import Picture
     from tidegate.verdict import Finding
@@ -156,9 +156,9 @@ def _table(found: Standing, seen: Screen, room: int | None) -> Iterator[str]:
 def _advice(config: "Config") -> Iterator[str]:
     from core.state.database import is_there, running_watcher
 
-    if not is_there(config.state):
+    if not is_there(config.state.path):
         yield "nothing is recorded yet; run `tidegate pass` or start `tidegate watch`"
-    elif running_watcher(config.state) is None:
+    elif running_watcher(config.state.path) is None:
         yield "no watcher runs: what was marked since the last pass is not shown here; `tidegate plan` looks"
 
 

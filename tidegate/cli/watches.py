@@ -17,7 +17,7 @@ from tidegate.cli.context import Session, pass_session
 
 if TYPE_CHECKING:
     from core.clock import Clock
-    from core.config.model import Config
+    from core.config.settings import Config
     from core.state.database import State
     from watcher.guard import TakeBack
 

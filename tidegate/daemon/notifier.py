@@ -21,7 +21,7 @@ from core.fs.io_timeout import NoAnswerError, ask
 from core.state.alerts import Item, Key, news
 
 if TYPE_CHECKING:
-    from core.config.model import Config
+    from core.config.settings import Config
     from core.state.alerts import Known
     from tidegate.cli.context import Session
 

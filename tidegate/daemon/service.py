@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from core.clock import Clock
-from core.config.model import Config
+from core.config.settings import Config
 from core.errors import FaultError, NewerStateError, TidegateError, UsageError
 from core.state.database import State
 from exporters.exposition import Exposition, Loading
@@ -54,7 +54,7 @@ class Service:
         self._take_back = take_back
         self._config = load()
         self._loading = Loading(successful=True, at=clock.now().wall)
-        self._state = State(self._config.state)
+        self._state = State(self._config.state.path)
         self._site = Site(self._config.file, self._state, clock)
         self._exposition = Exposition(self._state, clock)
         self._guard = threading.Lock()
@@ -117,7 +117,7 @@ class Service:
             return self._watcher
 
     def _take(self, config: Config) -> None:
-        if config.state != self._config.state:
+        if config.state.path != self._config.state.path:
             raise UsageError("[state] path cannot change while the service runs; restart it")
         with self._guard:
             if self._stopping:
@@ -145,9 +145,10 @@ class Service:
         The old one is left first: ``0.0.0.0`` cannot be had while we hold ``127.0.0.1`` at the same port.
         """
         old = self._metrics
-        if config.exporters.listen == self._config.exporters.listen:
-            if old is not None:
-                old.names = config.exporters.hosts
+        http, before = config.exporters.http, self._config.exporters.http
+        if (http and http.listen) == (before and before.listen):
+            if old is not None and http is not None:
+                old.names = http.hosts
             return
         if old is not None:
             old.stop()
@@ -159,9 +160,9 @@ class Service:
             raise
 
     def _serve(self, config: Config) -> MetricsServer | None:
-        if config.exporters.listen is None:
+        if (http := config.exporters.http) is None:
             return None
-        server = MetricsServer(config.exporters.listen, self._render, self._site, config.exporters.hosts)
+        server = MetricsServer(http.listen, self._render, self._site, http.hosts)
         server.start()
         return server
 

@@ -13,8 +13,8 @@ import urllib.request
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from core.config.model import Pinged
 from core.config.notify_values import BACKUP_SET, url_of_sets
+from core.config.settings import PingAddress
 from core.filenames import printable
 from core.fs.io_timeout import ask
 from core.version import __version__
@@ -63,22 +63,22 @@ class Target:
         return urllib.parse.urlunsplit((parts.scheme, parts.netloc, path, query, ""))
 
 
-def target(pinged: Pinged, run: str, backup_set: str = "") -> Target:
+def target(pinged: PingAddress, run: str, backup_set: str = "") -> Target:
     """Whom to ping of this run. Raises NoUrl."""
     url = _read(pinged) if pinged.url is None else pinged.url
     return Target(url.replace(BACKUP_SET, urllib.parse.quote(backup_set, safe="")), run)
 
 
-def _read(pinged: Pinged) -> str:
+def _read(pinged: PingAddress) -> str:
     """The first line of the file."""
-    assert pinged.file is not None  # noqa: S101 - the configuration sees to it that there is one of the two
+    assert pinged.url_file is not None  # noqa: S101 - the configuration sees to it that there is one of the two
     try:
-        with open(pinged.file, "rb", opener=_without_waiting) as file:
+        with open(pinged.url_file, "rb", opener=_without_waiting) as file:
             return url_of_sets(file.read(_LONGEST_URL).partition(b"\n")[0].decode(errors="replace").strip())
     except OSError as error:
-        raise NoUrl(f"{pinged.file} cannot be read: {error.strerror}") from None
+        raise NoUrl(f"{pinged.url_file} cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise NoUrl(f"{pinged.file}: its first line {error}") from None
+        raise NoUrl(f"{pinged.url_file}: its first line {error}") from None
 
 
 def _without_waiting(file: str, flags: int) -> int:

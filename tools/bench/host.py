@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.clock import SystemClock
 from core.config.load import load
-from core.config.model import Config
+from core.config.settings import Config
 from core.state.database import State
 from watcher.scanner import scan_and_record
 
@@ -66,7 +66,7 @@ class BenchHost:
     def record(self) -> None:
         """A scan: what the watcher would have done by now."""
         config = self.config()
-        state = State(config.state)
+        state = State(config.state.path)
         scan_and_record(config, state, SystemClock())
         state.close()
 

@@ -116,7 +116,7 @@ def _parts(folder: Path) -> dict[str, float]:
     try:
         with watch.on(PARTS):
             begun = time.perf_counter()
-            state = State(config.state)
+            state = State(config.state.path)
             scanner.scan_and_record(config, state, clock)
             result = passes.run(config, state, clock, wait=0)
             whole = time.perf_counter() - begun

@@ -19,7 +19,7 @@ def measure(dry_run: Path) -> Section:
     host.mark(host.dump(MARKERS))
     host.record()
     config, clock = host.config(), SystemClock()
-    state = State(config.state)
+    state = State(config.state.path)
 
     def scan(_: int) -> Cost:
         return timed(lambda: scan_and_record(config, state, clock))

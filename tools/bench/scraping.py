@@ -39,7 +39,7 @@ def measure(dry_run: Path) -> Section:
     """The text of a real state, in this process."""
     host = _lived(dry_run)
     config = host.config()
-    state = State(config.state)
+    state = State(config.state.path)
     kept = Exposition(state, SystemClock())
     size = len(kept.text(config))
     samples = _Samples(kept.text(config))

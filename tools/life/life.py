@@ -47,7 +47,7 @@ class Life:
         self._hypervisor.write_text("".join(f"{vm}\n" for vm in [*(vm.name for vm in self.vms), fleet.UNLISTED]))
         self._configure(listen)
         self._config = self.host.config()
-        self.state = State(self._config.state)
+        self.state = State(self._config.state.path)
         self._end, self._days = end // HOUR * HOUR, days
         self.clock = GivenClock(self._end - days * DAY)
         self._exposition = Exposition(self.state, self.clock)

@@ -90,7 +90,7 @@ def record(folder: Path) -> None:
 
     try:
         config = load(folder / "config.toml")
-        state = State(config.state)
+        state = State(config.state.path)
         paths = sorted({marker.stem for marker in (folder / "dumps").glob("*.*") if marker.suffix in _MARKERS})
         for watch in config.watches:
             Recorder(config, watch, state, SystemClock()).record(paths)
