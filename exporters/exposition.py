@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from prometheus_client import PROCESS_COLLECTOR
-from sqlalchemy.exc import DatabaseError
 
 from core.clock import Clock
 from core.config.settings import Config
 from core.errors import FaultError
-from core.state.database import State
-from core.state.generation import Generation
+from core.state.database import DatabaseError, Generation, State
 from exporters import collectors, families, metrics
 from exporters.families import View
 from exporters.family import as_text
@@ -111,7 +109,7 @@ def _tried(name: str, make: Callable[..., _T], *given: object) -> _T | None:
     try:
         return make(*given)
     except DatabaseError as error:
-        log.warning("the metrics are not complete: %s: %s", name, error.orig)
+        log.warning("the metrics are not complete: %s: %s", name, error)
     except Exception:
         log.exception("the metrics are not complete: %s", name)
     return None

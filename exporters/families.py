@@ -12,7 +12,7 @@ from prometheus_client.core import Metric
 from core.config.settings import Config
 from core.enums import Freshness, MarkerResult, Reason, Verdict
 from core.state import counters as tallies
-from core.state import hypervisors, lateness, ledger, slices, vms
+from core.state import ledger, slices, vms
 from core.state.database import Connection
 from core.state.ledger import DayRow
 from core.version import __version__
@@ -59,7 +59,7 @@ def all_vms(view: View) -> Iterator[Metric]:
 
 def hypervisor(view: View) -> Iterator[Metric]:
     """What it had when it was last asked."""
-    look = hypervisors.last_look(view.connection)
+    look = vms.last_hypervisor_look(view.connection)
     yield metrics.HYPERVISOR_ASKED.one(None if look is None else look.asked_at)
     yield metrics.HYPERVISOR_VMS.one(None if look is None else look.vms)
     yield metrics.WITHOUT_BACKUP.one(None if look is None else len(look.without_backup))
@@ -161,7 +161,7 @@ def watches(view: View) -> Iterator[Metric]:
 def markers(view: View) -> Iterator[Metric]:
     """How long their records took, and what became of them."""
     counters = tallies.counters(view.connection)
-    times = lateness.histogram(counters)
+    times = tallies.delays(counters)
     yield metrics.MARKER_RECORD.of_buckets(times.buckets, times.sum)
     yield metrics.MARKERS.of(_by_label(counters, "markers", tuple(MarkerResult)))
 

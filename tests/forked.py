@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 #: Seconds for a command; a slow machine takes a tenth of them.
 IO_TIMEOUT = 120
 #: What commands load late besides their own modules.
-_LATE = ("concurrent.futures.thread", "encodings.utf_8_sig", "rich.table", "sqlalchemy.dialects.sqlite")
+_LATE = ("concurrent.futures.thread", "encodings.utf_8_sig", "rich.table", "sqlite3")
 
 
 def load_everything() -> None:

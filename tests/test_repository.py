@@ -125,7 +125,7 @@ def test_what_is_installed_is_what_was_tested() -> None:
         ("policy/planner/model.py", "import time", "planner-world"),
         ("policy/planner/__init__.py", "from pathlib import Path", "planner-world"),
         ("core/enums.py", "import random", "planner-world"),
-        ("policy/planner/model.py", "import sqlalchemy", "planner-world"),
+        ("policy/planner/model.py", "import sqlite3", "planner-world"),
         ("policy/planner/model.py", "from core.clock import Clock", "planner-house"),
         ("policy/planner/model.py", "import core.state", "planner-house"),
     ],

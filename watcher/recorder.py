@@ -11,7 +11,7 @@ from core.config.settings import Config, WatchFolder
 from core.enums import MarkerResult, Reason
 from core.filenames import printable
 from core.fs.io_timeout import IoTimeout
-from core.state import lateness
+from core.state import counters
 from core.state.database import State
 from watcher.observation import Observation, observe_on
 from watcher.record import News, record
@@ -85,7 +85,7 @@ class Recorder:
             news = record(connection, self._watch, observations, now)
             if timed:
                 at = self._clock.now().wall
-                lateness.count(connection, [at - one.appeared_at for one in news if one.appeared_at is not None])
+                counters.count_delays(connection, [at - one.appeared_at for one in news if one.appeared_at is not None])
         failpoints.point("recorded")
         for one in news:
             _tell(self._watch, one)

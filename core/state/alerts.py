@@ -3,10 +3,12 @@
 Decided from what is there, what was told, and the time; nothing else.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from sqlite3 import Connection
 from typing import NamedTuple
 
 from core.enums import News, Trouble
+from core.state.statements import words
 
 
 class Key(NamedTuple):
@@ -74,3 +76,27 @@ def _gone(known: Mapping[Key, Known], present: Collection[Key], covers: Callable
 
 def _order(item: Item) -> tuple[int, Key]:
     return list(News).index(item.news), item.key
+
+
+_TROUBLES = words(Trouble)
+_KNOWN = "SELECT what, subject, since, finished_at, detail FROM trouble"
+_RECORD = "INSERT OR REPLACE INTO trouble (what, subject, since, finished_at, detail) VALUES (?, ?, ?, ?, ?)"
+_FORGET = "DELETE FROM trouble WHERE what = ? AND subject = ?"
+
+
+def known(connection: Connection) -> dict[Key, Known]:
+    """Troubles of which somebody was notified and that are not known to be over."""
+    rows = connection.execute(_KNOWN)
+    return {
+        Key(_TROUBLES[what], subject): Known(since, finished_at, detail)
+        for what, subject, since, finished_at, detail in rows
+    }
+
+
+def record(connection: Connection, told: Sequence[Item], now: float) -> None:
+    """Somebody was notified of these just now."""
+    for item in told:
+        if item.news is News.OVER:
+            connection.execute(_FORGET, item.key)
+        elif item.key.what not in EVENTS:
+            connection.execute(_RECORD, (*item.key, item.since, now, item.detail))

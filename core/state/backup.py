@@ -1,4 +1,6 @@
-r"""The whole state as a file that can be carried away, and back: lines of JSON, packed with gzip.
+r"""The whole state as a file that can be carried away, and back; and a state file made anew.
+
+A backup is lines of JSON, packed with gzip.
 
 ::
 
@@ -6,23 +8,30 @@ r"""The whole state as a file that can be carried away, and back: lines of JSON,
     {"table": "vm", "columns": ["name", …], "rows": [["vm1", …], …]}
     …
 
-The first line tells what the others hold. Names that are not UTF-8 are escaped in JSON (a byte 0xff as ``\udcff``).
+The first line describes the others. Names that are not UTF-8 are escaped in JSON (a byte 0xff as ``\udcff``).
 """
 
 import gzip
 import hashlib
 import io
 import json
+import os
+import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from enum import StrEnum
+from pathlib import Path
+from sqlite3 import Connection, DatabaseError
 from typing import Any, NamedTuple
 
-from sqlalchemy import Boolean, Column, Connection, Float, Integer, Table, func, select
-from sqlalchemy.exc import DatabaseError
-
-from core.errors import NOT_AS_TOLD
-from core.state.bulk import insert_many
-from core.state.schema import SCHEMA_VERSION, FileName, Word, link, metadata, policy_pass, sync
+from core.enums import DumpState, Evidence, Force, LinkState, Reason, Trouble
+from core.errors import NOT_AS_TOLD, BusyError, FaultError, UsageError
+from core.state import locks
+from core.state.database import WATCH_WAIT_SECONDS, DryRunState, make_folder, running_watcher
+from core.state.locks import make_for_the_folders_owner
+from core.state.migrations import SCHEMA_VERSION
+from core.state.statements import insert_many
 from core.units import LAST_TIME
 
 FORMAT = 1
@@ -30,10 +39,33 @@ FORMAT = 1
 #: What a pass changes though it decides nothing new; it is carried along, and no reason to write anew.
 _PASSING = frozenset({"counter", "waiting", "watch_status", "pass"})
 _PORTION = 1000
+#: Columns that hold words of a closed set.
+_WORDS: Mapping[tuple[str, str], type[StrEnum]] = {
+    ("vm", "offsite_by"): Evidence,
+    ("vm", "forced"): Force,
+    ("dump", "state"): DumpState,
+    ("dump", "reason"): Reason,
+    ("link", "state"): LinkState,
+    ("link", "confirmed_by"): Evidence,
+    ("link", "forced"): Force,
+    ("waiting", "reason"): Reason,
+    ("trouble", "what"): Trouble,
+}
+#: What SQLite may keep beside a state file; a new one must find nothing of it.
+_COMPANY = ("", "-wal", "-shm")
 
 
 class NotAnExport(Exception):
     """A file that is no export of a state, or not a whole one: why, for people."""
+
+
+class Column(NamedTuple):
+    """One column of the schema. ``kind`` is its type there; ``key`` its place in the primary key, 0: none."""
+
+    name: str
+    kind: str
+    nullable: bool
+    key: int
 
 
 class Header(NamedTuple):
@@ -72,16 +104,15 @@ class Export(NamedTuple):
 def export(connection: Connection, now: float) -> Export:
     """Everything that is in the state."""
     lines, digest = [], hashlib.sha256()
-    for table in metadata.sorted_tables:
-        for line in _lines_of(connection, table):
+    for table, columns in _tables(connection).items():
+        for line in _lines_of(connection, table, columns):
             lines.append(line)
-            if table.name not in _PASSING:
+            if table not in _PASSING:
                 digest.update(line)
-    begun = connection.execute(select(policy_pass.c.started_at).order_by(policy_pass.c.id).limit(1)).scalar()
-    passes, syncs, links = (
-        connection.execute(select(func.max(table.c.id))).scalar() or 0 for table in (policy_pass, sync, link)
-    )
-    return Export(Header(now, begun or 0.0, passes, syncs, links, digest.hexdigest()), lines)
+    begun = connection.execute("SELECT started_at FROM pass ORDER BY id LIMIT 1").fetchone()
+    query = "SELECT (SELECT max(id) FROM pass), (SELECT max(id) FROM sync), (SELECT max(id) FROM link)"
+    passes, syncs, links = (number or 0 for number in connection.execute(query).fetchone())
+    return Export(Header(now, begun[0] if begun else 0.0, passes, syncs, links, digest.hexdigest()), lines)
 
 
 def read_header(packed: bytes) -> Header:
@@ -94,20 +125,44 @@ def restore(connection: Connection, packed: bytes) -> Header:
     """Fills an empty state with all that an export holds. Raises NotAnExport; then roll back."""
     with gzip.open(io.BytesIO(packed)) as file:
         header = _header(_next_line(file))
+        tables = _tables(connection)
         try:
             while line := _next_line(file):
-                table, rows = _rows(json.loads(line))
+                table, rows = _rows(tables, json.loads(line))
                 insert_many(connection, table, rows)
         except (*NOT_AS_TOLD, DatabaseError) as error:
             raise NotAnExport(f"its rows do not fit the state: {error}") from None
     return header
 
 
-def _lines_of(connection: Connection, table: Table) -> Iterator[bytes]:
-    columns = [column.name for column in table.columns]
-    query = select(table).order_by(*table.primary_key.columns)
-    for portion in connection.execute(query).partitions(_PORTION):
-        yield _line({"table": table.name, "columns": columns, "rows": [list(row) for row in portion]})
+def _tables(connection: Connection) -> dict[str, list[Column]]:
+    """Table -> its columns, in the order of the schema: a table stands below those that it refers to."""
+    names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rowid").fetchall()
+    return {name: list(_columns(connection, name)) for (name,) in names}
+
+
+def _columns(connection: Connection, table: str) -> Iterator[Column]:
+    for _, name, kind, is_required, _, key in connection.execute(f"PRAGMA table_info({table})"):
+        yield Column(name, kind, not is_required and not key, key)
+
+
+def _lines_of(connection: Connection, table: str, columns: Sequence[Column]) -> Iterator[bytes]:
+    names = [column.name for column in columns]
+    key = [column.name for column in sorted(columns, key=lambda one: one.key) if column.key]
+    rows = connection.execute(f"SELECT {', '.join(names)} FROM {table} ORDER BY {', '.join(key)}")
+    while portion := rows.fetchmany(_PORTION):
+        told = [[_told(*pair) for pair in zip(columns, row, strict=True)] for row in portion]
+        yield _line({"table": table, "columns": names, "rows": told})
+
+
+def _told(column: Column, value: Any) -> Any:
+    match column.kind:
+        case "BLOB":
+            return os.fsdecode(value)
+        case "BOOLEAN" if value is not None:
+            return value == 1
+        case _:
+            return value
 
 
 def _line(value: Any) -> bytes:
@@ -146,32 +201,133 @@ def _time(told: Any) -> float:
     return seconds
 
 
-def _rows(told: Any) -> tuple[Table, list[dict[str, Any]]]:
-    table = metadata.tables[told["table"]]
-    columns = [table.columns[name] for name in told["columns"]]
-    rows = []
+def _rows(tables: Mapping[str, Sequence[Column]], told: Any) -> tuple[str, list[dict[str, Any]]]:
+    table, names = told["table"], told["columns"]
+    by_name = {column.name: column for column in tables[table]}
+    columns = [by_name[name] for name in names]
     for values in told["rows"]:
         for column, value in zip(columns, values, strict=True):
-            if not _fits(column, value):
-                raise ValueError(f"{table.name}.{column.name} cannot be {value!r}")
-        rows.append({column.name: value for column, value in zip(columns, values, strict=True)})
-    return table, rows
+            if not _fits(table, column, value):
+                raise ValueError(f"{table}.{column.name} cannot be {value!r}")
+    return table, [
+        {column.name: _stored(column, value) for column, value in zip(columns, values, strict=True)}
+        for values in told["rows"]
+    ]
 
 
-def _fits(column: Column[Any], value: Any) -> bool:
+def _stored(column: Column, value: Any) -> Any:
+    return os.fsencode(value) if column.kind == "BLOB" else value
+
+
+def _fits(table: str, column: Column, value: Any) -> bool:
     """Whether the state could hold this: an export may come from anywhere."""
     if value is None:
-        return bool(column.nullable)
-    match column.type:
-        case FileName():
+        return column.nullable
+    if (table, column.name) in _WORDS:
+        return value in list(_WORDS[table, column.name])
+    match column.kind:
+        case "BLOB":
             return isinstance(value, str) and not {"", ".", ".."} & set(value.split("/"))
-        case Word():
-            return value in list(column.type.words)
-        case Boolean():
+        case "BOOLEAN":
             return isinstance(value, bool)
-        case Integer():
+        case "INTEGER":
             return isinstance(value, int) and not isinstance(value, bool)
-        case Float():
+        case "REAL":
             return isinstance(value, int | float) and not isinstance(value, bool)
         case _:
             return isinstance(value, str)
+
+
+# --- a state file made anew: beside the old one, which is kept, and then in its place by one rename
+
+
+@contextmanager
+def alone(path: Path, *, wait: float) -> Iterator[None]:
+    """Nobody passes, moves links or watches at the state file ``path``, be it there or not. Raises BusyError."""
+    running = running_watcher(path)
+    if running is not None:
+        raise BusyError(f"state rebuild: the service ({running.told}) runs on {path}; stop it first, nothing was done")
+    make_folder(path.parent)
+    with (
+        no_pass(path, wait=wait),
+        locks.hold(path.with_name(f"{path.name}.watch.lock"), wait=WATCH_WAIT_SECONDS, what="the watch"),
+    ):
+        yield
+
+
+def no_pass(path: Path, *, wait: float) -> AbstractContextManager[None]:
+    """Nobody passes or moves links at the state file ``path``, which need not be there. Raises BusyError."""
+    return locks.hold(path.with_name(f"{path.name}.pass.lock"), wait=wait, what="the pass lock")
+
+
+def refuse_content(path: Path) -> None:
+    """Raises UsageError when there is a state file in which something stands, or which cannot be read."""
+    if _has_content(path):
+        raise UsageError(
+            f"state rebuild: there is a state file, {path}, that is not empty; `tidegate state verify` says whether it "
+            "is well, and --replace makes a new one and keeps this one beside it"
+        )
+
+
+def _has_content(path: Path) -> bool:
+    if not path.exists() or path.stat().st_size == 0:
+        return False
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version == 0:
+                return bool(connection.execute("SELECT 1 FROM sqlite_master").fetchone())
+            tables = ("vm", "dump", "link", "day")
+            return any(connection.execute(f"SELECT 1 FROM {one} LIMIT 1").fetchone() for one in tables)
+    except sqlite3.DatabaseError:
+        return True
+
+
+def draft_of(path: Path) -> DryRunState:
+    """An empty state in memory, from which the state file ``path`` is to be made."""
+    return DryRunState(path.with_name(f"{path.name}.rebuilt"))
+
+
+def put_in_place(draft: DryRunState, path: Path, *, wait: float) -> Path | None:
+    """Makes the draft the state file ``path``, for who is ``alone``. Returns where the old one is kept, if one stood.
+
+    Raises FaultError; then the old one stands, or is kept and none stands: do it again.
+    """
+    new = draft.path
+    try:
+        new.unlink(missing_ok=True)
+        make_for_the_folders_owner(new)
+        draft.copy_to(new)
+        with locks.hold(path.with_name(f"{path.name}.lock"), wait=wait, what="the state file"):
+            kept = _keep_aside(path)
+            new.replace(path)
+            _settle(path.parent)
+    except OSError as error:
+        raise FaultError(f"{path}: the state file cannot be made: {error.strerror}") from error
+    return kept
+
+
+def _keep_aside(path: Path) -> Path | None:
+    kept = _free_name(path)
+    found = [path.with_name(path.name + suffix) for suffix in _COMPANY]
+    standing = [(old, kept.with_name(kept.name + suffix)) for old, suffix in zip(found, _COMPANY, strict=True)]
+    had_one = path.exists()
+    for old, new in standing:
+        if old.exists():
+            old.rename(new)
+    return kept if had_one else None
+
+
+def _free_name(path: Path) -> Path:
+    number = 1
+    while path.with_name(f"{path.name}.replaced-{number}").exists():
+        number += 1
+    return path.with_name(f"{path.name}.replaced-{number}")
+
+
+def _settle(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

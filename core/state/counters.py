@@ -1,19 +1,19 @@
-"""Counters, watch folders' condition, what waits, and passes: what the metrics and the history tell."""
+"""Counters, watch folders' condition, what waits, and passes: what the metrics and the history show."""
 
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from sqlite3 import Connection
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
-
 from core.enums import Reason
-from core.state.schema import counter, policy_pass, waiting_tally, watch_status
+from core.state.statements import insert, update, words
 
-_NEW = upsert(counter)
-#: Made once: for a single marker the making of statements took longer than SQLite.
-_GROWN = _NEW.on_conflict_do_update(
-    index_elements=["name", "label"], set_={"value": counter.c.value + _NEW.excluded.value}
+_COUNT = (
+    "INSERT INTO counter (name, label, value) VALUES (?, ?, ?) "
+    "ON CONFLICT (name, label) DO UPDATE SET value = value + excluded.value"
 )
 
 
@@ -24,18 +24,53 @@ def count(connection: Connection, name: str, amount: int = 1, label: str = "") -
 
 def count_many(connection: Connection, name: str, amounts: Mapping[str, int]) -> None:
     """Adds to the counters of one name: label -> amount."""
-    rows = [{"name": name, "label": label, "value": amount} for label, amount in amounts.items() if amount]
-    if not rows:
-        return
-    connection.execute(_GROWN, rows)
+    connection.executemany(_COUNT, [(name, label, amount) for label, amount in amounts.items() if amount])
 
 
 def counters(connection: Connection) -> Mapping[str, Mapping[str, int]]:
     """Name -> label -> value."""
     found: dict[str, dict[str, int]] = {}
-    for name, label, value in connection.execute(select(counter.c.name, counter.c.label, counter.c.value)):
+    for name, label, value in connection.execute("SELECT name, label, value FROM counter"):
         found.setdefault(name, {})[label] = value
     return found
+
+
+# --- how long it took from markers to their records: a histogram that outlives restarts
+
+#: Upper bounds in seconds.
+DELAY_BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 300.0, 900.0, 3600.0)
+_DELAY_LABELS = (*(f"{bound:g}" for bound in DELAY_BOUNDS), "+Inf")
+#: Counters: how many took at most so long and longer than the bound before, and the sum in microseconds.
+_DELAY_COUNTS = "marker_record_seconds"
+_DELAY_SUM = "marker_record_microseconds"
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """``buckets``: (upper bound as text, how many took at most so long), ascending. ``sum`` is in seconds."""
+
+    buckets: tuple[tuple[str, int], ...]
+    sum: float
+
+
+def count_delays(connection: Connection, seconds: Sequence[float]) -> None:
+    """Adds the times from markers to their records. A clock that was set back makes none negative."""
+    if not seconds:
+        return
+    taken = [max(0.0, one) for one in seconds]
+    labels = Counter(_DELAY_LABELS[bisect_left(DELAY_BOUNDS, one)] for one in taken)
+    count_many(connection, _DELAY_COUNTS, labels)
+    count(connection, _DELAY_SUM, round(sum(taken) * 1e6))
+
+
+def delays(counted: Mapping[str, Mapping[str, int]]) -> Histogram:
+    """Of all times from markers to their records; ``counted``: what ``counters`` returns."""
+    by_label = counted.get(_DELAY_COUNTS, {})
+    totals = accumulate(by_label.get(label, 0) for label in _DELAY_LABELS)
+    return Histogram(tuple(zip(_DELAY_LABELS, totals, strict=True)), counted.get(_DELAY_SUM, {}).get("", 0) / 1e6)
+
+
+# --- watch folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,30 +89,45 @@ class WatchStatus:
     pinned_bytes: int | None = None
 
 
+_WATCH_FIELDS = tuple(WatchStatus.__dataclass_fields__)
+_WATCHES = f"SELECT {', '.join(_WATCH_FIELDS)} FROM watch_status"
+
+
 def watch_statuses(connection: Connection) -> dict[str, WatchStatus]:
     """Condition of every watch folder ever looked at, by name."""
-    rows = connection.execute(select(watch_status)).mappings()
-    return {row["watch"]: WatchStatus(**row) for row in rows}
+    rows = (dict(zip(_WATCH_FIELDS, row, strict=True)) for row in connection.execute(_WATCHES))
+    return {row["watch"]: _watch_status(**row) for row in rows}
+
+
+def _watch_status(*, up: int, listening: int | None, **others: Any) -> WatchStatus:
+    return WatchStatus(up=up == 1, listening=None if listening is None else listening == 1, **others)
 
 
 def set_watch_status(connection: Connection, watch: str, **values: Any) -> None:
-    """Updates the condition of one watch folder: fields of WatchStatus. One that is new is not up unless said so."""
-    statement = upsert(watch_status).values(**{"watch": watch, "up": False} | values)
-    connection.execute(statement.on_conflict_do_update(index_elements=["watch"], set_=values))
+    """Updates the condition of one watch folder: fields of WatchStatus. One that is new is down unless they say up."""
+    connection.execute("INSERT OR IGNORE INTO watch_status (watch, up) VALUES (?, 0)", (watch,))
+    update(connection, "watch_status", values, "watch = ?", watch)
+
+
+# --- what waits
+
+_REASONS = words(Reason)
 
 
 def set_waiting(connection: Connection, tally: Mapping[Reason, tuple[int, int]]) -> None:
-    """Replaces what is told of the dumps that wait: reason -> (dumps, bytes)."""
-    connection.execute(delete(waiting_tally))
-    rows = [{"reason": reason, "dumps": dumps, "bytes": size} for reason, (dumps, size) in tally.items()]
-    if rows:
-        connection.execute(insert(waiting_tally), rows)
+    """Replaces what the last pass left waiting: reason -> (dumps, bytes)."""
+    connection.execute("DELETE FROM waiting")
+    rows = [(reason, dumps, size) for reason, (dumps, size) in tally.items()]
+    connection.executemany("INSERT INTO waiting (reason, dumps, bytes) VALUES (?, ?, ?)", rows)
 
 
 def waiting(connection: Connection) -> dict[Reason, tuple[int, int]]:
     """What the last pass left waiting: reason -> (dumps, bytes)."""
-    rows = connection.execute(select(waiting_tally.c.reason, waiting_tally.c.dumps, waiting_tally.c.bytes))
-    return {reason: (dumps, size) for reason, dumps, size in rows}
+    rows = connection.execute("SELECT reason, dumps, bytes FROM waiting")
+    return {_REASONS[reason]: (dumps, size) for reason, dumps, size in rows}
+
+
+# --- passes
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,24 +144,25 @@ class PassRow:
     failures: int
 
 
+_PASSES = f"SELECT {', '.join(PassRow.__dataclass_fields__)} FROM pass ORDER BY id DESC LIMIT ?"
+
+
 def start_pass(connection: Connection, now: float) -> int:
     """Records that a pass begins and returns its id."""
-    return int(connection.execute(insert(policy_pass).values(started_at=now).returning(policy_pass.c.id)).scalar_one())
+    return insert(connection, "pass", {"started_at": now})
 
 
 def finish_pass(connection: Connection, pass_id: int, **values: Any) -> None:
     """Records what a pass did."""
-    connection.execute(update(policy_pass).where(policy_pass.c.id == pass_id).values(**values))
+    update(connection, "pass", values, "id = ?", pass_id)
 
 
 def last_passes(connection: Connection, limit: int) -> list[PassRow]:
     """The newest passes, newest first."""
-    query = select(policy_pass).order_by(policy_pass.c.id.desc()).limit(limit)
-    return [PassRow(**row) for row in connection.execute(query).mappings()]
+    return [PassRow(*row) for row in connection.execute(_PASSES, (limit,))]
 
 
 def pass_times(connection: Connection) -> tuple[float | None, float | None]:
     """When the newest pass started and when one last ran to its end; None each before the first."""
-    times = select(func.max(policy_pass.c.started_at), func.max(policy_pass.c.finished_at))
-    started, finished = connection.execute(times).one()
+    started, finished = connection.execute("SELECT max(started_at), max(finished_at) FROM pass").fetchone()
     return started, finished

@@ -1,4 +1,4 @@
-"""The one door to the state file: lock, transaction, commit or rollback.
+"""The state file: lock, transaction, commit or rollback. Nothing else opens it to write.
 
 ::
 
@@ -17,24 +17,30 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event
-from sqlalchemy.exc import DatabaseError
+from sqlite3 import Connection, DatabaseError
 
 from core.errors import FaultError
 from core.state import locks
-from core.state.migrations import migrate, refuse_newer, version_of
-from core.state.owner import make_for_the_folders_owner
-from core.state.schema import SCHEMA_VERSION
+from core.state.locks import make_for_the_folders_owner
+from core.state.migrations import SCHEMA_VERSION, migrate, refuse_newer, version_of
 
-__all__ = ["Connection", "DryRunState", "State"]
+__all__ = ["Connection", "DatabaseError", "DryRunState", "Generation", "State"]
 
 #: How long a transaction waits for another one. Transactions take milliseconds; a minute means trouble.
 WRITE_WAIT_SECONDS = 60.0
 #: Longer than `is_watched` looks, so that a command beside it never keeps a watcher from starting.
 WATCH_WAIT_SECONDS = 1.0
-#: What a copy holds in memory: the books of some ten thousand VMs.
+#: How long a connection waits for whoever else has SQLite's own lock. Our own writers take turns by ours.
+_SQLITE_WAIT_SECONDS = 10.0
+#: A scrape waits no longer for a file that somebody has locked as a whole. Below Prometheus' own timeout of 10 s.
+_GENERATION_WAIT_SECONDS = 2.0
+#: A commit is on the disk before the next step: links follow it.
+SYNCHRONOUS = "FULL"
+#: Open connections that are kept for the next one who asks; more than these read or write at once for a moment only.
+_MOST_IDLE = 5
+#: Statements that stay prepared in each connection: all that there are.
+_PREPARED = 256
+#: What a copy holds in memory: the state of some ten thousand VMs.
 DRY_RUN_CACHE_BYTES = 64 * 1024 * 1024
 
 #: How SQLite calls a file that this user may not open or write.
@@ -43,13 +49,16 @@ _OTHER_USER = "; uid {uid} has no right to it: run this as root, or as the user 
 
 
 class State:
-    """The state file at ``path``. Opening makes or migrates it. Raises FaultError."""
+    """The state file at ``path``. Opening makes or migrates it. Raises FaultError.
+
+    Any thread may use it, several at once: each transaction has a connection of its own.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._idle: list[Connection] = []  # append and pop are atomic
         make_folder(path.parent)
         make_for_the_folders_owner(path)
-        self._engine = _engine(str(path))
         with self.read() as connection:
             current = version_of(connection) == SCHEMA_VERSION
         if not current:
@@ -63,27 +72,27 @@ class State:
         Raises BusyError when the lock is not free within ``wait`` seconds, FaultError when SQLite fails, and
         NewerStateError when a newer Tidegate has changed the file since it was opened.
         """
-        with self._lock(wait), self._faults(), self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        with self._lock(wait), self._faults(), self._connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
             try:
                 refuse_newer(connection, self.path)
                 yield connection
+                connection.execute("COMMIT")
             except BaseException:
                 with suppress(DatabaseError):  # on a full disk SQLite has rolled back by itself
-                    connection.exec_driver_sql("ROLLBACK")
+                    connection.execute("ROLLBACK")
                 raise
-            connection.exec_driver_sql("COMMIT")
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view, without a lock. Raises FaultError when SQLite fails."""
-        with self._faults(), self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN")
+        with self._faults(), self._connection() as connection:
+            connection.execute("BEGIN")
             try:
                 yield connection
             finally:
                 with suppress(DatabaseError):  # what SQLite has rolled back by itself must not hide why
-                    connection.exec_driver_sql("ROLLBACK")
+                    connection.execute("ROLLBACK")
 
     def pass_lock(self, *, wait: float) -> AbstractContextManager[None]:
         """Makes its holder the only one that moves links. Raises BusyError after ``wait`` seconds."""
@@ -107,8 +116,23 @@ class State:
             refuse_newer(connection, self.path)
 
     def close(self) -> None:
-        """Closes the connections."""
-        self._engine.dispose()
+        """Closes the connections that nobody uses; whoever asks next opens another one."""
+        while self._idle:
+            self._idle.pop().close()
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = _prepared(_opened(str(self.path)))
+        try:
+            yield connection
+        finally:
+            if connection.in_transaction or len(self._idle) >= _MOST_IDLE:
+                connection.close()
+            else:
+                self._idle.append(connection)
 
     def _beside(self, suffix: str) -> Path:
         return self.path.with_name(f"{self.path.name}.{suffix}")
@@ -121,38 +145,39 @@ class State:
         try:
             yield
         except DatabaseError as error:
-            raise _fault(self.path, error.orig) from error
-        except sqlite3.DatabaseError as error:  # at the first word to a file that is no database
             raise _fault(self.path, error) from error
 
 
 class DryRunState(State):
     """A copy of a state file of which only this process knows: whatever is tried on it, nothing is written to it.
 
-    It is in memory as far as ``SCRATCH_BYTES`` go; the rest is in a file of SQLite's own that has no name.
+    It is in memory as far as ``DRY_RUN_CACHE_BYTES`` go; the rest is in a file of SQLite's own that has no name.
+    One transaction at a time, of whichever thread.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._engine = _engine(None)
-        with self._faults(), self._engine.connect() as connection:
-            copy: Any = connection.connection.dbapi_connection
+        self._copy = _prepared(_opened(""))
+        self._copy.execute(f"PRAGMA cache_size = -{DRY_RUN_CACHE_BYTES // 1024}")
+        with self._faults():
             if is_there(path):
-                source = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-                try:
-                    source.backup(copy, progress=_refuse_to_wait)
-                except sqlite3.DatabaseError as error:
-                    raise _fault(path, error) from error
-                finally:
-                    source.close()
-            refuse_newer(connection, path)
-            migrate(connection, None)
+                with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as source:
+                    source.backup(self._copy, progress=_refuse_to_wait)
+            refuse_newer(self._copy, path)
+            migrate(self._copy, None)
 
     def copy_to(self, path: Path) -> None:
         """Writes all of it, durably, into the empty or missing file ``path``. Raises FaultError."""
-        with self._faults(), self._engine.connect() as connection, closing(sqlite3.connect(path)) as target:
-            copy: Any = connection.connection.dbapi_connection
-            copy.backup(target)
+        with self._faults(), closing(sqlite3.connect(path)) as target:
+            self._copy.backup(target)
+
+    def close(self) -> None:
+        """The copy is gone."""
+        self._copy.close()
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        yield self._copy
 
     @contextmanager
     def _no_lock(self) -> Iterator[None]:
@@ -194,27 +219,78 @@ def _watch_lock(path: Path) -> Path:
     return path.with_name(f"{path.name}.watch.lock")
 
 
-def _engine(path: str | None) -> Engine:
-    if path is None:
-        engine = create_engine("sqlite://", poolclass=StaticPool, creator=_unnamed)
-    else:
-        # Not as text: a path may hold what means something in a URL.
-        engine = create_engine(URL.create("sqlite", database=path), connect_args={"timeout": 10})
+def _opened(file: str) -> Connection:
+    """A connection for any thread, one at a time; '' is a database that goes with its connection.
 
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # BEGIN and COMMIT are ours: the driver would start transactions late
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}").close()
-
-    return engine
+    BEGIN and COMMIT are ours: the driver would start transactions late.
+    """
+    return sqlite3.connect(
+        file,
+        timeout=_SQLITE_WAIT_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=_PREPARED,
+    )
 
 
-def _unnamed() -> sqlite3.Connection:
-    """A database that goes with its connection."""
-    connection = sqlite3.connect("", check_same_thread=False)
-    connection.execute(f"PRAGMA cache_size = -{DRY_RUN_CACHE_BYTES // 1024}")
+def _prepared(connection: Connection) -> Connection:
+    for pragma in ("journal_mode=WAL", f"synchronous={SYNCHRONOUS}", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}").close()
     return connection
+
+
+class Generation:
+    """Whether anything was committed to the state file since: what was made from it is kept by this.
+
+    The file at ``path`` must be there. May be asked by any thread, by one at a time. SQLite counts for each connection
+    what the others have committed, in this process and in any other (``PRAGMA data_version``). It is asked on a
+    connection that is kept and never writes; that takes microseconds.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: Connection | None = None
+        self._opened = 0  # each connection counts for itself
+        self._file: tuple[int, int] | None = None
+
+    def now(self) -> tuple[int, ...]:
+        """Other numbers than before once anything was committed, or written to the file by whomever.
+
+        Raises FaultError when it cannot be read, is gone, or is no longer the file that it was.
+        """
+        try:
+            status = self._path.stat()
+            self._stay_with((status.st_dev, status.st_ino))
+            return self._version(), self._opened, status.st_size, status.st_ctime_ns
+        except OSError as error:
+            raise FaultError(f"{self._path}: the state file cannot be used: {error.strerror}") from error
+        except DatabaseError as error:
+            self.close()
+            raise FaultError(f"{self._path}: the state file cannot be used: {error}") from error
+
+    def close(self) -> None:
+        """Closes the connection; the next question opens another one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _stay_with(self, file: tuple[int, int]) -> None:
+        """Whoever has it open goes on with the file that went, and would never know."""
+        if self._file not in (None, file):
+            raise FaultError(f"{self._path}: another state file stands there than before; restart the service")
+        self._file = file
+
+    def _version(self) -> int:
+        if self._connection is None:
+            self._connection = sqlite3.connect(
+                f"{self._path.absolute().as_uri()}?mode=ro",
+                uri=True,
+                timeout=_GENERATION_WAIT_SECONDS,
+                check_same_thread=False,
+            )
+            self._opened += 1
+        with closing(self._connection.execute("PRAGMA data_version")) as rows:
+            return int(rows.fetchone()[0])
 
 
 def is_there(path: Path) -> bool:

@@ -1,15 +1,14 @@
-"""What was: days, syncs, and what became of a VM's dumps. Reads and decides nothing."""
+"""What was: days, what became of a VM's dumps, and what was on which date. Reads and decides nothing."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from sqlite3 import Connection
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, and_, func, or_, select
-
-from core.enums import LinkState
-from core.state import crossings, dumps, ledger
+from core.enums import DumpState, LinkState
+from core.markers.format import MarkerKind
+from core.state import dumps, ledger, syncs
 from core.state.dumps import DumpRow
 from core.state.ledger import LinkRow
-from core.state.schema import day, link, sync
-from core.state.syncs import SyncRow
 
 #: Of one VM: more dumps than this nobody reads.
 _MOST_DUMPS = 1000
@@ -17,9 +16,9 @@ _MOST_DUMPS = 1000
 
 @dataclass(frozen=True, slots=True)
 class PastDay:
-    """One day: what it let out, what was confirmed while it was open, and what its syncs took on the line.
+    """One day: what it released, what was confirmed while it was open, and what its syncs transferred.
 
-    ``closed_at`` None: it is open. ``sent_bytes`` and ``received_bytes`` None: no sync of it told.
+    ``closed_at`` None: it is open. ``sent_bytes`` and ``received_bytes`` None: no sync of it reported them.
     """
 
     number: int
@@ -38,7 +37,7 @@ class PastDay:
 
 @dataclass(frozen=True, slots=True)
 class LetOut:
-    """One time that a dump was let out. ``crossed`` in bytes; None: no log told."""
+    """One time that a dump was released. ``crossed`` in bytes; None: no log has it."""
 
     link: LinkRow
     crossed: int | None
@@ -46,55 +45,73 @@ class LetOut:
 
 @dataclass(frozen=True, slots=True)
 class PastDump:
-    """One dump and each time that it was let out, oldest first."""
+    """One dump and each time that it was released, oldest first."""
 
     dump: DumpRow
     released: tuple[LetOut, ...]
 
 
+_OF_DAY = f"FROM link WHERE link.day = day.number AND link.state != '{LinkState.VOID}'"
+#: The report that ends a day confirms its links in the same moment.
+_CONFIRMED = "FROM link WHERE confirmed_at > opened_at AND (closed_at IS NULL OR confirmed_at <= closed_at)"
+_OF_SYNCS = "FROM sync WHERE sync.day = day.number"
+_DAYS = f"""
+    SELECT number, opened_at, closed_at, closed_by, limit_bytes,
+        (SELECT count(*) {_OF_DAY}), (SELECT coalesce(sum(bytes), 0) {_OF_DAY}),
+        (SELECT count(*) {_CONFIRMED}), (SELECT coalesce(sum(bytes), 0) {_CONFIRMED}),
+        (SELECT sum(sent_bytes) {_OF_SYNCS}), (SELECT sum(received_bytes) {_OF_SYNCS}),
+        (SELECT coalesce(sum(beyond_bytes), 0) {_OF_SYNCS})
+    FROM day ORDER BY number DESC LIMIT ?
+"""
+
+
 def days(connection: Connection, limit: int) -> list[PastDay]:
     """The newest days, newest first."""
-    of_day = and_(link.c.day == day.c.number, link.c.state != LinkState.VOID)
-    # The report that ends a day confirms its links in the same moment.
-    confirmed = and_(
-        link.c.confirmed_at > day.c.opened_at, or_(day.c.closed_at.is_(None), link.c.confirmed_at <= day.c.closed_at)
-    )
-    query = select(
-        *(day.c[name] for name in ("number", "opened_at", "closed_at", "closed_by", "limit_bytes")),
-        _of_links(func.count(), of_day).label("links"),
-        _of_links(func.coalesce(func.sum(link.c.bytes), 0), of_day).label("let_out_bytes"),
-        _of_links(func.count(), confirmed).label("confirmed_links"),
-        _of_links(func.coalesce(func.sum(link.c.bytes), 0), confirmed).label("confirmed_bytes"),
-        _of_syncs(func.sum(sync.c.sent_bytes)).label("sent_bytes"),
-        _of_syncs(func.sum(sync.c.received_bytes)).label("received_bytes"),
-        _of_syncs(func.coalesce(func.sum(sync.c.beyond_bytes), 0)).label("beyond_bytes"),
-    )
-    rows = connection.execute(query.order_by(day.c.number.desc()).limit(limit)).mappings()
-    return [PastDay(**row) for row in rows]
-
-
-def _of_links(total: ColumnElement[int], which: ColumnElement[bool]) -> ScalarSelect[int]:
-    return select(total).select_from(link).where(which).correlate(day).scalar_subquery()
-
-
-def _of_syncs(total: ColumnElement[int]) -> ScalarSelect[int]:
-    return select(total).where(sync.c.day == day.c.number).correlate(day).scalar_subquery()
-
-
-def syncs(connection: Connection, since_day: int) -> list[SyncRow]:
-    """Syncs that were announced or reported on this day and later, newest first."""
-    columns = [sync.c[name] for name in SyncRow.__dataclass_fields__]
-    query = select(*columns).where(sync.c.day >= since_day).order_by(sync.c.id.desc())
-    return [SyncRow(**row) for row in connection.execute(query).mappings()]
+    return [PastDay(*row) for row in connection.execute(_DAYS, (limit,))]
 
 
 def of_vm(connection: Connection, vm: str, since: float) -> list[PastDump]:
-    """The VM's dumps that were recorded or let out since then, in seconds since the epoch; newest first."""
+    """The VM's dumps that were recorded or released since then, in seconds since the epoch; newest first."""
     links = ledger.of_vm(connection, vm, _MOST_DUMPS)
-    crossed = crossings.of_links(connection, [one.id for one in links])
+    crossed = syncs.transferred_for(connection, [one.id for one in links])
     found = []
     for row in dumps.of_vm(connection, vm, _MOST_DUMPS):
         released = tuple(LetOut(one, crossed.get(one.id)) for one in reversed(links) if one.dump_id == row.id)
         if row.fingerprint and max([row.recorded_at, *(one.link.released_at for one in released)]) >= since:
             found.append(PastDump(row, released))
     return found
+
+
+# --- on which date: times, for whoever draws a grid of them
+
+#: A VM and a time.
+Event = tuple[str, float]
+
+# A failure that was followed by a dump is superseded like any other; its marker's signature still has what it was.
+_IS_FAILURE = f"(state = '{DumpState.FAILED}' OR (fingerprint = '' AND instr(signature, '{MarkerKind.FAILED}:') > 0))"
+
+
+def dumped(connection: Connection, since: float) -> Iterator[Event]:
+    """Finished dumps, by the time whose data they hold."""
+    query = f"SELECT vm, dump_time FROM dump WHERE dump_time >= ? AND vm IS NOT NULL AND NOT {_IS_FAILURE}"
+    return connection.execute(query, (since,))
+
+
+def failed(connection: Connection, since: float) -> Iterator[Event]:
+    """Dumps that failed, by the time at which they did."""
+    query = f"SELECT vm, dump_time FROM dump WHERE dump_time >= ? AND vm IS NOT NULL AND {_IS_FAILURE}"
+    return connection.execute(query, (since,))
+
+
+def released(connection: Connection, since: float) -> Iterator[Event]:
+    """Links, by the time at which they were charged to their day."""
+    query = (
+        f"SELECT vm, released_at FROM link WHERE released_at >= ? AND vm IS NOT NULL AND state != '{LinkState.VOID}'"
+    )
+    return connection.execute(query, (since,))
+
+
+def confirmed(connection: Connection, since: float) -> Iterator[Event]:
+    """Links, by the time at which they were confirmed."""
+    query = "SELECT vm, confirmed_at FROM link WHERE confirmed_at >= ? AND vm IS NOT NULL"
+    return connection.execute(query, (since,))

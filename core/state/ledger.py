@@ -1,37 +1,22 @@
-"""The ledger: days and links. What was let out, on which day, and what became of it."""
+"""The ledger: days and links. What was released, on which day, and what became of it."""
 
+import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
+from sqlite3 import Connection
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    Connection,
-    Integer,
-    Select,
-    and_,
-    bindparam,
-    cast,
-    func,
-    insert,
-    literal_column,
-    or_,
-    select,
-    update,
-)
-
 from core.clock import Instant
-from core.enums import FETCHED, Evidence, LinkState
+from core.enums import FETCHED, Evidence, Force, LinkState
 from core.fs.fingerprint import Identity
-from core.state.bulk import insert_many, listed, paired
-from core.state.schema import day, link, sealed_link
+from core.state.statements import insert, insert_many, json_list, literals, placeholders, update, words
 
 
 @dataclass(frozen=True, slots=True)
 class DayRow:
     """One row of the table ``day``; its number is its key, never a date.
 
-    As the last pass counted it ``used_bytes`` is what was let out in this day and is no longer outstanding, and the
+    As the last pass counted it ``used_bytes`` is what was released on this day and is no longer outstanding, and the
     debt of earlier days; ``debt_bytes`` is that debt, or its own.
     """
 
@@ -46,7 +31,7 @@ class DayRow:
 class LinkRow(NamedTuple):
     """One row of the table ``link``. ``dump_id`` None: a foreign file found in the export tree.
 
-    ``since_id`` is the first of the unread links that it took the place of, each of the one before; None: of none.
+    ``since_id`` is the first of the unread links that it replaced, each of them the one before; None: it replaced none.
 
     A tuple, since ten thousand of them are made for each pass.
     """
@@ -76,176 +61,185 @@ class LinkRow(NamedTuple):
 
     @property
     def released(self) -> Instant:
-        """When it was charged."""
+        """When it was charged to its day."""
         return Instant(self.released_at, self.released_boot, self.released_uptime)
 
     def identity(self, dump: Identity) -> Identity:
-        """What stands in the export tree of this ``dump``: itself, or a copy that shares its blocks."""
+        """What is in the export tree of this ``dump``: itself, or a copy that shares its blocks."""
         return dump if self.copy_inodes is None else dump.of_inodes([int(one) for one in self.copy_inodes.split()])
-
-
-#: More than these are picked out here: SQLite takes so many parameters in one statement on every build we meet.
-_MOST_NAMES = 500
-_SELECTED = select(*(link.c[name] for name in LinkRow._fields))
-#: Bare, as the index has it: of a Boolean column SQLAlchemy makes ``= 1``, and SQLite does not see the two as one.
-_IN_TREE = literal_column("link.in_tree", Integer)
-
-
-def _links(connection: Connection, query: Select[Any]) -> list[LinkRow]:
-    return list(map(LinkRow._make, connection.execute(query).all()))
-
-
-def _in_order(connection: Connection, query: Select[Any]) -> list[LinkRow]:
-    """In the order of granting. Sorted here: told to, SQLite would read the whole ledger, which is in order."""
-    return sorted(_links(connection, query))
 
 
 # --- days
 
-
-_ENDED = and_(link.c.ended_at.is_not(None), link.c.state != LinkState.VOID)
+_OPEN_DAY = (
+    "SELECT number, opened_at, opened_boot, opened_uptime, limit_bytes, reserve_bytes, used_bytes, debt_bytes "
+    "FROM day WHERE closed_at IS NULL"
+)
+_LAST_DEBT = (
+    f"SELECT day, debt_bytes FROM link WHERE debt_bytes > 0 AND state != '{LinkState.VOID}' AND day < ? "
+    "ORDER BY id DESC LIMIT 1"
+)
+_COULD_BE_RELEASED = (
+    "SELECT coalesce(sum(max(0, limit_bytes - reserve_bytes)), 0) FROM day WHERE number > ? AND number < ?"
+)
 
 
 def open_day(connection: Connection) -> DayRow | None:
     """The open day; None before the first one."""
-    row = connection.execute(select(day).where(day.c.closed_at.is_(None))).mappings().first()
+    row = connection.execute(_OPEN_DAY).fetchone()
     if row is None:
         return None
-    opened = Instant(row["opened_at"], row["opened_boot"], row["opened_uptime"])
-    return DayRow(row["number"], opened, row["limit_bytes"], row["reserve_bytes"], row["used_bytes"], row["debt_bytes"])
+    number, wall, boot, uptime, *sizes = row
+    return DayRow(number, Instant(wall, boot, uptime), *sizes)
 
 
 def add_day(connection: Connection, number: int, now: Instant, limit: int, reserve: int) -> DayRow:
     """Opens the day ``number``; its limit is its own from now on."""
-    values = {"number": number, "opened_at": now.wall, "opened_boot": now.boot_id, "opened_uptime": now.uptime}
-    connection.execute(insert(day).values(**values, limit_bytes=limit, reserve_bytes=reserve))
+    opened = {"opened_at": now.wall, "opened_boot": now.boot_id, "opened_uptime": now.uptime}
+    insert(connection, "day", {"number": number, **opened, "limit_bytes": limit, "reserve_bytes": reserve})
     return DayRow(number, now, limit, reserve)
 
 
 def change_day(connection: Connection, number: int, **values: Any) -> None:
     """Updates one day."""
-    connection.execute(update(day).where(day.c.number == number).values(**values))
+    update(connection, "day", values, "number = ?", number)
+
+
+def limit_of(connection: Connection, number: int) -> int:
+    """The limit in bytes of one day; 0 of a day that was never opened."""
+    row = connection.execute("SELECT limit_bytes FROM day WHERE number = ?", (number,)).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def debt(connection: Connection, *, before: int) -> int:
-    """Bytes let out beyond the days before the day ``before``, and not paid by them.
+    """Bytes released beyond the limits of the days before the day ``before``, and not paid by them.
 
-    There is one debt at a time, and each day after its own pays what it could have let out. So it follows from rows
+    There is one debt at a time, and each day after its own pays what it could have released. So it follows from rows
     that are never changed: the link that made it and the days.
     """
-    owed = select(link.c.day, link.c.debt_bytes).where(
-        link.c.debt_bytes > 0, link.c.state != LinkState.VOID, link.c.day < before
-    )
-    last = connection.execute(owed.order_by(link.c.id.desc()).limit(1)).first()
+    last = connection.execute(_LAST_DEBT, (before,)).fetchone()
     if last is None:
         return 0
-    whole = func.max(0, day.c.limit_bytes - day.c.reserve_bytes)
-    paid = select(func.coalesce(func.sum(whole), 0)).where(day.c.number > last.day, day.c.number < before)
-    return max(0, int(last.debt_bytes) - int(connection.execute(paid).scalar_one()))
+    day, owed = last
+    (paid,) = connection.execute(_COULD_BE_RELEASED, (day, before)).fetchone()
+    return max(0, int(owed) - int(paid))
 
 
-# --- links
+# --- links, read
+
+#: More than these are picked out here: SQLite takes so many parameters in one statement on every build we meet.
+_MOST_NAMES = 500
+_SELECT = f"SELECT {', '.join(LinkRow._fields)} FROM link WHERE "
+_ENDED = f"ended_at IS NOT NULL AND state != '{LinkState.VOID}'"
+_STATES = words(LinkState)
+_EVIDENCE = {None: None} | words(Evidence)
+
+
+def _links(connection: Connection, where: str, given: Iterable[object] = ()) -> list[LinkRow]:
+    return [
+        LinkRow(
+            number, day, watch, dump_id, vm, os.fsdecode(name), fingerprint, size, _STATES[state],
+            released_at, boot, uptime, linked_at, ctime_ns, confirmed_at,
+            _EVIDENCE[evidence], read_at, ended_at, in_tree == 1, copy_inodes, since_id, read_again_at,
+        )
+        for number, day, watch, dump_id, vm, name, fingerprint, size, state, released_at, boot, uptime, linked_at,
+            ctime_ns, confirmed_at, evidence, read_at, ended_at, in_tree, copy_inodes, since_id, read_again_at
+        in connection.execute(_SELECT + where, tuple(given))
+    ]  # fmt: skip
+
+
+def _in_order(connection: Connection, where: str, given: Iterable[object] = ()) -> list[LinkRow]:
+    """In the order of releasing. Sorted here: asked to, SQLite would read the whole ledger, which is in order."""
+    return sorted(_links(connection, where, given))
 
 
 def outstanding(connection: Connection) -> list[LinkRow]:
-    """Links not yet confirmed, of whatever day, in the order of granting."""
-    return _in_order(connection, _SELECTED.where(link.c.ended_at.is_(None)))
+    """Links not yet confirmed, of whatever day, in the order of releasing."""
+    return _in_order(connection, "ended_at IS NULL")
 
 
 def outstanding_since(connection: Connection) -> dict[str, int]:
     """VM -> the day of its newest link that is not yet confirmed."""
-    query = select(link.c.vm, link.c.day, link.c.id).where(link.c.ended_at.is_(None), link.c.vm.is_not(None))
-    return {vm: number for vm, number, _ in sorted(connection.execute(query).all(), key=itemgetter(2))}
+    rows = connection.execute("SELECT id, vm, day FROM link WHERE ended_at IS NULL AND vm IS NOT NULL")
+    return {vm: day for _, vm, day in sorted(rows)}
 
 
 def outstanding_out_of_tree(connection: Connection) -> list[LinkRow]:
-    """Those of the outstanding links that are not known to stand: a pass was killed before it recorded them."""
-    return _in_order(connection, _SELECTED.where(link.c.ended_at.is_(None), ~link.c.in_tree))
+    """Those of the outstanding links that are not known to be in a tree: a pass was killed before it recorded them."""
+    return _in_order(connection, "ended_at IS NULL AND NOT in_tree")
 
 
 def kept(connection: Connection) -> list[LinkRow]:
-    """Links held to stand in the export trees though they have had their end: a newer one may take their place."""
-    return _in_order(connection, _SELECTED.where(_IN_TREE, link.c.ended_at.is_not(None)))
+    """Links recorded to be in the export trees though they have ended: a newer one may take their place."""
+    return _in_order(connection, "in_tree AND ended_at IS NOT NULL")
 
 
 def in_tree(connection: Connection, watch: str | None = None) -> list[LinkRow]:
-    """Links held to stand in the export trees, confirmed ones too."""
-    query = _SELECTED.where(_IN_TREE)
-    return _in_order(connection, query if watch is None else query.where(link.c.watch == watch))
+    """Links recorded to be in the export trees, confirmed ones too."""
+    return (
+        _in_order(connection, "in_tree") if watch is None else _in_order(connection, "in_tree AND watch = ?", [watch])
+    )
 
 
 def under_names(connection: Connection, watch: str, names: Collection[str] | None) -> list[LinkRow]:
-    """Links that stand, or are just being made, in one export tree under these names; None for all."""
-    here = [link.c.watch == watch]
+    """Links that are, or are just being made, in one export tree under these names; None for all."""
+    here = "watch = ?"
+    given: list[str | bytes] = [watch]
     if names is not None and len(names) <= _MOST_NAMES:
-        here.append(link.c.export_name.in_(names))
-    standing = _links(connection, _SELECTED.where(_IN_TREE, *here))
-    coming = _links(connection, _SELECTED.where(link.c.ended_at.is_(None), ~link.c.in_tree, *here))
-    return [one for one in standing + coming if names is None or one.export_name in names]
+        here += f" AND export_name IN ({placeholders(names)})"
+        given += map(os.fsencode, names)
+    there = _links(connection, f"in_tree AND {here}", given)
+    coming = _links(connection, f"ended_at IS NULL AND NOT in_tree AND {here}", given)
+    return [one for one in there + coming if names is None or one.export_name in names]
 
 
 def by_ids(connection: Connection, ids: Collection[int]) -> dict[int, LinkRow]:
     """Links by their id."""
-    return {one.id: one for one in _links(connection, _SELECTED.where(link.c.id.in_(listed(ids))))} if ids else {}
-
-
-def newest_fetched(connection: Connection, *, since_day: int, before: float) -> float | None:
-    """When the newest of those links was made that the storage was seen to have ``before``.
-
-    Of those let out on the day ``since_day`` or later. What is presumed or said by the admin was seen by nobody.
-    """
-    query = select(func.max(link.c.linked_at)).where(link.c.day >= since_day, link.c.confirmed_at <= before)
-    newest: float | None = connection.execute(query.where(link.c.confirmed_by.in_(FETCHED))).scalar_one()
-    return newest
-
-
-def stands(connection: Connection, link_id: int) -> bool:
-    """Whether this link is held to stand in its export tree."""
-    return bool(connection.execute(select(link.c.in_tree).where(link.c.id == link_id)).scalar_one())
-
-
-def has_some_in_tree(connection: Connection, watch: str) -> bool:
-    """True when a link is held to stand in the export tree of this watch folder."""
-    query = select(link.c.id).where(_IN_TREE, link.c.watch == watch)
-    return connection.execute(query.limit(1)).first() is not None
-
-
-def newest_in_tree(connection: Connection, watch: str, limit: int) -> list[LinkRow]:
-    """The newest links held to stand in the export tree of one watch folder, newest first."""
-    query = _SELECTED.where(_IN_TREE, link.c.watch == watch).order_by(link.c.id.desc()).limit(limit)
-    return _links(connection, query)
+    found = _links(connection, "id IN (SELECT value FROM json_each(?))", [json_list(ids)]) if ids else []
+    return {one.id: one for one in found}
 
 
 def in_tree_and(connection: Connection, states: Collection[LinkState]) -> list[LinkRow]:
-    """Those of the links held to stand in the export trees that are in one of these states."""
-    return _in_order(connection, _SELECTED.where(_IN_TREE, link.c.state.in_(states)))
+    """Those of the links recorded to be in the export trees that are in one of these states."""
+    return _in_order(connection, f"in_tree AND state IN ({placeholders(states)})", states)
+
+
+def newest_in_tree(connection: Connection, watch: str, limit: int) -> list[LinkRow]:
+    """The newest links recorded to be in the export tree of one watch folder, newest first."""
+    return _links(connection, "in_tree AND watch = ? ORDER BY id DESC LIMIT ?", (watch, limit))
 
 
 def of_vm(connection: Connection, vm: str, limit: int) -> list[LinkRow]:
     """The newest links of one VM, newest first."""
-    return _links(connection, _SELECTED.where(link.c.vm == vm).order_by(link.c.id.desc()).limit(limit))
+    return _links(connection, "vm = ? ORDER BY id DESC LIMIT ?", (vm, limit))
 
 
 def of_day(connection: Connection, number: int) -> list[LinkRow]:
-    """The links of one day, in the order of granting."""
-    return _links(connection, _SELECTED.where(link.c.day == number).order_by(link.c.id))
+    """The links of one day, in the order of releasing."""
+    return _in_order(connection, "day = ?", [number])
+
+
+def of_sync(connection: Connection, sync_id: int) -> list[LinkRow]:
+    """The links that were in the trees when this sync was announced, as they are now, in the order of releasing."""
+    return _in_order(connection, "id IN (SELECT link_id FROM sealed_link WHERE sync_id = ?)", [sync_id])
 
 
 def ended_of_day(connection: Connection, day: int) -> list[LinkRow]:
-    """Links that were let out on this day or later and are no longer outstanding."""
-    return _links(connection, _SELECTED.where(_ENDED, link.c.day >= day))
+    """Links that were released on this day or later and are no longer outstanding."""
+    return _links(connection, f"{_ENDED} AND day >= ?", [day])
 
 
 def ended_and_recent(connection: Connection, day: int, now: Instant, seconds: float) -> list[LinkRow]:
-    """Those of ``ended_of_day``, and those granted so lately, of whatever day. Reads the whole ledger.
+    """Those of ``ended_of_day``, and those released so lately, of whatever day. Reads the whole ledger.
 
     Lately is what ``Instant.elapsed_since`` says: by the wall clock or by the uptime of this boot.
     """
-    lately = or_(
-        link.c.released_at > now.wall - seconds,
-        and_(link.c.released_boot == now.boot_id, link.c.released_uptime > now.uptime - seconds),
-    )
-    return _links(connection, _SELECTED.where(_ENDED, or_(link.c.day >= day, lately)))
+    lately = "released_at > ? OR (released_boot = ? AND released_uptime > ?)"
+    given = (day, now.wall - seconds, now.boot_id, now.uptime - seconds)
+    return _links(connection, f"{_ENDED} AND (day >= ? OR {lately})", given)
+
+
+# --- links, asked about
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,96 +250,133 @@ class Outstanding:
     bytes: int
 
 
+_WAITING_SINCE = (
+    "SELECT min(coalesce((SELECT first.released_at FROM link AS first WHERE first.id = link.since_id), released_at)) "
+    "FROM link WHERE ended_at IS NULL"
+)
+_NEWEST_FETCHED = (
+    f"SELECT max(linked_at) FROM link WHERE day >= ? AND confirmed_at <= ? AND confirmed_by IN ({literals(FETCHED)})"
+)
+_EXCEEDS_ITS_DAY = (
+    f"SELECT 1 FROM link WHERE ended_at IS NULL AND state != '{LinkState.VOID}' "
+    f"AND (forced = '{Force.OVER_LIMIT}' OR debt_bytes > 0) LIMIT 1"
+)
+#: ``ended_at`` is later than the opening, not as late: the report that ends a day ends its links in the same moment.
+_CHARGED_WHOLE = (
+    "SELECT coalesce(sum(bytes), 0) FROM link "
+    f"WHERE day <= :day AND id NOT IN (SELECT link_id FROM slice) AND state != '{LinkState.VOID}' "
+    "AND (ended_at IS NULL OR ended_at > (SELECT opened_at FROM day WHERE number = :day))"
+)
+_CHARGED_SLICES = "SELECT coalesce(sum(bytes), 0) FROM slice WHERE day = :day"
+
+
 def outstanding_total(connection: Connection) -> Outstanding:
-    """How many links are outstanding and what they weigh."""
-    total = select(func.count(), func.coalesce(func.sum(link.c.bytes), 0))
-    return Outstanding(*connection.execute(total.where(link.c.ended_at.is_(None))).one())
+    """How many links are outstanding and their size."""
+    row = connection.execute("SELECT count(*), coalesce(sum(bytes), 0) FROM link WHERE ended_at IS NULL").fetchone()
+    return Outstanding(*row)
 
 
 def waiting_since(connection: Connection) -> float | None:
     """Since when the storage has not fetched what is outstanding; None: nothing is.
 
-    A link that took an unread one's place waits since that one was granted.
+    A link that replaced an unread one waits since that one was released.
     """
-    first = link.alias()
-    since = select(first.c.released_at).where(first.c.id == link.c.since_id).scalar_subquery()
-    query = select(func.min(func.coalesce(since, link.c.released_at))).where(link.c.ended_at.is_(None))
-    oldest: float | None = connection.execute(query).scalar_one()
+    oldest: float | None = connection.execute(_WAITING_SINCE).fetchone()[0]
     return oldest
+
+
+def newest_fetched(connection: Connection, *, since_day: int, before: float) -> float | None:
+    """When the newest of those links was made that the storage was seen to have ``before``.
+
+    Of those released on the day ``since_day`` or later. What is presumed or said by the admin was seen by nobody.
+    """
+    newest: float | None = connection.execute(_NEWEST_FETCHED, (since_day, before)).fetchone()[0]
+    return newest
 
 
 def last_read(connection: Connection, since: float) -> float | None:
     """The newest read of any link after ``since``."""
-    query = select(func.max(link.c.read_at)).where(link.c.read_at > since)
-    newest: float | None = connection.execute(query).scalar_one()
+    newest: float | None = connection.execute("SELECT max(read_at) FROM link WHERE read_at > ?", (since,)).fetchone()[0]
     return newest
 
 
 def has_some_read(connection: Connection, since: float) -> bool:
     """True when an outstanding link was read after ``since``."""
-    query = select(link.c.id).where(link.c.ended_at.is_(None), link.c.read_at > since)
-    return connection.execute(query.limit(1)).first() is not None
+    query = "SELECT 1 FROM link WHERE ended_at IS NULL AND read_at > ? LIMIT 1"
+    return connection.execute(query, (since,)).fetchone() is not None
+
+
+def has_some_in_tree(connection: Connection, watch: str) -> bool:
+    """True when a link is recorded to be in the export tree of this watch folder."""
+    query = "SELECT 1 FROM link WHERE in_tree AND watch = ? LIMIT 1"
+    return connection.execute(query, (watch,)).fetchone() is not None
+
+
+def is_in_tree(connection: Connection, link_id: int) -> bool:
+    """Whether this link is recorded to be in its export tree."""
+    (found,) = connection.execute("SELECT in_tree FROM link WHERE id = ?", (link_id,)).fetchone()
+    return bool(found)
+
+
+def exceeds_its_day(connection: Connection) -> bool:
+    """Whether a link is outstanding that was released above the limit: forced by the admin, or in debt."""
+    return connection.execute(_EXCEEDS_ITS_DAY).fetchone() is not None
+
+
+def charged_for(connection: Connection, day: int) -> int:
+    """Bytes that were outstanding at some time of one day: what its syncs may have had to carry.
+
+    Of a link that leaves in slices only the day's own.
+    """
+    sums = [connection.execute(query, {"day": day}).fetchone()[0] for query in (_CHARGED_WHOLE, _CHARGED_SLICES)]
+    return sum(map(int, sums))
+
+
+# --- links, written
+
+_SET_LINKED = (
+    f"UPDATE link SET state = '{LinkState.LINKED}', in_tree = 1, linked_at = ?, linked_ctime_ns = ? WHERE id = ?"
+)
+_SET_COPIED = "UPDATE link SET fingerprint = ?, copy_inodes = ? WHERE id = ?"
 
 
 def grant(connection: Connection, rows: Sequence[dict[str, Any]], now: Instant) -> list[int]:
-    """Charges the day: inserts rows in the state ``granted`` and returns their ids in order."""
+    """Charges the day: inserts rows of one shape in the state ``released`` and returns their ids in order."""
     stamp = {"released_at": now.wall, "released_boot": now.boot_id, "released_uptime": now.uptime}
-    first = int(connection.execute(select(func.coalesce(func.max(link.c.id), 0))).scalar_one()) + 1
+    (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM link").fetchone()
     numbered = [
-        {"id": first + offset, "state": LinkState.RELEASED, "in_tree": False, **stamp, **row}
-        for offset, row in enumerate(rows)
+        {"id": number, "state": LinkState.RELEASED, "in_tree": False, **stamp, **row}
+        for number, row in enumerate(rows, start=newest + 1)
     ]
-    insert_many(connection, link, numbered)
+    insert_many(connection, "link", numbered)
     return [row["id"] for row in numbered]
 
 
 def change_link(connection: Connection, link_id: int, **values: Any) -> None:
     """Updates one link."""
-    connection.execute(update(link).where(link.c.id == link_id).values(**values))
+    update(connection, "link", values, "id = ?", link_id)
 
 
 def change_links(connection: Connection, ids: Iterable[int], **values: Any) -> None:
     """Updates links to the same values."""
-    wanted = list(ids)
-    if wanted:
-        connection.execute(update(link).where(link.c.id.in_(listed(wanted))).values(**values))
+    update(connection, "link", values, "id IN (SELECT value FROM json_each(?))", json_list(ids))
 
 
 def rename_vm(connection: Connection, old: str, new: str) -> None:
     """Gives the links of one VM to another."""
-    connection.execute(update(link).where(link.c.vm == old).values(vm=new))
+    update(connection, "link", {"vm": new}, "vm = ?", old)
 
 
 def set_linked(connection: Connection, ctimes: Iterable[tuple[int, int]], now: float) -> None:
-    """Records that links stand: (link id, newest ctime of its files right after linking) each."""
-    stamps = dict(ctimes)
-    if stamps:
-        given = paired(stamps)
-        statement = update(link).where(link.c.id == cast(given.c.key, Integer))
-        stands = {"state": LinkState.LINKED, "in_tree": True}
-        connection.execute(statement.values(linked_at=now, linked_ctime_ns=given.c.value, **stands))
-
-
-_SET_COPIED = (
-    update(link)
-    .where(link.c.id == bindparam("row"))
-    .values(fingerprint=bindparam("fingerprint"), copy_inodes=bindparam("copy_inodes"))
-)
+    """Records that links are in their trees: (link id, newest ctime of its files right after linking) each."""
+    connection.executemany(_SET_LINKED, [(now, ctime, link_id) for link_id, ctime in ctimes])
 
 
 def set_copied(connection: Connection, copies: Mapping[int, Identity]) -> None:
-    """Records what stands in place of the dump: link id -> the copy."""
-    if copies:
-        rows = [{"row": link_id, **copied(copy)} for link_id, copy in copies.items()]
-        connection.execute(_SET_COPIED, rows)
+    """Records what is in the tree in place of the dump: link id -> the copy."""
+    connection.executemany(_SET_COPIED, [(*copied(copy).values(), link_id) for link_id, copy in copies.items()])
 
 
 def copied(copy: Identity) -> dict[str, str]:
     """The columns of a link that is this copy of its dump."""
     return {"fingerprint": copy.fingerprint, "copy_inodes": " ".join(map(str, copy.inodes))}
-
-
-def links_of_sync(connection: Connection, sync_id: int) -> list[LinkRow]:
-    """The links that stood when this sync was announced, as they are now, in the order of granting."""
-    sealed = select(sealed_link.c.link_id).where(sealed_link.c.sync_id == sync_id)
-    return _in_order(connection, _SELECTED.where(link.c.id.in_(sealed)))

@@ -8,14 +8,13 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import Timeout, UnixFileLock
 
 from core.errors import BusyError, FaultError
 from core.filenames import printable
-from core.state.owner import make_for_the_folders_owner
 from core.version import __version__
 
 _STAMPED_VERSION = re.compile(r"\(tidegate (\d[^\s)]*)")
@@ -80,3 +79,25 @@ def _stamp(descriptor: int) -> None:
     if os.pread(descriptor, len(stamp) + 1, 0) != stamp:  # on a busy disk it takes as long as an fsync
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, stamp, 0)
+
+
+def make_for_the_folders_owner(path: Path) -> None:
+    """As root, makes the missing file ``path``, empty and owned as its folder is. As anybody else: nothing.
+
+    An admin runs commands as root beside a service that has a user of its own. A lock file that root made for himself
+    would lock the service out for good. SQLite does the same for the files that it puts beside the state.
+
+    Only what was made here is given away: a name that stands already may lead to a file of root's.
+    """
+    if os.geteuid() != 0:
+        return
+    with suppress(OSError):  # whoever opens the file next says what is wrong
+        folder = path.parent.stat()
+        if folder.st_uid == 0:
+            return
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            os.fchmod(descriptor, 0o644)
+            os.fchown(descriptor, folder.st_uid, folder.st_gid)
+        finally:
+            os.close(descriptor)

@@ -7,8 +7,7 @@ The device number will not do: btrfs, device-mapper and USB give a filesystem an
 import os
 from collections.abc import Iterable
 from pathlib import Path
-
-from sqlalchemy import Connection
+from sqlite3 import Connection
 
 from core.config.settings import WatchFolder
 from core.fs.fingerprint import Member

@@ -4,17 +4,12 @@ A link is one of them from its first slice on.
 """
 
 from collections.abc import Mapping
+from sqlite3 import Connection
 from typing import NamedTuple
-
-from sqlalchemy import Connection, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from core.clock import Instant
 from core.enums import LinkState
 from core.state import ledger
-from core.state.schema import crossing, link, slice_of_day, sync
-
-_table = slice_of_day.c
 
 
 class UnderWay(NamedTuple):
@@ -33,7 +28,7 @@ class UnderWay(NamedTuple):
 
     @property
     def sent(self) -> int:
-        """Bytes that have crossed for it in all."""
+        """Bytes that have been sent of it in all."""
         return sum(size for _, size in self.crossed)
 
 
@@ -46,29 +41,38 @@ class Charge(NamedTuple):
     is_outstanding: bool
 
 
+_PUT = (
+    "INSERT OR REPLACE INTO slice (link_id, day, bytes, released_at, released_boot, released_uptime) "
+    "VALUES (?, ?, ?, ?, ?, ?)"
+)
+_UNDER_WAY = (
+    "SELECT id, coalesce(dump_id, 0), link.bytes, coalesce(today.bytes, 0) "
+    "FROM link LEFT JOIN slice AS today ON today.link_id = link.id AND today.day = ? "
+    "WHERE ended_at IS NULL AND id IN (SELECT link_id FROM slice) ORDER BY id"
+)
+_SENT_OF = (
+    "SELECT coalesce(sync.day, 0), transfer.bytes FROM transfer JOIN sync ON sync.id = transfer.sync_id "
+    "WHERE link_id = ?"
+)
+_CHARGES = (
+    "SELECT slice.day, slice.bytes, slice.released_at, slice.released_boot, slice.released_uptime, ended_at IS NULL "
+    f"FROM slice JOIN link ON link.id = slice.link_id WHERE slice.day >= ? AND state != '{LinkState.VOID}'"
+)
+
+
 def put(connection: Connection, amounts: Mapping[int, int], day: int, now: Instant) -> None:
     """Sets bytes of one day for links: link id -> bytes. What was set before for the same day gives way."""
-    stamp = {"released_at": now.wall, "released_boot": now.boot_id, "released_uptime": now.uptime}
-    rows = [{"link_id": link_id, "day": day, "bytes": size, **stamp} for link_id, size in amounts.items()]
-    if rows:
-        new = upsert(slice_of_day)
-        changed = {name: new.excluded[name] for name in ("bytes", *stamp)}
-        connection.execute(new.on_conflict_do_update(index_elements=["link_id", "day"], set_=changed), rows)
+    connection.executemany(_PUT, [(link_id, day, size, *now) for link_id, size in amounts.items()])
 
 
 def under_way(connection: Connection, day: int) -> list[UnderWay]:
-    """Outstanding links that leave in slices, as they stand in the open ``day``, in the order of granting."""
-    ids = select(_table.link_id).distinct()
-    links = select(link.c.id, link.c.dump_id, link.c.bytes).where(link.c.ended_at.is_(None), link.c.id.in_(ids))
-    rows = connection.execute(links.order_by(link.c.id)).all()
-    return [_under_way(connection, row.id, row.dump_id or 0, row.bytes, day) for row in rows]
-
-
-def _under_way(connection: Connection, link_id: int, dump_id: int, size: int, day: int) -> UnderWay:
-    query = select(sync.c.day, crossing.c.bytes).join(sync, sync.c.id == crossing.c.sync_id)
-    crossed = [(row.day or 0, row.bytes) for row in connection.execute(query.where(crossing.c.link_id == link_id))]
-    today = sum(sent for number, sent in crossed if number == day)
-    return UnderWay(link_id, dump_id, size, tuple(crossed), today, _today(connection, link_id, day))
+    """Outstanding links that leave in slices, as they are in the open ``day``, in the order of releasing."""
+    found = []
+    for link_id, dump_id, size, today in connection.execute(_UNDER_WAY, (day,)):
+        crossed = tuple(connection.execute(_SENT_OF, (link_id,)))
+        sent_today = sum(sent for number, sent in crossed if number == day)
+        found.append(UnderWay(link_id, dump_id, size, crossed, sent_today, today))
+    return found
 
 
 def outstanding_bytes(connection: Connection, day: int) -> int:
@@ -78,26 +82,11 @@ def outstanding_bytes(connection: Connection, day: int) -> int:
 
 
 def charges(connection: Connection, since_day: int) -> list[Charge]:
-    """What was set on this day and later, but for links that never stood."""
-    columns = (_table.day, _table.bytes, _table.released_at, _table.released_boot, _table.released_uptime)
-    query = (
-        select(*columns, link.c.ended_at)
-        .join(link, link.c.id == _table.link_id)
-        .where(_table.day >= since_day, link.c.state != LinkState.VOID)
-    )
-    return [
-        Charge(
-            row.day, row.bytes, Instant(row.released_at, row.released_boot, row.released_uptime), row.ended_at is None
-        )
-        for row in connection.execute(query).all()
-    ]
+    """What was set on this day and later, but for links that were never made."""
+    rows = connection.execute(_CHARGES, (since_day,))
+    return [Charge(day, size, Instant(*released), outstanding == 1) for day, size, *released, outstanding in rows]
 
 
 def sliced_links(connection: Connection) -> frozenset[int]:
     """The ids of all links that leave or left in slices."""
-    return frozenset(connection.execute(select(_table.link_id).distinct()).scalars())
-
-
-def _today(connection: Connection, link_id: int, day: int) -> int:
-    query = select(_table.bytes).where(_table.link_id == link_id, _table.day == day)
-    return int(connection.execute(query).scalar() or 0)
+    return frozenset(link_id for (link_id,) in connection.execute("SELECT DISTINCT link_id FROM slice"))

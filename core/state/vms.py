@@ -1,16 +1,17 @@
 """VMs in the state: what is known of each besides its dumps."""
 
+import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import Path
+from sqlite3 import Connection
 from typing import Any, NamedTuple
-
-from sqlalchemy import Connection, Select, and_, case, delete, exists, func, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from core import dump_history
 from core.enums import FETCHED, Evidence, Force
-from core.state.bulk import as_list, given_list, listed, paired
-from core.state.schema import dump, link, vm
+from core.state.statements import json_list, literals, placeholders, update, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,109 +88,174 @@ class Standing(NamedTuple):
     first_seen: float | None
 
 
-_COLUMNS = [vm.c[name] for name in VmRow.__dataclass_fields__]
-#: These are made once: for a single marker the making of statements took longer than SQLite.
-_FIGURES = select(*[vm.c[name] for name in VmFigures._fields]).where(vm.c.retired_at.is_(None)).order_by(vm.c.name)
-_BY_NAMES = select(*_COLUMNS).where(vm.c.name.in_(given_list("names"))).order_by(vm.c.name)
-_NEW = insert(vm)
-_SAVED = _NEW.on_conflict_do_update(
-    index_elements=["name"], set_={name: _NEW.excluded[name] for name in VmRow.__dataclass_fields__ if name != "name"}
+_FIELDS = tuple(VmRow.__dataclass_fields__)
+_SELECT = f"SELECT {', '.join(_FIELDS)} FROM vm WHERE "
+_FIGURES = f"SELECT {', '.join(VmFigures._fields)} FROM vm WHERE retired_at IS NULL ORDER BY name"
+_SAVE = (
+    f"INSERT INTO vm ({', '.join(_FIELDS)}) VALUES ({placeholders(_FIELDS)}) "
+    f"ON CONFLICT (name) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _FIELDS[1:])}"
 )
+_LISTED = "IN (SELECT value FROM json_each(?))"
+_EVIDENCE = {None: None} | words(Evidence)
+_FORCES = {None: None} | words(Force)
+_as_values = attrgetter(*_FIELDS)
+
+
+def _rows(connection: Connection, where: str, *given: object) -> dict[str, VmRow]:
+    return {
+        name: VmRow(
+            name, backup_set, first_seen, period, last_dump_time, last_dump_bytes, last_result_at, failed == 1,
+            offsite_time, _EVIDENCE[evidence], offsite_dump_id, on_hold == 1, backing_off_until, retired_at, target,
+            _FORCES[forced], offsite_at, is_dropped == 1, *history,
+        )
+        for name, backup_set, first_seen, period, last_dump_time, last_dump_bytes, last_result_at, failed,
+            offsite_time, evidence, offsite_dump_id, on_hold, backing_off_until, retired_at, target,
+            forced, offsite_at, is_dropped, *history
+        in connection.execute(_SELECT + where, given)
+    }  # fmt: skip
 
 
 def all_vms(connection: Connection) -> dict[str, VmRow]:
     """Every VM that is not retired, by name, sorted."""
-    return _rows(connection, select(*_COLUMNS).where(vm.c.retired_at.is_(None)).order_by(vm.c.name))
-
-
-def figures(connection: Connection, stretch: int) -> Iterator[list[VmFigures]]:
-    """Of every VM that is not retired, sorted by name, at most ``stretch`` of them at a time."""
-    for rows in connection.execute(_FIGURES, execution_options={"yield_per": stretch}).partitions():
-        yield [VmFigures._make(row) for row in rows]
-
-
-def standing(connection: Connection, now: float) -> Standing:
-    """Counted by SQLite, which lets other threads of this process go on meanwhile. ``now``: seconds since the epoch."""
-    is_kept = and_(vm.c.offsite_time.is_not(None), ~vm.c.is_dropped)
-    offsite = case((is_kept, vm.c.offsite_time))
-    age = now - func.coalesce(offsite, vm.c.first_seen)
-    counts = (
-        func.count(),
-        func.count().filter(~is_kept),
-        func.count().filter(now - offsite > vm.c.target),
-        func.count().filter(age > vm.c.target),
-        func.count().filter(age > 2 * vm.c.target),
-        func.min(offsite),
-        func.min(vm.c.first_seen),
-    )
-    return Standing._make(connection.execute(select(*counts).where(vm.c.retired_at.is_(None))).one())
-
-
-def last_fetched(connection: Connection) -> float | None:
-    """When the storage was last seen to have fetched a dump of any VM that is not retired."""
-    is_fetched = vm.c.offsite_by.in_([str(one) for one in FETCHED])
-    return connection.execute(select(func.max(vm.c.offsite_at)).where(is_fetched, vm.c.retired_at.is_(None))).scalar()
+    return _rows(connection, "retired_at IS NULL ORDER BY name")
 
 
 def one(connection: Connection, name: str) -> VmRow | None:
     """The VM of this name, or None."""
-    return _rows(connection, select(*_COLUMNS).where(vm.c.name == name)).get(name)
+    return _rows(connection, "name = ?", name).get(name)
 
 
 def by_names(connection: Connection, names: Collection[str]) -> dict[str, VmRow]:
     """VMs by name, retired ones too."""
-    return _rows(connection, _BY_NAMES, names=as_list(names))
+    return _rows(connection, f"name {_LISTED} ORDER BY name", json_list(names))
 
 
-def forget(connection: Connection, name: str) -> None:
-    """Removes one VM: what it had belongs to another by now."""
-    connection.execute(delete(vm).where(vm.c.name == name))
+def figures(connection: Connection, stretch: int) -> Iterator[list[VmFigures]]:
+    """Of every VM that is not retired, sorted by name, at most ``stretch`` of them at a time."""
+    rows = connection.execute(_FIGURES)
+    while portion := rows.fetchmany(stretch):
+        yield [VmFigures._make(row) for row in portion]
 
 
-def forget_unused(connection: Connection, names: Collection[str]) -> None:
-    """Removes those of these VMs that have no dump, no link and no copy: names that were a mistake."""
-    unused = vm.c.offsite_time.is_(None) & ~exists().where(dump.c.vm == vm.c.name)
-    unused &= ~exists().where(link.c.vm == vm.c.name)
-    connection.execute(delete(vm).where(vm.c.name.in_(listed(names)), unused))
+_IS_KEPT = "offsite_time IS NOT NULL AND NOT is_dropped"
+_STANDING = f"""
+    SELECT count(*), count(*) FILTER (WHERE NOT is_kept), count(*) FILTER (WHERE :now - offsite > target),
+        count(*) FILTER (WHERE age > target), count(*) FILTER (WHERE age > 2 * target), min(offsite), min(first_seen)
+    FROM (
+        SELECT *, :now - coalesce(offsite, first_seen) AS age FROM (
+            SELECT target, first_seen, {_IS_KEPT} AS is_kept, CASE WHEN {_IS_KEPT} THEN offsite_time END AS offsite
+            FROM vm WHERE retired_at IS NULL
+        )
+    )
+"""
+_LAST_FETCHED = f"SELECT max(offsite_at) FROM vm WHERE offsite_by IN ({literals(FETCHED)}) AND retired_at IS NULL"
 
 
-def _rows(connection: Connection, query: Select[Any], **given: Any) -> dict[str, VmRow]:
-    return {row[0]: VmRow(*row) for row in connection.execute(query, given).all()}
+def standing(connection: Connection, now: float) -> Standing:
+    """Counted by SQLite, which lets other threads of this process go on meanwhile. ``now``: seconds since the epoch."""
+    return Standing._make(connection.execute(_STANDING, {"now": now}).fetchone())
 
 
-def save(connection: Connection, rows: Iterable[VmRow]) -> None:
-    """Inserts or replaces rows."""
-    values = [{name: getattr(row, name) for name in VmRow.__dataclass_fields__} for row in rows]
-    if not values:
-        return
-    connection.execute(_SAVED, values)
+def last_fetched(connection: Connection) -> float | None:
+    """When the storage was last seen to have fetched a dump of any VM that is not retired."""
+    newest: float | None = connection.execute(_LAST_FETCHED).fetchone()[0]
+    return newest
 
 
-def change(connection: Connection, name: str, **values: Any) -> None:
-    """Updates one VM."""
-    connection.execute(update(vm).where(vm.c.name == name).values(**values))
+def starting_with(state: Path, start: str) -> list[str]:
+    """The VMs that are not retired and whose names start so, sorted; none where the state cannot be read at once.
+
+    What a shell asks for while somebody holds the Tab key.
+    """
+    query = "SELECT name FROM vm WHERE retired_at IS NULL AND substr(name, 1, ?) = ? ORDER BY name LIMIT ?"
+    file = f"{state.absolute().as_uri()}?mode=ro"
+    try:
+        with closing(sqlite3.connect(file, uri=True, timeout=_TAB_SECONDS)) as connection:
+            return [name for (name,) in connection.execute(query, (len(start), start, _MOST_NAMES))]
+    except sqlite3.Error:
+        return []
 
 
-def set_targets(connection: Connection, targets: Mapping[str, float]) -> None:
-    """Records the off-site age, in seconds, that each of these VMs is meant to stay under."""
-    if targets:
-        given = paired(targets)
-        statement = update(vm).where(vm.c.name == given.c.key, vm.c.target.is_distinct_from(given.c.value))
-        connection.execute(statement.values(target=given.c.value))
+#: A hand that waits for a shell waits no longer than this.
+_TAB_SECONDS = 0.2
+_MOST_NAMES = 1000
 
 
-def set_dropped(connection: Connection, names: Collection[str]) -> None:
-    """Records that the storage has dropped the copies of these VMs, and of no others."""
-    is_dropped = vm.c.name.in_(listed(names))
-    connection.execute(update(vm).where(vm.c.is_dropped != is_dropped).values(is_dropped=is_dropped))
-
-
-def end_force(connection: Connection, link_ids: Collection[int]) -> None:
-    """Takes back the admin's force of the VMs whose dumps have left by it: those of these links."""
-    left = select(link.c.vm).where(link.c.id.in_(listed(link_ids)), link.c.forced.is_not(None))
-    connection.execute(update(vm).where(vm.c.name.in_(left)).values(forced=None))
+# --- written
 
 
 def new(name: str, backup_set: str | None, now: float) -> VmRow:
     """A VM that is met for the first time."""
     return VmRow(name, backup_set, now)
+
+
+def save(connection: Connection, rows: Iterable[VmRow]) -> None:
+    """Inserts or replaces rows."""
+    connection.executemany(_SAVE, map(_as_values, rows))
+
+
+def change(connection: Connection, name: str, **values: Any) -> None:
+    """Updates one VM."""
+    update(connection, "vm", values, "name = ?", name)
+
+
+def set_targets(connection: Connection, targets: Mapping[str, float]) -> None:
+    """Records the off-site age, in seconds, that each of these VMs is meant to stay under."""
+    rows = [(target, name, target) for name, target in targets.items()]
+    connection.executemany("UPDATE vm SET target = ? WHERE name = ? AND target IS NOT ?", rows)
+
+
+def set_dropped(connection: Connection, names: Collection[str]) -> None:
+    """Records that the storage has dropped the copies of these VMs, and of no others."""
+    dropped = f"name {_LISTED}"
+    connection.execute(f"UPDATE vm SET is_dropped = NOT is_dropped WHERE is_dropped != ({dropped})", [json_list(names)])
+
+
+def end_force(connection: Connection, link_ids: Collection[int]) -> None:
+    """Takes back the admin's force of the VMs whose dumps have left by it: those of these links."""
+    left = f"name IN (SELECT vm FROM link WHERE id {_LISTED} AND forced IS NOT NULL)"
+    update(connection, "vm", {"forced": None}, left, json_list(link_ids))
+
+
+def forget(connection: Connection, name: str) -> None:
+    """Removes one VM: what it had belongs to another by now."""
+    connection.execute("DELETE FROM vm WHERE name = ?", (name,))
+
+
+def forget_unused(connection: Connection, names: Collection[str]) -> None:
+    """Removes those of these VMs that have no dump, no link and no copy: names that were a mistake."""
+    connection.execute(
+        f"DELETE FROM vm WHERE name {_LISTED} AND offsite_time IS NULL "
+        "AND NOT EXISTS (SELECT 1 FROM dump WHERE dump.vm = vm.name) "
+        "AND NOT EXISTS (SELECT 1 FROM link WHERE link.vm = vm.name)",
+        [json_list(names)],
+    )
+
+
+# --- what the hypervisor has
+
+
+@dataclass(frozen=True, slots=True)
+class HypervisorLook:
+    """``vms``: how many there were. ``without_backup``: the names of those that nobody dumps, sorted."""
+
+    asked_at: float
+    vms: int
+    without_backup: tuple[str, ...]
+
+
+def last_hypervisor_look(connection: Connection) -> HypervisorLook | None:
+    """What was found when it was last asked; None when it never was."""
+    row = connection.execute("SELECT asked_at, vms FROM hypervisor").fetchone()
+    if row is None:
+        return None
+    names = connection.execute("SELECT vm FROM without_backup ORDER BY vm")
+    return HypervisorLook(row[0], row[1], tuple(name for (name,) in names))
+
+
+def record_hypervisor_look(connection: Connection, count: int, names: Collection[str], now: float) -> None:
+    """Of ``count`` VMs these are in no backup."""
+    connection.execute("INSERT OR REPLACE INTO hypervisor (id, asked_at, vms) VALUES (1, ?, ?)", (now, count))
+    connection.execute(f"DELETE FROM without_backup WHERE vm NOT {_LISTED}", [json_list(names)])
+    rows = [(name, now) for name in names]
+    connection.executemany("INSERT OR IGNORE INTO without_backup (vm, since) VALUES (?, ?)", rows)

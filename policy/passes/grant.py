@@ -270,7 +270,7 @@ def _record_failure(connection: Connection, grant: Grant, failure: LinkFailure, 
 
 def _record_failed_swap(connection: Connection, grant: Grant, old: LinkRow, now: float) -> None:
     """The old link stands as it did, unless it had to go first."""
-    if ledger.stands(connection, old.id):
+    if ledger.is_in_tree(connection, old.id):
         _change_swapped(connection, [old], LinkState.LINKED, DumpState.LINKED)
     else:
         end_swapped(connection, [grant], now)

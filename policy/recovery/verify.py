@@ -53,10 +53,10 @@ def verify(config: Config, copy: DryRunState, clock: Clock, scan: Callable[[], S
 
 
 def _damages(connection: Connection) -> Iterator[Difference]:
-    for (said,) in connection.exec_driver_sql("PRAGMA quick_check").all():
+    for (said,) in connection.execute("PRAGMA quick_check"):
         if said != "ok":
             yield Difference("the state file", f"it is damaged: {said}", "tidegate state rebuild --replace")
-    if connection.exec_driver_sql("PRAGMA foreign_key_check").all():
+    if connection.execute("PRAGMA foreign_key_check").fetchone():
         yield Difference("the state file", "it tells of dumps or days it lacks", "tidegate state rebuild --replace")
 
 

@@ -15,7 +15,7 @@ from core.clock import Clock
 from core.config.settings import Config, Push, WatchFolder
 from core.enums import DayEnd
 from core.errors import UsageError
-from core.state import dumps, ledger, pushes, slices
+from core.state import dumps, ledger, slices, syncs
 from core.state.database import State
 from core.state.ledger import DayRow, LinkRow
 from core.state.slices import UnderWay
@@ -164,7 +164,7 @@ class _Tree:
         failpoints.point("sealed")
         try:
             with self._state.write() as connection:
-                pushes.begin(connection, seal.sync_id, self._clock.now())
+                syncs.begin_push(connection, seal.sync_id, self._clock.now())
             day, left = self._left()
             links = list(seal.links)
             listener.begins(Beginning(self._watch.name, self._destination, day.number, links, left))
@@ -179,7 +179,7 @@ class _Tree:
             return self._report(links, sending, day.number)
         finally:
             with self._state.write() as connection:
-                pushes.end(connection, seal.sync_id, self._clock.now().wall)
+                syncs.end_push(connection, seal.sync_id, self._clock.now().wall)
 
     def _left(self) -> tuple[DayRow, int]:
         with self._state.write() as connection:

@@ -7,7 +7,7 @@ line that has the limit. Only what is sent counts; what the storage answers is r
 from core.clock import Instant
 from core.config.settings import Config
 from core.enums import DayEnd
-from core.state import ledger, pushes
+from core.state import ledger, syncs
 from core.state.database import Connection, State
 from core.state.ledger import DayRow
 from policy.passes import budget
@@ -24,8 +24,8 @@ def left_today(connection: Connection, config: Config, day: DayRow, now: Instant
     What was let out above the limit, by force or in debt, may cross it too.
     """
     whole = max(0, day.limit_bytes - day.reserve_bytes)
-    leased = pushes.leased(connection, day.number, now, COUNTS_FOR if config.day.ends is DayEnd.AT else 0.0)
-    if pushes.exceeds_its_day(connection):
+    leased = syncs.leased(connection, day.number, now, COUNTS_FOR if config.day.ends is DayEnd.AT else 0.0)
+    if ledger.exceeds_its_day(connection):
         whole = max(whole, leased + ledger.outstanding_total(connection).bytes)
     return max(0, whole - leased)
 
@@ -66,5 +66,5 @@ class ByteBudget:
 
     def _record(self, leased: int) -> None:
         with self._state.write() as connection:
-            pushes.lease(connection, self._sync_id, leased)
+            syncs.lease(connection, self._sync_id, leased)
         self._leased = leased

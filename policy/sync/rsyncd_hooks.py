@@ -14,7 +14,7 @@ from core.config.settings import Config
 from core.enums import Evidence
 from core.errors import ExitCode, TidegateError, UsageError
 from core.filenames import printable
-from core.state import crossings, ledger
+from core.state import ledger
 from core.state import syncs as sync_rows
 from core.state.database import Connection, State
 from core.state.ledger import DayRow
@@ -86,8 +86,8 @@ def begin(config: Config, state: State, clock: Clock, request: Request, *, wait:
     with state.read() as connection:
         day = ledger.open_day(connection)
         if day is not None:
-            sent = crossings.attempts_on(connection, day.number)
-            allowed = max(day.limit_bytes, crossings.charged_for(connection, day.number))
+            sent = sync_rows.attempts_on(connection, day.number)
+            allowed = max(day.limit_bytes, ledger.charged_for(connection, day.number))
             _refuse_more(config, day, sent, allowed, clock.now())
     if not request.is_whole_pull:
         return None

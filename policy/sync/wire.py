@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping
 
 from core.enums import Evidence, LinkState
-from core.state import counters, crossings, ledger, syncs
+from core.state import counters, ledger, syncs
 from core.state.database import Connection
 from core.state.ledger import LinkRow
 from core.state.syncs import SyncRow
@@ -42,9 +42,9 @@ def record(connection: Connection, sync_id: int, transfer: Transfer) -> None:
 
 def _record_links(connection: Connection, sync: SyncRow, files: Mapping[str, int]) -> None:
     links = {link.export_name: link for link in ledger.in_tree(connection, sync.watch)}
-    links |= {link.export_name: link for link in ledger.links_of_sync(connection, sync.id)}
+    links |= {link.export_name: link for link in ledger.of_sync(connection, sync.id)}
     crossed = [links[name] for name in files if name in links]
-    crossings.add(connection, sync.id, {link.id: files[link.export_name] for link in crossed})
+    syncs.add_transfers(connection, sync.id, {link.id: files[link.export_name] for link in crossed})
     kept.tell_sent_again(connection, [link for link in crossed if _had_it_before(link, sync)])
 
 
@@ -61,14 +61,14 @@ def _record_beyond(connection: Connection, sync: SyncRow) -> None:
     """Counted for the whole day: what one sync has left the next one may carry."""
     if sync.day is None:
         return
-    sent, known = crossings.sent_on(connection, sync.day)
-    charged = crossings.charged_for(connection, sync.day)
+    sent, known = syncs.sent_on(connection, sync.day)
+    charged = ledger.charged_for(connection, sync.day)
     new = sent - charged - known
     if new <= 0:
         return
     syncs.change_sync(connection, sync.id, beyond_bytes=sync.beyond_bytes + new)
     counters.count(connection, "wire_beyond_charge_bytes", new)
-    if sent - charged > _TOLERATED_BYTES + _TOLERATED * max(charged, crossings.limit_of(connection, sync.day)):
+    if sent - charged > _TOLERATED_BYTES + _TOLERATED * max(charged, ledger.limit_of(connection, sync.day)):
         log.warning(
             "%s crossed the line on day %d for %s that were let out: look for links that were fetched again, for an "
             "interrupted transfer that began anew (--partial-dir), and for a second puller",

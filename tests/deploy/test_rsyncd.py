@@ -120,7 +120,7 @@ def test_a_pull_is_sealed_and_its_bytes_are_recorded_and_it_confirms_nothing(
     assert (sealed, reported) == (1, 0)
     assert 3_000_000 < sent < 3_100_000
     assert states(host) == {"vm1": "linked", "vm2": "linked"}
-    crossed = dict(rows(host, "SELECT vm, c.bytes FROM crossing c JOIN link ON link.id = link_id"))
+    crossed = dict(rows(host, "SELECT vm, c.bytes FROM transfer c JOIN link ON link.id = link_id"))
     assert [round(crossed[vm], -4) for vm in ("vm1", "vm2")] == [1_000_000, 2_000_000]
 
 

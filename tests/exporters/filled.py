@@ -5,7 +5,7 @@ from typing import Any
 
 from core.clock import Instant
 from core.enums import Evidence, LinkState, MarkerResult, Reason
-from core.state import counters, hypervisors, lateness, ledger, vms
+from core.state import counters, ledger, vms
 from core.state.database import Connection
 
 START = 1_795_000_000.0
@@ -18,7 +18,7 @@ SIZES = f"{int(START - 7 * DAY)}:9000000000 {int(START)}:4000000000"
 def fill(connection: Connection) -> None:
     """Three VMs that live and one that was retired, a day half used, links, passes, watch folders, counters."""
     _fill_vms(connection)
-    hypervisors.record(connection, 5, ["lost", "new"], START)
+    vms.record_hypervisor_look(connection, 5, ["lost", "new"], START)
     _fill_day(connection)
     _fill_passes(connection)
     _fill_watches(connection)
@@ -94,4 +94,4 @@ def _fill_counters(connection: Connection) -> None:
     counters.count(connection, "markers", 20, MarkerResult.RECORDED)
     counters.count(connection, "watch_overflows", 5, "dumps")
     counters.count(connection, "markers_unannounced", 2, "dumps")
-    lateness.count(connection, [0.004, 0.01, 0.02, 1.5, 7200, -3])
+    counters.count_delays(connection, [0.004, 0.01, 0.02, 1.5, 7200, -3])

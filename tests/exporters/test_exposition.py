@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.config.settings import Config
-from core.state import counters, generation, vms
+from core.state import counters, database, vms
 from core.state.database import State
 from exporters import families, vm_lines
 from exporters.exposition import Exposition
@@ -166,7 +166,7 @@ def test_a_state_that_is_locked_as_a_whole_is_not_waited_for_long(
     filled: State, config: Config, exposition: Exposition, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No program of ours does that; somebody with SQLite's own may."""
-    monkeypatch.setattr(generation, "_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(database, "_GENERATION_WAIT_SECONDS", 0.01)
     filled.close()
     with closing(sqlite3.connect(config.state.path, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")

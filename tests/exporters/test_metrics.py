@@ -127,7 +127,7 @@ def test_what_is_left_of_the_day_is_never_negative(filled: State, config: Config
     name = "tidegate_day_left_bytes"
     assert series(text.render(filled, config, NOW))[name] == 10e9 - 0.5e9 - 5e9 - 2e9
     with filled.write() as connection:
-        connection.exec_driver_sql("UPDATE link SET bytes = 8000000000")
+        connection.execute("UPDATE link SET bytes = 8000000000")
     assert series(text.render(filled, config, NOW))[name] == 0
 
 

@@ -59,7 +59,7 @@ class Served:
 
     def sent(self) -> list[int | None]:
         with self.state.read() as connection:
-            rows = connection.exec_driver_sql("SELECT sent_bytes FROM sync ORDER BY id")
+            rows = connection.execute("SELECT sent_bytes FROM sync ORDER BY id")
             return [sent for (sent,) in rows]
 
 

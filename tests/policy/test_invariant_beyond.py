@@ -13,13 +13,11 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
 
 from core import failpoints
 from core.enums import DayEnd, Evidence, Force, LinkState, Storage
 from core.errors import UsageError
 from core.state import ledger
-from core.state.schema import day, link
 from policy.sync.report import Report
 from tests.clock import DAY, HOUR
 from tests.policy.histories import DAILY, World
@@ -100,18 +98,21 @@ def do(world: World, action: tuple[object, ...]) -> None:
 
 def rows(world: World) -> list[Row]:
     """Without the unread links that newer dumps have taken the place of: of both one stands at most."""
-    columns = (link.c.day, link.c.bytes, link.c.forced, link.c.debt_bytes, link.c.id, link.c.vm, link.c.since_id)
+    query = "SELECT id, vm, coalesce(since_id, id), day, bytes, forced, debt_bytes FROM link WHERE state != ?"
     with world.state.read() as connection:
-        found = list(connection.execute(select(*columns).where(link.c.state != LinkState.VOID)))
-    swapped = {
-        old.id for new in found for old in found if old.vm == new.vm and (new.since_id or new.id) <= old.id < new.id
-    }
-    return [Row(*row[:4]) for row in found if row.id not in swapped]
+        found = connection.execute(query, [LinkState.VOID]).fetchall()
+    ids = [(number, vm, since) for number, vm, since, *_ in found]
+    swapped = {old for new, vm, since in ids for old, other, _ in ids if vm == other and since <= old < new}
+    return [
+        Row(day, size, None if forced is None else Force(forced), debt)
+        for number, _, _, day, size, forced, debt in found
+        if number not in swapped
+    ]
 
 
 def holds_over_any_run_of_days(world: World) -> None:
     with world.state.read() as connection:
-        limits = {row.number: row.limit_bytes for row in connection.execute(select(day))}
+        limits = dict(connection.execute("SELECT number, limit_bytes FROM day"))
         debts = [ledger.debt(connection, before=number) for number in range(1, len(limits) + 2)]
     out = rows(world)
     for first, last in itertools.combinations_with_replacement(sorted(limits), 2):

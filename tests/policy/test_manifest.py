@@ -229,7 +229,7 @@ def test_a_tree_tells_the_whole_state(tmp_path: Path) -> None:
     with copy.read() as restored, state.read() as real:
         for table in ("vm", "dump", "member", "day", "link", "sync", "sealed_link"):
             query = f"SELECT * FROM {table} ORDER BY 1, 2"
-            assert restored.exec_driver_sql(query).all() == real.exec_driver_sql(query).all() != []
+            assert restored.execute(query).fetchall() == real.execute(query).fetchall() != []
 
 
 def test_the_manifest_that_a_storage_lists_or_reports_is_taken_for_no_dump(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def syncs(host: Host) -> list[Any]:
 
 
 def crossed(host: Host) -> dict[str, int]:
-    query = "SELECT vm, sum(c.bytes) FROM crossing c JOIN link l ON l.id = c.link_id GROUP BY l.id"
+    query = "SELECT vm, sum(c.bytes) FROM transfer c JOIN link l ON l.id = c.link_id GROUP BY l.id"
     return dict(rows(host, query))
 
 

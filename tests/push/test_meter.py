@@ -53,7 +53,7 @@ class Line:
 
     def recorded(self) -> int:
         with self._state.read() as connection:
-            return int(connection.exec_driver_sql("SELECT leased_bytes FROM sync").scalar_one())
+            return int(connection.execute("SELECT leased_bytes FROM sync").fetchone()[0])
 
     def close(self) -> None:
         self._state.close()

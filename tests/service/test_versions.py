@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.state.schema import SCHEMA_VERSION
+from core.state.migrations import SCHEMA_VERSION
 from core.version import __version__
 from tests.host import Host
 from tests.service.running import IO_TIMEOUT, Running, service

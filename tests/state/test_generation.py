@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from core.state.generation import Generation
+from core.state.database import Generation
 
 
 def test_a_backup_that_is_written_over_the_file_is_seen_whatever_its_times(tmp_path: Path) -> None:

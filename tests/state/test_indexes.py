@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event
 
 from core.enums import DumpState, LinkState
 from core.state import dumps, ledger
-from core.state.database import State
+from core.state.database import Connection, State
 
 QUESTIONS: dict[str, Callable[[Connection], object]] = {
     "dump_without_end": dumps.without_end,
@@ -35,10 +33,10 @@ def test_what_stands_and_what_waits_is_found_by_an_index(tmp_path: Path, name: s
 
 def plan_of(state: State, ask: Callable[[Connection], object]) -> list[str]:
     """How SQLite goes about the one statement that ``ask`` runs."""
-    asked: list[tuple[str, Any]] = []
+    asked: list[str] = []
     with state.read() as connection:
-        event.listen(connection, "before_cursor_execute", lambda *seen: asked.append(seen[2:4]))
+        connection.set_trace_callback(asked.append)
         ask(connection)
-        [(statement, parameters)] = asked
-        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-        return [row[3] for row in plan]
+        connection.set_trace_callback(None)
+        [statement] = asked  # with its parameters filled in
+        return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]

@@ -13,7 +13,7 @@ from core.clock import SystemClock
 from core.config.load import load
 from core.config.settings import Config
 from core.enums import DumpState
-from core.state import counters, dumps, lateness
+from core.state import counters, dumps
 from core.state.counters import WatchStatus
 from core.state.database import State
 from tests.host import Host
@@ -120,9 +120,9 @@ class Site:
         with self.state.read() as connection:
             return counters.counters(connection).get(name, {}).get(label, 0)
 
-    def times(self) -> lateness.Histogram:
+    def times(self) -> counters.Histogram:
         with self.state.read() as connection:
-            return lateness.histogram(counters.counters(connection))
+            return counters.delays(counters.counters(connection))
 
 
 def done(folder: Path, name: str, content: bytes = b"x") -> None:

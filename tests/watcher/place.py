@@ -7,14 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
-
 from core.config.settings import Config, WatchFolder
 from core.enums import DumpState, MarkerResult
 from core.state import counters, dumps, vms
 from core.state.database import State
 from core.state.dumps import DumpRow
-from core.state.schema import dump
 from core.state.vms import VmRow
 from tests.clock import GivenClock
 from tests.host import Host
@@ -120,7 +117,7 @@ class Place:
     def everything(self) -> list[tuple[Any, ...]]:
         """All rows of all dumps and VMs, with every column."""
         with self.state.read() as connection:
-            rows = [tuple(row) for row in connection.execute(select(dump).order_by(dump.c.id))]
+            rows = connection.execute("SELECT * FROM dump ORDER BY id").fetchall()
             return rows + [
                 tuple(getattr(row, name) for name in VmRow.__dataclass_fields__)
                 for row in vms.all_vms(connection).values()

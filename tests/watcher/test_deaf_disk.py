@@ -183,7 +183,7 @@ def test_no_link_is_missing_because_its_disk_is_away(site: Site, disk: Disk) -> 
     assert {one["reason"] for one in site.host.json("pass")["decisions"]} == {"outstanding", "released"}
     assert set(site.host.exported()) == {"vm1", "vm2", "vm3"}
     with site.state.read() as connection:
-        states = connection.exec_driver_sql("select state, count(*) from link group by state").all()
+        states = connection.execute("select state, count(*) from link group by state").fetchall()
     assert [tuple(row) for row in states] == [("linked", 3)]
 
 

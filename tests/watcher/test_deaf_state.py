@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.state import lateness
+from core.state import counters
 from core.state.database import State
 from tests.watcher.disks import Disk, Disks, disks, read_only
 from tests.watcher.following import Site, done, until
@@ -84,7 +84,7 @@ def test_while_somebody_holds_the_lock_markers_wait_and_are_recorded_once_it_is_
         recovers(site)
     times = dict(site.times().buckets)
     assert times["+Inf"] == 4
-    assert times[f"{lateness.BOUNDS[-1]:g}"] == 4
+    assert times[f"{counters.DELAY_BOUNDS[-1]:g}"] == 4
 
 
 def test_while_the_disk_of_the_state_is_full_markers_wait(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.state import counters, lateness
+from core.state import counters
 from core.state.database import State
 from tests.watcher.following import Site, done, until
 from watcher import unannounced
@@ -69,13 +69,13 @@ def test_the_times_outlive_the_service_and_a_clock_that_was_set_back(tmp_path: P
     for _ in range(2):
         state = State(tmp_path / "state.db")
         with state.write() as connection:
-            lateness.count(connection, [-5.0, 0.01, 0.02, 4000.0])
-            lateness.count(connection, [])
+            counters.count_delays(connection, [-5.0, 0.01, 0.02, 4000.0])
+            counters.count_delays(connection, [])
         state.close()
     with State(tmp_path / "state.db").read() as connection:
-        found = lateness.histogram(counters.counters(connection))
+        found = counters.delays(counters.counters(connection))
     assert found.sum == pytest.approx(8000.06)
-    assert [count for _, count in found.buckets] == [4] + [6] * (len(lateness.BOUNDS) - 1) + [8]
+    assert [count for _, count in found.buckets] == [4] + [6] * (len(counters.DELAY_BOUNDS) - 1) + [8]
 
 
 # --- what no event had announced

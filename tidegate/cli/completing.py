@@ -18,7 +18,7 @@ _PLAIN = re.compile(r"[\w.+@%-]+")
 
 def vms(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Those of the state, by its path in the configuration."""
-    from core.state.vm_names import starting_with
+    from core.state.vms import starting_with
 
     path = _table(_document(ctx), "state").get("path")
     return _plain(starting_with(_file(ctx).absolute().parent / path, incomplete)) if isinstance(path, str) else []

@@ -66,13 +66,13 @@ def history(session: Session, *, vm: str | None, days: int, as_json: bool) -> No
     A ratio is what crossed the line, set against the size of what was confirmed by it.
     """
     from core.state import history as past
-    from core.state import vms
+    from core.state import syncs, vms
 
     config = session.config()
     with session.dry_run(config).read() as connection:
         found = past.days(connection, days)
         if vm is None:
-            shape = _shape(found, past.syncs(connection, found[-1].number) if found else [])
+            shape = _shape(found, syncs.since_day(connection, found[-1].number) if found else [])
         elif vms.by_names(connection, [vm]):
             shape = _shape_of_vm(vm, past.of_vm(connection, vm, found[-1].opened_at if found else 0.0))
         else:

@@ -50,7 +50,7 @@ def sentences(config: "Config", state: "State") -> Iterator[str]:
 
 def record(config: "Config", state: "State", clock: "Clock") -> None:
     """Asks, and writes down what was found; an answer that does not come is logged, and what was known stays."""
-    from core.state import hypervisors
+    from core.state import vms
     from dumps.hypervisor import machines
 
     if config.hypervisor is None:
@@ -62,4 +62,4 @@ def record(config: "Config", state: "State", clock: "Clock") -> None:
         return
     missing = without_backup(config, state, found)
     with state.write() as connection:
-        hypervisors.record(connection, len(found), missing, clock.now().wall)
+        vms.record_hypervisor_look(connection, len(found), missing, clock.now().wall)

@@ -4,7 +4,7 @@ import datetime
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 
-from core.state import grid
+from core.state import history
 from core.state.database import Connection
 from exporters.page.shown import PAST_DAYS, Mark
 
@@ -20,10 +20,10 @@ def marks(connection: Connection, begins: Sequence[float]) -> Mapping[str, bytes
     """VM -> a ``Mark`` for each of the dates that begin so; only of VMs to which something happened."""
     found: dict[str, bytearray] = {}
     since = begins[0]
-    _mark(found, begins, Mark.DUMPED, grid.dumped(connection, since))
-    _mark(found, begins, Mark.FAILED, grid.failed(connection, since))
-    _mark(found, begins, Mark.RELEASED_BYTES, grid.released(connection, since))
-    _mark(found, begins, Mark.CONFIRMED, grid.confirmed(connection, since))
+    _mark(found, begins, Mark.DUMPED, history.dumped(connection, since))
+    _mark(found, begins, Mark.FAILED, history.failed(connection, since))
+    _mark(found, begins, Mark.RELEASED_BYTES, history.released(connection, since))
+    _mark(found, begins, Mark.CONFIRMED, history.confirmed(connection, since))
     return {vm: bytes(days) for vm, days in found.items()}
 
 

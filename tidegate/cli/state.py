@@ -76,23 +76,23 @@ def rebuild(session: Session, *, source: Path | None, replace: bool, wait: float
     have left that nothing tells any more, the rest of the day's limit counts as let out.
     """
     from core.clock import SystemClock
-    from core.state import remaking
+    from core.state import backup
     from core.state.backup import NotAnExport
     from policy.recovery import rebuild as rebuilding
 
     config = session.config()
-    with remaking.alone(config.state.path, wait=wait):
+    with backup.alone(config.state.path, wait=wait):
         if not replace:
-            remaking.refuse_content(config.state.path)
+            backup.refuse_content(config.state.path)
         found = _best(config) if source is None else _read(source)
-        draft = remaking.draft_of(config.state.path)
+        draft = backup.draft_of(config.state.path)
         clock = SystemClock()
         try:
             result = rebuilding.rebuild(config, draft, clock, found, lambda: _scan(config, draft))
         except NotAnExport as error:
             place = "-" if found is None else found.place
             raise UsageError(f"state rebuild: {place}: {error}; nothing was done") from None
-        kept = remaking.put_in_place(draft, config.state.path, wait=wait)
+        kept = backup.put_in_place(draft, config.state.path, wait=wait)
     if as_json:
         shape = {"format": shapes.FORMAT, "source": None if found is None else found.place}
         print_json({**shape, "kept": None if kept is None else str(kept), **_lines(result.known, result.unknown)})
@@ -146,7 +146,7 @@ def verify(session: Session, *, wait: float, as_json: bool) -> None:
     Writes nothing. Each difference is a line: where, what it means, and what to do about it.
     """
     from core.clock import SystemClock
-    from core.state import remaking
+    from core.state import backup
     from core.state.database import is_there
     from policy.recovery import verify as verifying
 
@@ -155,7 +155,7 @@ def verify(session: Session, *, wait: float, as_json: bool) -> None:
         raise UsageError(
             f"state verify: there is no state file {config.state.path}; if it was lost: tidegate state rebuild"
         )
-    with remaking.no_pass(config.state.path, wait=wait):
+    with backup.no_pass(config.state.path, wait=wait):
         copy = session.dry_run(config)
         found = verifying.verify(config, copy, SystemClock(), lambda: _scan(config, copy))
     if as_json:

@@ -145,18 +145,18 @@ class _Memory:
 
     def known(self) -> Mapping[Key, "Known"]:
         """Key -> what was told of it."""
-        from core.state import troubles
+        from core.state import alerts
 
         with self._faults(), self._session.state(self._config).read() as connection:
-            return troubles.known(connection)
+            return alerts.known(connection)
         return {}
 
     def record(self, items: list[Item], now: float) -> None:
         """These were told."""
-        from core.state import troubles
+        from core.state import alerts
 
         with self._faults(), self._session.state(self._config).write(wait=_STATE_SECONDS) as connection:
-            troubles.record(connection, items, now)
+            alerts.record(connection, items, now)
 
     @contextmanager
     def _faults(self) -> Iterator[None]:

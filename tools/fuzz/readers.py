@@ -16,7 +16,7 @@ from core.fs.fingerprint import DumpRejected
 from core.markers.format import BadMarker, MarkerKind, aside_name, marker_name, parse_body, split_name
 from core.markers.vm_name import export_name, stem, vm_of
 from core.state.backup import NotAnExport, read_header
-from core.state.schema import SCHEMA_VERSION
+from core.state.migrations import SCHEMA_VERSION
 from core.units import format_time
 from policy.export.publish import refuse_name
 from policy.recovery import manifest, rebuild

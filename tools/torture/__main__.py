@@ -14,10 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from tests.forked import load_everything
 from tools.soak.disk import own_mounts
 from tools.soak.papers import PAPER, put_into
 from tools.torture import clocks, errors, killed, papers, power, scenario, together
-from tools.torture.command import load_once
 from tools.torture.defects import DEFECTS, Plays, having
 from tools.torture.disk import KINDS as FILESYSTEMS
 from tools.torture.points import Found, Point, sampled, try_all
@@ -37,7 +37,7 @@ def main() -> int:
         sys.exit("torture: it mounts filesystems: only root can")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
-    load_once()
+    load_everything()
     folder = Path(tempfile.mkdtemp(prefix="tidegate-torture-", dir=_MEMORY if _MEMORY.is_dir() else None))
     try:
         return _torture(words, folder)

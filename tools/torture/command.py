@@ -1,6 +1,7 @@
 """The real commands in processes of their own, forked from this one, which has loaded all their modules."""
 
 import ctypes
+import gc
 import io
 import os
 import signal
@@ -12,10 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 from unittest import mock
-
-from sqlalchemy import Engine
-
-from tests.forked import load_everything
 
 #: What a command does on the host in this folder.
 Body = Callable[[Path], object]
@@ -42,29 +39,6 @@ class Ended:
 def nothing(body: Body) -> Body:
     """The command as it is."""
     return body
-
-
-def load_once() -> None:
-    """Everything, before the first command is started."""
-    load_everything()
-    from core.state import database
-
-    setattr(database, "_engine", _engine_at(database._engine))  # noqa: B010 - mypy wants the very same function
-
-
-#: One for each path: it keeps the statements that it has compiled, which is half of a command's time.
-_engines: dict[str | None, Engine] = {}
-
-
-def _engine_at(make: Callable[[str | None], Engine]) -> Callable[[str | None], Engine]:
-    def engine(path: str | None) -> Engine:
-        if path is None:  # in memory: a new one each time
-            return make(path)
-        if path not in _engines:
-            _engines[path] = make(path)
-        return _engines[path]
-
-    return engine
 
 
 def tidegate(*words: str) -> Body:
@@ -133,8 +107,7 @@ def run(body: Body, folder: Path) -> Ended:
     stdout, stderr = io.StringIO(), io.StringIO()
     with redirect_stdout(stdout), redirect_stderr(stderr), mock.patch.object(logs, "set_up"), _no_longer_than(_HANGS):
         code = _code(body, folder)
-    for engine in _engines.values():
-        engine.dispose()  # as the end of a process does
+    gc.collect()  # as at the end of a process: a state that is no longer needed closes its file
     return Ended(code, stdout.getvalue(), stderr.getvalue())
 
 

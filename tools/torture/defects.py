@@ -107,16 +107,7 @@ def _given_back_without_proof() -> Iterator[None]:
 
 def _state_is_not_made_lasting() -> AbstractContextManager[object]:
     """SQLite's ``synchronous = OFF``: a commit is true once it lies in the page cache."""
-    from core.state.database import Connection
-
-    execute = Connection.exec_driver_sql
-
-    def hasty(self: Connection, statement: str, *others: Any) -> Any:
-        if statement == "BEGIN IMMEDIATE":
-            execute(self, "PRAGMA synchronous=OFF")
-        return execute(self, statement, *others)
-
-    return mock.patch.object(Connection, "exec_driver_sql", hasty)
+    return mock.patch("core.state.database.SYNCHRONOUS", "OFF")
 
 
 @contextmanager

@@ -13,8 +13,7 @@ from core.clock import Instant
 from core.errors import BusyError, ExitCode, FaultError
 from core.state import counters, dumps, ledger, locks
 from core.state.database import Connection, DryRunState, State
-from core.state.migrations import migrate, version_of
-from core.state.schema import SCHEMA_VERSION
+from core.state.migrations import SCHEMA_VERSION, migrate, version_of
 from tests.mounts import Mount, mount
 from tests.users import as_nobody, open_the_way
 
@@ -170,7 +169,7 @@ def test_a_migration_copies_the_file_first(state: State) -> None:
     """What was there before the step can be had again."""
 
     def step(connection: Connection) -> None:
-        connection.exec_driver_sql("ALTER TABLE vm ADD COLUMN nickname TEXT")
+        connection.execute("ALTER TABLE vm ADD COLUMN nickname TEXT")
 
     with state.write() as connection:
         counters.count(connection, "passes", 7)
@@ -187,14 +186,14 @@ def test_a_migration_that_fails_changes_nothing(state: State) -> None:
     """Step and version are one transaction."""
 
     def step(connection: Connection) -> None:
-        connection.exec_driver_sql("ALTER TABLE vm ADD COLUMN nickname TEXT")
+        connection.execute("ALTER TABLE vm ADD COLUMN nickname TEXT")
         raise RuntimeError
 
     with pytest.raises(RuntimeError), state.write() as connection:
         migrate(connection, state.path, {SCHEMA_VERSION: step}, SCHEMA_VERSION + 1)
     with state.read() as connection:
         assert version_of(connection) == SCHEMA_VERSION
-        columns = connection.exec_driver_sql("PRAGMA table_info(vm)").all()
+        columns = connection.execute("PRAGMA table_info(vm)").fetchall()
     assert "nickname" not in {column[1] for column in columns}
 
 
