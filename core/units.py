@@ -6,6 +6,7 @@ Every parser raises ValueError with a sentence that says what would be right.
 
 import datetime
 import re
+from bisect import bisect_left
 
 _NUMBER = r"([0-9]{1,30}(?:\.[0-9]{1,30})?)"  # longer ones are no figures of this trade
 _SIZE = re.compile(_NUMBER + r"\s*([A-Za-z]*)")
@@ -81,6 +82,35 @@ def parse_time(text: str) -> float:
     if not 0 <= seconds < LAST_TIME:
         raise ValueError(f"{text!r} is not a time that a dump can have; it must lie between 1970 and 9999")
     return seconds
+
+
+def last_reached(at: datetime.time, zone: datetime.tzinfo, now: float) -> float:
+    """When the local time ``at`` was last reached in ``zone``: the latest such instant that is not after ``now``.
+
+    Each local date has one. Where ``at`` comes twice on a date, it is the first time; where a change of the
+    clock skips it, the first instant after the gap.
+    """
+    date = datetime.datetime.fromtimestamp(now, zone).date()
+    # The day after too: a clock set back over midnight shows the old date once more.
+    dates = (date + datetime.timedelta(days) for days in (-1, 0, 1))
+    nearby = (_first_instant(datetime.datetime.combine(each, at), zone) for each in dates)
+    return max(instant for instant in nearby if instant <= now)
+
+
+def _first_instant(wanted: datetime.datetime, zone: datetime.tzinfo) -> float:
+    """The first instant at which a clock in ``zone`` shows ``wanted`` or more on that date."""
+    instant = wanted.replace(tzinfo=zone).timestamp()  # of two such instants this is the first (PEP 495, fold 0)
+    if _shown(instant, zone) == wanted:
+        return instant
+    # `wanted` is skipped. Read with the offset before the gap it lies behind it, else ahead of it.
+    before = int(wanted.replace(tzinfo=zone, fold=1).timestamp())
+    seconds = range(before, int(instant))
+    return float(before + bisect_left(seconds, wanted, key=lambda second: _shown(second, zone)))
+
+
+def _shown(instant: float, zone: datetime.tzinfo) -> datetime.datetime:
+    """What a clock in ``zone`` shows, as a naive time."""
+    return datetime.datetime.fromtimestamp(instant, zone).replace(tzinfo=None)
 
 
 def format_time(seconds: float, zone: datetime.tzinfo = datetime.UTC) -> str:

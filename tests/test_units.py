@@ -2,12 +2,13 @@
 
 import contextlib
 import datetime
+import zoneinfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.units import format_size, format_span, format_time, parse_size, parse_span, parse_time
+from core.units import format_size, format_span, format_time, last_reached, parse_size, parse_span, parse_time
 
 ANY_TEXT = st.text() | st.from_regex(r"\A[-+0-9. ]{0,6}[a-zA-Z]{0,4}\Z")
 
@@ -149,3 +150,59 @@ def test_any_text_is_either_read_or_refused(text: str) -> None:
     for parse in (parse_size, parse_span, parse_time):
         with contextlib.suppress(ValueError):
             assert parse(text) >= 0
+
+
+# --- a local time reached --------------------------------------------------------------------------------
+
+HOUR, DAY = 3600.0, 86_400.0
+
+
+def utc(text: str) -> float:
+    return datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("time", "zone", "reached"),
+    [
+        pytest.param("18:30", "Europe/Berlin", "2026-11-22T17:30", id="winter"),
+        pytest.param("18:30", "Europe/Berlin", "2026-07-22T16:30", id="summer"),
+        pytest.param("02:30", "Europe/Berlin", "2026-03-29T01:00", id="skipped: the first instant after the gap"),
+        pytest.param("02:00", "Europe/Berlin", "2026-03-29T01:00", id="the gap's own first instant"),
+        pytest.param("03:00", "Europe/Berlin", "2026-03-29T01:00", id="the first time after the gap"),
+        pytest.param("03:30", "Europe/Berlin", "2026-03-29T01:30", id="half an hour after the gap"),
+        pytest.param("01:59", "Europe/Berlin", "2026-03-29T00:59", id="the last minute before the gap"),
+        pytest.param("02:30", "Europe/Berlin", "2026-10-25T00:30", id="twice: the first time"),
+        pytest.param("03:00", "Europe/Berlin", "2026-10-25T02:00", id="the first time after the overlap"),
+        pytest.param("00:00", "America/Havana", "2026-03-08T05:00", id="a skipped midnight"),
+        pytest.param("00:30", "America/Havana", "2026-11-01T04:30", id="half past twelve twice"),
+        pytest.param("02:15", "Australia/Lord_Howe", "2026-10-03T15:30", id="a gap of half an hour"),
+        pytest.param("12:00", "Pacific/Apia", "2011-12-30T10:00", id="a date that never was"),
+    ],
+)
+def test_each_date_has_one_instant_whatever_the_clock_does_to_it(time: str, zone: str, reached: str) -> None:
+    """Where the time does not exist, the first instant after it counts; where it comes twice, the first time."""
+    at, where, instant = datetime.time.fromisoformat(time), zoneinfo.ZoneInfo(zone), utc(reached)
+    assert last_reached(at, where, instant) == instant
+    assert last_reached(at, where, instant + HOUR / 2) == instant
+    assert last_reached(at, where, instant + 2 * HOUR) == instant
+    assert last_reached(at, where, instant - 1) < instant
+
+
+def test_a_clock_that_is_set_back_over_midnight_reaches_it_once() -> None:
+    """St. John's once went from 00:01 back to 23:01 of the day before."""
+    zone, midnight = zoneinfo.ZoneInfo("America/St_Johns"), utc("2010-11-07T02:30")
+    for later in (0, HOUR / 2, HOUR, 24 * HOUR):  # it is 23:30, then 00:00 for the second time
+        assert last_reached(datetime.time(), zone, midnight + later) == midnight
+    assert last_reached(datetime.time(), zone, midnight + 25 * HOUR) == midnight + 25 * HOUR
+
+
+@given(
+    now=st.floats(min_value=0, max_value=4e9),
+    at=st.times().map(lambda time: time.replace(second=0, microsecond=0)),
+    zone=st.timezones(),
+)
+def test_it_is_never_ahead_and_never_more_than_a_long_day_ago(
+    now: float, at: datetime.time, zone: datetime.tzinfo
+) -> None:
+    """In every zone, through every change of its clocks. Islands have moved over the date line: a date was skipped."""
+    assert 0 <= now - last_reached(at, zone, now) < 2 * DAY + HOUR

@@ -1,9 +1,7 @@
 """When the daily pass is due, and its run in a thread of its own so that recording goes on beside it."""
 
-import datetime
 import logging
 import threading
-import zoneinfo
 from collections.abc import Callable
 
 from core.clock import Clock
@@ -11,6 +9,7 @@ from core.config.settings import Config
 from core.errors import FaultError
 from core.state import counters
 from core.state.database import State
+from core.units import last_reached
 
 log = logging.getLogger("tidegate.watcher")
 
@@ -19,19 +18,6 @@ _WRONG_CLOCK_SECONDS = 25 * 3600.0
 _RETRY_SECONDS = 60.0
 #: Passes made by hand or after each dump are rows too; one of the newest is of today if any is.
 _NEWEST = 20
-
-
-def last_due(now: float, at: datetime.time, zone: zoneinfo.ZoneInfo) -> datetime.datetime:
-    """The latest instant not after ``now`` at which a clock in this zone showed ``at``.
-
-    Once for each local date: of a time that comes twice the first, and for one that is skipped the instant at
-    which it would have been.
-    """
-    date = datetime.datetime.fromtimestamp(now, zone).date()
-    due = datetime.datetime.combine(date, at, zone)
-    if due.timestamp() > now:
-        due = datetime.datetime.combine(date - datetime.timedelta(days=1), at, zone)
-    return due
 
 
 class DailyPass:
@@ -48,7 +34,7 @@ class DailyPass:
         self._state = state
         self._clock = clock
         self._run = run
-        self._done_for: datetime.date | None = None
+        self._done_for: float | None = None
         self._not_before = float("-inf")
         self._thread: threading.Thread | None = None
 
@@ -57,16 +43,16 @@ class DailyPass:
         now = self._clock.now()
         if self._run is None or self._at is None or now.uptime < self._not_before or self.is_running():
             return
-        due = last_due(now.wall, self._at, self._zone)
-        if due.date() == self._done_for:
+        due = last_reached(self._at, self._zone, now.wall)
+        if due == self._done_for:
             return
         try:
-            has_run = self._has_run_since(due.timestamp(), now.wall)
+            has_run = self._has_run_since(due, now.wall)
         except FaultError as error:
             log.warning("the daily pass waits: %s", error)
             self._not_before = now.uptime + _RETRY_SECONDS
             return
-        self._done_for = due.date()
+        self._done_for = due
         if not has_run:
             self._begin(self._run)
 

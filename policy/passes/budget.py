@@ -9,6 +9,7 @@ from core.enums import DayEnd, Evidence
 from core.state import ledger, slices, syncs
 from core.state.database import Connection
 from core.state.ledger import DayRow
+from core.units import last_reached
 from policy.passes import facts
 from policy.planner import day as rules
 from policy.planner.model import DayAccount
@@ -35,7 +36,7 @@ def presume(connection: Connection, config: Config, now: Instant) -> None:
     """At a day's end, with ``confirm = "presumed"``: links old enough are held to have arrived."""
     if config.offsite.confirm is not Evidence.PRESUMED:
         return
-    since_end = now.wall - rules.last_boundary(_rules(config), now.wall)
+    since_end = now.wall - last_reached(config.day.at, config.day.timezone, now.wall)
     ripe = [
         link
         for link in ledger.outstanding(connection)
@@ -96,12 +97,9 @@ def _open(connection: Connection, config: Config, number: int, now: Instant) -> 
 
 def _limit(config: Config, now: Instant) -> int:
     """The limit in bytes of a day that opens now: that of the weekday, with ``ends = "at"`` of its boundary."""
-    opens = rules.last_boundary(_rules(config), now.wall) if config.day.ends is DayEnd.AT else now.wall
-    return config.limit.on(_weekday(config, opens))
-
-
-def _weekday(config: Config, moment: float) -> int:
-    return datetime.datetime.fromtimestamp(moment, config.day.timezone).weekday()
+    ends_at, zone = config.day.ends is DayEnd.AT, config.day.timezone
+    opens = last_reached(config.day.at, zone, now.wall) if ends_at else now.wall
+    return config.limit.on(datetime.datetime.fromtimestamp(opens, zone).weekday())
 
 
 def _mend(connection: Connection, day: DayRow, now: Instant) -> DayRow:

@@ -20,11 +20,11 @@ fetched is outstanding, so that the next sync finds no more than one limit that 
 """
 
 import datetime
-from bisect import bisect_left
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from core.enums import DayEnd
+from core.units import last_reached
 
 HOUR = 3600.0
 
@@ -81,20 +81,8 @@ def is_over(day: OpenDay, rules: DayRules, now: float) -> bool:
     A day of the timetable without a sync does not wait for one: it would keep the next day from having its limit.
     """
     if rules.ends is DayEnd.AT:
-        return last_boundary(rules, now) > day.opened_wall
+        return last_reached(rules.at, rules.zone, now) > day.opened_wall
     return day.age >= rules.at_least and (day.needs_no_sync or _sync_has_passed(day, rules, now))
-
-
-def last_boundary(rules: DayRules, now: float) -> float:
-    """When ``rules.at`` was last reached in its zone: the latest such moment that is not after ``now``.
-
-    Each local date has one. Where ``at`` comes twice on a date, it is the first time; where a change of the
-    clock skips it, the first moment after the gap.
-    """
-    date = datetime.datetime.fromtimestamp(now, rules.zone).date()
-    # The day after too: a clock set back over midnight shows the old date once more.
-    nearby = (_boundary(rules, date + datetime.timedelta(days)) for days in (-1, 0, 1))
-    return max(boundary for boundary in nearby if boundary <= now)
 
 
 def counts_as_used(day: int, current_day: int, age_of_grant: float, ends: DayEnd) -> bool:
@@ -114,21 +102,3 @@ def mend_stamp(stamp: float, now: float) -> Mended:
 def _sync_has_passed(day: OpenDay, rules: DayRules, now: float) -> bool:
     read_and_quiet = day.last_read is not None and now - day.last_read >= rules.quiet
     return day.sync_reported or read_and_quiet
-
-
-def _boundary(rules: DayRules, date: datetime.date) -> float:
-    """The first moment at which the local clock shows ``rules.at`` on ``date`` or more."""
-    wanted = datetime.datetime.combine(date, rules.at, rules.zone)
-    moment = wanted.timestamp()  # of two such moments this is the first (PEP 495, fold 0)
-    if _local(moment, rules.zone) == wanted.replace(tzinfo=None):
-        return moment
-    # `wanted` is skipped. Read with the offset before the gap it lies behind it, else ahead of it.
-    before = int(wanted.replace(fold=1).timestamp())
-    seconds = range(before, int(moment))
-    shown = wanted.replace(tzinfo=None)
-    return float(before + bisect_left(seconds, shown, key=lambda second: _local(second, rules.zone)))
-
-
-def _local(moment: float, zone: datetime.tzinfo) -> datetime.datetime:
-    """What a wall clock in ``zone`` shows, as a naive time."""
-    return datetime.datetime.fromtimestamp(moment, zone).replace(tzinfo=None)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.enums import DayEnd
-from policy.planner.day import DayRules, OpenDay, counts_as_used, is_over, last_boundary, mend_stamp
+from policy.planner.day import DayRules, OpenDay, counts_as_used, is_over, mend_stamp
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -100,42 +100,10 @@ def test_a_day_ends_at_midnight(opened: str, now: str, over: bool) -> None:
     assert is_over(OpenDay(3, 0.0, at(opened)), ends_at("00:00"), at(now)) is over
 
 
-def test_the_boundary_is_in_the_named_zone() -> None:
-    """18:30 in Berlin is 17:30 UTC in November."""
-    rules = ends_at("18:30", BERLIN)
-
-    assert last_boundary(rules, at("2026-11-22T17:29:59")) == at("2026-11-21T17:30")
-    assert last_boundary(rules, at("2026-11-22T17:30")) == at("2026-11-22T17:30")
-
-
 def test_a_sync_report_ends_no_day_that_ends_at_a_time() -> None:
     day = OpenDay(3, 30 * HOUR, at("2026-11-22T01:00"), sync_reported=True, last_read=at("2026-11-22T02:00"))
 
     assert not is_over(day, ends_at("00:00"), at("2026-11-22T23:00"))
-
-
-@pytest.mark.parametrize(
-    ("time", "zone", "date", "expected"),
-    [
-        pytest.param("02:30", "Europe/Berlin", "2026-03-29", "2026-03-29T01:00", id="skipped: after the gap"),
-        pytest.param("02:00", "Europe/Berlin", "2026-03-29", "2026-03-29T01:00", id="the gap's first moment"),
-        pytest.param("03:00", "Europe/Berlin", "2026-03-29", "2026-03-29T01:00", id="the first after the gap"),
-        pytest.param("02:30", "Europe/Berlin", "2026-10-25", "2026-10-25T00:30", id="twice: the first time"),
-        pytest.param("00:00", "America/Havana", "2026-03-08", "2026-03-08T05:00", id="a skipped midnight"),
-        pytest.param("00:30", "America/Havana", "2026-11-01", "2026-11-01T04:30", id="half past twelve twice"),
-        pytest.param("02:15", "Australia/Lord_Howe", "2026-10-04", "2026-10-03T15:30", id="a gap of half an hour"),
-        pytest.param("12:00", "Pacific/Apia", "2011-12-30", "2011-12-30T10:00", id="a date that never was"),
-    ],
-)
-def test_each_date_has_one_boundary_whatever_the_clock_does_to_it(
-    time: str, zone: str, date: str, expected: str
-) -> None:
-    """Where the time does not exist, the first existing moment after it counts."""
-    rules = ends_at(time, zoneinfo.ZoneInfo(zone))
-    boundary = at(expected)
-
-    assert last_boundary(rules, boundary) == boundary
-    assert last_boundary(rules, boundary - 1) < boundary, f"{date} has a boundary before"
 
 
 def test_an_hour_that_comes_twice_ends_one_day() -> None:
@@ -146,18 +114,6 @@ def test_an_hour_that_comes_twice_ends_one_day() -> None:
     assert is_over(OpenDay(3, 0.0, at("2026-10-25T02:10", BERLIN)), rules, first)
     for opened in (first, at("2026-10-25T02:10", BERLIN, second_time=True)):
         assert not is_over(OpenDay(4, 0.0, opened), rules, at("2026-10-25T23:00", BERLIN))
-
-
-def test_a_clock_that_is_set_back_over_midnight_by_its_zone_ends_one_day() -> None:
-    """St. John's once went from 00:01 back to 23:01 of the day before."""
-    rules = ends_at("00:00", zoneinfo.ZoneInfo("America/St_Johns"))
-    midnight = at("2010-11-07T02:30")
-
-    assert last_boundary(rules, midnight) == midnight
-    assert last_boundary(rules, midnight + HOUR / 2) == midnight, "it is 23:30 for the second time"
-    assert last_boundary(rules, midnight + HOUR) == midnight, "it is 00:00 for the second time"
-    assert last_boundary(rules, midnight + 24 * HOUR) == midnight
-    assert last_boundary(rules, midnight + 25 * HOUR) == midnight + 25 * HOUR
 
 
 @dataclass

@@ -7,52 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from core.config.settings import PassSettings
 from core.state import counters
 from core.units import parse_time
 from tests.clock import DAY, HOUR, GivenClock
 from tests.watcher.place import Place
-from watcher.daily import DailyPass, last_due
+from watcher.daily import DailyPass
 
-BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
 UTC = zoneinfo.ZoneInfo("UTC")
 NOON = datetime.time(12, 0)
-
-
-@pytest.mark.parametrize(
-    ("now", "at", "due"),
-    [
-        ("2026-11-22T12:00:00+01:00", "12:00", "2026-11-22T12:00:00+01:00"),
-        ("2026-11-22T11:59:59+01:00", "12:00", "2026-11-21T12:00:00+01:00"),
-        ("2026-11-22T00:00:00+01:00", "00:00", "2026-11-22T00:00:00+01:00"),
-        # 02:30 is skipped: it is due when it would have been.
-        ("2026-03-29T03:29:00+02:00", "02:30", "2026-03-28T02:30:00+01:00"),
-        ("2026-03-29T03:30:00+02:00", "02:30", "2026-03-29T03:30:00+02:00"),
-        # 02:30 comes twice: the first counts.
-        ("2026-10-25T02:30:00+02:00", "02:30", "2026-10-25T02:30:00+02:00"),
-        ("2026-10-25T02:30:00+01:00", "02:30", "2026-10-25T02:30:00+02:00"),
-    ],
-)
-def test_it_is_due_when_a_clock_on_the_wall_shows_the_time(now: str, at: str, due: str) -> None:
-    """In the zone of the configuration."""
-    assert last_due(parse_time(now), datetime.time.fromisoformat(at), BERLIN).timestamp() == parse_time(due)
-
-
-@given(
-    now=st.floats(min_value=0, max_value=4e9),
-    at=st.times().map(lambda time: time.replace(second=0, microsecond=0)),
-    zone=st.timezones(),
-)
-def test_it_is_never_due_ahead_of_time_and_never_more_than_a_long_day_ago(
-    now: float, at: datetime.time, zone: datetime.tzinfo
-) -> None:
-    """In every zone, through every change of its clocks."""
-    assert isinstance(zone, zoneinfo.ZoneInfo)
-    # Islands have moved over the line of the date: a whole one was skipped.
-    assert 0 <= now - last_due(now, at, zone).timestamp() < 2 * DAY + HOUR
 
 
 class Daily:

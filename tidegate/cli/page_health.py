@@ -8,8 +8,8 @@ from core.state import counters
 from core.state.counters import WatchStatus
 from core.state.database import Connection
 from core.state.vms import VmRow
+from core.units import last_reached
 from exporters.page.shown import Health, WatchShown
-from watcher.daily import last_due
 
 _DAY = 86_400.0
 #: Of passes that were killed there may be a few, one after another.
@@ -48,4 +48,4 @@ def _watch(name: str, status: WatchStatus | None) -> WatchShown:
 def _next_pass(config: Config, now: float) -> float | None:
     if config.daily_pass.at is None:
         return None
-    return last_due(now + _DAY, config.daily_pass.at, config.day.timezone).timestamp()
+    return last_reached(config.daily_pass.at, config.day.timezone, now + _DAY)
