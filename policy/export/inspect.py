@@ -4,6 +4,7 @@ import os
 import stat
 from dataclasses import dataclass
 
+from core.clock import time_of_files_ns
 from core.fs.fingerprint import DumpRejected, Identity, Member
 from policy.export.folders import each_folder
 from policy.export.model import Presence, Published
@@ -18,8 +19,14 @@ class Standing:
 
     @property
     def ctime_ns(self) -> int:
-        """The newest change of any file's status: when it was linked, unless something else came after."""
-        return max((status.st_ctime_ns for status in self.statuses), default=0)
+        """``Published.ctime_ns`` of what was not seen being made: the newest change of any file's status.
+
+        A read in the future is of a time when the clock was wrong, perhaps before this was linked or rewritten: only a
+        later one counts.
+        """
+        now = time_of_files_ns()
+        changes = [status.st_ctime_ns for status in self.statuses]
+        return max([*changes, *(one.st_atime_ns for one in self.statuses if one.st_atime_ns > now)], default=0)
 
     @property
     def alone(self) -> int:

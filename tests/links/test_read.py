@@ -92,6 +92,20 @@ def test_an_access_time_in_the_future_is_no_read(mount: Mount) -> None:
     assert house.export.read_since_linked("vm1", request.identity, outcome.ctime_ns) is None
 
 
+def test_nor_is_it_one_of_a_link_whose_outcome_was_lost(mount: Mount) -> None:
+    """It was read while the clock was wrong, perhaps before it was linked: a read that comes later still counts."""
+    house = House(mount("tmpfs"))
+    dump = house.dump("vm1")
+    recorded, _ = published(house, "vm1")
+    ahead = dump.stat().st_ctime_ns + 3600 * 10**9
+    os.utime(dump, ns=(ahead, dump.stat().st_mtime_ns))
+    ctime_ns = house.export.linked_ctime("vm1", recorded)
+    assert ctime_ns is not None
+    assert house.export.read_since_linked("vm1", recorded, ctime_ns) is None
+    os.utime(dump, ns=(ahead + 1, dump.stat().st_mtime_ns))
+    assert house.export.read_since_linked("vm1", recorded, ctime_ns) is not None
+
+
 def test_a_link_that_replaced_another_counts_from_the_moment_it_was_visible(house: House) -> None:
     """The rename moves the ctime once more, and the kernel records only a read that comes after it."""
     dump = house.dump("vm1")

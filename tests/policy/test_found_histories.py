@@ -121,3 +121,27 @@ def test_a_clock_that_jumps_ahead_day_after_day_gives_no_second_limit_within_20_
         assert released <= DAILY
     finally:
         world.end()
+
+
+def test_a_file_linked_by_hand_and_rewritten_is_not_read_by_what_was_read_of_it_while_the_clock_was_wrong() -> None:
+    """The clock runs ahead, the link is fetched; set right, its dump is rewritten in place: nobody has read that."""
+    world = World(DayEnd.AT, Evidence.READ, Storage.MIRROR)
+    try:
+        world.dump("vm1", 21, dated=False, folder=False)
+        world.run_pass()
+        world.link_by_hand(world.host.dumps / "vm1", "stranger")
+        world.run_pass()
+        world.clock.jump_wall(2 * HOUR)
+        world.pull(world.standing())
+        world.clock.jump_wall(-2 * HOUR)
+        world.rewrite(world.host.dumps / "vm1")
+        world.mark("vm1")
+        for _ in range(2):  # the first makes the stranger the link of the rewritten dump
+            world.run_pass()
+        assert world.fresh_without_a_copy() == []
+        world.clock.advance(DAY)
+        world.pull(world.standing())
+        world.run_pass()
+        assert world.unseen() == []
+    finally:
+        world.end()
