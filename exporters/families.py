@@ -1,177 +1,192 @@
-"""From the state to families of metrics.
+"""What a family of metrics is, where its samples are read, and how it is written (Prometheus' format 0.0.4)."""
 
-Reads, and decides nothing: what needs the planner was stored by the pass.
-"""
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import chain
+from operator import attrgetter
+from typing import Any, NamedTuple, Protocol
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
-from typing import NamedTuple
-
-from prometheus_client.core import Metric
+from prometheus_client.utils import floatToGoString
 
 from core.config.settings import Config
-from core.enums import Freshness, MarkerResult, Reason, Verdict
-from core.state import counters as tallies
-from core.state import ledger, slices, vms
+from core.state import counters, vms
+from core.state.counters import WatchStatus
 from core.state.database import Connection
-from core.state.ledger import DayRow
-from core.version import __version__
-from exporters import metrics
+from core.state.vms import VmFigures
 
-#: Words that are exported as 0 before they ever occur, so that their first occurrence is seen as growth.
-_NOT_RELEASED = tuple(reason for reason in Reason if reason.verdict is not Verdict.RELEASED)
-_TAKEN_BACK = (Reason.CHANGED, Reason.RUNNING, Reason.BACKING_OFF, Reason.MISSING)
+#: Rows that are read or written at a stretch.
+_STRETCH = 100
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
-#: More than two weeks of a pass each workday, so that two weekends are among them.
-_PASSES_LOOKED_AT = 16
-_DAY = 86_400.0
-
-_Counters = Mapping[str, Mapping[str, int]]
+#: What a row is asked for: one of its attributes, or a function of it.
+Value = str | Callable[[Any], float | None]
+Label = str | Callable[[Any], str]
+#: Called after each stretch, which takes a fraction of a millisecond: others may need the processor.
+Rest = Callable[[], None]
 
 
-class View(NamedTuple):
+class View:
     """What there is to read from: one transaction, so that the figures belong together, and the time of the text.
 
-    ``now`` is in seconds since the epoch.
+    ``now`` is in seconds since the epoch. What several tables need is read once.
     """
 
-    connection: Connection
-    config: Config
-    now: float
+    def __init__(self, connection: Connection, config: Config, now: float, rest: Rest) -> None:
+        self.connection = connection
+        self.config = config
+        self.now = now
+        self._rest = rest
+
+    @cached_property
+    def vm_figures(self) -> Sequence[VmFigures]:
+        """Of every VM that is not retired."""
+        return list(chain.from_iterable(self._figures()))
+
+    def _figures(self) -> Iterator[list[VmFigures]]:
+        for stretch in vms.figures(self.connection, _STRETCH):
+            yield stretch
+            self._rest()
+
+    @cached_property
+    def vm_counts(self) -> vms.Standing:
+        """Counts of all VMs at ``now``."""
+        return vms.standing(self.connection, self.now)
+
+    @cached_property
+    def counters(self) -> Mapping[str, Mapping[str, int]]:
+        """Name -> label -> value."""
+        return counters.counters(self.connection)
+
+    @cached_property
+    def watch_statuses(self) -> Mapping[str, WatchStatus]:
+        """By the watch folder's name."""
+        return counters.watch_statuses(self.connection)
 
 
-def build_info() -> Metric:
-    """The one family that needs no state."""
-    return metrics.BUILD_INFO.of([((__version__,), 1)])
+class Family(NamedTuple):
+    """One family of a table. A row for which ``value`` is None has no series.
 
-
-def all_vms(view: View) -> Iterator[Metric]:
-    """The only ones that change though nothing in the state does."""
-    standing = vms.standing(view.connection, view.now)
-    fresh = standing.vms - standing.never - standing.stale
-    counts = {Freshness.FRESH: fresh, Freshness.STALE: standing.stale, Freshness.NEVER: standing.never}
-    yield metrics.VMS.of(((state,), count) for state, count in counts.items())
-    yield metrics.VMS_PAST_TARGET.one(standing.past_target)
-    yield metrics.VMS_PAST_TWICE_TARGET.one(standing.past_twice_target)
-    yield metrics.VMS_OLDEST_OFFSITE.one(standing.oldest_offsite)
-    yield metrics.VMS_FIRST_SEEN.one(standing.first_seen)
-
-
-def hypervisor(view: View) -> Iterator[Metric]:
-    """What it had when it was last asked."""
-    look = vms.last_hypervisor_look(view.connection)
-    yield metrics.HYPERVISOR_ASKED.one(None if look is None else look.asked_at)
-    yield metrics.HYPERVISOR_VMS.one(None if look is None else look.vms)
-    yield metrics.WITHOUT_BACKUP.one(None if look is None else len(look.without_backup))
-
-
-def waiting(view: View) -> Iterator[Metric]:
-    """What the last pass held."""
-    tally = tallies.waiting(view.connection)
-    amounts = [((reason,), tally.get(reason, (0, 0))) for reason in _NOT_RELEASED]
-    yield metrics.DUMPS_WAITING.of((label, dumps) for label, (dumps, _) in amounts)
-    yield metrics.BYTES_WAITING.of((label, size) for label, (_, size) in amounts)
-
-
-def day(view: View) -> Iterator[Metric]:
-    """The account of the open day."""
-    day = ledger.open_day(view.connection)
-    outstanding = 0 if day is None else slices.outstanding_bytes(view.connection, day.number)
-    days = [] if day is None else [day]
-    yield metrics.DAY_NUMBER.of(((), one.number) for one in days)
-    yield metrics.DAY_OPENED.of(((), one.opened.wall) for one in days)
-    yield metrics.DAY_LIMIT.of(((), one.limit_bytes) for one in days)
-    yield metrics.DAY_RESERVE.of(((), one.reserve_bytes) for one in days)
-    yield metrics.DAY_USED.of(((), one.used_bytes) for one in days)
-    yield metrics.DAY_DEBT.of(((), one.debt_bytes) for one in days)
-    yield metrics.DAY_LEFT.of(((), _left(one, outstanding)) for one in days)
-
-
-def _left(day: DayRow, outstanding: int) -> int:
-    return max(0, day.limit_bytes - day.reserve_bytes - outstanding - day.used_bytes)
-
-
-def links(view: View) -> Iterator[Metric]:
-    """What was let out, and what became of it."""
-    counters = tallies.counters(view.connection)
-    outstanding = ledger.outstanding_total(view.connection)
-    yield metrics.OUTSTANDING_LINKS.one(outstanding.links)
-    yield metrics.OUTSTANDING_BYTES.one(outstanding.bytes)
-    yield metrics.OUTSTANDING_OLDEST.one(ledger.waiting_since(view.connection))
-    yield metrics.LAST_FETCHED.one(vms.last_fetched(view.connection))
-    yield metrics.RELEASED_DUMPS.one(_count(counters, "released_dumps"))
-    yield metrics.RELEASED_BYTES.one(_count(counters, "released_bytes"))
-    yield metrics.LIMIT_EXCEEDED.one(_count(counters, "limit_exceeded_bytes"))
-    yield metrics.CONFIRMED_DUMPS.one(_count(counters, "confirmed_dumps"))
-    yield metrics.CONFIRMED_BYTES.one(_count(counters, "confirmed_bytes"))
-    yield metrics.WIRE_SENT.one(_count(counters, "wire_sent_bytes"))
-    yield metrics.WIRE_RECEIVED.one(_count(counters, "wire_received_bytes"))
-    yield metrics.WIRE_BEYOND_CHARGE.one(_count(counters, "wire_beyond_charge_bytes"))
-    yield metrics.LINKS_SENT_AGAIN.one(_count(counters, "links_sent_again"))
-    yield metrics.LINKS_READ_AGAIN.one(_count(counters, "links_read_again"))
-    yield metrics.LINK_FAILURES.one(_count(counters, "link_failures"))
-    yield metrics.LINKS_TAKEN_BACK.of(_by_label(counters, "links_taken_back", _TAKEN_BACK))
-    yield metrics.FOREIGN_FILES.one(_count(counters, "foreign_files"))
-
-
-def passes(view: View) -> Iterator[Metric]:
-    """When they ran, and how often they are meant to."""
-    counters = tallies.counters(view.connection)
-    started, finished = tallies.pass_times(view.connection)
-    latest = [] if view.config.daily_pass.at else tallies.last_passes(view.connection, _PASSES_LOOKED_AT)
-    yield metrics.PASSES.one(_count(counters, "passes"))
-    yield metrics.PASS_FAILURES.one(_count(counters, "pass_failures"))
-    yield metrics.PASS_STARTED.one(started)
-    yield metrics.PASS_FINISHED.one(finished)
-    yield metrics.PASS_INTERVAL.one(pass_interval([one.started_at for one in latest]))
-
-
-def pass_interval(starts: Sequence[float]) -> float:
-    """Seconds in which a pass is meant to come. ``starts``: of the latest passes that somebody else runs, newest first.
-
-    A day at least. Where passes stop at weekends, or come with a weekly dump, it is the longest gap that has come
-    twice: one that has come once is a host that was down.
+    A name that ends in ``_total`` is a counter; others are gauges.
     """
-    gaps = sorted(later - earlier for later, earlier in pairwise(starts))
-    return max(_DAY, gaps[-2]) if len(gaps) > 1 else _DAY
+
+    name: str
+    value: Value
+    help: str
 
 
-def watches(view: View) -> Iterator[Metric]:
-    """The configured folders only: one that was taken out of the configuration has nothing to tell."""
-    watches, statuses = view.config.watches, tallies.watch_statuses(view.connection)
-    counters = tallies.counters(view.connection)
-    names = [watch.name for watch in watches]
-    up = {name for name in names if name in statuses and statuses[name].up}
-    seen = [statuses[name] for name in names if name in statuses]
-    overflows = counters.get("watch_overflows", {})
-    yield metrics.WATCH_UP.of(((name,), int(name in up)) for name in names)
-    yield metrics.WATCH_SCANNED.of(((one.watch,), one.last_scan_at) for one in seen)
-    yield metrics.WATCH_SCAN_SECONDS.of(((one.watch,), one.last_scan_seconds) for one in seen)
-    yield metrics.WATCH_SCAN_INTERVAL.of(((watch.name,), watch.scan_interval) for watch in watches)
-    yield metrics.WATCH_OVERFLOWS.of(((name,), overflows.get(name, 0)) for name in names)
-    listening = [(one.watch, one.listening) for one in seen]
-    yield metrics.WATCH_LISTENING.of(((name,), None if does is None else int(does)) for name, does in listening)
-    unannounced = counters.get("markers_unannounced", {})
-    yield metrics.WATCH_UNANNOUNCED.of(((name,), unannounced.get(name, 0)) for name in names)
-    yield metrics.WATCH_FREE.of(((one.watch,), one.free_bytes) for one in seen)
-    yield metrics.WATCH_MIN_FREE.of(((watch.name,), watch.min_free) for watch in watches)
-    yield metrics.WATCH_PINNED.of(((one.watch,), one.pinned_bytes) for one in seen)
+class Heading(NamedTuple):
+    """What a family is, above its samples and in the list of metrics."""
+
+    name: str
+    type: str
+    labels: tuple[str, ...]
+    help: str
+
+    def __str__(self) -> str:
+        return f"# HELP {self.name} {self.help}\n# TYPE {self.name} {self.type}\n"
 
 
-def markers(view: View) -> Iterator[Metric]:
-    """How long their records took, and what became of them."""
-    counters = tallies.counters(view.connection)
-    times = tallies.delays(counters)
-    yield metrics.MARKER_RECORD.of_buckets(times.buckets, times.sum)
-    yield metrics.MARKERS.of(_by_label(counters, "markers", tuple(MarkerResult)))
+Read = Callable[[View], Iterable[Any]]
 
 
-def _count(counters: _Counters, name: str) -> int:
-    return counters.get(name, {}).get("", 0)
+class Samples(Protocol):
+    """Families that are read together."""
+
+    @property
+    def read(self) -> Read:
+        """Gives the rows; these must not need the transaction any more."""
+
+    def headings(self) -> Iterator[Heading]:
+        """Of each family."""
+
+    def text(self, rows: Sequence[Any], rest: Rest) -> Iterator[str]:
+        """All families with a sample for each row."""
 
 
-def _by_label(counters: _Counters, name: str, words: Sequence[str]) -> Iterator[tuple[tuple[str], int]]:
-    """The closed set's words, unused ones as 0; then whatever else was counted."""
-    counted = counters.get(name, {})
-    for word in dict.fromkeys([*words, *sorted(counted)]):
-        yield (word,), counted.get(word, 0)
+class Table:
+    """Each of the ``families`` has one sample for each row. ``labels``: name -> how its value is found in the row."""
+
+    def __init__(self, read: Read, labels: Mapping[str, Label], *families: Family) -> None:
+        self.read = read
+        self._labels = labels
+        self._families = families
+
+    def headings(self) -> Iterator[Heading]:
+        """In their order."""
+        for one in self._families:
+            kind = "counter" if one.name.endswith("_total") else "gauge"
+            yield Heading(one.name, kind, tuple(self._labels), one.help)
+
+    def text(self, rows: Sequence[Any], rest: Rest) -> Iterator[str]:
+        """The same bytes that prometheus_client writes, which takes 260 ms of the processor for 5,000 VMs; this 45 ms.
+
+        It is written anew whenever something was committed, beside the threads that record.
+        """
+        labels = self._written_labels(rows)
+        for family, heading in zip(self._families, self.headings(), strict=True):
+            yield str(heading)
+            value = _getter(family.value)
+            for start in range(0, len(rows), _STRETCH):
+                stretch = slice(start, start + _STRETCH)
+                pairs = zip(labels[stretch], map(value, rows[stretch]), strict=True)
+                yield "".join([sample(f"{family.name}{label}", one) for label, one in pairs if one is not None])
+                rest()
+
+    def _written_labels(self, rows: Sequence[Any]) -> Sequence[str]:
+        if not self._labels:
+            return [""] * len(rows)
+        names = sorted(self._labels)
+        getters = [_getter(self._labels[name]) for name in names]
+        form = "{" + ",".join(f'{name}="%s"' for name in names) + "}"
+        return [form % tuple([get(row).translate(_ESCAPES) for get in getters]) for row in rows]
+
+
+class Histogram:
+    """One family without labels. Its only row has ``buckets`` and ``sum``, as `core.state.counters.Histogram`."""
+
+    def __init__(self, read: Read, name: str, help: str) -> None:  # noqa: A002 - Prometheus' word
+        self.read = read
+        self._heading = Heading(name, "histogram", (), help)
+
+    def headings(self) -> Iterator[Heading]:
+        """The one."""
+        yield self._heading
+
+    def text(self, rows: Sequence[Any], _rest: Rest) -> Iterator[str]:
+        """Its buckets, their count and their sum."""
+        yield str(self._heading)
+        for row in rows:
+            for bound, count in row.buckets:
+                yield sample(f'{self._heading.name}_bucket{{le="{bound}"}}', count)
+            yield sample(f"{self._heading.name}_count", row.buckets[-1][1])
+            yield sample(f"{self._heading.name}_sum", row.sum)
+
+
+class Collector:
+    """Families that are read and kept together: where one fails all of them are missing, and none of any other.
+
+    ``by_clock``: they change though nothing in the state does.
+    """
+
+    def __init__(self, name: str, *parts: Samples, by_clock: bool = False) -> None:
+        self.name = name
+        self.parts = parts
+        self.by_clock = by_clock
+
+    def read(self, view: View) -> list[list[Any]]:
+        """The rows of each part."""
+        return [list(part.read(view)) for part in self.parts]
+
+    def text(self, rows: Sequence[Sequence[Any]], rest: Rest) -> bytes:
+        """Writing takes longer than reading: when the transaction has ended, so that no checkpoint of SQLite waits."""
+        written = (part.text(read, rest) for part, read in zip(self.parts, rows, strict=True))
+        return "".join(chain.from_iterable(written)).encode()
+
+
+def sample(series: str, value: float) -> str:
+    """One line."""
+    return f"{series} {floatToGoString(value)}\n"  # type: ignore[no-untyped-call]
+
+
+def _getter(value: str | Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return attrgetter(value) if isinstance(value, str) else value

@@ -211,8 +211,4 @@ def _of_passes(connection: "Connection", config: "Config", result: "PassResult",
 
 def _pass_interval(connection: "Connection", config: "Config") -> float:
     """Seconds. Learned only where it matters: what does that takes as long to load as all the rest."""
-    from exporters.families import pass_interval
-
-    if config.daily_pass.at:
-        return _DAY
-    return pass_interval([one.started_at for one in counters.last_passes(connection, _PASSES_LOOKED_AT)])
+    return counters.pass_interval(connection, is_daily=config.daily_pass.at is not None)

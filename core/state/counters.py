@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from sqlite3 import Connection
 from typing import Any
 
@@ -166,3 +166,21 @@ def pass_times(connection: Connection) -> tuple[float | None, float | None]:
     """When the newest pass started and when one last ran to its end; None each before the first."""
     started, finished = connection.execute("SELECT max(started_at), max(finished_at) FROM pass").fetchone()
     return started, finished
+
+
+_DAY = 86_400.0
+#: More than two weeks of a pass each workday, so that two weekends are among them.
+_PASSES_LOOKED_AT = 16
+
+
+def pass_interval(connection: Connection, *, is_daily: bool) -> float:
+    """Seconds in which a pass is meant to come: a day where the service runs it (``is_daily``), else as others run it.
+
+    A day at least. Where passes stop at weekends, or come with a weekly dump, it is the longest gap that has come
+    twice: one that has come once is a host that was down.
+    """
+    if is_daily:
+        return _DAY
+    starts = [one.started_at for one in last_passes(connection, _PASSES_LOOKED_AT)]
+    gaps = sorted(later - earlier for later, earlier in pairwise(starts))
+    return max(_DAY, gaps[-2]) if len(gaps) > 1 else _DAY

@@ -14,8 +14,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from http import HTTPStatus
 
-from exporters.answer import HTML, Answer, sentence
 from exporters.page import wire
+from exporters.server import HTML, Response, plain
 
 log = logging.getLogger("tidegate.exporters")
 
@@ -29,8 +29,8 @@ _LONGEST_TARGET = 2048
 #: Where a page that is shown again says so: what others wrote is escaped and can never be this.
 NOTICE = b"<!--notice-->"
 
-_TOO_LONG = sentence(HTTPStatus.REQUEST_URI_TOO_LONG, "No page has so long an address.")
-_TOO_MANY = sentence(HTTPStatus.SERVICE_UNAVAILABLE, "Too many ask for pages at once; ask again in a moment.")
+_TOO_LONG = plain(HTTPStatus.REQUEST_URI_TOO_LONG, "No page has so long an address.")
+_TOO_MANY = plain(HTTPStatus.SERVICE_UNAVAILABLE, "Too many ask for pages at once; ask again in a moment.")
 
 
 class Desk:
@@ -45,9 +45,9 @@ class Desk:
         self._seats = threading.BoundedSemaphore(MOST_WAITING)
         self._turn = threading.Lock()
         self._child: _Child | None = None
-        self._pages: OrderedDict[str, Answer] = OrderedDict()
+        self._pages: OrderedDict[str, Response] = OrderedDict()
 
-    def __call__(self, target: str) -> Answer:
+    def __call__(self, target: str) -> Response:
         """The child's answer, else the last one that it gave to the same question."""
         if len(target) > _LONGEST_TARGET:
             return _TOO_LONG
@@ -63,7 +63,7 @@ class Desk:
         with self._turn:
             self._end()
 
-    def _ask(self, target: str) -> Answer:
+    def _ask(self, target: str) -> Response:
         deadline = time.monotonic() + self._io_timeout
         if not self._turn.acquire(timeout=self._io_timeout):
             return self._again(target, "the pages are slow to be made")
@@ -81,7 +81,7 @@ class Desk:
         self._remember(target, answer)
         return answer
 
-    def _heard(self, target: str, deadline: float) -> Answer:
+    def _heard(self, target: str, deadline: float) -> Response:
         """Of the child; where it ended meanwhile, as it does when nobody asks for long, of a new one."""
         try:
             return self._present().answer(target, deadline - time.monotonic())
@@ -99,18 +99,18 @@ class Desk:
             self._child.end()
             self._child = None
 
-    def _remember(self, target: str, answer: Answer) -> None:
+    def _remember(self, target: str, answer: Response) -> None:
         if answer.status is HTTPStatus.OK and answer.content_type == HTML:
             self._pages[target] = answer
             self._pages.move_to_end(target)
             while len(self._pages) > _REMEMBERED:
                 self._pages.popitem(last=False)
 
-    def _again(self, target: str, why: str) -> Answer:
+    def _again(self, target: str, why: str) -> Response:
         """The last page that was made, which says so; else why there is none."""
         answer = self._pages.get(target)
         if answer is None:
-            return sentence(HTTPStatus.SERVICE_UNAVAILABLE, f"There is no page now: {why}.")
+            return plain(HTTPStatus.SERVICE_UNAVAILABLE, f"There is no page now: {why}.")
         words = f"No newer page than this one: {why}."
         notice = f'<p class="notice" role="alert">{html.escape(words)}</p>'.encode()
         return answer._replace(body=answer.body.replace(NOTICE, notice, 1))
@@ -125,7 +125,7 @@ class _Child:
         # It may end at any time, and nobody may ask for days.
         threading.Thread(target=self._process.wait, name="end of the page", daemon=True).start()
 
-    def answer(self, target: str, seconds: float) -> Answer:
+    def answer(self, target: str, seconds: float) -> Response:
         """Raises TimeoutError, OSError, and ValueError or KeyError for an answer without sense."""
         wire.ask(self._mouth.fileno(), target)
         return wire.hear(self._ear, seconds)

@@ -11,10 +11,10 @@ import jinja2
 from core.enums import Freshness, Reason, Verdict
 from core.filenames import printable
 from core.units import format_size, format_time
-from exporters.answer import HTML, JSON, Answer, sentence
 from exporters.page import drawing, words
 from exporters.page.choice import Choice, leaf
 from exporters.page.shown import Level, Shown, Turn
+from exporters.server import HTML, JSON, Response, plain
 
 _HERE = Path(__file__).parent
 _API = "/api/v1/"
@@ -24,7 +24,7 @@ _VMS, _TURNS = 50, 100
 _FIRST_TURNS = 10
 
 
-def answer(target: str, shown: Shown | None, trouble: str | None) -> Answer:
+def answer(target: str, shown: Shown | None, trouble: str | None) -> Response:
     """``shown`` None: nothing could be looked at yet. ``trouble``: why nothing newer is shown."""
     path, _, query = target.partition("?")
     if shown is None:
@@ -65,36 +65,36 @@ def _is_in_queue(one: Turn) -> bool:
     return one.verdict is not Verdict.DONE and one.reason is not Reason.OUTSTANDING
 
 
-def _vm(name: str, shown: Shown, trouble: str | None) -> Answer:
+def _vm(name: str, shown: Shown, trouble: str | None) -> Response:
     vm = shown.by_name.get(name)
     if vm is None:
         return _lost(shown, trouble, "No VM of this name is known.")
     return _page("vm.html", shown, trouble, vm=vm, story=shown.story(name))
 
 
-def _lost(shown: Shown, trouble: str | None, what: str) -> Answer:
+def _lost(shown: Shown, trouble: str | None, what: str) -> Response:
     return _page("lost.html", shown, trouble, what=what)._replace(status=HTTPStatus.NOT_FOUND)
 
 
-def _page(template: str, shown: Shown, trouble: str | None, **more: object) -> Answer:
+def _page(template: str, shown: Shown, trouble: str | None, **more: object) -> Response:
     text = _templates().get_template(template).render(shown=shown, trouble=trouble, **more)
-    return Answer(HTTPStatus.OK, HTML, text.encode("utf-8", "backslashreplace"))
+    return Response(HTTPStatus.OK, HTML, text.encode("utf-8", "backslashreplace"))
 
 
-def _api(name: str, shown: Shown, trouble: str | None) -> Answer:
+def _api(name: str, shown: Shown, trouble: str | None) -> Response:
     """The shapes of the commands. What is old is not handed to a machine as if it were new."""
     if name not in shown.json:
-        return sentence(HTTPStatus.NOT_FOUND, f"There is {' and '.join(_API + one for one in shown.json)}.")
+        return plain(HTTPStatus.NOT_FOUND, f"There is {' and '.join(_API + one for one in shown.json)}.")
     if trouble is not None:
-        return sentence(HTTPStatus.SERVICE_UNAVAILABLE, f"What is known is old: {printable(trouble)}")
-    return Answer(HTTPStatus.OK, JSON, f"{json.dumps(shown.json[name](), ensure_ascii=False)}\n".encode())
+        return plain(HTTPStatus.SERVICE_UNAVAILABLE, f"What is known is old: {printable(trouble)}")
+    return Response(HTTPStatus.OK, JSON, f"{json.dumps(shown.json[name](), ensure_ascii=False)}\n".encode())
 
 
-def _nothing_yet(path: str, trouble: str | None) -> Answer:
+def _nothing_yet(path: str, trouble: str | None) -> Response:
     if path.startswith(_API):
-        return sentence(HTTPStatus.SERVICE_UNAVAILABLE, f"Nothing is known yet: {printable(trouble or 'it is made')}")
+        return plain(HTTPStatus.SERVICE_UNAVAILABLE, f"Nothing is known yet: {printable(trouble or 'it is made')}")
     text = _templates().get_template("nothing.html").render(trouble=trouble)
-    return Answer(HTTPStatus.SERVICE_UNAVAILABLE, HTML, text.encode("utf-8", "backslashreplace"))
+    return Response(HTTPStatus.SERVICE_UNAVAILABLE, HTML, text.encode("utf-8", "backslashreplace"))
 
 
 @cache

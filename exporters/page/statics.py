@@ -4,7 +4,7 @@ from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 
-from exporters.answer import Answer, sentence
+from exporters.server import Response, plain
 
 _FOLDER = Path(__file__).parent / "static"
 _TYPES = {
@@ -15,8 +15,8 @@ _TYPES = {
 
 
 @cache
-def file(name: str) -> Answer:
+def file(name: str) -> Response:
     """The file of this name; no other can be read by it."""
     if name not in _TYPES:
-        return sentence(HTTPStatus.NOT_FOUND, "There is no such file.")
-    return Answer(HTTPStatus.OK, _TYPES[name], (_FOLDER / name).read_bytes())
+        return plain(HTTPStatus.NOT_FOUND, "There is no such file.")
+    return Response(HTTPStatus.OK, _TYPES[name], (_FOLDER / name).read_bytes())

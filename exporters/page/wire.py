@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from http import HTTPStatus
 
-from exporters.answer import Answer
+from exporters.server import Response
 
 _PIECE = 1 << 20
 #: Longer than the head of any answer and any question.
@@ -81,15 +81,15 @@ def questions(descriptor: int, idle: float) -> Iterator[str]:
             return
 
 
-def tell(descriptor: int, answer: Answer) -> None:
+def tell(descriptor: int, answer: Response) -> None:
     """Answers one question."""
     head = {"status": answer.status, "type": answer.content_type, "length": len(answer.body)}
     say(descriptor, json.dumps(head).encode() + b"\n", answer.body)
 
 
-def hear(ear: Ear, seconds: float) -> Answer:
+def hear(ear: Ear, seconds: float) -> Response:
     """The answer to the question that was put."""
     deadline = time.monotonic() + seconds
     head = json.loads(ear.line(seconds))
     body = ear.body(head["length"], deadline - time.monotonic())
-    return Answer(HTTPStatus(head["status"]), head["type"], body)
+    return Response(HTTPStatus(head["status"]), head["type"], body)

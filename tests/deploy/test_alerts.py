@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from exporters.metrics import FAMILIES
+from exporters.exposition import CATALOGUE
 from tests.deploy import rules
 from tests.deploy.alert_cases import CASES, CORE, MORE, QUIET, UP, VARIANTS, Case
 from tests.deploy.rules import promtool
@@ -18,7 +18,7 @@ TABLE = rules.ROOT / "docs" / "RELIABILITY.md"
 ALERT = re.compile(r"\bTidegate[A-Z][A-Za-z]+")
 #: Fires always.
 WATCHDOG = "TidegateWatchdog"
-KNOWN = {family.name for family in FAMILIES}
+KNOWN = {family.name for family in CATALOGUE}
 
 
 def tried(folder: Path, series: Mapping[str, str], minutes: int, **tests: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 from core.config.settings import Config
 from core.state import vms
 from core.state.database import State
-from exporters import text
+from exporters import exposition
 from tests.deploy import rules
 from tests.deploy.alert_cases import HOST, UP, Case, named
 from tests.deploy.test_alerts import moments, tried
@@ -52,7 +52,7 @@ def _vm(name: str, offsite_time: float) -> vms.VmRow:
 
 def _told(state: State, config: Config, now: float) -> dict[str, str]:
     """Series as promtool is told of them -> value. A histogram's is no name of a family."""
-    found = SAMPLE.findall(text.render(state, config, now).decode())
+    found = SAMPLE.findall(exposition.render(state, config, now).decode())
     labels = [dict(re.findall(r'(\w+)="(.*?)"', each)) for _, each, _ in found]
     return {named(name, HOST, **more): value for (name, _, value), more in zip(found, labels, strict=True)}
 

@@ -19,7 +19,7 @@ import pytest
 from filelock import FileLock
 
 from deploy.grafana.builder.dashboard import RUNBOOKS, text
-from exporters.metrics import FAMILIES
+from exporters.exposition import CATALOGUE
 from tests.clock import DAY, HOUR
 from tests.deploy import rules, schema, shown
 from tests.deploy.commands import BLOCK, mentioned, understood
@@ -137,7 +137,7 @@ def test_a_vm_and_a_host_in_the_table_lead_to_pages_that_there_are(tmp_path: Pat
 
 
 def test_panels_ask_for_metrics_that_there_are() -> None:
-    known = {family.name for family in FAMILIES}
+    known = {family.name for family in CATALOGUE}
     for title, panel in PANELS.items():
         asked = set().union(*(rules.metrics(query.expression) for query in shown.queries(panel)))
         assert asked <= known, title

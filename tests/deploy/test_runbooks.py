@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from exporters.metrics import FAMILIES
+from exporters.exposition import CATALOGUE
 from tests.deploy import rules
 from tests.deploy.commands import BLOCK, mentioned, pasted, understood
 
@@ -44,7 +44,7 @@ def test_a_page_says_what_it_means_what_it_costs_how_to_look_and_what_to_do(name
 
 
 def test_a_metric_that_a_page_names_exists() -> None:
-    known = {family.name for family in FAMILIES}
+    known = {family.name for family in CATALOGUE}
     for name, page in PAGES.items():
         assert rules.metrics(page.read_text()) <= known, name
 

@@ -7,7 +7,7 @@ import pytest
 from core.errors import FaultError
 from core.state.database import State
 from dumps.hypervisor import machines
-from exporters import text
+from exporters import exposition
 from tests.dumps.house import dump, house, released, shell, tell
 from tests.host import Host
 
@@ -35,7 +35,7 @@ def asking(folder: Path, printed: str, *, ignore: list[str] | None = None) -> Ho
 def metrics(host: Host) -> list[str]:
     """Those of the hypervisor, without its times."""
     state = State(host.config().state.path)
-    lines = text.render(state, host.config(), 0).decode().splitlines()
+    lines = exposition.render(state, host.config(), 0).decode().splitlines()
     state.close()
     return [line for line in lines if line.startswith("tidegate_hypervisor_vms")]
 

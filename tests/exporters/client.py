@@ -5,15 +5,29 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 
-from exporters.server import MetricsServer
+from exporters.exposition import CONTENT_TYPE, SharedText
+from exporters.server import HttpServer, Response, plain
 
 LOOPBACK = ("127.0.0.1", 0)
 
 
+def no_application(_target: str) -> Response:
+    return plain(HTTPStatus.NOT_FOUND, "Not found.")
+
+
 @contextmanager
-def serving(render: Callable[[], bytes], listen: tuple[str, int] = LOOPBACK) -> Iterator[MetricsServer]:
-    server = MetricsServer(listen, render)
+def serving(render: Callable[[], bytes], listen: tuple[str, int] = LOOPBACK) -> Iterator[HttpServer]:
+    """One that has the metrics that ``render`` gives, and nothing else."""
+    metrics = SharedText(render)
+
+    def application(target: str) -> Response:
+        if target.partition("?")[0] != "/metrics":
+            return no_application(target)
+        return Response(HTTPStatus.OK, CONTENT_TYPE, metrics())
+
+    server = HttpServer(listen, application)
     server.start()
     try:
         yield server
@@ -21,7 +35,7 @@ def serving(render: Callable[[], bytes], listen: tuple[str, int] = LOOPBACK) -> 
         server.stop()
 
 
-def ask(server: MetricsServer, path: str = "/metrics", method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+def ask(server: HttpServer, path: str = "/metrics", method: str = "GET") -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of one answer."""
     connection = http.client.HTTPConnection(*server.address, timeout=10)
     try:
@@ -32,7 +46,7 @@ def ask(server: MetricsServer, path: str = "/metrics", method: str = "GET") -> t
         connection.close()
 
 
-def say(server: MetricsServer, words: bytes) -> socket.socket:
+def say(server: HttpServer, words: bytes) -> socket.socket:
     """A connection on which ``words`` were said."""
     connection = socket.create_connection(server.address, timeout=10)
     connection.sendall(words)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-import exporters.families
+import exporters.exposition
 from core.clock import Clock, Instant
 from core.config import settings
 from core.enums import DayEnd, Evidence, Oversize, Storage, WatchMode
 from core.state.database import State
 from exporters.exposition import Exposition
-from exporters.server import MetricsServer
+from exporters.server import HttpServer
 from tests.exporters.client import serving
 from tests.exporters.filled import DAY, START, fill
 
@@ -96,7 +96,7 @@ def exposition(filled: State, clock: Clock) -> Iterator[Exposition]:
 @pytest.fixture(autouse=True)
 def version(monkeypatch: pytest.MonkeyPatch) -> str:
     """A release changes no text to compare with."""
-    monkeypatch.setattr(exporters.families, "__version__", "1.2.3")
+    monkeypatch.setattr(exporters.exposition, "__version__", "1.2.3")
     return "1.2.3"
 
 
@@ -113,6 +113,6 @@ def same_as() -> Callable[[Path, str], None]:
 
 
 @pytest.fixture
-def server() -> Iterator[MetricsServer]:
+def server() -> Iterator[HttpServer]:
     with serving(lambda: b"x 1\n") as server:
         yield server

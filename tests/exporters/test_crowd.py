@@ -7,7 +7,7 @@ import urllib.request
 from contextlib import closing
 from pathlib import Path
 
-from exporters.server import MOST_CONNECTIONS
+from exporters.server import MAX_CONNECTIONS
 from tests.exporters.client import wait_for
 from tests.exporters.crowd import KINDS, crowding
 from tests.host import Host
@@ -53,5 +53,5 @@ def test_a_thousand_clients_keep_nobody_from_scraping_or_being_recorded(tmp_path
             wait_for(lambda: recorded(host) == marked)
         assert set(crowd.came) == {kind.__name__ for kind in KINDS}
         assert sum(crowd.came.values()) >= CROWD
-        assert threads < 2 * MOST_CONNECTIONS  # those that were dismissed may need a moment to go
+        assert threads < 2 * MAX_CONNECTIONS  # those that were dismissed may need a moment to go
         assert status(pid, "VmHWM") - before < 50_000  # kB

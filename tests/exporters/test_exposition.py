@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from core import dump_history
 from core.config.settings import Config
-from core.state import counters, database, vms
+from core.state import counters, database, slices, vms
 from core.state.database import State
-from exporters import families, vm_lines
 from exporters.exposition import Exposition
 from tests.exporters.conftest import SteppingClock
 from tests.exporters.filled import DAY
@@ -117,7 +117,7 @@ def test_a_new_configuration_is_told_at_once(exposition: Exposition, config: Con
 
 # --- what fails
 
-ALL = ["vm_series", "vms", "hypervisor", "waiting", "day", "links", "passes", "watches", "markers", "process"]
+ALL = ["vm_series", "vms", "waiting", "day", "links", "hypervisor", "passes", "watches", "markers", "process"]
 
 
 def is_told(answer: bytes) -> None:
@@ -209,7 +209,7 @@ def test_a_bug_in_one_figure_is_logged_with_its_trace_and_hides_no_other(
 ) -> None:
     """An answer of 500 would hide that the service lives."""
     with monkeypatch.context() as broken:
-        broken.setattr(families, "_left", lambda *_: 1 // 0)
+        broken.setattr(slices, "outstanding_bytes", lambda *_: 1 // 0)
         answer = exposition.text(config)
     assert success(answer) == {name: name != "day" for name in ALL}
     assert "ZeroDivisionError" in caplog.text
@@ -219,5 +219,5 @@ def test_a_bug_in_one_figure_is_logged_with_its_trace_and_hides_no_other(
 def test_a_bug_in_the_writing_hides_no_other_too(
     exposition: Exposition, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vm_lines, "_shrunk", lambda *_: 1 // 0)
+    monkeypatch.setattr(dump_history, "shrunk_from", lambda *_: 1 // 0)
     assert success(exposition.text(config)) == {name: name != "vm_series" for name in ALL}

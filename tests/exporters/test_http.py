@@ -8,10 +8,9 @@ import pytest
 from core.config.settings import Config
 from core.errors import FaultError
 from core.state.database import State
-from exporters import text
-from exporters.exposition import Exposition
-from exporters.server import MetricsServer
-from tests.exporters.client import LOOPBACK, ask, say, serving
+from exporters.exposition import Exposition, render
+from exporters.server import HttpServer
+from tests.exporters.client import LOOPBACK, ask, no_application, say, serving
 from tests.exporters.conftest import NOW
 
 # --- what it answers
@@ -22,34 +21,29 @@ def test_it_serves_the_state_as_prometheus_text(filled: State, exposition: Expos
     with serving(lambda: exposition.text(config)) as server:
         status, headers, body = ask(server)
     assert (status, headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
-    assert body.startswith(text.render(filled, config, NOW))
+    assert body.startswith(render(filled, config, NOW))
     assert b'\ntidegate_collect_success{collector="vms"} 1.0\n' in body
 
 
-def test_the_root_points_to_the_metrics(server: MetricsServer) -> None:
-    """For someone who opens the address in a browser."""
-    assert ask(server, "/")[::2] == (200, b"Tidegate. The metrics are at /metrics.\n")
-
-
-def test_another_path_is_404_and_a_query_is_not(server: MetricsServer) -> None:
+def test_another_path_is_404_and_a_query_is_not(server: HttpServer) -> None:
     """prometheus_client's own server answers any path: a typing error in the scrape would go unnoticed."""
     assert ask(server, "/metric")[0] == 404
     assert ask(server, "/metrics/")[0] == 404
     assert ask(server, "/metrics?x=1")[::2] == (200, b"x 1\n")
 
 
-def test_head_has_the_headers_and_no_body(server: MetricsServer) -> None:
+def test_head_has_the_headers_and_no_body(server: HttpServer) -> None:
     """The length is that of the text."""
     status, headers, body = ask(server, method="HEAD")
     assert (status, headers["Content-Length"], body) == (200, "4", b"")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
-def test_nothing_but_get_and_head_is_understood(server: MetricsServer, method: str) -> None:
+def test_nothing_but_get_and_head_is_understood(server: HttpServer, method: str) -> None:
     """Nothing here can be changed."""
     status, headers, body = ask(server, method=method)
     assert (status, headers["Allow"]) == (405, "GET, HEAD")
-    assert body == b"Nothing can be changed here: GET and HEAD are all.\n"
+    assert body == b"Nothing can be changed here; use GET or HEAD.\n"
 
 
 def test_it_listens_on_ipv6_too() -> None:
@@ -60,7 +54,7 @@ def test_it_listens_on_ipv6_too() -> None:
 
 
 def test_nothing_is_logged_for_a_question(
-    server: MetricsServer, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    server: HttpServer, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Neither for a good one, nor for one that means nothing, nor for a client that goes away."""
     ask(server)
@@ -86,11 +80,11 @@ def test_a_bug_is_logged_with_its_trace_and_the_next_question_is_answered(
 # --- starting and stopping
 
 
-def test_an_occupied_address_is_one_sentence_that_names_it(server: MetricsServer) -> None:
+def test_an_occupied_address_is_one_sentence_that_names_it(server: HttpServer) -> None:
     """And not two services that share the port."""
     host, port = server.address
     with pytest.raises(FaultError) as caught:
-        MetricsServer((host, port), lambda: b"").start()
+        HttpServer((host, port), no_application).start()
     assert str(caught.value) == (
         f"127.0.0.1:{port}: the metrics cannot be served there: Address already in use;"
         " free the address or set another one in [exporters.http] listen"
@@ -100,7 +94,7 @@ def test_an_occupied_address_is_one_sentence_that_names_it(server: MetricsServer
 def test_a_host_that_nobody_knows_is_one_sentence_too() -> None:
     """The name does not resolve."""
     with pytest.raises(FaultError, match=r"^no-such-host\.invalid:9877: the metrics cannot be served there"):
-        MetricsServer(("no-such-host.invalid", 9877), lambda: b"").start()
+        HttpServer(("no-such-host.invalid", 9877), no_application).start()
 
 
 def test_after_stop_the_address_is_free_and_the_clients_are_gone() -> None:
@@ -117,7 +111,7 @@ def test_after_stop_the_address_is_free_and_the_clients_are_gone() -> None:
 
 def test_stop_may_be_called_twice_and_before_start() -> None:
     """Whoever cleans up need not know how far it came."""
-    server = MetricsServer(LOOPBACK, lambda: b"")
+    server = HttpServer(LOOPBACK, no_application)
     server.stop()
     server.start()
     server.stop()

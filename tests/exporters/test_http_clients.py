@@ -8,9 +8,8 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from exporters import server as served
-from exporters.seats import Stage
-from exporters.server import IO_TIMEOUT, MOST_ANSWERS, MOST_CONNECTIONS, MetricsServer
-from exporters.text import SharedText
+from exporters.exposition import SharedText
+from exporters.server import IO_TIMEOUT, MAX_CONNECTIONS, MAX_RESPONSES, HttpServer, Phase
 from tests.exporters.client import ask, say, serving, wait_for
 
 
@@ -19,16 +18,16 @@ def serving_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if "process_request" in thread.name]
 
 
-def stages(server: MetricsServer) -> list[Stage]:
+def phases(server: HttpServer) -> list[Phase]:
     """Of its clients."""
     assert server._server is not None
-    return server._server.seats.stages()
+    return server._server.connections.phases()
 
 
 # --- silent, slow and many
 
 
-def test_twenty_silent_clients_do_not_delay_a_scrape(server: MetricsServer) -> None:
+def test_twenty_silent_clients_do_not_delay_a_scrape(server: HttpServer) -> None:
     """Each waits in a thread of its own."""
     with ExitStack() as clients:
         for _ in range(20):
@@ -39,18 +38,18 @@ def test_twenty_silent_clients_do_not_delay_a_scrape(server: MetricsServer) -> N
 
 
 @pytest.mark.parametrize("words", [b"", b"GET /metr", b"GET /metrics HTTP/1.1\r\nHost: x\r\n"])
-def test_more_silent_clients_than_seats_do_not_keep_a_scrape_out(server: MetricsServer, words: bytes) -> None:
+def test_more_silent_clients_than_seats_do_not_keep_a_scrape_out(server: HttpServer, words: bytes) -> None:
     """Who has not finished his question gives way to who comes; the threads stay few."""
     with ExitStack() as clients:
-        for _ in range(4 * MOST_CONNECTIONS):
+        for _ in range(4 * MAX_CONNECTIONS):
             clients.enter_context(say(server, words))
         began = time.monotonic()
         assert ask(server)[0] == 200
         assert time.monotonic() - began < IO_TIMEOUT
-        wait_for(lambda: len(serving_threads()) <= MOST_CONNECTIONS)
+        wait_for(lambda: len(serving_threads()) <= MAX_CONNECTIONS)
 
 
-def test_a_client_that_drips_is_hung_up_on(monkeypatch: pytest.MonkeyPatch, server: MetricsServer) -> None:
+def test_a_client_that_drips_is_hung_up_on(monkeypatch: pytest.MonkeyPatch, server: HttpServer) -> None:
     """The patience is for the whole question, not for each byte of it."""
     monkeypatch.setattr(served, "IO_TIMEOUT", 0.5)
     began = time.monotonic()
@@ -75,14 +74,14 @@ def test_a_client_that_does_not_read_holds_up_nobody() -> None:
 def test_more_clients_that_do_not_read_than_may_have_an_answer_keep_nobody_out() -> None:
     """Each answer may be megabytes: who has had his for longest gives way."""
     with serving(lambda: b"x" * 20_000_000) as server, ExitStack() as clients:
-        for _ in range(3 * MOST_ANSWERS):
+        for _ in range(3 * MAX_RESPONSES):
             clients.enter_context(say(server, b"GET /metrics HTTP/1.0\r\n\r\n"))
-            wait_for(lambda: Stage.WAITING not in stages(server))
+            wait_for(lambda: Phase.WORK not in phases(server))
         assert len(ask(server)[2]) == 20_000_000
-        assert len(stages(server)) <= MOST_ANSWERS
+        assert len(phases(server)) <= MAX_RESPONSES
 
 
-def test_a_question_without_end_is_not_kept(server: MetricsServer) -> None:
+def test_a_question_without_end_is_not_kept(server: HttpServer) -> None:
     """Memory is bounded: a head has so many bytes and no more."""
     line = b"X-Long: " + b"x" * 10_000 + b"\r\n"
     with say(server, b"GET /metrics HTTP/1.0\r\n") as client, pytest.raises(ConnectionError):
@@ -99,7 +98,7 @@ def test_when_every_seat_waits_for_its_answer_the_next_client_is_told_to_come_ag
 
     with serving(slow) as server, ExitStack() as clients:
         question = b"GET /metrics HTTP/1.0\r\n\r\n"
-        waiting = [clients.enter_context(say(server, question)) for _ in range(MOST_CONNECTIONS)]
+        waiting = [clients.enter_context(say(server, question)) for _ in range(MAX_CONNECTIONS)]
         status = _status_when_full(server)
         gate.set()
         answers = [client.makefile("rb").read() for client in waiting]
@@ -107,9 +106,9 @@ def test_when_every_seat_waits_for_its_answer_the_next_client_is_told_to_come_ag
     assert {answer[-4:] for answer in answers} == {b"x 1\n"}
 
 
-def _status_when_full(server: MetricsServer) -> int:
+def _status_when_full(server: HttpServer) -> int:
     """Until all who asked are known to have asked, a newcomer takes the seat of one that seems silent."""
-    wait_for(lambda: stages(server) == [Stage.WAITING] * MOST_CONNECTIONS)
+    wait_for(lambda: phases(server) == [Phase.WORK] * MAX_CONNECTIONS)
     return ask(server, "/")[0]
 
 
@@ -142,7 +141,7 @@ def test_who_asks_while_a_text_is_written_shares_the_next_one() -> None:
         return b"%d" % number
 
     shared = SharedText(render)
-    shared._turn = lock = CountedLock()  # type: ignore[assignment] # as a context manager it is one
+    shared._lock = lock = CountedLock()  # type: ignore[assignment] # as a context manager it is one
     got: list[bytes] = []
     clients = [threading.Thread(target=lambda: got.append(shared())) for _ in range(30)]
     clients[0].start()

@@ -17,10 +17,9 @@ from core.enums import MarkerResult, Reason
 from core.errors import FaultError
 from core.state import counters, vms
 from core.state.database import State
-from exporters import text
-from exporters.exposition import Exposition, Loading
-from exporters.family import Family
-from exporters.metrics import FAMILIES
+from exporters.exposition import CATALOGUE, Exposition, render
+from exporters.families import Heading
+from exporters.host_metrics import Loading
 from tests.exporters.conftest import NOW
 from tests.exporters.filled import DAY, START
 
@@ -72,23 +71,23 @@ def test_every_family_is_exported_in_the_order_of_the_catalogue(state: State, co
     with closing(Exposition(state, clock)) as exposition:
         answer = exposition.text(config).decode()
     headings = re.findall(r"^# TYPE (tidegate_\S+) (\S+)$", answer, re.MULTILINE)
-    assert headings == [(family.name, family.type) for family in FAMILIES]
+    assert headings == [(family.name, family.type) for family in CATALOGUE]
 
 
 def test_the_same_state_gives_the_same_bytes(filled: State, config: Config) -> None:
     """Nothing depends on the hour or on the order of rows."""
-    assert text.render(filled, config, NOW) == text.render(filled, config, NOW)
+    assert render(filled, config, NOW) == render(filled, config, NOW)
 
 
 def test_labels_are_the_closed_list() -> None:
     """The version stands on no series but its own: elsewhere an upgrade would make every series a new one."""
-    used = {label for family in FAMILIES if family.name != "tidegate_build_info" for label in family.labels}
+    used = {label for family in CATALOGUE if family.name != "tidegate_build_info" for label in family.labels}
     assert used == LABELS
 
 
 def test_no_family_tells_an_age() -> None:
     """An age stands still when the exporter dies and goes on looking fresh; a time does not."""
-    assert [family.name for family in FAMILIES if "age_seconds" in family.name] == []
+    assert [family.name for family in CATALOGUE if "age_seconds" in family.name] == []
 
 
 # --- never, nothing and zero
@@ -96,13 +95,13 @@ def test_no_family_tells_an_age() -> None:
 
 def test_what_never_happened_has_no_series(state: State, config: Config) -> None:
     """A 0 would be read as the year 1970."""
-    found = series(text.render(state, config, NOW))
+    found = series(render(state, config, NOW))
     assert [name for name in found if "timestamp" in name or name.startswith("tidegate_day_")] == []
 
 
 def test_words_are_exported_as_0_before_they_occur(state: State, config: Config) -> None:
     """The first occurrence is growth from 0 and not the birth of a series, which `increase()` does not see."""
-    found = series(text.render(state, config, NOW))
+    found = series(render(state, config, NOW))
     for reason in set(Reason) - {Reason.RELEASED}:
         assert found[f'tidegate_dumps_waiting{{reason="{reason}"}}'] == 0
         assert found[f'tidegate_dumps_waiting_bytes{{reason="{reason}"}}'] == 0
@@ -114,21 +113,21 @@ def test_words_are_exported_as_0_before_they_occur(state: State, config: Config)
 
 def test_a_watch_folder_that_was_never_looked_at_is_not_up(state: State, config: Config) -> None:
     """A failure must not look fresh, and neither must nothing at all."""
-    assert series(text.render(state, config, NOW))['tidegate_watch_up{watch="dumps"}'] == 0
+    assert series(render(state, config, NOW))['tidegate_watch_up{watch="dumps"}'] == 0
 
 
 def test_a_watch_folder_that_left_the_configuration_has_no_series(filled: State, config: Config) -> None:
     """Nobody looks at it any more: it would alert for ever."""
-    assert b"taken out" not in text.render(filled, config, NOW)
+    assert b"taken out" not in render(filled, config, NOW)
 
 
 def test_what_is_left_of_the_day_is_never_negative(filled: State, config: Config) -> None:
     """Outstanding links of earlier days may weigh more than the limit of this one."""
     name = "tidegate_day_left_bytes"
-    assert series(text.render(filled, config, NOW))[name] == 10e9 - 0.5e9 - 5e9 - 2e9
+    assert series(render(filled, config, NOW))[name] == 10e9 - 0.5e9 - 5e9 - 2e9
     with filled.write() as connection:
         connection.execute("UPDATE link SET bytes = 8000000000")
-    assert series(text.render(filled, config, NOW))[name] == 0
+    assert series(render(filled, config, NOW))[name] == 0
 
 
 @pytest.mark.parametrize(
@@ -151,10 +150,9 @@ def test_how_often_passes_come_is_learned_where_another_scheduler_runs_them(
             counters.start_pass(connection, day * 86400.0)
     name = "tidegate_pass_interval_seconds"
     assert (
-        series(text.render(state, dataclasses.replace(config, daily_pass=PassSettings(None)), NOW))[name]
-        == interval * 86400
+        series(render(state, dataclasses.replace(config, daily_pass=PassSettings(None)), NOW))[name] == interval * 86400
     )
-    assert series(text.render(state, config, NOW))[name] == 86400
+    assert series(render(state, config, NOW))[name] == 86400
 
 
 # --- a VM's life
@@ -162,20 +160,20 @@ def test_how_often_passes_come_is_learned_where_another_scheduler_runs_them(
 
 def test_a_retired_vm_has_no_series_at_once_and_its_neighbours_keep_theirs(filled: State, config: Config) -> None:
     """Only retiring does that: a VM that was dropped from its job must go on alerting."""
-    before = text.render(filled, config, NOW)
+    before = render(filled, config, NOW)
     with filled.write() as connection:
         vms.change(connection, "mail", retired_at=1.0)
-    after = text.render(filled, config, NOW)
+    after = render(filled, config, NOW)
     assert b'vm="mail"' in before
     assert of_vms(after) == [line for line in of_vms(before) if b'vm="mail"' not in line]
 
 
 def test_a_vm_that_changes_its_set_keeps_its_series(filled: State, config: Config) -> None:
     """The set is told by one family of its own."""
-    before = set(series(text.render(filled, config, NOW)))
+    before = set(series(render(filled, config, NOW)))
     with filled.write() as connection:
         vms.change(connection, "db1", backup_set="daily")
-    after = set(series(text.render(filled, config, NOW)))
+    after = set(series(render(filled, config, NOW)))
     assert before - after == {'tidegate_vm_info{backup_set="weekly",vm="db1"}'}
     assert after - before == {'tidegate_vm_info{backup_set="daily",vm="db1"}'}
 
@@ -187,7 +185,7 @@ def test_vms_are_counted_by_how_their_copies_stand_at_that_moment(filled: State,
     """db1 has a copy a week old at the start and a day of its target left; of the others there is none."""
 
     def counted(now: float) -> list[float]:
-        found = series(text.render(filled, config, now))
+        found = series(render(filled, config, now))
         states = [found[f'tidegate_vms{{state="{state}"}}'] for state in ("fresh", "stale", "never")]
         return [*states, found["tidegate_vms_past_target"], found["tidegate_vms_past_twice_target"]]
 
@@ -204,7 +202,7 @@ def test_vms_are_counted_by_how_their_copies_stand_at_that_moment(filled: State,
 def test_without_series_of_single_vms_all_else_is_told(filled: State, config: Config) -> None:
     """Their number is that of the VMs, which some hosts have more of than a Prometheus likes."""
     without = dataclasses.replace(config, exporters=dataclasses.replace(config.exporters, vm_series=False))
-    whole, rest = (text.render(filled, one, NOW) for one in (config, without))
+    whole, rest = (render(filled, one, NOW) for one in (config, without))
     assert not of_vms(rest)
     of_rest = [line for line in whole.splitlines() if b"tidegate_vm_" not in line]
     assert rest.splitlines() == of_rest
@@ -215,20 +213,20 @@ def test_without_series_of_single_vms_all_else_is_told(filled: State, config: Co
 
 def test_a_restart_loses_no_counter(filled: State, config: Config) -> None:
     """Counters live in the state file."""
-    before = text.render(filled, config, NOW)
+    before = render(filled, config, NOW)
     filled.close()
     again = State(config.state.path)
-    assert text.render(again, config, NOW) == before
+    assert render(again, config, NOW) == before
     again.close()
 
 
 def test_the_scrape_waits_for_no_writer(filled: State, config: Config) -> None:
     """It sees the last transaction that was committed, while the next one is open."""
-    before = text.render(filled, config, NOW)
+    before = render(filled, config, NOW)
     with filled.write() as connection:
         counters.count(connection, "passes")
-        assert text.render(filled, config, NOW) == before
-    assert text.render(filled, config, NOW) != before
+        assert render(filled, config, NOW) == before
+    assert render(filled, config, NOW) != before
 
 
 def broken(state: State) -> None:
@@ -241,19 +239,19 @@ def test_an_unreadable_state_leaves_no_textfile_to_write(filled: State, config: 
     """The file of before stays, and its age says so."""
     broken(filled)
     with pytest.raises(FaultError, match="the state file is damaged"):
-        text.render(filled, config, NOW)
+        render(filled, config, NOW)
 
 
 # --- the list of metrics
 
 
-def row(family: Family) -> str:
+def row(family: Heading) -> str:
     labels = ", ".join(f"`{label}`" for label in family.labels)
     return f"| `{family.name}` | {family.type} | {labels} | {family.help} |"
 
 
 def test_the_list_of_metrics_is_the_one_in_the_program(same_as: Callable[[Path, str], None]) -> None:
     """docs/METRICS.md is the preface and the catalogue."""
-    table = ["| name | type | labels | what to do with it |", "|---|---|---|---|", *map(row, FAMILIES)]
+    table = ["| name | type | labels | what to do with it |", "|---|---|---|---|", *map(row, CATALOGUE)]
     preface = (HERE / "metrics.preface.md").read_text()
     same_as(ROOT / "docs" / "METRICS.md", preface + "\n".join(table) + "\n")

@@ -9,8 +9,8 @@ import pytest
 from core.config.settings import Config
 from core.errors import FaultError
 from core.state.database import State
-from exporters import text, textfile
-from exporters.exposition import Exposition
+from exporters import textfile
+from exporters.exposition import Exposition, render
 from tests.exporters.conftest import NOW
 
 OF_ONE_PROCESS = ("process_", "tidegate_collect_", "tidegate_config_")
@@ -20,7 +20,7 @@ def test_the_textfile_is_metrics_save_what_is_true_of_one_process(
     filled: State, exposition: Exposition, config: Config, tmp_path: Path
 ) -> None:
     """Byte for byte, in the same order."""
-    textfile.write(tmp_path / "tidegate.prom", text.render(filled, config, NOW))
+    textfile.write(tmp_path / "tidegate.prom", render(filled, config, NOW))
     written = (tmp_path / "tidegate.prom").read_text().splitlines()
     served = exposition.text(config).decode().splitlines()
     assert written == [

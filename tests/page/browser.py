@@ -7,10 +7,9 @@ from typing import Any
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it has no types
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
-from exporters.answer import Answer
 from exporters.page import site, statics
 from exporters.page.shown import Shown
-from exporters.server import MetricsServer
+from exporters.server import HttpServer, Response
 
 #: Debian's: Playwright's own builds cannot be locked.
 CHROMIUM = "/usr/bin/chromium"
@@ -64,10 +63,10 @@ class Served:
         self.shown = shown
         self.trouble: str | None = None
         self.asked = 0
-        self.server = MetricsServer(("127.0.0.1", 0), lambda: b"", self._answer)
+        self.server = HttpServer(("127.0.0.1", 0), self._answer)
         self.address = ("127.0.0.1", 0)
 
-    def _answer(self, target: str) -> Answer:
+    def _answer(self, target: str) -> Response:
         if target.startswith("/static/"):
             return statics.file(target.removeprefix("/static/"))
         self.asked += 1

@@ -17,13 +17,13 @@ from exporters.page.desk import MOST_WAITING, Desk
 from tests.clock import GivenClock
 from tests.exporters.client import wait_for
 from tests.host import ROOT
-from tidegate.daemon.http_app import Site
+from tidegate.daemon.http_app import HttpApplication
 
 #: A child that answers with its own number. What it is asked for says what it does instead.
 _CHILD = """
 import os, signal, sys
 sys.path.insert(0, {root!r})
-from exporters.answer import HTML, Answer
+from exporters.server import HTML, Response
 from exporters.page import wire
 for target in wire.questions(0, float(sys.argv[1])):
     if target == "/die":
@@ -34,7 +34,7 @@ for target in wire.questions(0, float(sys.argv[1])):
         os.write(1, b"hello\\n")
         continue
     more = b"x" * (3 << 20) if target == "/long" else b""
-    wire.tell(1, Answer(200, HTML, b"<main><!--notice-->%d" % os.getpid() + more))
+    wire.tell(1, Response(200, HTML, b"<main><!--notice-->%d" % os.getpid() + more))
 """
 
 
@@ -159,7 +159,7 @@ def test_a_state_that_cannot_be_read_is_not_ready(tmp_path: Path) -> None:
     """Neither is a service that has not scanned yet. That it turns is another question."""
     state = State(tmp_path / "state.db")
     clock = GivenClock()
-    site = Site(tmp_path / "config.toml", state, clock)
+    site = HttpApplication(lambda: b"", tmp_path / "config.toml", state, clock)
     assert site("/-/ready")[::2] == (503, b"The first scan is not done yet.\n")
     site.has_scanned()
     assert site("/-/ready").status == 200

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporters import hosts
 from exporters.page import drawing, site, words
 from exporters.page.choice import Choice, leaf
 from exporters.page.shown import COMING_DAYS, PAST_DAYS, Mark
+from exporters.server import is_our_name
 from tests.page import made
 from tidegate.cli.page_grid import midnights
 
@@ -165,12 +165,12 @@ def test_a_moment_is_told_as_shortly_as_it_can_be(ahead: float, told: str) -> No
 )
 def test_a_name_of_ours_is_known(said: str, own: str) -> None:
     """Loopback, the address that was reached, and what the admin named."""
-    assert hosts.is_ours(said, own, ("page.example",))
+    assert is_our_name(said, own, ("page.example",))
 
 
 def test_who_says_no_name_is_no_browser() -> None:
     """And no page of others can have sent him here."""
-    assert hosts.is_ours(None, "192.0.2.7", ())
+    assert is_our_name(None, "192.0.2.7", ())
 
 
 @pytest.mark.parametrize(
@@ -188,11 +188,11 @@ def test_who_says_no_name_is_no_browser() -> None:
     ],
 )
 def test_another_name_is_not(said: str) -> None:
-    assert not hosts.is_ours(said, "192.0.2.7", ("page.example",))
+    assert not is_our_name(said, "192.0.2.7", ("page.example",))
 
 
 @pytest.mark.parametrize(
     "said", ["page.example:80:80", "a" * 300, "2130706433", "0x7f000001", "page.example/", "@localhost"]
 )
 def test_what_no_browser_says_is_not_ours_either(said: str) -> None:
-    assert not hosts.is_ours(said, "192.0.2.7", ("page.example",))
+    assert not is_our_name(said, "192.0.2.7", ("page.example",))

@@ -135,9 +135,9 @@ def _release_all(session: Session, config: "Config", clock: "Clock", *, wait: fl
     hypervisor.record(config, state, clock)
     result = run.run(config, state, clock, wait=wait, verify=_verify(config))
     if config.exporters.textfile is not None:
-        from exporters import text, textfile
+        from exporters import exposition, textfile
 
-        textfile.write(config.exporters.textfile.path, text.render(state, config, clock.now().wall))
+        textfile.write(config.exporters.textfile.path, exposition.render(state, config, clock.now().wall))
     return result
 
 

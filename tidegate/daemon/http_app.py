@@ -1,4 +1,4 @@
-"""What the service answers besides the metrics: the page, the API, and how it is itself."""
+"""What the service answers over HTTP: the metrics, the page, the API, and how it is itself."""
 
 import sys
 from collections.abc import Callable
@@ -8,26 +8,35 @@ from pathlib import Path
 from core.clock import Clock
 from core.errors import FaultError
 from core.state.database import State
-from exporters.answer import Answer, sentence
+from exporters.exposition import CONTENT_TYPE, SharedText
 from exporters.page import statics
 from exporters.page.desk import Desk
+from exporters.server import Response, plain
 
-#: The loop turns every few seconds; systemd's watchdog ends one that does not for longer.
+#: The main loop turns every few seconds; systemd's watchdog ends one that does not for longer.
 _SILENT_SECONDS = 120.0
 
 
-class Site:
-    """Answers whatever is asked for by its path. ``file`` is the configuration that the page's process reads."""
+class HttpApplication:
+    """Answers by the path of a request. ``metrics`` makes the text of /metrics; it is called by one thread at a time.
 
-    def __init__(self, file: Path, state: State, clock: Clock) -> None:
+    ``file`` is the configuration that the page's process reads.
+    """
+
+    def __init__(self, metrics: Callable[[], bytes], file: Path, state: State, clock: Clock) -> None:
+        self._metrics = SharedText(metrics)
         self._state = state
         self._clock = clock
         self._desk = Desk([sys.executable, "-m", "tidegate.cli.page", str(file)])
         self._has_scanned = False
         self._turned = clock.now().uptime
-        self._paths: dict[str, Callable[[], Answer]] = {"/-/healthy": self._healthy, "/-/ready": self._ready}
+        self._paths: dict[str, Callable[[], Response]] = {
+            "/metrics": lambda: Response(HTTPStatus.OK, CONTENT_TYPE, self._metrics()),
+            "/-/healthy": self._healthy,
+            "/-/ready": self._ready,
+        }
 
-    def __call__(self, target: str) -> Answer:
+    def __call__(self, target: str) -> Response:
         """Of the path with its query; may be called by any thread."""
         path = target.partition("?")[0]
         if path in self._paths:
@@ -48,17 +57,17 @@ class Site:
         """Ends the page's process."""
         self._desk.close()
 
-    def _healthy(self) -> Answer:
+    def _healthy(self) -> Response:
         silent = self._clock.now().uptime - self._turned
         if silent > _SILENT_SECONDS:
-            return sentence(HTTPStatus.SERVICE_UNAVAILABLE, f"The watcher's loop has not turned for {silent:.0f} s.")
-        return sentence(HTTPStatus.OK, "The service turns.")
+            return plain(HTTPStatus.SERVICE_UNAVAILABLE, f"The watcher's loop has not turned for {silent:.0f} s.")
+        return plain(HTTPStatus.OK, "OK")
 
-    def _ready(self) -> Answer:
+    def _ready(self) -> Response:
         if not self._has_scanned:
-            return sentence(HTTPStatus.SERVICE_UNAVAILABLE, "The first scan is not done yet.")
+            return plain(HTTPStatus.SERVICE_UNAVAILABLE, "The first scan is not done yet.")
         try:
             self._state.check_version()
         except FaultError as error:
-            return sentence(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
-        return sentence(HTTPStatus.OK, "Ready: the first scan is done and the state can be read.")
+            return plain(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+        return plain(HTTPStatus.OK, "Ready: the first scan is done and the state can be read.")

@@ -15,10 +15,11 @@ from core.clock import Clock
 from core.config.settings import Config
 from core.errors import FaultError, NewerStateError, TidegateError, UsageError
 from core.state.database import State
-from exporters.exposition import Exposition, Loading
-from exporters.server import MetricsServer
+from exporters.exposition import Exposition
+from exporters.host_metrics import Loading
+from exporters.server import HttpServer
 from tidegate import summary
-from tidegate.daemon.http_app import Site
+from tidegate.daemon.http_app import HttpApplication
 from tidegate.daemon.systemd import ServiceManager
 from watcher.guard import TakeBack
 from watcher.service import Watcher
@@ -55,28 +56,28 @@ class Service:
         self._config = load()
         self._loading = Loading(successful=True, at=clock.now().wall)
         self._state = State(self._config.state.path)
-        self._site = Site(self._config.file, self._state, clock)
         self._exposition = Exposition(self._state, clock)
+        self._application = HttpApplication(self._render, self._config.file, self._state, clock)
         self._guard = threading.Lock()
         self._watcher: Watcher | None = None
         self._wanted = True  # a watcher with the present configuration
         self._stopping = False
-        self._metrics: MetricsServer | None = None
+        self._http: HttpServer | None = None
         self._version_due = self._status_due = float("-inf")
 
     def run(self) -> None:
         """Works until it is stopped. Raises BusyError when another watcher runs, and NewerStateError."""
         with self._state.watch_lock():
             try:
-                self._metrics = self._serve(self._config)
+                self._http = self._serve(self._config)
                 while (watcher := self._next()) is not None:
                     watcher.work()
             finally:
                 if not self._stopping:  # else it was told at once
                     self._manager.stopping()
-                if self._metrics is not None:
-                    self._metrics.stop()
-                self._site.close()
+                if self._http is not None:
+                    self._http.stop()
+                self._application.close()
 
     def stop(self) -> None:
         """Makes ``run`` record what was seen and return."""
@@ -122,7 +123,7 @@ class Service:
         with self._guard:
             if self._stopping:
                 return
-            self._move_metrics(config)
+            self._move_http(config)
             self._config = config
             self._loading = Loading(successful=True, at=self._clock.now().wall)
             self._wanted = True
@@ -139,12 +140,12 @@ class Service:
 
     # --- metrics and the page
 
-    def _move_metrics(self, config: Config) -> None:
+    def _move_http(self, config: Config) -> None:
         """To another address; raises FaultError and stays where it is when that one cannot be had.
 
         The old one is left first: ``0.0.0.0`` cannot be had while we hold ``127.0.0.1`` at the same port.
         """
-        old = self._metrics
+        old = self._http
         http, before = config.exporters.http, self._config.exporters.http
         if (http and http.listen) == (before and before.listen):
             if old is not None and http is not None:
@@ -153,16 +154,16 @@ class Service:
         if old is not None:
             old.stop()
         try:
-            self._metrics = self._serve(config)
+            self._http = self._serve(config)
         except FaultError:
             if old is not None:
                 old.start()
             raise
 
-    def _serve(self, config: Config) -> MetricsServer | None:
+    def _serve(self, config: Config) -> HttpServer | None:
         if (http := config.exporters.http) is None:
             return None
-        server = MetricsServer(http.listen, self._render, self._site, http.hosts)
+        server = HttpServer(http.listen, self._application, http.hosts)
         server.start()
         return server
 
@@ -172,12 +173,12 @@ class Service:
     # --- what the loop tells
 
     def _ready(self) -> None:
-        self._site.has_scanned()
+        self._application.has_scanned()
         self._tell_status()
         self._manager.ready()
 
     def _turned(self) -> None:
-        self._site.turned()
+        self._application.turned()
         self._manager.turned()
         uptime = self._clock.now().uptime
         if uptime >= self._version_due:

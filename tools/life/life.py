@@ -9,7 +9,8 @@ from typing import Any
 
 from core.state import counters
 from core.state.database import State
-from exporters.exposition import Exposition, Loading
+from exporters.exposition import Exposition
+from exporters.host_metrics import Loading
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import DAY, HOUR, GivenClock
 from tests.host import Host
