@@ -171,11 +171,14 @@ class Reason(StrEnum):
     NO_GAIN = "no_gain", _done("no gain")
 
 
-class Choice(StrEnum):
+class ReleaseRule(StrEnum):
     """By which rule a dump leaves today: the first of these that asks for it."""
 
+    UNREAD_LINK = "unread_link"  # it supersedes its VM's link, which nobody has read
+    OVERSIZE = "oversize"  # larger than any day, it has this day for itself, or the first of its slices
+    FORCED = "forced"  # by the admin
     DEADLINE = "deadline"  # else a target would be missed
-    WORTH = "worth"  # it belongs to those that make the copies newest
+    UTILITY = "utility"  # it belongs to those that make the copies newest
     FITS = "fits"  # there was room left for it
 
 

@@ -22,9 +22,9 @@ def of_pass(result: "PassResult", now: float) -> Found:
     for one in health.of_pass(result, now):
         if one.kind.word is not None:
             yield Key(one.kind.word, one.subject), one.detail
-    for forced in result.plan.forced:
+    for forced in result.plan.over_limit:
         vm = forced.dump.vm
-        yield Key(Trouble.OVER_LIMIT, vm), f"{vm}: let out {format_size(forced.beyond)} above the limit: forced"
+        yield Key(Trouble.OVER_LIMIT, vm), f"{vm}: let out {format_size(forced.over_limit)} above the limit: forced"
 
 
 def is_known_by(result: "PassResult", key: Key) -> bool:

@@ -16,7 +16,7 @@ from core.state.ledger import LinkRow
 from core.state.vms import VmRow
 from policy.passes import slices
 from policy.planner.explanations import not_fetched
-from policy.planner.model import Day, Dump, Part, Rules, Vm
+from policy.planner.model import Day, Dump, Rules, SliceProgress, Vm
 from policy.reconcile.unfetched import Unfetched
 
 #: A seal without a report is forgotten after this (DESIGN 6): the puller has died.
@@ -32,8 +32,8 @@ _LET_OUT = (DumpState.RELEASED, DumpState.LINKED)
 class Facts:
     """Everything ``decide`` needs but the day, and the rows behind it.
 
-    ``dropped`` are the VMs whose copy the storage has kept for its time: it counts as gone. ``swappable`` are links by
-    their VM: nobody has read them, and a newer dump may take their place. ``late`` are links that nobody fetches.
+    ``dropped`` are the VMs whose copy the storage has kept for its time: it counts as gone. ``unread_links`` are links
+    by their VM: nobody has read them, and a newer dump may supersede them. ``late`` are links that nobody fetches.
     """
 
     vms: tuple[Vm, ...]
@@ -41,7 +41,7 @@ class Facts:
     rows: dict[int, DumpRow]
     known: dict[str, VmRow]
     dropped: frozenset[str] = frozenset()
-    swappable: Mapping[str, LinkRow] = field(default_factory=dict)
+    unread_links: Mapping[str, LinkRow] = field(default_factory=dict)
     late: Sequence[Unfetched] = ()
 
 
@@ -68,16 +68,16 @@ def gather(
     replaced = _would_be_replaced(connection, config, now)
     since_day = ledger.outstanding_since(connection)
     syncing = is_syncing(connection, config, now)
-    parts = slices.parts(connection, is_syncing=syncing)
-    swappable = _swappable(connection, unread, parts) if unread and not syncing else {}
+    progress = slices.progress(connection, is_syncing=syncing)
+    unread_links = _unread_links(connection, unread, progress) if unread and not syncing else {}
     return Facts(
         vms=(
-            *_with_swaps(_vms(config, known.values(), since_day, replaced, dropped), swappable),
+            *_with_unread_links(_vms(config, known.values(), since_day, replaced, dropped), unread_links),
             *_nameless_vms(rows),
         ),
         dumps=_told_late(
             [
-                _dump(row, _gone_with(row, config, down), clashing.get(row.id), dropped, parts.get(row.id))
+                _dump(row, _gone_with(row, config, down), clashing.get(row.id), dropped, progress.get(row.id))
                 for row in rows
             ],
             late,
@@ -85,7 +85,7 @@ def gather(
         rows={row.id: row for row in rows},
         known=known,
         dropped=frozenset(dropped),
-        swappable=swappable,
+        unread_links=unread_links,
         late=late,
     )
 
@@ -156,7 +156,7 @@ def _clashing_names(rows: Sequence[DumpRow]) -> dict[int, str]:
     return clashes
 
 
-def _swappable(connection: Connection, unread: Collection[int], parts: Container[int]) -> dict[str, LinkRow]:
+def _unread_links(connection: Connection, unread: Collection[int], in_slices: Container[int]) -> dict[str, LinkRow]:
     """VM -> its one link. Not one that exceeds a day: who let it out, let out that dump and no other.
 
     Nor one that leaves in slices: what has gone of it would have gone for nothing.
@@ -170,7 +170,7 @@ def _swappable(connection: Connection, unread: Collection[int], parts: Container
         for link in links
         if link.vm is not None
         and link.id in unread
-        and link.dump_id not in parts
+        and link.dump_id not in in_slices
         and link.state is LinkState.LINKED
         and of_vm[link.vm] == 1
         and 0 < link.bytes <= whole
@@ -193,13 +193,15 @@ def _gone_with(row: DumpRow, config: Config, down: Collection[str]) -> str | Non
     return None
 
 
-def _dump(row: DumpRow, gone: str | None, clash: str | None, dropped: Container[str | None], part: Part | None) -> Dump:
-    hindrance = row.reason or _BLOCKED_BY_STATE.get(row.state)
+def _dump(
+    row: DumpRow, gone: str | None, clash: str | None, dropped: Container[str | None], progress: SliceProgress | None
+) -> Dump:
+    block_reason = row.reason or _BLOCKED_BY_STATE.get(row.state)
     note = row.detail
-    if gone is not None and hindrance is None:
-        hindrance, note = Reason.MISSING, gone
-    if clash is not None and hindrance is None and row.state is DumpState.PENDING:
-        hindrance = Reason.AMBIGUOUS
+    if gone is not None and block_reason is None:
+        block_reason, note = Reason.MISSING, gone
+    if clash is not None and block_reason is None and row.state is DumpState.PENDING:
+        block_reason = Reason.AMBIGUOUS
         note = f"{clash} would all be {row.vm}; put a VM's files into one folder, say its vm, or set vm_pattern"
     return Dump(
         dump_id=row.id,
@@ -207,11 +209,11 @@ def _dump(row: DumpRow, gone: str | None, clash: str | None, dropped: Container[
         path=printable(row.path),
         bytes=row.bytes,
         dump_time=row.dump_time,
-        hindrance=None if row.state in (*_LET_OUT, DumpState.CONFIRMED) else hindrance,
+        block_reason=None if row.state in (*_LET_OUT, DumpState.CONFIRMED) else block_reason,
         note="" if row.state in _LET_OUT else note,
         outstanding=row.state in _LET_OUT,
         offsite=row.state is DumpState.CONFIRMED and row.vm not in dropped,
-        part=part,
+        progress=progress,
     )
 
 
@@ -247,10 +249,10 @@ def _vms(
         )
 
 
-def _with_swaps(found: Iterable[Vm], swappable: Mapping[str, LinkRow]) -> Iterable[Vm]:
+def _with_unread_links(found: Iterable[Vm], unread_links: Mapping[str, LinkRow]) -> Iterable[Vm]:
     for vm in found:
-        link = swappable.get(vm.vm)
-        yield vm if link is None else replace(vm, swap_bytes=link.bytes)
+        link = unread_links.get(vm.vm)
+        yield vm if link is None else replace(vm, unread_link_bytes=link.bytes)
 
 
 def _nameless_vms(rows: Iterable[DumpRow]) -> Iterable[Vm]:

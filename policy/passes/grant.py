@@ -137,7 +137,7 @@ class Releasing:
         """Charges the day: one row of the ledger for each of the checked decisions. In the caller's transaction."""
         if not decisions:
             return []
-        swaps = {one.dump.vm: known.swappable[one.dump.vm] for one in decisions if one.dump.vm in known.swappable}
+        swaps = {one.dump.vm: known.unread_links[one.dump.vm] for one in decisions if one.dump.vm in known.unread_links}
         kept = {(link.watch, link.export_name): link for link in (*ledger.kept(connection), *swaps.values())}
         _change_swapped(connection, swaps.values(), LinkState.REVOKED, DumpState.PENDING)
         rows, drafts = [], []

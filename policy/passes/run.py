@@ -208,7 +208,7 @@ class _Pass:
 
     def _read_meanwhile(self, plan: Plan, known: Facts) -> frozenset[int]:
         """Links that were to be swapped, and that somebody has begun to read since the look at the trees."""
-        swapped = [known.swappable[one.dump.vm] for one in plan.released if one.dump.vm in known.swappable]
+        swapped = [known.unread_links[one.dump.vm] for one in plan.released if one.dump.vm in known.unread_links]
         if not swapped:
             return frozenset()
         with self._state.read() as connection:
@@ -260,17 +260,17 @@ def _is_still_so(connection: Connection, plan: Plan, known: Facts) -> bool:
 
 def _tell_forced(connection: Connection, plan: Plan) -> None:
     """Loudly: what exceeds the limit does so by the admin's word alone."""
-    for one in plan.forced:
-        log.warning("%s: let out %s above the limit: forced by the admin", one.dump.path, format_size(one.beyond))
-        counters.count(connection, "limit_exceeded_bytes", one.beyond)
+    for one in plan.over_limit:
+        log.warning("%s: let out %s above the limit: forced by the admin", one.dump.path, format_size(one.over_limit))
+        counters.count(connection, "limit_exceeded_bytes", one.over_limit)
 
 
 def _joined(last: Plan, done: Sequence[Decision]) -> Plan:
     """The last plan of a pass, with all that was let out on the way to it."""
     out = {one.dump.dump_id for one in done}
-    turns = count(1)
+    positions = count(1)
     together = (*done, *(one for one in last.decisions if one.dump.dump_id not in out))
-    numbered = (one if one.rank is None else one._replace(rank=next(turns)) for one in together)
+    numbered = (one if one.position is None else one._replace(position=next(positions)) for one in together)
     return Plan(last.day, tuple(numbered))
 
 

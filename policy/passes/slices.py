@@ -6,7 +6,7 @@ from core.clock import Instant
 from core.state import ledger, slices
 from core.state.database import Connection
 from core.state.ledger import LinkRow
-from policy.planner.model import Part, Plan
+from policy.planner.model import Plan, SliceProgress
 
 #: Of what crosses for a slice so much is not there afterwards: names, what tells of the part that is there already,
 #: and what was on its way when it was cut. More than was ever seen: what is set for the last slice must be enough.
@@ -14,19 +14,19 @@ _LOST_BYTES = 64 * 1024
 _LOST_SHARE = 2000
 
 
-def parts(connection: Connection, *, is_syncing: bool) -> dict[int, Part]:
+def progress(connection: Connection, *, is_syncing: bool) -> dict[int, SliceProgress]:
     """Dump id -> how far it is, for the dumps that are under way. While a sync runs all of today's slice may be going.
 
     Where more than all of it has gone and it has not arrived, the storage has lost its part: it begins again.
     """
     day = ledger.open_day(connection)
-    found: dict[int, Part] = {}
+    found: dict[int, SliceProgress] = {}
     if day is None:
         return found
     for one in slices.under_way(connection, day.number):
         before = (size for number, size in one.crossed if number != day.number)
         sent = sum(arrived_of(one.bytes, size) for size in before) % max(1, one.bytes)
-        found[one.dump_id] = Part(sent, one.today, one.today if is_syncing else min(one.today, one.sent_today))
+        found[one.dump_id] = SliceProgress(sent, one.today, one.today if is_syncing else min(one.today, one.sent_today))
     return found
 
 
@@ -40,7 +40,7 @@ def put(connection: Connection, plan: Plan, begun: Mapping[int, int], now: Insta
     if not plan.slices:
         return
     links = {one.dump_id: one.link_id for one in slices.under_way(connection, plan.day.number)} | dict(begun)
-    slices.put(connection, {links[one.dump.dump_id]: one.taken for one in plan.slices}, plan.day.number, now)
+    slices.put(connection, {links[one.dump.dump_id]: one.charge for one in plan.slices}, plan.day.number, now)
 
 
 def cut_short(connection: Connection, links: Sequence[LinkRow], day: int, now: Instant) -> None:

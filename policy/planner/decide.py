@@ -4,14 +4,22 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from core.enums import Choice, Oversize, Reason
-from policy.planner import explanations, oversize, slices, swaps
-from policy.planner.eligibility import Candidate, Eligibility, Rejection
+from core.enums import Oversize, Reason, ReleaseRule
+from policy.planner import explanations, oversize
+from policy.planner.eligibility import (
+    Candidate,
+    Eligibility,
+    Rejection,
+    beside_queue,
+    superseding_links,
+    waits_for_its_link,
+    with_superseded,
+)
+from policy.planner.knapsack import first_days_that_fit
 from policy.planner.model import Day, Decision, Dump, Plan, Rules, Slice, Vm
-from policy.planner.ordering import Chosen, Line, in_turn
-from policy.planner.precedence import forced_first, may_exceed
-from policy.planner.price import fair_price
-from policy.planner.room import first_days
+from policy.planner.ordering import Queued, QueueInputs, forced_first, queue
+from policy.planner.oversize import Slicing
+from policy.planner.price import shadow_price
 from policy.planner.staleness import full_set_days
 
 
@@ -19,100 +27,59 @@ def decide(vms: Iterable[Vm], dumps: Iterable[Dump], day: Day, rules: Rules, now
     """What leaves at ``now`` (seconds since the epoch) and why, and why each other of the ``dumps`` does not.
 
     ``vms`` are all VMs that are not retired, each name once, also those without a dump: the implied targets
-    look at the whole set. The plan has exactly one decision for each dump: the granted and then those that do
-    not fit, both in the order of turns; then the rest by VM, newest first. The granted bytes never exceed
+    look at the whole set. The plan has exactly one decision for each dump: the released and then those that do
+    not fit, both in the order of the queue; then the rest by VM, newest first. The released bytes never exceed
     ``day.account.left`` but for what the admin forces above it and for a debt; what does not fit never keeps a later
-    one from leaving (DESIGN 6).
+    one from leaving.
 
-    A dump is oversize when neither today nor a coming day could let it out whole: limit less reserve, of the
+    A dump is oversize when neither today nor a coming day could release it whole: limit less reserve, of the
     open day or of the largest coming one, whichever is more. One that a limit raised today will hold just waits.
-    Where the rules say so an oversize one leaves alone and in debt (``spread``), or in parts (``slices``).
+    Where the rules allow it an oversize one leaves alone and in debt (``spread``), or in parts (``slices``).
 
     Raises ValueError for a dump whose VM is not among ``vms``.
     """
     known = {vm.vm: vm for vm in vms}
     dumps = tuple(dumps)
-    whole_day = max(day.account.whole, rules.largest_day)
-    eligibility = Eligibility(rules, now, whole_day, full_set_days(known.values(), rules))
-    candidates, rejections = _sift(eligibility, known, dumps)
-    lighter, turns, heavier = swaps.by_weight(candidates)
-    heavy, others = oversize.by_weight(turns, whole_day)
+    largest_day = max(day.account.capacity, rules.largest_day)
+    eligibility = Eligibility(rules, now, largest_day, full_set_days(known.values(), rules))
+    candidates, rejections = _examine(eligibility, known, dumps)
+    smaller, others, larger = beside_queue(candidates)
+    large, others = oversize.by_size(others, largest_day)
     forced, others = forced_first(others)
-    slicing = _Slicing.begin(dumps, heavy, day, rules, whole_day)
+    slicing = Slicing.begin(dumps, large, day, rules, largest_day)
     spreads = rules.oversize is Oversize.SPREAD
-    alone = oversize.leaves_alone(heavy, others, day.account) if spreads and not forced else None
-    ahead: list[Chosen] = [(one, None) for one in (*lighter, *(forced if alone is None else [alone]))]
-    first, _ = _give_turns(ahead, slicing.left, alone)
-    room = max(0, slicing.left - sum([candidate.weight for candidate, *_ in first]))
-    price = fair_price(known.values(), rules)
-    chosen = in_turn(others, Line(tuple(known.values()), rules, now, room, price, day.account.owed))
-    last: list[Chosen] = [(one, None) for one in heavier]
-    released, waiting = _give_turns([*ahead, *chosen, *last], slicing.left, alone)
-    sliced = slicing.end(sum([candidate.weight for candidate, *_ in released]), day, rules)
-    heavy = [one for one in heavy if one is not alone and one is not slicing.begins]
-    swapped = swaps.of([candidate for candidate, *_ in released])
-    stuck = swaps.of([candidate for candidate, *_ in waiting])
-    rejections = swaps.left_behind([*rejections, *map(swaps.waits, stuck)], swapped)
-    rejections.sort(key=lambda rejection: rejection.dump.vm)  # stable: a VM's stay newest first
+    alone = oversize.leaves_alone(large, others, day.account) if spreads and not forced else None
+    ahead = _ahead_of_queue(smaller, forced, alone)
+    first, _ = _release(ahead, slicing.left, alone)
+    left = max(0, slicing.left - _net_bytes(first))
+    price = shadow_price(known.values(), rules)
+    queued = queue(others, QueueInputs(tuple(known.values()), rules, now, left, price, day.account.owed))
+    last: list[Queued] = [(one, ReleaseRule.UNREAD_LINK) for one in larger]
+    released, waiting = _release([*ahead, *queued, *last], slicing.left, alone)
+    slices = slicing.today(_net_bytes(released), day, rules)
+    large = [one for one in large if one is not alone and one is not slicing.begins]
+    rejections = _after_release(rejections, released, waiting)
     return Plan(
         day,
         (
-            *[_granted(turn, rules, now) for turn in released],
-            *([] if slicing.begins is None else [_begun(slicing.begins, sliced)]),
-            *_without_room([turn for turn in waiting if not turn[0].standing.vm.swap_bytes], day, rules),
-            *(oversize.held(heavy, others, day, rules) if spreads else slicing.held(heavy, day, rules)),
-            *[_refused(rejection, sliced) for rejection in rejections],
+            *[_released(one, rules, now) for one in released],
+            *([] if slicing.begins is None else [_begun(slicing.begins, slices)]),
+            *_without_room([one for one in waiting if not one.candidate.vm.unread_link_bytes], day, rules),
+            *(oversize.not_alone(large, others, day, rules) if spreads else slicing.waiting(large, day, rules)),
+            *[_rejected(rejection, slices) for rejection in rejections],
         ),
         price,
     )
 
 
-class _Slicing(NamedTuple):
-    """The dumps that leave in slices, what is kept free of today for each, and what is ``left`` for all others."""
-
-    dumps: Sequence[Dump]
-    begins: Candidate | None
-    kept: Mapping[int, int]
-    left: int
-    whole_day: int
-
-    @classmethod
-    def begin(
-        cls, dumps: Sequence[Dump], heavy: Sequence[Candidate], day: Day, rules: Rules, whole_day: int
-    ) -> "_Slicing":
-        """Before the others have their turns."""
-        found = slices.under_way(dumps)
-        free = day.account.without_slices
-        has_the_days = any(dump.bytes > whole_day for dump in found)
-        new = None if has_the_days else slices.begins(heavy, rules)
-        kept = slices.kept_free([*found, *([] if new is None else [new.dump])], free, whole_day)
-        if new is not None and not kept[new.dump.dump_id]:
-            new = None
-        sliced = [*found, *([] if new is None else [new.dump])]
-        return cls(sliced, new, kept, free.balance - sum(kept.values()), whole_day)
-
-    def end(self, taken: int, day: Day, rules: Rules) -> Mapping[int, Slice]:
-        """When the others have ``taken`` so many bytes."""
-        return slices.of_today(self.dumps, self.kept, max(0, self.left - taken), day, rules)
-
-    def held(self, heavy: Sequence[Candidate], day: Day, rules: Rules) -> Iterator[Decision]:
-        """Why the other heavy ones do not begin."""
-        ahead = next((dump for dump in self.dumps if dump.bytes > self.whole_day), None)
-        return slices.held(heavy, day, rules, ahead)
-
-
-#: A candidate at its turn: its rank, and the bytes that were left of the day; and by which rule it has it.
-_Turn = tuple[Candidate, int, int, Choice | None]
-
-
-def _sift(
+def _examine(
     eligibility: Eligibility, vms: Mapping[str, Vm], dumps: Iterable[Dump]
 ) -> tuple[list[Candidate], list[Rejection]]:
     candidates, rejections = [], []
     for name, own in _by_vm(dumps).items():
         if name not in vms:
             raise ValueError(f"dump {own[0].dump_id} is of {name!r}, which is not among the VMs")
-        for answer in eligibility.sift(vms[name], own):
+        for answer in eligibility.examine(vms[name], own):
             if isinstance(answer, Candidate):
                 candidates.append(answer)
             else:
@@ -127,78 +94,124 @@ def _by_vm(dumps: Iterable[Dump]) -> dict[str, list[Dump]]:
     return groups
 
 
-def _give_turns(ordered: Iterable[Chosen], balance: int, alone: Candidate | None) -> tuple[list[_Turn], list[_Turn]]:
+# --- releasing in order
+
+
+class _Position(NamedTuple):
+    """A candidate at its queue position, the bytes that were left of the day, and the rule by which it is there."""
+
+    candidate: Candidate
+    position: int
+    left: int
+    rule: ReleaseRule
+
+
+def _ahead_of_queue(
+    superseding: Iterable[Candidate], forced: Iterable[Candidate], alone: Candidate | None
+) -> list[Queued]:
+    """What only makes room, and then what is forced or has the day for itself."""
+    ahead: list[Queued] = [(one, ReleaseRule.UNREAD_LINK) for one in superseding]
+    if alone is not None:
+        return [*ahead, (alone, ReleaseRule.OVERSIZE)]
+    return [*ahead, *((one, ReleaseRule.FORCED) for one in forced)]
+
+
+def _release(
+    ordered: Iterable[Queued], balance: int, alone: Candidate | None
+) -> tuple[list[_Position], list[_Position]]:
     """Those of ``ordered`` that fit into what is left or may exceed it, as ``alone`` may; and the others.
 
-    ``balance`` are the bytes left; negative where more was let out than the limit: what a swap gives back pays that
-    first.
+    ``balance`` are the bytes left; negative where more was released than the limit: what an unread link gives back pays
+    that first.
     """
-    released: list[_Turn] = []
-    waiting: list[_Turn] = []
-    for rank, (candidate, choice) in enumerate(ordered, 1):
-        weight = candidate.weight
+    released: list[_Position] = []
+    waiting: list[_Position] = []
+    for position, (candidate, rule) in enumerate(ordered, 1):
+        size = candidate.net_bytes
         left = max(0, balance)
-        if weight <= left:
-            released.append((candidate, rank, left, choice))
-            balance -= weight
-        elif candidate is alone or may_exceed(candidate):
-            released.append((candidate, rank, left, choice))
+        if size <= left:
+            released.append(_Position(candidate, position, left, rule))
+            balance -= size
+        elif candidate is alone or candidate.may_exceed_limit:
+            released.append(_Position(candidate, position, left, rule))
             balance = 0
         else:
-            waiting.append((candidate, rank, left, choice))
+            waiting.append(_Position(candidate, position, left, rule))
     return released, waiting
 
 
-def _granted(turn: _Turn, rules: Rules, now: float) -> Decision:
-    candidate, rank, left, choice = turn
+def _net_bytes(released: Sequence[_Position]) -> int:
+    return sum([one.candidate.net_bytes for one in released])
+
+
+def _after_release(
+    rejections: Sequence[Rejection], released: Sequence[_Position], waiting: Sequence[_Position]
+) -> list[Rejection]:
+    """The rejections by VM, with those that follow from what is released and what is not."""
+    stuck = superseding_links([one.candidate for one in waiting])
+    superseding = superseding_links([one.candidate for one in released])
+    found = with_superseded([*rejections, *map(waits_for_its_link, stuck)], superseding)
+    return sorted(found, key=lambda rejection: rejection.dump.vm)  # stable: a VM's stay newest first
+
+
+# --- decisions
+
+
+def _released(one: _Position, rules: Rules, now: float) -> Decision:
+    candidate, position, left, rule = one
     dump, (vm, target, age, _), late = candidate
-    exceeding = max(0, candidate.weight - left)
-    beyond, debt = (exceeding, 0) if may_exceed(candidate) else (0, exceeding)
-    told = explanations.grant(age, target) if vm.forced is None else explanations.forced(beyond)
-    if vm.swap_bytes:
-        told = f"{told}{explanations.swaps(vm.outstanding_since_day)}"
+    exceeding = max(0, candidate.net_bytes - left)
+    over_limit, debt = (exceeding, 0) if candidate.may_exceed_limit else (0, exceeding)
+    sentence = explanations.release(age, target) if vm.forced is None else explanations.forced(over_limit)
+    if vm.unread_link_bytes:
+        sentence = f"{sentence}{explanations.supersedes_link(vm.outstanding_since_day)}"
     if debt:
-        told = f"{told}{explanations.alone(dump.bytes, debt)}"
+        sentence = f"{sentence}{explanations.alone(dump.bytes, debt)}"
     if late and rules.max_dump_age is not None:
-        told = f"{told}{explanations.late_grant(now - dump.dump_time, rules.max_dump_age)}"
+        sentence = f"{sentence}{explanations.late_release(now - dump.dump_time, rules.max_dump_age)}"
     return Decision(
         dump,
         vm.backup_set,
         Reason.RELEASED,
-        told,
+        sentence,
         target,
         age,
-        rank,
-        beyond=beyond,
+        position,
+        over_limit=over_limit,
         debt=debt,
-        choice=choice,
+        rule=rule,
     )
 
 
-def _without_room(waiting: Sequence[_Turn], day: Day, rules: Rules) -> Iterator[Decision]:
-    sizes = [candidate.dump.bytes for candidate, *_ in waiting]
-    ahead = first_days(sizes, rules.coming_days(day.account.owed)) if sizes else []
-    for ((dump, (vm, target, age, _), _), rank, left, _), days in zip(waiting, ahead, strict=True):
-        told = explanations.limit_reached(dump.bytes, left)
+def _without_room(waiting: Sequence[_Position], day: Day, rules: Rules) -> Iterator[Decision]:
+    sizes = [one.candidate.dump.bytes for one in waiting]
+    ahead = first_days_that_fit(sizes, rules.coming_days(day.account.owed)) if sizes else []
+    for ((dump, (vm, target, age, _), _), position, left, _), days in zip(waiting, ahead, strict=True):
+        sentence = explanations.limit_reached(dump.bytes, left)
         leaves = None if days is None else day.number + days
-        yield Decision(dump, vm.backup_set, Reason.LIMIT_REACHED, told, target, age, rank, leaves)
+        yield Decision(dump, vm.backup_set, Reason.LIMIT_REACHED, sentence, target, age, position, leaves)
 
 
-def _begun(candidate: Candidate, sliced: Mapping[int, Slice]) -> Decision:
+def _begun(candidate: Candidate, slices: Mapping[int, Slice]) -> Decision:
     dump, (vm, target, age, _), _ = candidate
-    own = sliced[dump.dump_id]
-    told = f"{explanations.grant(age, target)}; {_told_of(dump, own)}"
-    return Decision(dump, vm.backup_set, Reason.RELEASED, told, target, age, forecast_day=own.whole_on, slice=own)
+    own = slices[dump.dump_id]
+    return Decision(
+        dump,
+        vm.backup_set,
+        Reason.RELEASED,
+        f"{explanations.release(age, target)}; {explanations.slice_of_today(dump.bytes, own)}",
+        target,
+        age,
+        forecast_day=own.complete_on,
+        rule=ReleaseRule.OVERSIZE,
+        slice=own,
+    )
 
 
-def _refused(rejection: Rejection, sliced: Mapping[int, Slice]) -> Decision:
-    dump, (vm, target, age, _), reason, told = rejection
-    own = sliced.get(dump.dump_id) if sliced else None
-    if own is not None:
-        told = f"{told}; {_told_of(dump, own)}"
-    leaves = None if own is None else own.whole_on
-    return Decision(dump, vm.backup_set, reason, told, target, age, forecast_day=leaves, slice=own)
-
-
-def _told_of(dump: Dump, own: Slice) -> str:
-    return explanations.slice_of_today(dump.bytes, own.first, own.bytes, own.whole_on)
+def _rejected(rejection: Rejection, slices: Mapping[int, Slice]) -> Decision:
+    dump, (vm, target, age, _), reason, sentence = rejection
+    own = slices.get(dump.dump_id) if slices else None
+    if own is None:
+        return Decision(dump, vm.backup_set, reason, sentence, target, age)
+    sentence = f"{sentence}; {explanations.slice_of_today(dump.bytes, own)}"
+    return Decision(dump, vm.backup_set, reason, sentence, target, age, forecast_day=own.complete_on, slice=own)

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 from functools import lru_cache, wraps
-from typing import NamedTuple, ParamSpec
+from typing import TYPE_CHECKING, NamedTuple, ParamSpec
 
 from core.units import format_size, format_span
+
+if TYPE_CHECKING:
+    from policy.planner.model import Slice
 
 ALREADY_OFFSITE = "the storage has it"
 SYNC_RUNS = "a sync is running and may be reading the link that it would replace"
@@ -36,7 +39,7 @@ def _when_read(words: Callable[_Figures, str]) -> Callable[_Figures, Sentence]:
 
 
 @_when_read
-def grant(offsite_age: float | None, target: float) -> str:
+def release(offsite_age: float | None, target: float) -> str:
     """Why a dump leaves."""
     if offsite_age is None:
         return "never off-site"
@@ -48,7 +51,7 @@ def forced(beyond: int) -> str:
     return f"forced by the admin, {format_size(beyond)} above the limit" if beyond else "forced by the admin"
 
 
-def late_grant(dump_age: float, limit: float) -> str:
+def late_release(dump_age: float, limit: float) -> str:
     """What is added for a dump past ``max_dump_age`` that leaves all the same."""
     return f"; made {_span(dump_age)} ago, past the max_dump_age of {_span(limit)}: a late copy beats none"
 
@@ -77,17 +80,17 @@ def waits_for_link(day: int | None) -> str:
     return f"waits until {link} is confirmed"
 
 
-def waits_for_swap(day: int | None, size: int, link: int) -> str:
+def waits_for_link_bytes(day: int | None, size: int, link: int) -> str:
     """Of a newer dump that may take the place of its VM's link, which nobody has read, and does not fit."""
     return f"{waits_for_link(day)}: {format_size(size)} do not fit in the place of its {format_size(link)}"
 
 
-def swaps(day: int | None) -> str:
+def supersedes_link(day: int | None) -> str:
     """What is added for a dump that takes the place of its VM's link."""
     return f", in the place of the link{'' if day is None else f' of day {day}'} that nobody has read"
 
 
-def swapped(newer: str) -> str:
+def link_superseded(newer: str) -> str:
     """Of the dump of that link; ``newer`` is the path of the one that takes its place."""
     return f"{superseded(newer)} and takes the place of its link, which nobody has read"
 
@@ -156,10 +159,12 @@ def sliced_after(size: int, ahead: str | None) -> str:
     return f"{_in_slices(size)} {when}"
 
 
-def slice_of_today(size: int, sent: int, today: int, whole_on: int | None) -> str:
+def slice_of_today(size: int, today: "Slice") -> str:
     """Of a dump that leaves in slices."""
-    until = "" if whole_on is None else f", whole on day {whole_on} at the latest"
-    return f"{format_size(sent)} of {format_size(size)} have left, {format_size(today)} may go today{until}"
+    until = "" if today.complete_on is None else f", whole on day {today.complete_on} at the latest"
+    return (
+        f"{format_size(today.first)} of {format_size(size)} have left, {format_size(today.bytes)} may go today{until}"
+    )
 
 
 def too_old(age: float, limit: float) -> str:

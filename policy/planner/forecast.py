@@ -1,7 +1,7 @@
 """The same planner run forward: which VM leaves on which coming day, and how old its off-site copy gets.
 
 What is not known yet is taken as it was learned: each VM is dumped once a period, at the size that it has now; a day
-is over after 24 hours, and its sync brings everything that was let out. Times and ages are seconds, sizes bytes;
+is over after 24 hours, and its sync brings everything that was released. Times and ages are seconds, sizes bytes;
 days are counted from today, which is 0.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from core.enums import Reason, Verdict
 from policy.planner.decide import decide
-from policy.planner.model import Day, DayAccount, Decision, Dump, Part, Plan, Rules, Vm
+from policy.planner.model import Day, DayAccount, Decision, Dump, Plan, Rules, SliceProgress, Vm
 from policy.planner.staleness import DAY, Density, density, offsite_age, period_of, targets
 
 #: A VM that has missed more of its dumps than this is expected to have no more.
@@ -51,7 +51,7 @@ class VmForecast:
 
 @dataclass(frozen=True, slots=True)
 class DayForecast:
-    """One coming day: the most bytes it may let out, what it lets out, and how much waits for want of room."""
+    """One coming day: the most bytes it may released, what it releases, and how much waits for want of room."""
 
     left: int
     released: int
@@ -180,7 +180,7 @@ class _World:
         for dump in self._arriving(plan):
             self.days_out[dump.vm].append(number)
         waiting = sum(one.dump.bytes for one in plan.decisions if one.reason is Reason.LIMIT_REACHED)
-        sliced = sum(one.taken for one in plan.slices if one.verdict is not Verdict.RELEASED)
+        sliced = sum(one.charge for one in plan.slices if one.verdict is not Verdict.RELEASED)
         told = DayForecast(self._day.account.without_slices.left, plan.released_bytes + sliced, waiting)
         self._sync(plan)
         self._debt = self._day.account.owed + sum(one.debt for one in plan.released)
@@ -190,8 +190,8 @@ class _World:
         """The next day, with the dumps that were made until ``now``; the sync that ran before it is over."""
         self.vms = {name: replace(vm, replaces_while_syncing=False) for name, vm in self.vms.items()}
         coming, reserve = self._rules.coming, self._rules.reserve
-        whole = coming[0] if coming else self._rules.whole
-        account = DayAccount(whole + reserve, reserve, debt=self._debt, owed=max(0, self._debt - whole))
+        capacity = coming[0] if coming else self._rules.capacity
+        account = DayAccount(capacity + reserve, reserve, debt=self._debt, owed=max(0, self._debt - capacity))
         self._day = Day(self._day.number + 1, self._day.opened + DAY, account)
         self._rules = replace(self._rules, coming=coming[1:] + coming[:1])
         for name, due in self._due.items():
@@ -207,7 +207,7 @@ class _World:
         self._dumps[vm.vm] = [Dump(self._last_id, vm.vm, vm.vm, vm.bytes, made)]
 
     def _sync(self, plan: Plan) -> None:
-        """The storage has everything that was let out."""
+        """The storage has everything that was released."""
         for one in plan.slices:
             self._send_slice(one)
         for dump in self._release_all(plan):
@@ -217,28 +217,28 @@ class _World:
                 offsite_time=max(dump.dump_time, vm.offsite_time or dump.dump_time),
                 outstanding_since_day=None,
                 forced=None,
-                swap_bytes=0,
+                unread_link_bytes=0,
             )
             self._dumps[dump.vm] = [one for one in self._dumps[dump.vm] if one.dump_time > dump.dump_time]
 
     def _send_slice(self, one: Decision) -> None:
-        if one.slice is None or _is_whole(one):
+        if one.slice is None or _is_complete(one):
             return
-        part = Part(one.slice.first + one.slice.bytes)
+        progress = SliceProgress(one.slice.first + one.slice.bytes)
         own = self._dumps[one.dump.vm]
-        begun = replace(one.dump, outstanding=True, part=part)
+        begun = replace(one.dump, outstanding=True, progress=progress)
         self._dumps[one.dump.vm] = [begun if dump.dump_id == begun.dump_id else dump for dump in own]
         vm = self.vms[one.dump.vm]
         self.vms[one.dump.vm] = replace(vm, outstanding_since_day=self._day.number, forced=None)
 
     def _arriving(self, plan: Plan) -> Iterator[Dump]:
-        """What was let out, and of what leaves in slices that which is whole today."""
-        yield from (one.dump for one in plan.released if _is_whole(one))
-        yield from (one.dump for one in plan.slices if one.verdict is not Verdict.RELEASED and _is_whole(one))
+        """What was released, and of what leaves in slices that which is complete today."""
+        yield from (one.dump for one in plan.released if _is_complete(one))
+        yield from (one.dump for one in plan.slices if one.verdict is not Verdict.RELEASED and _is_complete(one))
 
     def _release_all(self, plan: Plan) -> Iterator[Dump]:
         yield from self._arriving(plan)
-        yield from [one for own in self._dumps.values() for one in own if one.outstanding and one.part is None]
+        yield from [one for own in self._dumps.values() for one in own if one.outstanding and one.progress is None]
 
 
 def next_dump(vm: Vm, dumps: Iterable[Dump], now: float) -> float:
@@ -254,7 +254,7 @@ def next_dump(vm: Vm, dumps: Iterable[Dump], now: float) -> float:
     return math.inf if missed > MISSED_DUMPS else last + (missed + 1) * period
 
 
-def _is_whole(one: Decision) -> bool:
+def _is_complete(one: Decision) -> bool:
     """Whether nothing is left of it after today."""
     return one.slice is None or one.slice.first + one.slice.bytes >= one.dump.bytes
 

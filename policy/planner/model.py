@@ -9,28 +9,31 @@ from functools import cached_property
 from itertools import cycle, repeat
 from typing import NamedTuple
 
-from core.enums import Choice, Force, Oversize, Reason, Verdict
+from core.enums import Force, Oversize, Reason, ReleaseRule, Verdict
 from policy.planner.explanations import Sentence
 
+# --- the facts
 
-class Part(NamedTuple):
-    """Of a dump that leaves in slices: ``sent`` bytes have gone on the days before the open one.
 
-    ``today`` are set for it in the open one, of which ``pinned`` cannot be taken back: they have gone, or may be going.
+class SliceProgress(NamedTuple):
+    """How far a dump is that leaves in slices: ``sent`` bytes have gone on the days before the open one.
+
+    ``today`` are set for it in the open one, of which ``committed`` cannot be taken back: they have gone, or may be
+    going.
     """
 
     sent: int
     today: int = 0
-    pinned: int = 0
+    committed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Dump:
     """One dump without an end, or a VM's newest one.
 
-    ``hindrance`` is why it cannot leave whatever is left of the day (``running``, ``changed``, ``missing``, …);
+    ``block_reason`` is why it cannot leave whatever is left of the day (``running``, ``changed``, ``missing``, …);
     ``note`` explains it. ``outstanding`` is true while its link waits to be confirmed.
-    ``offsite`` is true when the storage is held to have this very dump. ``part`` is None unless it leaves in slices.
+    ``offsite`` is true when the storage has this very dump. ``progress`` is None unless it leaves in slices.
     """
 
     dump_id: int
@@ -38,11 +41,11 @@ class Dump:
     path: str
     bytes: int
     dump_time: float
-    hindrance: Reason | None = None
+    block_reason: Reason | None = None
     note: str = ""
     outstanding: bool = False
     offsite: bool = False
-    part: Part | None = None
+    progress: SliceProgress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,10 @@ class Vm:
 
     ``period`` is the learned time between its dumps, None while unknown. ``bytes`` is the size of its newest
     finished dump (0 while it has none). ``target`` is the configured off-site age, None when unset.
-    ``outstanding_since_day`` is the number of the day on which its outstanding link was granted.
-    ``replaces_while_syncing`` is true when letting it out now would replace a link that a running sync may
-    read. ``forced`` is the admin's word that its next dump comes first. ``swap_bytes`` are those of its outstanding
-    link where a newer dump may take its place, since nobody has read it; else 0.
+    ``outstanding_since_day`` is the number of the day on which its outstanding link was released.
+    ``replaces_while_syncing`` is true when releasing a dump of it now would replace a link that a running sync may
+    read. ``forced`` is the admin's order that its next dump comes first. ``unread_link_bytes`` are those of its
+    outstanding link where a newer dump may supersede that, since nobody has read it; else 0.
     """
 
     vm: str
@@ -69,16 +72,15 @@ class Vm:
     backing_off_until: float | None = None
     replaces_while_syncing: bool = False
     forced: Force | None = None
-    swap_bytes: int = 0
+    unread_link_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class DayAccount:
-    """The account of one day, in bytes (DESIGN 6).
+    """The account of one day, in bytes.
 
-    ``debt`` is what was let out beyond the days before this one and not paid by them, ``owed`` what the days after
-    this one will have to pay. ``sliced`` is set today for dumps that leave in slices; of these ``outstanding`` tells
-    nothing.
+    ``debt`` is what was released beyond the days before this one and not paid by them, ``owed`` what the days after
+    this one will have to pay. ``sliced`` is set today for dumps that leave in slices; ``outstanding`` has none of it.
     """
 
     limit: int
@@ -90,18 +92,18 @@ class DayAccount:
     sliced: int = 0
 
     @property
-    def whole(self) -> int:
-        """Bytes that a day like this one may let out when nothing of it is taken yet."""
+    def capacity(self) -> int:
+        """Bytes that a day like this one may release when nothing of it is taken yet."""
         return max(0, self.limit - self.reserve)
 
     @property
     def balance(self) -> int:
-        """Bytes that may still be let out today; negative where more was let out than that."""
+        """Bytes that may still be released today; negative where more was released than that."""
         return self.limit - self.reserve - self.outstanding - self.used - self.debt - self.sliced
 
     @property
     def left(self) -> int:
-        """Bytes that may still be let out today."""
+        """Bytes that may still be released today."""
         return max(0, self.balance)
 
     @property
@@ -124,7 +126,7 @@ class Rules:
     """What the admin set for all VMs.
 
     ``daily`` is the configured limit of the coming days. Where they differ, ``coming`` are the bytes that each day
-    after the open one may let out, in their order and then from its start again; empty: each day ``whole``.
+    after the open one may release, in their order and then from its start again; empty: each day ``capacity``.
     ``retention`` is how long the storage keeps a copy, in seconds; None: for ever. A dump that is not at least
     ``min_gain`` seconds newer than the off-site copy does not leave.
     """
@@ -138,60 +140,63 @@ class Rules:
     min_gain: float = 0.0
 
     @property
-    def whole(self) -> int:
-        """Bytes that each coming day may let out, where all are alike."""
+    def capacity(self) -> int:
+        """Bytes that each coming day may release, where all are alike."""
         return max(0, self.daily - self.reserve)
 
     @property
     def mean_day(self) -> int:
-        """Bytes that a coming day may let out on the average."""
-        return sum(self.coming) // len(self.coming) if self.coming else self.whole
+        """Bytes that a coming day may release on the average."""
+        return sum(self.coming) // len(self.coming) if self.coming else self.capacity
 
     @property
     def largest_day(self) -> int:
-        """Bytes that the largest of the coming days may let out."""
-        return max(self.coming, default=self.whole)
+        """Bytes that the largest of the coming days may release."""
+        return max(self.coming, default=self.capacity)
 
     def coming_days(self, debt: int = 0) -> Iterator[int]:
-        """Bytes that each day after the open one may let out, without end; they pay the ``debt`` first."""
-        for whole in cycle(self.coming) if self.coming else repeat(self.whole):
-            yield max(0, whole - debt)
-            debt = max(0, debt - whole)
+        """Bytes that each day after the open one may release, without end; they pay the ``debt`` first."""
+        for capacity in cycle(self.coming) if self.coming else repeat(self.capacity):
+            yield max(0, capacity - debt)
+            debt = max(0, debt - capacity)
+
+
+# --- the decisions
 
 
 class Slice(NamedTuple):
     """Of a dump the ``bytes`` from the offset ``first`` on may go today.
 
-    It is whole on the day of this number at the latest, None where no day of the horizon ends it.
+    It is complete on the day of this number at the latest, None where no day of the horizon ends it.
     """
 
     first: int
     bytes: int
-    whole_on: int | None
+    complete_on: int | None
 
 
 class Decision(NamedTuple):
     """What is decided for one dump, and why. A tuple, since there is one for each of a hundred thousand.
 
-    ``told`` is why in words, which ``detail`` reads.
-    ``rank`` is its place in the order of turns (1 is first), None where it takes no part.
+    ``sentence`` is why in words, which ``detail`` reads.
+    ``position`` is its place in the queue (1 is first), None where it takes no part.
     ``forecast_day`` is the number of the day it is expected to leave on, None where that cannot be said.
-    Of a dump that the day has no room for ``beyond`` are the bytes that were forced above the limit, or ``debt`` those
-    that the coming days pay. ``slice`` is what goes of it today, where it leaves in slices. ``choice`` is the rule by
-    which it leaves, None where it does not or where the admin's word or its weight put it first.
+    Of a dump that the day has no room for ``over_limit`` are the bytes that were forced above the limit, or ``debt``
+    those that the coming days pay. ``slice`` is what goes of it today, where it leaves in slices. ``rule`` is the rule
+    by which it is released, None where it is not.
     """
 
     dump: Dump
     backup_set: str | None
     reason: Reason
-    told: str | Sentence
+    sentence: str | Sentence
     target: float
     offsite_age: float | None
-    rank: int | None = None
+    position: int | None = None
     forecast_day: int | None = None
-    beyond: int = 0
+    over_limit: int = 0
     debt: int = 0
-    choice: Choice | None = None
+    rule: ReleaseRule | None = None
     slice: Slice | None = None
 
     @property
@@ -200,21 +205,21 @@ class Decision(NamedTuple):
         return self.reason.verdict
 
     @property
-    def taken(self) -> int:
+    def charge(self) -> int:
         """Bytes of the day that it takes if it leaves."""
         return self.dump.bytes if self.slice is None else self.slice.bytes
 
     @property
     def detail(self) -> str:
         """The sentence with its figures."""
-        return str(self.told)
+        return str(self.sentence)
 
 
 @dataclass(frozen=True)  # without slots, so that what is asked of thousands of decisions is worked out once
 class Plan:
-    """An ordered plan: what is granted first, in the order of turns; then what is held.
+    """An ordered plan: what is released first, in the order of the queue; then all else.
 
-    ``price`` is what a byte of the limit is worth in the long run: ``price.fair_turn`` tells a VM's turn by it.
+    ``price`` is what a byte of the limit is worth in the long run: ``price.fair_interval`` follows from it.
     """
 
     day: Day
@@ -223,13 +228,13 @@ class Plan:
 
     @cached_property
     def released(self) -> tuple[Decision, ...]:
-        """The decisions that let a dump out."""
-        return tuple(decision for decision in self.decisions if decision.verdict is Verdict.RELEASED)
+        """The decisions that release a dump."""
+        return tuple(decision for decision in self.decisions if decision.reason is Reason.RELEASED)
 
     @property
     def released_bytes(self) -> int:
         """Bytes taken of the day."""
-        return sum(decision.taken for decision in self.released)
+        return sum(decision.charge for decision in self.released)
 
     @property
     def slices(self) -> tuple[Decision, ...]:
@@ -237,6 +242,6 @@ class Plan:
         return tuple(decision for decision in self.decisions if decision.slice is not None)
 
     @property
-    def forced(self) -> tuple[Decision, ...]:
-        """The decisions that let a dump out above the limit."""
-        return tuple(decision for decision in self.released if decision.beyond)
+    def over_limit(self) -> tuple[Decision, ...]:
+        """The decisions that release a dump above the limit."""
+        return tuple(decision for decision in self.released if decision.over_limit)

@@ -12,13 +12,12 @@ from policy.planner.model import Rules, Vm
 
 DAY = 86_400.0
 
-#: An unset target is this many fair turns. A day packed first-fit is at least half full, so that a full set
-#: needs at most twice the days that its bytes alone would: three turns can always be met (DESIGN 6).
-FAIR_TURNS = 3
+#: An unset target is this many fair intervals. A day packed first-fit is at least half full, so that a full set
+#: needs at most twice the days that its bytes alone would: three intervals can always be met.
+FAIR_INTERVALS = 3
 
-
-#: From the pass that lets a copy out until the storage has it: the rest of the day, and the sync that may be missed.
-TAKEN_OVER = 2 * DAY
+#: From the pass that releases a copy until the storage has it: the rest of the day, and the sync that may be missed.
+TRANSFER_TIME = 2 * DAY
 
 
 class Density(NamedTuple):
@@ -40,15 +39,15 @@ def period_of(vm: Vm) -> float:
 def full_set_days(vms: Iterable[Vm], rules: Rules) -> int:
     """Whole days in which the newest dumps of all VMs pass the limit once, at least 1.
 
-    A VM heavier than the largest of the days takes none of it, unless such dumps leave too.
+    A VM larger than the largest of the days takes none of it, unless such dumps leave too.
     """
-    most = heaviest(rules)
+    most = largest_releasable(rules)
     total = sum([vm.bytes for vm in vms if vm.bytes <= most])
     return max(1, -(-total // max(1, rules.mean_day))) if total else 1
 
 
-def heaviest(rules: Rules) -> float:
-    """The most bytes that can ever leave at once."""
+def largest_releasable(rules: Rules) -> float:
+    """The most bytes that a dump may have which can ever leave."""
     return rules.largest_day if rules.oversize is Oversize.HOLD else inf
 
 
@@ -59,8 +58,8 @@ def target_of(vm: Vm, set_days: int, retention: float | None = None) -> float:
     one must be there before. A configured 0 counts as one second, so that the share of the target that an age has
     used is always defined.
     """
-    target = FAIR_TURNS * max(period_of(vm), set_days * DAY) if vm.target is None else max(1.0, vm.target)
-    return target if retention is None else min(target, max(retention - TAKEN_OVER, retention / 2))
+    target = FAIR_INTERVALS * max(period_of(vm), set_days * DAY) if vm.target is None else max(1.0, vm.target)
+    return target if retention is None else min(target, max(retention - TRANSFER_TIME, retention / 2))
 
 
 def targets(vms: Iterable[Vm], rules: Rules) -> dict[str, float]:
@@ -73,10 +72,10 @@ def targets(vms: Iterable[Vm], rules: Rules) -> dict[str, float]:
 def density(vms: Iterable[Vm], rules: Rules) -> Density:
     """Σ size / (target × limit) over the VMs that can leave, and the limit that would bring it to 1.
 
-    A VM too heavy to leave is left out: no target of it can be kept, and it has an alert of its own.
+    A VM too large to leave is left out: no target of it can be kept, and it has an alert of its own.
     """
     known = tuple(vms)
-    most = heaviest(rules)
+    most = largest_releasable(rules)
     set_days = full_set_days(known, rules)
     a_day = sum(vm.bytes * DAY / target_of(vm, set_days, rules.retention) for vm in known if vm.bytes <= most)
     return Density(a_day / max(1, rules.mean_day) if a_day else 0.0, -int(-a_day // 1) + rules.reserve)
@@ -87,8 +86,8 @@ def offsite_age(vm: Vm, now: float) -> float | None:
     return None if vm.offsite_time is None else max(0.0, now - vm.offsite_time)
 
 
-def turn_age(vm: Vm, now: float) -> float:
-    """The age in seconds by which ``vm`` has its turn.
+def queue_age(vm: Vm, now: float) -> float:
+    """The age in seconds by which ``vm`` has its queue position.
 
     A VM that was never off-site has one too, and it grows: it counts from one period before it was first
     seen, as if its last dump before that had left.

@@ -10,7 +10,7 @@ from core.state.database import Connection
 from policy.passes import budget, facts
 from policy.passes import slices as slicing
 from policy.planner.model import Day, Dump
-from policy.planner.slices import kept_free
+from policy.planner.oversize import kept_free
 
 
 def set_slices(connection: Connection, config: Config, now: Instant) -> None:
@@ -22,11 +22,12 @@ def set_slices(connection: Connection, config: Config, now: Instant) -> None:
     without = [one for one in slices.under_way(connection, row.number) if not one.today]
     if not without:
         return
-    parts = slicing.parts(connection, is_syncing=False)
+    progress = slicing.progress(connection, is_syncing=False)
     dumps = [
-        Dump(one.dump_id, "", "", one.bytes, 0.0, outstanding=True, part=parts.get(one.dump_id)) for one in without
+        Dump(one.dump_id, "", "", one.bytes, 0.0, outstanding=True, progress=progress.get(one.dump_id))
+        for one in without
     ]
     day = Day(row.number, row.opened.wall, budget.account(connection, config, row, now))
-    whole_day = max(day.account.whole, facts.rules_of(config, day, now.wall).largest_day)
-    kept = kept_free(dumps, day.account, whole_day)
+    largest_day = max(day.account.capacity, facts.rules_of(config, day, now.wall).largest_day)
+    kept = kept_free(dumps, day.account, largest_day)
     slices.put(connection, {one.link_id: kept[one.dump_id] for one in without}, row.number, now)

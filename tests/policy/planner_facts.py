@@ -26,13 +26,13 @@ class VmFacts(TypedDict, total=False):
     backing_off_until: float | None
     replaces_while_syncing: bool
     forced: Force | None
-    swap_bytes: int
+    unread_link_bytes: int
 
 
 class DumpFacts(TypedDict, total=False):
     path: str
     bytes: int
-    hindrance: Reason | None
+    block_reason: Reason | None
     note: str
     outstanding: bool
     offsite: bool

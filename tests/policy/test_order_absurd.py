@@ -48,5 +48,5 @@ def test_no_fact_is_too_absurd_for_a_plan(
     assert plan.released_bytes <= limit
     left = limit - plan.released_bytes
     assert all(one.dump.bytes > left for one in plan.decisions if one.reason is Reason.LIMIT_REACHED)
-    assert all((one.choice is not None) == (one.verdict is Verdict.RELEASED) for one in plan.decisions)
+    assert all((one.rule is not None) == (one.verdict is Verdict.RELEASED) for one in plan.decisions)
     assert decide(vms[::-1], dumps[::-1], day, Rules(daily, coming=coming), NOW) == plan

@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.planner.knapsack import WORTHWHILE, Item, best_set
-from policy.planner.lane import HORIZON, RELIED_ON, Deadline, days_left, lateness, must_leave
 from policy.planner.model import Rules, Vm
-from policy.planner.price import fair_price, fair_turn, step_of, turns
-from policy.planner.value import Offer, value
+from policy.planner.ordering import HORIZON, RELIED_ON, Deadline, days_left, lateness, must_leave
+from policy.planner.price import Offer, dump_interval, dumps_per_release, fair_interval, shadow_price, utility
 from tests.policy.planner_facts import DAY, GB, a_vm
 
 # --- the price and the fair turn
@@ -33,10 +32,10 @@ def test_where_every_dump_can_leave_the_price_is_nothing(sizes: list[int], perio
         a_vm(f"vm{n}", bytes=size, period=days * DAY) for n, (size, days) in enumerate(zip(sizes, periods, strict=True))
     ]
 
-    price = fair_price(vms, Rules(daily))
+    price = shadow_price(vms, Rules(daily))
 
     assert price == pytest.approx(0.0)
-    assert all(fair_turn(vm, 0.0) == step_of(vm) for vm in vms)
+    assert all(fair_interval(vm, 0.0) == dump_interval(vm) for vm in vms)
 
 
 vms_in_need = st.lists(
@@ -51,10 +50,10 @@ def test_at_the_price_all_turns_together_fill_the_limit(sizes: list[tuple[int, f
     """Turns as they would be if a VM could leave at any moment: the square root, never below the period."""
     vms = [a_vm(f"vm{n}", bytes=size, period=period) for n, (size, period) in enumerate(sizes)]
 
-    price = fair_price(vms, Rules(daily))
+    price = shadow_price(vms, Rules(daily))
 
-    taken = sum(vm.bytes / max(step_of(vm), sqrt(2 * price * vm.bytes)) for vm in vms) * DAY
-    at_most = sum(vm.bytes / step_of(vm) for vm in vms) * DAY
+    taken = sum(vm.bytes / max(dump_interval(vm), sqrt(2 * price * vm.bytes)) for vm in vms) * DAY
+    at_most = sum(vm.bytes / dump_interval(vm) for vm in vms) * DAY
     assert taken == pytest.approx(min(daily, at_most))
 
 
@@ -63,7 +62,7 @@ def test_a_turn_is_the_whole_number_of_steps_that_costs_least(cost: float, turn:
     def a_step(n: int) -> float:
         return n / 2 + cost / n
 
-    assert turns(cost) == turn
+    assert dumps_per_release(cost) == turn
     assert a_step(turn) == min(a_step(n) for n in range(1, 20))
 
 
@@ -75,7 +74,7 @@ PRICE = 72 * DAY * DAY / GB  # a dump of 1 GB every day: its turn is every 12 da
 @pytest.mark.parametrize("days", [12, 13, 30])
 def test_at_its_fair_turn_a_dump_is_worth_its_bytes_and_the_more_the_later(days: int) -> None:
     def worth(days: int) -> float:
-        return value(Offer(GB, days * DAY, DAY, DAY), PRICE)
+        return utility(Offer(GB, days * DAY, DAY, DAY), PRICE)
 
     assert worth(days) >= PRICE * GB * (1 - 1e-9)
     assert worth(days) > worth(days - 1) > worth(1) > 0
@@ -83,16 +82,16 @@ def test_at_its_fair_turn_a_dump_is_worth_its_bytes_and_the_more_the_later(days:
 
 def test_before_its_turn_a_dump_is_worth_what_it_saves_until_then() -> None:
     """A day old instead of two, for the ten days until the turn of twelve."""
-    assert value(Offer(GB, DAY, DAY, DAY), PRICE) == pytest.approx((12 - 0.5) * DAY * DAY, rel=0.01)
+    assert utility(Offer(GB, DAY, DAY, DAY), PRICE) == pytest.approx((12 - 0.5) * DAY * DAY, rel=0.01)
 
 
 def test_a_dump_that_can_wait_until_tomorrow_gains_a_day_of_what_it_is_newer() -> None:
     """A weekly dump, long due: the same dump is there tomorrow, and only a day is lost."""
-    assert value(Offer(GB, 40 * DAY, 7 * DAY, 5 * DAY), PRICE) == pytest.approx(PRICE * GB + 40 * DAY * DAY)
+    assert utility(Offer(GB, 40 * DAY, 7 * DAY, 5 * DAY), PRICE) == pytest.approx(PRICE * GB + 40 * DAY * DAY)
 
 
 def test_where_every_dump_can_leave_a_dump_is_worth_the_days_until_the_next() -> None:
-    assert value(Offer(GB, 7 * DAY, 7 * DAY, DAY), 0.0) == pytest.approx(7 * DAY * DAY)
+    assert utility(Offer(GB, 7 * DAY, 7 * DAY, DAY), 0.0) == pytest.approx(7 * DAY * DAY)
 
 
 # --- the lane
@@ -196,4 +195,4 @@ def _dense_first(pairs: Sequence[tuple[float, int]]) -> list[Item]:
 def test_a_vm_without_a_known_period_has_a_step_of_a_day() -> None:
     vms: list[Vm] = [a_vm(period=period) for period in (None, 0.0, 3600.0, DAY, 7 * DAY)]
 
-    assert [step_of(vm) for vm in vms] == [DAY, DAY, DAY, DAY, 7 * DAY]
+    assert [dump_interval(vm) for vm in vms] == [DAY, DAY, DAY, DAY, 7 * DAY]

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.planner.knapsack import Item, best_set
-from policy.planner.tomorrow import FEW, best_of_two_days
-from policy.planner.value import Offer, value
+from policy.planner.ordering import FEW, best_of_two_days
+from policy.planner.price import Offer, utility
 from tests.policy.planner_facts import DAY, a_day, a_dump, a_vm, plan_of, released_ids
 
 WEEK = 7 * DAY
@@ -19,8 +19,8 @@ def weekly(size: int, gain: int = 14) -> Offer:
 
 def chosen(offers: list[Offer], expected: list[Offer], rooms: tuple[int, int], price: float = 0.0) -> list[int]:
     """The sizes of today's set; ``offers`` may come in any order."""
-    dense = sorted(offers, key=lambda one: -value(one, price) / one.size)
-    best = best_set([Item(value(one, price), one.size) for one in dense], rooms[0])
+    dense = sorted(offers, key=lambda one: -utility(one, price) / one.size)
+    best = best_set([Item(utility(one, price), one.size) for one in dense], rooms[0])
     return sorted(dense[place].size for place in best_of_two_days(dense, best, expected, rooms, price))
 
 
@@ -59,7 +59,7 @@ offers_of_a_day = st.lists(
 
 @given(offers_of_a_day, offers_of_a_day, st.integers(0, 30), st.integers(0, 30), st.floats(0, 1e12))
 def test_the_set_always_fits(today: list[Offer], expected: list[Offer], room: int, coming: int, price: float) -> None:
-    fitting = [one for one in today if value(one, price) > 0 and one.size <= room]
+    fitting = [one for one in today if utility(one, price) > 0 and one.size <= room]
 
     assert sum(chosen(fitting, expected, (room, coming), price)) <= room
 

@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 
-from core.enums import Choice, Reason, Verdict
+from core.enums import Reason, ReleaseRule, Verdict
 from policy.planner.model import Dump, Vm
-from policy.planner.price import fair_turn
+from policy.planner.price import fair_interval
 from tests.policy.planner_facts import (
     DAY,
     GB,
@@ -31,7 +31,7 @@ def test_a_finished_dump_that_fits_leaves_and_says_how_old_the_copy_is() -> None
     plan = plan_of([a_vm(backup_set="weekly", offsite_time=NOW - 5 * DAY - 2 * HOUR)], [a_dump()])
 
     only = plan.decisions[0]
-    assert (only.verdict, only.reason, only.rank) == (Verdict.RELEASED, Reason.RELEASED, 1)
+    assert (only.verdict, only.reason, only.position) == (Verdict.RELEASED, Reason.RELEASED, 1)
     assert only.detail == "off-site copy is 5d 2h old, its target is 7d"
     assert (only.backup_set, only.target, only.offsite_age) == ("weekly", 7 * DAY, 5 * DAY + 2 * HOUR)
     assert only.forecast_day is None
@@ -54,10 +54,10 @@ def test_a_deadline_comes_first_then_the_copy_that_gains_most() -> None:
 
     plan = plan_of(vms, dumps)
 
-    assert [(one.dump.dump_id, one.choice) for one in plan.released] == [
-        (2, Choice.DEADLINE),
-        (1, Choice.WORTH),
-        (3, Choice.WORTH),
+    assert [(one.dump.dump_id, one.rule) for one in plan.released] == [
+        (2, ReleaseRule.DEADLINE),
+        (1, ReleaseRule.UTILITY),
+        (3, ReleaseRule.UTILITY),
     ]
 
 
@@ -68,8 +68,11 @@ def test_the_set_that_fills_the_day_goes_before_the_one_that_is_dense() -> None:
 
     plan = plan_of(vms, dumps, day=a_day(limit=11 * GB))
 
-    assert [(one.dump.dump_id, one.choice) for one in plan.released] == [(0, Choice.WORTH), (2, Choice.WORTH)]
-    assert by_dump(plan)[1].choice is None
+    assert [(one.dump.dump_id, one.rule) for one in plan.released] == [
+        (0, ReleaseRule.UTILITY),
+        (2, ReleaseRule.UTILITY),
+    ]
+    assert by_dump(plan)[1].rule is None
 
 
 def test_the_plan_tells_each_vms_fair_turn() -> None:
@@ -78,7 +81,7 @@ def test_the_plan_tells_each_vms_fair_turn() -> None:
 
     plan = plan_of(vms, [])
 
-    assert {fair_turn(vm, plan.price) for vm in vms} == {10 * DAY}
+    assert {fair_interval(vm, plan.price) for vm in vms} == {10 * DAY}
 
 
 @pytest.mark.parametrize(
@@ -116,7 +119,7 @@ def test_what_does_not_fit_is_skipped_and_keeps_nobody_back() -> None:
     plan = plan_of(vms, dumps, day=a_day(used=5 * GB))
 
     assert reasons(plan) == {1: Reason.LIMIT_REACHED, 2: Reason.RELEASED}
-    assert [by_dump(plan)[1].rank, by_dump(plan)[2].rank] == [2, 1]
+    assert [by_dump(plan)[1].position, by_dump(plan)[2].position] == [2, 1]
 
 
 @pytest.mark.parametrize(
@@ -166,7 +169,7 @@ def test_only_the_newest_dump_of_a_vm_leaves_and_the_older_are_superseded() -> N
 
 
 @pytest.mark.parametrize(
-    "hindrance",
+    "block_reason",
     [
         Reason.RUNNING,
         Reason.OPEN,
@@ -180,13 +183,13 @@ def test_only_the_newest_dump_of_a_vm_leaves_and_the_older_are_superseded() -> N
         Reason.LINK_ERROR,
     ],
 )
-def test_a_hindered_dump_tells_its_hindrance_and_an_older_one_leaves_instead(hindrance: Reason) -> None:
+def test_a_hindered_dump_tells_its_hindrance_and_an_older_one_leaves_instead(block_reason: Reason) -> None:
     """A failed or broken newer dump keeps its VM's older one from nothing."""
-    dumps = [a_dump(1, age=2 * HOUR), a_dump(2, age=HOUR, hindrance=hindrance, note="as it was found")]
+    dumps = [a_dump(1, age=2 * HOUR), a_dump(2, age=HOUR, block_reason=block_reason, note="as it was found")]
 
     plan = plan_of([a_vm()], dumps)
 
-    assert reasons(plan) == {1: Reason.RELEASED, 2: hindrance}
+    assert reasons(plan) == {1: Reason.RELEASED, 2: block_reason}
     assert by_dump(plan)[2].detail == "as it was found"
 
 
@@ -201,7 +204,7 @@ def test_an_older_dump_is_superseded_though_the_newer_one_only_waits_for_room() 
 
 def test_a_failed_dump_of_one_vm_keeps_no_other_back() -> None:
     vms = [a_vm("failed"), a_vm("well")]
-    dumps = [a_dump(1, "failed", hindrance=Reason.DUMP_FAILED), a_dump(2, "well")]
+    dumps = [a_dump(1, "failed", block_reason=Reason.DUMP_FAILED), a_dump(2, "well")]
 
     assert reasons(plan_of(vms, dumps)) == {1: Reason.DUMP_FAILED, 2: Reason.RELEASED}
 
@@ -227,7 +230,7 @@ def test_the_dump_that_the_storage_has_is_already_off_site_and_its_elders_gain_n
 
 def test_a_dump_off_site_stays_so_whatever_became_of_its_file() -> None:
     """Its own rotation may have taken it away: nobody needs to care."""
-    dump = a_dump(age=3 * DAY, offsite=True, hindrance=Reason.MISSING)
+    dump = a_dump(age=3 * DAY, offsite=True, block_reason=Reason.MISSING)
 
     assert reasons(plan_of([a_vm()], [dump])) == {1: Reason.ALREADY_OFFSITE}
 
@@ -408,7 +411,7 @@ def test_a_dump_older_than_the_one_let_out_is_superseded_by_it() -> None:
         pytest.param(a_vm(), [a_dump(2, age=DAY, outstanding=True), a_dump()], id="only the dump knows"),
         pytest.param(
             a_vm(outstanding_since_day=11),
-            [a_dump(2, age=DAY, outstanding=True, hindrance=Reason.CHANGED), a_dump()],
+            [a_dump(2, age=DAY, outstanding=True, block_reason=Reason.CHANGED), a_dump()],
             id="the dump let out was rewritten",
         ),
     ],
@@ -419,7 +422,7 @@ def test_a_link_is_outstanding_whoever_says_so(vm: Vm, dumps: list[Dump]) -> Non
 
 
 def test_a_dump_let_out_and_rewritten_tells_both() -> None:
-    dump = a_dump(outstanding=True, hindrance=Reason.CHANGED, note="written at 03:00")
+    dump = a_dump(outstanding=True, block_reason=Reason.CHANGED, note="written at 03:00")
 
     only = plan_of([a_vm(outstanding_since_day=11)], [dump]).decisions[0]
 

@@ -135,7 +135,7 @@ def test_a_sync_that_runs_now_is_over_with_the_day() -> None:
 
 def test_a_vm_of_which_no_dump_ever_succeeded_is_not_expected_to_leave() -> None:
     start = a_start(1)
-    failed = a_dump(1, "vm0", bytes=0, hindrance=Reason.DUMP_FAILED)
+    failed = a_dump(1, "vm0", bytes=0, block_reason=Reason.DUMP_FAILED)
     never = dataclasses.replace(start.vms[0], bytes=0, offsite_time=None)
     (one,) = run_forward(dataclasses.replace(start, vms=(never,), dumps=(failed,)), 3).vms
     assert one.days_out == ()

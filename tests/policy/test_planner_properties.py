@@ -43,7 +43,7 @@ dumps_of_a_host = st.lists(
         st.sampled_from(NAMES),
         age=ages,
         bytes=sizes,
-        hindrance=st.sampled_from(HINDRANCES),
+        block_reason=st.sampled_from(HINDRANCES),
         outstanding=st.sampled_from((False, False, False, True)),
         offsite=st.sampled_from((False, False, False, True)),
     ),
@@ -91,8 +91,8 @@ def test_a_vm_has_at_most_one_turn_and_the_turns_are_numbered_from_one(
 ) -> None:
     plan = plan_of(vms, dumps, day=day)
 
-    turns = [one for one in plan.decisions if one.rank is not None]
-    assert sorted(one.rank or 0 for one in turns) == list(range(1, len(turns) + 1))
+    turns = [one for one in plan.decisions if one.position is not None]
+    assert sorted(one.position or 0 for one in turns) == list(range(1, len(turns) + 1))
     assert len({one.dump.vm for one in turns}) == len(turns)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.planner.room import HORIZON, first_days
+from policy.planner.knapsack import HORIZON, first_days_that_fit
 
 
 @pytest.mark.parametrize(
@@ -20,12 +20,12 @@ from policy.planner.room import HORIZON, first_days
     ],
 )
 def test_each_leaves_on_the_first_day_that_has_room(sizes: list[int], expected: list[int | None]) -> None:
-    assert first_days(sizes, repeat(10)) == expected
+    assert first_days_that_fit(sizes, repeat(10)) == expected
 
 
 def test_beyond_the_horizon_no_day_is_named() -> None:
     """Not even where the tree has a leaf: 400 is no power of two."""
-    days = first_days([1] * (HORIZON + 200), repeat(1))
+    days = first_days_that_fit([1] * (HORIZON + 200), repeat(1))
 
     assert days == [*range(1, HORIZON + 1), *[None] * 200]
 
@@ -40,4 +40,4 @@ def test_the_tree_tells_the_same_as_walking_over_the_days(sizes: list[int], days
         if day is not None:
             free[day] -= size
 
-    assert first_days(sizes, days) == walked
+    assert first_days_that_fit(sizes, days) == walked

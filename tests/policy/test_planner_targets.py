@@ -4,7 +4,7 @@ import pytest
 
 from core.enums import Freshness
 from policy.planner.model import Rules
-from policy.planner.staleness import density, freshness, full_set_days, offsite_age, target_of, targets, turn_age
+from policy.planner.staleness import density, freshness, full_set_days, offsite_age, queue_age, target_of, targets
 from tests.policy.planner_facts import DAY, GB, NOW, a_vm
 
 RULES = Rules(daily=10 * GB)
@@ -88,7 +88,7 @@ def test_the_off_site_age_is_none_without_a_copy_and_never_negative() -> None:
 def test_without_a_copy_the_age_of_the_turn_counts_from_a_period_before_the_vm_was_seen_and_grows() -> None:
     vm = a_vm(offsite_time=None, first_seen=NOW, period=7 * DAY)
 
-    assert [turn_age(vm, NOW + days * DAY) for days in (0, 1, 5)] == [7 * DAY, 8 * DAY, 12 * DAY]
+    assert [queue_age(vm, NOW + days * DAY) for days in (0, 1, 5)] == [7 * DAY, 8 * DAY, 12 * DAY]
 
 
 @pytest.mark.parametrize(

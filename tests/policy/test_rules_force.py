@@ -45,15 +45,15 @@ def test_a_dump_forced_above_the_limit_leaves_whatever_is_left() -> None:
     )
 
     assert released_ids(plan) == [1]
-    assert by_dump(plan)[1].beyond == 3 * GB
+    assert by_dump(plan)[1].over_limit == 3 * GB
     assert by_dump(plan)[1].detail == "forced by the admin, 3 GB above the limit"
-    assert plan.forced == plan.released
+    assert plan.over_limit == plan.released
 
 
 def test_forced_above_the_limit_an_oversize_dump_leaves_too() -> None:
     dump = [a_dump(bytes=25 * GB)]
 
-    assert [one.beyond for one in plan_of([a_vm(forced=OVER)], dump).released] == [15 * GB]
+    assert [one.over_limit for one in plan_of([a_vm(forced=OVER)], dump).released] == [15 * GB]
     assert by_dump(plan_of([a_vm(forced=WITHIN)], dump))[1].reason is Reason.OVERSIZE
 
 
@@ -70,7 +70,7 @@ def test_force_comes_before_backing_off_and_an_age_that_is_not_worth_it(how: For
     [
         (a_vm(forced=OVER, outstanding_since_day=11), a_dump(), Reason.OUTSTANDING),
         (a_vm(forced=OVER, replaces_while_syncing=True), a_dump(), Reason.OUTSTANDING),
-        (a_vm(forced=OVER), a_dump(hindrance=Reason.CHANGED), Reason.CHANGED),
+        (a_vm(forced=OVER), a_dump(block_reason=Reason.CHANGED), Reason.CHANGED),
         (a_vm(forced=OVER), a_dump(age=4 * DAY), Reason.NO_GAIN),
     ],
 )
@@ -94,9 +94,9 @@ def test_only_what_is_forced_above_the_limit_exceeds_it_and_by_no_more_than_it_m
     within = sum(one.dump.bytes for one in plan.released if one.dump.dump_id not in forced_over)
 
     assert forced_over <= set(released_ids(plan))
-    assert {one.dump.dump_id for one in plan.forced} <= forced_over
+    assert {one.dump.dump_id for one in plan.over_limit} <= forced_over
     assert within <= day.account.left
-    assert sum(one.beyond for one in plan.released) == max(0, plan.released_bytes - day.account.left)
+    assert sum(one.over_limit for one in plan.released) == max(0, plan.released_bytes - day.account.left)
 
 
 # --- through the real commands

@@ -37,7 +37,7 @@ def test_a_due_one_leaves_alone_and_leaves_a_debt() -> None:
     plan = planned(*heavy_beside())
 
     assert released_ids(plan) == [1]
-    assert (by_dump(plan)[1].debt, by_dump(plan)[1].beyond, plan.forced) == (15 * GB, 0, ())
+    assert (by_dump(plan)[1].debt, by_dump(plan)[1].over_limit, plan.over_limit) == (15 * GB, 0, ())
     assert by_dump(plan)[2].reason is Reason.LIMIT_REACHED
     assert by_dump(plan)[1].detail == (
         "off-site copy is 5d old, its target is 7d; 25 GB have the day for themselves, and the coming days pay 15 GB"

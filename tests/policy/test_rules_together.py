@@ -6,7 +6,7 @@ from core.enums import Force, Oversize
 from policy.planner.decide import decide
 from policy.planner.forecast import Start, run_forward
 from policy.planner.model import Day, DayAccount, Rules
-from policy.planner.price import fair_price
+from policy.planner.price import shadow_price
 from tests.policy.planner_facts import DAY, GB, LIMIT, NOW, a_day, a_dump, a_vm, released_ids
 
 
@@ -15,14 +15,14 @@ def test_a_byte_costs_what_the_average_day_makes_it_cost() -> None:
     vms = [a_vm(f"vm{n}", bytes=3 * GB, period=DAY) for n in range(10)]
     weekend = Rules(LIMIT, coming=(*[10 * GB] * 5, 0, 0))
 
-    assert fair_price(vms, weekend) == fair_price(vms, Rules(weekend.mean_day))
+    assert shadow_price(vms, weekend) == shadow_price(vms, Rules(weekend.mean_day))
 
 
 def test_what_leaves_alone_has_its_part_in_the_price() -> None:
     vms = [a_vm("light", bytes=5 * GB, period=DAY), a_vm("heavy", bytes=35 * GB, period=7 * DAY)]
 
-    assert fair_price(vms, Rules(LIMIT)) == 0
-    assert fair_price([*vms, replace(vms[1], vm="other")], Rules(LIMIT, oversize=Oversize.SPREAD)) > 0
+    assert shadow_price(vms, Rules(LIMIT)) == 0
+    assert shadow_price([*vms, replace(vms[1], vm="other")], Rules(LIMIT, oversize=Oversize.SPREAD)) > 0
 
 
 def test_days_that_pay_a_debt_are_not_relied_on_for_a_deadline() -> None:

@@ -27,7 +27,7 @@ DAY = 24 * HOUR
 
 def test_a_newer_dump_takes_the_place_of_the_link_on_a_day_that_is_full() -> None:
     """What the link held is free for it."""
-    vm = a_vm(outstanding_since_day=11, swap_bytes=4 * GB)
+    vm = a_vm(outstanding_since_day=11, unread_link_bytes=4 * GB)
     plan = plan_of(
         [vm],
         [a_dump(1, age=30 * HOUR, bytes=4 * GB, outstanding=True), a_dump(2, bytes=4 * GB)],
@@ -39,7 +39,7 @@ def test_a_newer_dump_takes_the_place_of_the_link_on_a_day_that_is_full() -> Non
 
 
 def test_one_that_does_not_fit_into_what_is_left_and_what_the_link_held_waits() -> None:
-    vm = a_vm(outstanding_since_day=11, swap_bytes=4 * GB)
+    vm = a_vm(outstanding_since_day=11, unread_link_bytes=4 * GB)
     dumps = [a_dump(1, age=30 * HOUR, bytes=4 * GB, outstanding=True), a_dump(2, bytes=6 * GB)]
     plan = plan_of([vm], dumps, day=a_day(outstanding=9 * GB))
     assert reasons_of(plan) == {1: Reason.OUTSTANDING, 2: Reason.OUTSTANDING}
@@ -49,8 +49,8 @@ def test_one_that_does_not_fit_into_what_is_left_and_what_the_link_held_waits() 
 
 def test_a_heavier_one_takes_nothing_from_others_unless_it_is_forced() -> None:
     """Whoever has a turn of his own goes before it."""
-    swap = a_vm("swap", outstanding_since_day=11, swap_bytes=GB)
-    forced = a_vm("swap", outstanding_since_day=11, swap_bytes=GB, forced=Force.WITHIN_LIMIT)
+    swap = a_vm("swap", outstanding_since_day=11, unread_link_bytes=GB)
+    forced = a_vm("swap", outstanding_since_day=11, unread_link_bytes=GB, forced=Force.WITHIN_LIMIT)
     dumps = [
         a_dump(1, "swap", age=30 * HOUR, bytes=GB, outstanding=True),
         a_dump(2, "swap", bytes=5 * GB),
@@ -61,7 +61,7 @@ def test_a_heavier_one_takes_nothing_from_others_unless_it_is_forced() -> None:
 
 
 def test_a_lighter_one_makes_room_for_others() -> None:
-    swap = a_vm("swap", outstanding_since_day=11, swap_bytes=5 * GB)
+    swap = a_vm("swap", outstanding_since_day=11, unread_link_bytes=5 * GB)
     dumps = [
         a_dump(1, "swap", age=30 * HOUR, bytes=5 * GB, outstanding=True),
         a_dump(2, "swap", bytes=GB),
@@ -71,7 +71,7 @@ def test_a_lighter_one_makes_room_for_others() -> None:
 
 
 def test_an_older_dump_takes_no_newer_ones_place() -> None:
-    vm = a_vm(outstanding_since_day=11, swap_bytes=GB)
+    vm = a_vm(outstanding_since_day=11, unread_link_bytes=GB)
     plan = plan_of([vm], [a_dump(1, age=HOUR, outstanding=True), a_dump(2, age=5 * HOUR)])
     assert reasons_of(plan) == {1: Reason.OUTSTANDING, 2: Reason.SUPERSEDED}
 
@@ -89,7 +89,7 @@ def test_what_stands_after_any_swaps_is_within_the_limit_or_less_than_before(
     vms, dumps = [], []
     for number, (old, new, _) in enumerate(links):
         name = f"s{number}"
-        vms.append(a_vm(name, swap_bytes=old, outstanding_since_day=11 if old else None))
+        vms.append(a_vm(name, unread_link_bytes=old, outstanding_since_day=11 if old else None))
         if old:
             dumps.append(a_dump(2 * number, name, age=30 * HOUR, bytes=old, outstanding=True))
         dumps.append(a_dump(2 * number + 1, name, bytes=new))
@@ -98,7 +98,7 @@ def test_what_stands_after_any_swaps_is_within_the_limit_or_less_than_before(
         dumps.append(a_dump(number, f"o{number}", bytes=size))
     before = sum(old for old, *_ in links) + used
     plan = plan_of(vms, dumps, day=a_day(limit=limit, outstanding=before - used, used=used))
-    held = {vm.vm: vm.swap_bytes for vm in vms}
+    held = {vm.vm: vm.unread_link_bytes for vm in vms}
     after = before + sum(one.dump.bytes - held[one.dump.vm] for one in plan.released)
     assert after <= max(before, limit)
     assert len(plan.decisions) == len(dumps)

@@ -99,7 +99,7 @@ def _print_names(session: Session) -> None:
     for dump in known.dumps:
         row = known.rows[dump.dump_id]
         name = "" if row.vm is None else printable(facts.export_name_of(config, row))
-        rows.append((dump.path, row.vm or "", name, dump.hindrance or "", dump.note))
+        rows.append((dump.path, row.vm or "", name, dump.block_reason or "", dump.note))
     show.table(
         (
             layout.name("dump"),

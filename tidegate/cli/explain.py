@@ -93,7 +93,7 @@ def told(
     failed = sorted((one for one in decisions if one.reason is Reason.DUMP_FAILED), key=lambda one: one.dump.dump_time)
     for one in decisions:
         if one not in failed[:-1]:
-            yield _sentence(one, reasons if one.rank is not None else [], zone)
+            yield _sentence(one, reasons if one.position is not None else [], zone)
     if failed[:-1]:
         since = format_minute(failed[0].dump.dump_time, zone)
         yield f"Of {len(failed) - 1} before it the markers of failures stand too, the first of {since}."

@@ -144,7 +144,7 @@ class Look:
 
     def _turn(self, one: Decision) -> shown.Turn:
         return shown.Turn(
-            one.rank,
+            one.position,
             one.dump.vm,
             one.backup_set,
             one.dump.path,
@@ -159,7 +159,7 @@ class Look:
     def _leaves_on(self, one: Decision) -> float | None:
         if one.verdict is Verdict.RELEASED:
             return self._now
-        if one.rank is None:
+        if one.position is None:
             return None
         coming = self._forecast.get(one.dump.vm)
         if coming is not None and coming.days_out:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from policy.planner.model import Decision
 
 _COLUMNS = (
-    layout.number("turn", goes=4),
+    layout.number("position", goes=4),
     layout.name("vm"),
     layout.name("dump", goes=2),
     layout.number("size"),
@@ -180,8 +180,8 @@ def show_result(result: "PassResult", *, would: bool = False, everything: bool =
         show.say(f"and {len(decisions) - room} more, held: `tidegate plan --all`")
     show.say(f"{count} {'would be ' if would else ''}let out, {len(decisions) - count} held")
     show.say(show.account(shapes.day(result.day)))
-    for one in result.plan.forced:
-        released = f"{format_size(one.beyond)} {'would be ' if would else ''}let out above the limit"
+    for one in result.plan.over_limit:
+        released = f"{format_size(one.over_limit)} {'would be ' if would else ''}let out above the limit"
         click.echo(f"tidegate: {one.dump.vm}: {released}: forced", err=True)
     for folder in result.short:
         click.echo(f"tidegate: {folder}", err=True)
@@ -193,9 +193,9 @@ def _rows(decisions: "Iterable[Decision]") -> Iterator[tuple[str, ...]]:
     total = 0
     for one in decisions:
         released = one.verdict is Verdict.RELEASED
-        total += one.taken if released else 0
+        total += one.charge if released else 0
         yield (
-            "" if one.rank is None else str(one.rank),
+            "" if one.position is None else str(one.position),
             one.dump.vm,
             one.dump.path,
             format_size(one.dump.bytes) if one.dump.bytes else "",

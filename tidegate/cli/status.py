@@ -114,8 +114,7 @@ def _under_way(result: "PassResult") -> Iterator[str]:
 
     for one in result.plan.slices:
         if one.dump.outstanding and one.slice is not None:
-            told = slice_of_today(one.dump.bytes, one.slice.first, one.slice.bytes, one.slice.whole_on)
-            yield f"{one.dump.vm} leaves in slices: {told}"
+            yield f"{one.dump.vm} leaves in slices: {slice_of_today(one.dump.bytes, one.slice)}"
 
 
 def report(found: Standing, seen: Screen, *, everything: bool = False) -> Iterator[str]:
