@@ -1,12 +1,13 @@
-"""A look at the disk: what the markers of a dump say, and whether the dump is what they speak of.
+"""A look at one dump on the disk: what its markers say, and whether the dump is what they describe.
 
-Whatever stands there, a look ends in an Observation: names, bodies and dumps are untrusted.
+Whatever is there, a look ends in an Observation: names, bodies and dumps are untrusted.
 """
 
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from core.config.settings import Config, WatchFolder
 from core.enums import DumpState, Reason
@@ -24,23 +25,21 @@ from core.markers.format import (
     signature,
 )
 from core.markers.vm_name import vm_of
-from watcher import declared
-from watcher.watch_tree import NOWHERE, Ground, join
+from watcher.watch_tree import NOWHERE, WatchTree, join
 
 log = logging.getLogger("tidegate.watcher")
 
-#: The reasons that a look can give; a new look can also take them away.
-HINDRANCES = frozenset(
-    {
-        Reason.RUNNING,
-        Reason.UNSAFE,
-        Reason.VERIFY_FAILED,
-        Reason.CHANGED,
-        Reason.MISSING,
-        Reason.BAD_MARKER,
-        Reason.DUMP_FAILED,
-    }
-)
+_STATES = {
+    Reason.RUNNING: DumpState.PENDING,
+    Reason.UNSAFE: DumpState.PENDING,
+    Reason.VERIFY_FAILED: DumpState.PENDING,
+    Reason.CHANGED: DumpState.CHANGED,
+    Reason.MISSING: DumpState.MISSING,
+    Reason.BAD_MARKER: DumpState.BAD,
+    Reason.DUMP_FAILED: DumpState.FAILED,
+}
+#: The block reasons that a look can give; a new look can also take them away.
+OBSERVED_REASONS = frozenset(_STATES)
 #: A marker may be replaced between the look at it and the reading; more often than this it is left for later.
 _TRIES = 5
 _LONGEST_DETAIL = 500
@@ -48,14 +47,13 @@ _LONGEST_DETAIL = 500
 _EARLIEST_NS = -(1 << 63)
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """One dump as it was found.
+class Observation(NamedTuple):
+    """One dump as it was found. A tuple: one is made for each marker of a burst.
 
-    ``signature`` "": no marker of it stands; ``is_aside``: a pass is just removing one that has had its use.
+    ``signature`` "": it has no marker; ``is_aside``: a pass is just removing one that has had its use.
     ``reason`` None: it may leave, and ``identity`` is there.
     Times are seconds since the epoch; ``finished_at`` is when the dump finished or failed. ``dump_time_said`` is true
-    when the marker's body says the dump's time, so that it does not hang on when the marker was touched.
+    when the marker's body has the dump's time, which then does not depend on when the marker was touched.
     """
 
     path: str
@@ -72,7 +70,7 @@ class Observation:
     finished_at: float = 0.0
     identity: Identity | None = None
     sha256: str | None = None
-    body: str | None = field(default=None, repr=False)
+    body: str | None = None
 
     @property
     def bytes(self) -> int:
@@ -80,27 +78,45 @@ class Observation:
         return 0 if self.identity is None else min(self.identity.bytes, (1 << 63) - 1)
 
 
+class Observer:
+    """Looks at dumps of one watch folder."""
+
+    def __init__(self, config: Config, tree: WatchTree) -> None:
+        self._tree = tree
+        self._backup_sets = config.sets_of_vms()
+
+    def observe(self, paths: Iterable[str], now: float, filesystem_id: str | None = None) -> list[Observation]:
+        """Looks at the dumps at these paths. Those that cannot be looked at now are left out.
+
+        ``filesystem_id``: where the watch folder is on another filesystem, no marker counts as removed. Raises OSError
+        when the watch folder itself cannot be opened.
+        """
+        found: list[Observation] = []
+        with self._tree.open_root() as root:
+            for folder, names in _by_folder(paths).items():
+                found.extend(self._observe_in(root, folder, names, now))
+            if self._tree.is_root(root, filesystem_id):
+                return found
+        log.warning("%s: another folder is mounted or moved there; no marker counts as removed", self._tree.watch.path)
+        return [one for one in found if one.signature]
+
+    def _observe_in(self, root: int, folder: str, names: Iterable[str], now: float) -> Iterator[Observation]:
+        try:
+            with self._tree.open(root, folder) as descriptor:
+                look = _Look(self._tree.watch, self._backup_sets, folder, descriptor, allowed_owners(descriptor), now)
+                for name in names:
+                    if (seen := look.at(name)) is not None:
+                        yield seen
+        except OSError as error:
+            if error.errno in NOWHERE:
+                yield from (Observation(join(folder, name)) for name in names)
+            else:
+                _log_fault(folder, error)
+
+
 def observe(config: Config, watch: WatchFolder, paths: Iterable[str], now: float) -> list[Observation]:
-    """Looks at the dumps at these paths. Those that cannot be looked at now are left out.
-
-    Raises OSError when the watch folder itself cannot be opened.
-    """
-    sets = config.sets_of_vms()
-    return observe_on(Ground(config, watch), sets, paths, now)
-
-
-def observe_on(
-    ground: Ground, sets: dict[str, str], paths: Iterable[str], now: float, filesystem_id: str | None = None
-) -> list[Observation]:
-    """``observe`` for whoever looks often. ``sets``: VM -> its backup set. ``footing``: the folder it must be."""
-    found: list[Observation] = []
-    with ground.open_root() as root:
-        for folder, names in _by_folder(paths).items():
-            found.extend(_Look(ground, sets, folder, now).at(root, names))
-        if ground.is_root(root, filesystem_id):
-            return found
-    log.warning("%s: another folder stands in its place; nothing in it counts as removed", ground.watch.path)
-    return [one for one in found if one.signature]
+    """One look at these dumps, as ``Observer.observe``."""
+    return Observer(config, WatchTree(config, watch)).observe(paths, now)
 
 
 def _by_folder(paths: Iterable[str]) -> dict[str, list[str]]:
@@ -113,7 +129,7 @@ def _by_folder(paths: Iterable[str]) -> dict[str, list[str]]:
 
 @dataclass(slots=True)
 class _Found:
-    """What was found out of one dump before something hindered it."""
+    """What was found out about one dump before it was rejected."""
 
     text: bytes = b""
     body: MarkerBody = field(default_factory=MarkerBody)
@@ -123,118 +139,143 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """A look into one folder."""
+    """A look into one folder, by its descriptor."""
 
-    ground: Ground
-    sets: dict[str, str]
+    watch: WatchFolder
+    backup_sets: dict[str, str]
     folder: str
+    descriptor: int
+    owners: frozenset[int]
     now: float
 
-    def at(self, root: int, names: Iterable[str]) -> Iterator[Observation]:
-        try:
-            with self.ground.open(root, self.folder) as descriptor:
-                owners = allowed_owners(descriptor)
-                for name in names:
-                    yield from self._at_one(descriptor, name, owners)
-        except OSError as error:
-            if error.errno in NOWHERE:
-                yield from (Observation(self._path(name)) for name in names)
-            else:
-                self._cannot(self.folder, error)
-
-    def _at_one(self, descriptor: int, name: str, owners: frozenset[int]) -> Iterator[Observation]:
+    def at(self, name: str) -> Observation | None:
+        """None when it cannot be looked at now."""
         for _ in range(_TRIES):
             try:
-                markers = look_at_all(descriptor, name, self.ground.watch.signals)
-                yield (
-                    self._read(descriptor, name, markers, owners)
-                    if markers
-                    else Observation(self._path(name), is_aside=is_aside(descriptor, name))
-                )
-                return
-            except FileNotFoundError:  # the marker went between the look and the reading
+                markers = look_at_all(self.descriptor, name, self.watch.signals)
+                if markers:
+                    return self._read(name, markers)
+                return Observation(self._path(name), is_aside=is_aside(self.descriptor, name))
+            except FileNotFoundError:  # the marker was removed between the look and the reading
                 continue
             except OSError as error:
-                self._cannot(self._path(name), error)
-                return
+                _log_fault(self._path(name), error)
+                return None
+        return None
 
-    def _read(self, descriptor: int, name: str, markers: tuple[MarkerFile, ...], owners: frozenset[int]) -> Observation:
-        found, hindrance = _Found(), None
+    def _read(self, name: str, markers: tuple[MarkerFile, ...]) -> Observation:
+        found, rejection = _Found(), None
         try:
-            self._examine(descriptor, name, markers[0], owners, found)
+            self._examine(name, markers[0], found)
         except DumpRejected as error:
-            hindrance = error
+            rejection = error
         body, mtime = found.body, max(0.0, markers[0].mtime_ns / 1e9)
         said = body.started if body.started is not None else body.finished
         return Observation(
             path=self._path(name),
             signature=signature(markers),
             vm=found.vm,
-            vm_said=body.vm is not None or self.ground.watch.vm_pattern is not None,
-            backup_set=body.backup_set or self.sets.get(found.vm or ""),
-            state=DumpState.PENDING if hindrance is None else hindrance.reason.dump_state,
-            reason=None if hindrance is None else hindrance.reason,
-            detail="" if hindrance is None else printable(hindrance.detail)[:_LONGEST_DETAIL],
-            # A time in the future is none that a dump can have: it counts as now (DESIGN 4).
+            vm_said=body.vm is not None or self.watch.vm_pattern is not None,
+            backup_set=body.backup_set or self.backup_sets.get(found.vm or ""),
+            state=DumpState.PENDING if rejection is None else _STATES[rejection.reason],
+            reason=None if rejection is None else rejection.reason,
+            detail="" if rejection is None else printable(rejection.detail)[:_LONGEST_DETAIL],
+            # No dump has a time in the future: it counts as now.
             dump_time=min(self.now, mtime if said is None else said),
             dump_time_said=said is not None,
             finished_at=min(self.now, mtime if body.finished is None else body.finished),
-            identity=found.identity if hindrance is None else None,
+            identity=found.identity if rejection is None else None,
             sha256=body.sha256,
             body=found.text.decode() or None,
         )
 
-    def _examine(self, descriptor: int, name: str, marker: MarkerFile, owners: frozenset[int], found: _Found) -> None:
-        """Fills in what can be found out, and raises Hindered where that ends."""
+    def _examine(self, name: str, marker: MarkerFile, found: _Found) -> None:
+        """Fills in what can be found out. Raises DumpRejected where that ends."""
         try:
-            text = b"" if marker.is_empty else read_text(descriptor, name, marker.kind)
-            found.body = body_of(name, self.ground.watch.signals) if marker.is_foreign else parse_body(text)
+            text = b"" if marker.is_empty else read_text(self.descriptor, name, marker.kind)
+            found.body = body_of(name, self.watch.signals) if marker.is_foreign else parse_body(text)
             found.text = text
             found.vm = self._vm(name, found.body)
-            found.identity = _take(descriptor, name, marker, found.body, owners)
+            found.identity = self._identify(name, marker, found.body)
         except BadMarker as error:
             found.vm = found.vm or self._vm_by_name(name)
             raise DumpRejected(Reason.BAD_MARKER, str(error)) from None
 
     def _vm(self, name: str, body: MarkerBody) -> str:
-        """The VM. Raises BadMarker, also for a path that could not be shown as it is."""
+        """The VM. Raises BadMarker, also for a path that cannot be shown as it is."""
         path = self._path(name)
         if body.vm is None:
-            return vm_of(path, self.ground.watch.vm_pattern)
+            return vm_of(path, self.watch.vm_pattern)
         if not is_clean(path):
             raise BadMarker("the dump's name is not UTF-8 or holds control characters")
         return body.vm
 
     def _vm_by_name(self, name: str) -> str | None:
         try:
-            return vm_of(self._path(name), self.ground.watch.vm_pattern)
+            return vm_of(self._path(name), self.watch.vm_pattern)
         except BadMarker:
             return None
 
+    def _identify(self, name: str, marker: MarkerFile, body: MarkerBody) -> Identity:
+        """The dump's identity. Raises DumpRejected, and BadMarker where the body's list of files is invalid."""
+        if marker.kind is MarkerKind.RUNNING:
+            raise DumpRejected(Reason.RUNNING, "it is being dumped")
+        if marker.kind is MarkerKind.FAILED:
+            raise DumpRejected(Reason.DUMP_FAILED, _failure(body))
+        identity = identify(self.descriptor, name, self.owners)
+        for member in identity.members:
+            if member.mtime_ns > marker.ctime_ns:
+                raise DumpRejected(Reason.CHANGED, f"{member.name or name} is newer than its marker")
+            if member.mtime_ns < _EARLIEST_NS:
+                raise DumpRejected(Reason.UNSAFE, f"{member.name or name} has an impossible modification time")
+        if body.size is not None or body.files is not None:
+            _check_declared_sizes(identity, body)
+        return identity
+
     def _path(self, name: str) -> str:
         return join(self.folder, name)
-
-    def _cannot(self, path: str, error: OSError) -> None:
-        log.warning("%s: cannot be looked at: %s", printable(path), error.strerror)
-
-
-def _take(folder: int, name: str, marker: MarkerFile, body: MarkerBody, owners: frozenset[int]) -> Identity:
-    """The dump's identity. Raises Hindered, and BadMarker where the body's list of files is none."""
-    if marker.kind is MarkerKind.RUNNING:
-        raise DumpRejected(Reason.RUNNING, "it is being dumped")
-    if marker.kind is MarkerKind.FAILED:
-        raise DumpRejected(Reason.DUMP_FAILED, _failure(body))
-    identity = identify(folder, name, owners)
-    for member in identity.members:
-        if member.mtime_ns > marker.ctime_ns:
-            raise DumpRejected(Reason.CHANGED, f"{member.name or name} is newer than its marker")
-        if member.mtime_ns < _EARLIEST_NS:
-            raise DumpRejected(Reason.UNSAFE, f"{member.name or name} has a time that cannot be")
-    declared.check(identity, body)
-    return identity
 
 
 def _failure(body: MarkerBody) -> str:
     if body.error:
         return body.error
     return "its dump failed" if body.exit_status is None else f"its dump ended with status {body.exit_status}"
+
+
+def _log_fault(path: str, error: OSError) -> None:
+    log.warning("%s: cannot be looked at: %s", printable(path), error.strerror)
+
+
+# --- what a marker's body declares
+
+
+def _check_declared_sizes(identity: Identity, body: MarkerBody) -> None:
+    """Raises DumpRejected (``verify_failed``) with both figures, or BadMarker for an invalid list of files."""
+    if body.size is not None and body.size != identity.bytes:
+        raise _differs(f"its marker declares {body.size} bytes and it has {identity.bytes}")
+    if body.files is not None and identity.is_folder:
+        _check_declared_files(identity, body.files)
+
+
+def _check_declared_files(identity: Identity, files: dict[str, Any]) -> None:
+    sizes = {member.name: member.size for member in identity.members}
+    for name, size in sizes.items():
+        if name not in files:
+            raise _differs(f"{name} is not among the {len(files)} files that its marker declares")
+        declared = _declared_size(name, files[name])
+        if declared is not None and declared != size:
+            raise _differs(f"its marker declares {declared} bytes of {name} and it has {size}")
+    for name in files:
+        if name not in sizes:
+            raise _differs(f"its marker declares {name}, which is not there")
+
+
+def _declared_size(name: str, declared: object) -> int | None:
+    size = declared.get("size") if isinstance(declared, dict) else declared
+    if isinstance(size, bool) or not isinstance(size, int | None):
+        raise BadMarker(f"the marker's 'files' gives no usable size of {name!r}")
+    return size
+
+
+def _differs(detail: str) -> DumpRejected:
+    return DumpRejected(Reason.VERIFY_FAILED, detail)

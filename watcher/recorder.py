@@ -1,49 +1,67 @@
-"""Looks at dumps and records what is seen, a batch at a time: the looks outside the lock, then one transaction."""
+"""Looks at dumps and records what is found, a batch at a time: the looks outside the lock, then one transaction.
+
+Recording the same again changes nothing.
+"""
 
 import logging
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from core import failpoints
 from core.clock import Clock
 from core.config.settings import Config, WatchFolder
-from core.enums import MarkerResult, Reason
+from core.enums import DumpState, MarkerResult, Reason
 from core.filenames import printable
 from core.fs.io_timeout import IoTimeout
-from core.state import counters
-from core.state.database import State
-from watcher.observation import Observation, observe_on
-from watcher.record import News, record
-from watcher.watch_tree import Ground
+from core.state import counters, dumps, vms
+from core.state.database import Connection, State
+from core.state.dumps import DumpRow
+from watcher.merge import Merge, merge, updated_vm
+from watcher.observation import Observation, Observer
+from watcher.watch_tree import WatchTree
 
 log = logging.getLogger("tidegate.watcher")
 
-#: Dumps in one transaction: at a thousand the one fsync costs next to nothing for each (docs/BENCHMARKS.md).
+#: Dumps in one transaction: with so many its fsync costs next to nothing for each (docs/BENCHMARKS.md).
 BATCH = 1000
-#: As a Recorder's footing: whatever folder stands there, no marker counts as removed.
+#: As a Recorder's ``filesystem_id``: wherever the watch folder is, no marker counts as removed.
 NO_FOLDER = ""
 
+#: What a dump can be seen as while it is being copied.
+_MAY_COME = frozenset({Reason.MISSING, Reason.CHANGED, Reason.VERIFY_FAILED})
+_EXPECTED = frozenset({MarkerResult.RECORDED, MarkerResult.REPEATED, MarkerResult.RUNNING})
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Recorded:
-    """What became of a batch: how many times each result came, which dumps had news, how many have to be tried again.
+    """What came of some dumps.
 
-    ``early`` are dumps whose new marker does not speak of what stands there now, as one does that came first.
-    ``is_open`` False: the watch folder itself could not be opened.
+    ``results``: how many were news, by result. ``fresh`` are those with a new marker; ``incomplete`` those of them
+    whose dump is not what the marker describes, as when the marker was copied first. ``left_out``: how many could not
+    be looked at. ``is_open`` False: the watch folder itself could not be opened.
     """
 
     results: Counter[MarkerResult] = field(default_factory=Counter)
-    fresh: tuple[str, ...] = ()
-    early: tuple[str, ...] = ()
+    fresh: list[str] = field(default_factory=list)
+    incomplete: list[str] = field(default_factory=list)
     left_out: int = 0
     is_open: bool = True
 
+    def add(self, other: "Recorded") -> None:
+        """Adds what came of another batch."""
+        self.results += other.results
+        self.fresh += other.fresh
+        self.incomplete += other.incomplete
+        self.left_out += other.left_out
+        self.is_open &= other.is_open
+
 
 class Recorder:
-    """Of one watch folder. ``patience`` None: the disk may take its time.
+    """Of one watch folder. ``io_timeout`` None: the disk may take its time.
 
-    ``footing`` is the folder that was scanned last: in any other one no marker counts as removed.
+    ``filesystem_id`` is that of the folder that was scanned last: on any other no marker counts as removed.
     """
 
     def __init__(
@@ -53,60 +71,49 @@ class Recorder:
         state: State,
         clock: Clock,
         *,
-        ground: Ground | None = None,
+        tree: WatchTree | None = None,
         io_timeout: IoTimeout | None = None,
     ) -> None:
         self.filesystem_id: str | None = None
         self._watch = watch
         self._state = state
         self._clock = clock
-        self._ground = ground or Ground(config, watch)
+        self._observer = Observer(config, tree or WatchTree(config, watch))
         self._io_timeout = io_timeout
-        self._sets = config.sets_of_vms()
 
     def record(self, paths: Sequence[str], *, timed: bool = True) -> Recorded:
         """Looks at the dumps at these paths, at most BATCH, and records them in one transaction.
 
-        Where the watch folder cannot be opened nothing is recorded: that is for a scan to tell. ``timed``: the time
+        Where the watch folder cannot be opened nothing is recorded: that is for a scan to find out. ``timed``: the time
         since their markers were made is counted. Raises BusyError and FaultError.
         """
         now = self._clock.now().wall
-
-        def look() -> list[Observation]:
-            return observe_on(self._ground, self._sets, paths, now, self.filesystem_id)
-
         try:
-            observations = look() if self._io_timeout is None else self._io_timeout.ask(look)
+            observations = self._observe(paths, now)
         except OSError as error:
             log.warning("%s: cannot be opened: %s", self._watch.path, error.strerror)
             return Recorded(left_out=len(paths), is_open=False)
         failpoints.point("observed")
         with self._state.write() as connection:
-            news = record(connection, self._watch, observations, now)
+            news = _record(connection, self._watch.name, observations, now)
             if timed:
                 at = self._clock.now().wall
-                counters.count_delays(connection, [at - one.appeared_at for one in news if one.appeared_at is not None])
+                counters.count_delays(connection, [at - one.marked_at for one in news if one.marked_at is not None])
         failpoints.point("recorded")
         for one in news:
-            _tell(self._watch, one)
-        fresh = [one for one in news if one.appeared_at is not None]
+            _log(self._watch, one)
+        fresh = [one.seen for one in news if one.marked_at is not None]
         return Recorded(
             Counter(one.result for one in news),
-            tuple(one.seen.path for one in fresh),
-            tuple(one.seen.path for one in fresh if one.seen.reason in _MAY_COME),
+            [seen.path for seen in fresh],
+            [seen.path for seen in fresh if seen.reason in _MAY_COME],
             len(paths) - len(observations),
         )
 
-
-def together(some: Sequence[Recorded]) -> Recorded:
-    """What became of several batches."""
-    return Recorded(
-        sum((one.results for one in some), Counter()),
-        tuple(path for one in some for path in one.fresh),
-        tuple(path for one in some for path in one.early),
-        sum(one.left_out for one in some),
-        all(one.is_open for one in some),
-    )
+    def _observe(self, paths: Sequence[str], now: float) -> list[Observation]:
+        if self._io_timeout is None:
+            return self._observer.observe(paths, now, self.filesystem_id)
+        return self._io_timeout.ask(lambda: self._observer.observe(paths, now, self.filesystem_id))
 
 
 def batches(paths: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -115,12 +122,92 @@ def batches(paths: Sequence[str]) -> Iterator[Sequence[str]]:
         yield paths[start : start + BATCH]
 
 
-def _tell(watch: WatchFolder, news: News) -> None:
+class _News(NamedTuple):
+    """An observation that is news. ``marked_at``: when its newest marker was made, in seconds since the epoch.
+
+    None: it has no marker that was not known.
+    """
+
+    seen: Observation
+    result: MarkerResult
+    marked_at: float | None
+
+
+def _log(watch: WatchFolder, news: _News) -> None:
     level = logging.INFO if news.result in _EXPECTED else logging.WARNING
     detail = f": {news.seen.detail}" if news.seen.detail else ""
     log.log(level, "%s: %s: %s%s", watch.name, printable(news.seen.path), news.result, detail)
 
 
-#: What a dump can be seen as while it is copied.
-_MAY_COME = frozenset({Reason.MISSING, Reason.CHANGED, Reason.VERIFY_FAILED})
-_EXPECTED = frozenset({MarkerResult.RECORDED, MarkerResult.REPEATED, MarkerResult.RUNNING})
+# --- one transaction
+
+
+def _record(connection: Connection, watch: str, observations: Iterable[Observation], now: float) -> list[_News]:
+    by_path = {seen.path: seen for seen in observations}
+    known = vms.by_names(connection, {seen.vm for seen in by_path.values() if seen.vm is not None})
+    rows = _rows_by_path(connection, watch, by_path)
+    merges: list[tuple[Observation, Merge]] = []
+    for path, found in by_path.items():
+        seen = _without_guess(found, known)
+        merges.append((seen, merge(watch, rows.get(path, ()), seen, now)))
+    _write_dumps(connection, merges)
+    _write_vms(connection, known, merges, now)
+    news = [
+        _News(seen, merged.result, _marked_at(seen, rows.get(seen.path, ())))
+        for seen, merged in merges
+        if merged.result is not None
+    ]
+    counters.count_many(connection, "markers", Counter(one.result for one in news))
+    return news
+
+
+def _rows_by_path(connection: Connection, watch: str, paths: Collection[str]) -> Mapping[str, list[DumpRow]]:
+    rows: dict[str, list[DumpRow]] = defaultdict(list)
+    for row in dumps.by_paths(connection, watch, list(paths)):
+        rows[row.path].append(row)
+    return rows
+
+
+def _without_guess(seen: Observation, known: Mapping[str, vms.VmRow]) -> Observation:
+    """A bad marker does not make a VM: the VM of its file name counts only where that VM is known."""
+    if seen.state is DumpState.BAD and seen.vm is not None:
+        row = known.get(seen.vm)
+        if row is None or row.retired_at is not None:
+            return seen._replace(vm=None)
+    return seen
+
+
+def _marked_at(seen: Observation, rows: Sequence[DumpRow]) -> float | None:
+    known = {marker for row in rows for marker in row.signature.split()}
+    stamps = [int(marker.split(":")[1]) for marker in seen.signature.split() if marker not in known]
+    return max(stamps) / 1e9 if stamps else None
+
+
+def _write_dumps(connection: Connection, merges: Sequence[tuple[Observation, Merge]]) -> None:
+    for _, merged in merges:
+        for row_id, values in merged.changes.items():
+            dumps.change(connection, row_id, **values)
+    files = []
+    for seen, merged in merges:
+        if merged.new is not None and seen.identity is not None and seen.identity.is_folder:
+            dumps.set_members(connection, dumps.add(connection, merged.new), seen.identity)
+        elif merged.new is not None:
+            files.append(merged.new)
+    dumps.add_many(connection, files)
+
+
+def _write_vms(
+    connection: Connection,
+    known: Mapping[str, vms.VmRow],
+    merges: Sequence[tuple[Observation, Merge]],
+    now: float,
+) -> None:
+    after = dict(known)
+    for seen, merged in merges:
+        is_news = merged.result is not None or merged.renamed is not None
+        if is_news and seen.vm is not None and seen.state is not DumpState.BAD:
+            after[seen.vm] = updated_vm(after.get(seen.vm), seen.vm, seen, merged.dump_time, now)
+    vms.save(connection, [row for name, row in after.items() if row != known.get(name)])
+    renamed = {merged.renamed for _, merged in merges if merged.renamed is not None}
+    if renamed:
+        vms.forget_unused(connection, renamed)

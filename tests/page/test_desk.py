@@ -171,5 +171,5 @@ def test_a_state_that_cannot_be_read_is_not_ready(tmp_path: Path) -> None:
     assert site("/-/healthy").status == 200
     clock.advance(121)
     assert site("/-/healthy")[::2] == (503, b"The watcher's loop has not turned for 121 s.\n")
-    site.turned()
+    site.alive()
     assert site("/-/healthy").status == 200

@@ -144,7 +144,7 @@ def test_the_sentence_that_a_command_ends_with_has_the_form_of_the_log(tmp_path:
 
 def test_a_bug_is_one_event_too_where_it_goes_to_a_log() -> None:
     """Python's own trace would be twenty entries without a level."""
-    program = "from tidegate.cli import logs; logs.set_up(20, 'json'); 1 / 0"
+    program = "from tidegate.daemon import logs; logs.set_up(20, 'json'); 1 / 0"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     told = json.loads(done.stderr)
     assert (done.returncode, told["level"]) == (1, "critical")

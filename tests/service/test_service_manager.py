@@ -15,7 +15,7 @@ from tests.exporters.client import wait_for
 from tests.host import Host
 from tests.service.running import Manager, service
 from tidegate.daemon.systemd import ServiceManager
-from watcher.daily import DailyPass
+from watcher.schedule import DailyPass
 from watcher.service import Watcher
 
 
@@ -83,7 +83,7 @@ def pings(manager: Manager, environment: dict[str, str]) -> int:
     telling = ServiceManager(clock, {"NOTIFY_SOCKET": manager.address, **environment})
     for _ in range(100):
         clock.advance(1)
-        telling.turned()
+        telling.alive()
     while not manager.heard_nothing_more():
         pass
     assert set(manager.told) <= {"WATCHDOG=1"}
@@ -121,12 +121,12 @@ def test_a_loop_that_hangs_sends_no_ping_whatever_else_still_lives(
         hanging.set()
         freed.wait()
 
-    monkeypatch.setattr(DailyPass, "turn", hang)
+    monkeypatch.setattr(DailyPass, "run_if_due", hang)
     host = Host(tmp_path / "host")
     clock = GivenClock()
     with Manager(address) as manager, closing(State(host.state)) as state:
         telling = ServiceManager(clock, {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "20000000"})
-        watcher = Watcher(host.config(), state, clock, on_turn=telling.turned)
+        watcher = Watcher(host.config(), state, clock, on_alive=telling.alive)
         thread = threading.Thread(target=watcher.run)
         thread.start()
         hanging.wait()

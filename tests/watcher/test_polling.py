@@ -10,7 +10,7 @@ from core.preflight import events
 from tests.host import ROOT
 from tests.mounts import Mount, mount
 from tests.watcher.following import Site, done, until
-from watcher.inotify import Doorbell
+from watcher.inotify import Inotify
 
 __all__ = ["mount"]  # the fixture
 
@@ -27,10 +27,10 @@ def test_polling_finds_what_comes_changes_and_goes(
 ) -> None:
     """On another filesystem, without a single event, and with no doorbell that could ring."""
 
-    def none(*_: object) -> Doorbell:
+    def none(*_: object) -> Inotify:
         raise AssertionError("polling listens to nothing")
 
-    monkeypatch.setattr("watcher.ears.Doorbell", none)
+    monkeypatch.setattr("watcher.inotify.Inotify", none)
     site = Site(tmp_path, path=str(mount("tmpfs")), mode="poll", scan_interval="1s")
     dumps = site.config.watches[0].path
     done(dumps, "vm1")

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from core.enums import DumpState
 from tests.watcher.place import Place
-from watcher.observation import HINDRANCES
+from watcher.observation import OBSERVED_REASONS
 
 #: A dump that is a file; one that is a file or a folder; and one that lies in that folder.
 PATHS = ("vm1", "vm2", "vm2/inner")
@@ -131,7 +131,7 @@ class Folder(RuleBasedStateMachine):
     def what_may_leave_has_files_and_what_may_not_has_a_reason(self) -> None:
         for row in (row for name in PATHS for row in self.place.rows(name)):
             if row.state is DumpState.PENDING:
-                assert bool(row.fingerprint) or row.reason in HINDRANCES
+                assert bool(row.fingerprint) or row.reason in OBSERVED_REASONS
 
     @precondition(lambda self: self.is_scanned)
     @invariant()

@@ -19,8 +19,8 @@ from core.enums import DumpState, MarkerResult
 from core.errors import BusyError
 from core.state import dumps
 from tests.watcher.following import IO_TIMEOUT, Site, done, until
-from watcher import follower, service
-from watcher.rings import Rings
+from watcher import folder, service
+from watcher.event_queue import EventQueue
 from watcher.service import Watcher
 
 
@@ -123,14 +123,14 @@ def test_after_an_overflow_nothing_is_missing(site: Site, monkeypatch: pytest.Mo
     if most > 100_000:
         pytest.skip(f"the queue holds {most} events here")
     free = threading.Event()
-    real = Rings.name
+    real = EventQueue.dump
 
-    def held_up(rings: Rings, path: str) -> None:
+    def held_up(queue: EventQueue, path: str) -> None:
         free.wait(IO_TIMEOUT)
-        real(rings, path)
+        real(queue, path)
 
     with site.watched():
-        monkeypatch.setattr(Rings, "name", held_up)
+        monkeypatch.setattr(EventQueue, "dump", held_up)
         for number in range(most + 5000):
             os.close(os.open(site.dumps / f"vm{number % 50}.done", os.O_CREAT | os.O_WRONLY))
             os.unlink(site.dumps / f"vm{number % 50}.done")
@@ -186,13 +186,13 @@ class Rain:
         self.fallen = 0
         self._folder = site.dumps
         self._heard = threading.Event()
-        real = Rings.name
+        real = EventQueue.dump
 
-        def name(rings: Rings, path: str) -> None:
-            real(rings, path)
+        def name(queue: EventQueue, path: str) -> None:
+            real(queue, path)
             self._heard.set()
 
-        monkeypatch.setattr(Rings, "name", name)
+        monkeypatch.setattr(EventQueue, "dump", name)
         monkeypatch.setattr(failpoints, "hook", lambda point: self._fall() if point == "observed" else None)
 
     def begin(self) -> None:
@@ -224,7 +224,7 @@ def test_while_the_state_is_locked_what_rings_is_kept(site: Site, monkeypatch: p
     """By a pass of many thousand dumps, or by somebody who forgot it."""
     write = site.state.write
     monkeypatch.setattr(site.state, "write", lambda: write(wait=0.05))
-    monkeypatch.setattr(follower, "_FIRST_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(folder, "_FIRST_RETRY_SECONDS", 0.05)
     with site.watched():
         hook = Hook(monkeypatch, "", None)
         with write():

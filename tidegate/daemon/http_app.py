@@ -29,7 +29,7 @@ class HttpApplication:
         self._clock = clock
         self._desk = Desk([sys.executable, "-m", "tidegate.cli.page", str(file)])
         self._has_scanned = False
-        self._turned = clock.now().uptime
+        self._alive_at = clock.now().uptime
         self._paths: dict[str, Callable[[], Response]] = {
             "/metrics": lambda: Response(HTTPStatus.OK, CONTENT_TYPE, self._metrics()),
             "/-/healthy": self._healthy,
@@ -49,16 +49,16 @@ class HttpApplication:
         """The watcher listens and has looked at everything once."""
         self._has_scanned = True
 
-    def turned(self) -> None:
+    def alive(self) -> None:
         """To be called by the loop that does the work, and by nothing else."""
-        self._turned = self._clock.now().uptime
+        self._alive_at = self._clock.now().uptime
 
     def close(self) -> None:
         """Ends the page's process."""
         self._desk.close()
 
     def _healthy(self) -> Response:
-        silent = self._clock.now().uptime - self._turned
+        silent = self._clock.now().uptime - self._alive_at
         if silent > _SILENT_SECONDS:
             return plain(HTTPStatus.SERVICE_UNAVAILABLE, f"The watcher's loop has not turned for {silent:.0f} s.")
         return plain(HTTPStatus.OK, "OK")

@@ -112,7 +112,7 @@ class Service:
                 self._clock,
                 run_pass=lambda: self._run_pass(self._config.file),
                 on_ready=self._ready,
-                on_turn=self._turned,
+                on_alive=self._alive,
                 take_back=self._take_back(self._config, self._state, self._clock),
             )
             return self._watcher
@@ -177,9 +177,9 @@ class Service:
         self._tell_status()
         self._manager.ready()
 
-    def _turned(self) -> None:
-        self._application.turned()
-        self._manager.turned()
+    def _alive(self) -> None:
+        self._application.alive()
+        self._manager.alive()
         uptime = self._clock.now().uptime
         if uptime >= self._version_due:
             self._version_due = uptime + _VERSION_SECONDS

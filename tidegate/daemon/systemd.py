@@ -48,7 +48,7 @@ class ServiceManager:
             self._send(f"STATUS={printable(line)}")
         self._status = line
 
-    def turned(self) -> None:
+    def alive(self) -> None:
         """To be called by the loop that does the work, and by nothing else: twice in WatchdogSec= it is passed on."""
         uptime = self._clock.now().uptime
         if self._ping_seconds and uptime - self._pinged >= self._ping_seconds:

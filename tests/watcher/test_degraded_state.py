@@ -10,7 +10,7 @@ from core.state import counters
 from core.state.database import State
 from tests.watcher.disks import Disk, Disks, disks, read_only
 from tests.watcher.following import Site, done, until
-from watcher import follower
+from watcher import folder
 
 __all__ = ["disks"]  # the fixture
 
@@ -18,8 +18,8 @@ __all__ = ["disks"]  # the fixture
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """It tries again after a second, then two, up to a minute; in a test that is sooner."""
-    monkeypatch.setattr(follower, "_FIRST_RETRY_SECONDS", 0.05)
-    monkeypatch.setattr(follower, "_LONGEST_RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(folder, "_FIRST_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(folder, "_LONGEST_RETRY_SECONDS", 0.2)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def apart(tmp_path: Path, disks: Disks) -> tuple[Site, Disk]:
 
 
 def complained(caplog: pytest.LogCaptureFixture, words: str) -> bool:
-    return any("nothing is lost, tried again" in one and words in one for one in list(caplog.messages))
+    return any("nothing is lost, next try" in one and words in one for one in list(caplog.messages))
 
 
 def recovers(site: Site) -> None:

@@ -13,7 +13,7 @@ from core.state import counters
 from core.units import parse_time
 from tests.clock import DAY, HOUR, GivenClock
 from tests.watcher.place import Place
-from watcher.daily import DailyPass
+from watcher.schedule import DailyPass
 
 UTC = zoneinfo.ZoneInfo("UTC")
 NOON = datetime.time(12, 0)
@@ -46,7 +46,7 @@ class Daily:
     def ran(self) -> int:
         """How many it has begun within this turn."""
         before = self.runs
-        self.daily.turn()
+        self.daily.run_if_due()
         while self.daily.is_running():
             threading.Event().wait(0.001)
         return self.runs - before
@@ -126,7 +126,7 @@ def test_without_a_time_or_without_a_pass_nothing_runs(daily: Daily) -> None:
     daily.config = replace(daily.config, daily_pass=PassSettings(None))
     daily.restart()
     assert daily.ran() == 0
-    DailyPass(replace(daily.config, daily_pass=PassSettings(NOON)), daily.state, daily.clock, None).turn()
+    DailyPass(replace(daily.config, daily_pass=PassSettings(NOON)), daily.state, daily.clock, None).run_if_due()
     assert daily.runs == 0
 
 
@@ -140,10 +140,10 @@ def test_a_pass_that_takes_long_holds_nobody_up_and_is_not_begun_twice(daily: Da
 
     long = DailyPass(daily.config, daily.state, daily.clock, run)
     daily.clock.advance(2 * HOUR)
-    long.turn()
+    long.run_if_due()
     assert begun.acquire(timeout=60)
     daily.clock.advance(DAY)
-    long.turn()
+    long.run_if_due()
     assert long.is_running()
     may_end.set()
     while long.is_running():
@@ -163,7 +163,7 @@ def test_a_pass_that_fails_is_logged_and_tried_again_the_next_day(
     failing = DailyPass(daily.config, daily.state, daily.clock, fail)
     for _ in range(2):
         daily.clock.advance(DAY)
-        failing.turn()
+        failing.run_if_due()
         while failing.is_running():
             threading.Event().wait(0.001)
     assert daily.runs == 2

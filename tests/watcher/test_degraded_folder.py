@@ -10,14 +10,14 @@ import pytest
 
 from tests.users import NOBODY, as_nobody, open_the_way
 from tests.watcher.following import Site, done, until
-from watcher import follower
+from watcher import folder
 
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What no event tells of is looked for so often; in a test that is sooner."""
-    monkeypatch.setattr(follower, "_ROOT_SECONDS", 0.1)
-    monkeypatch.setattr(follower, "_DEAF_SECONDS", 0.5)
+    monkeypatch.setattr(folder, "_ROOT_SECONDS", 0.1)
+    monkeypatch.setattr(folder, "_DEGRADED_SECONDS", 0.5)
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def test_a_folder_in_it_that_is_closed_to_us_keeps_its_dumps_and_is_told(foreign
     with foreign.watched():
         as_owner("chmod", "700", foreign.dumps / "set")
         as_owner("touch", foreign.dumps / "set/vm2.done")
-        until(lambda: (status := foreign.status()) is not None and "1 places in it cannot be read" in status.detail)
+        until(lambda: (status := foreign.status()) is not None and "1 path in it cannot be read" in status.detail)
         assert foreign.is_up()
         assert foreign.waiting() == {"vm1", "set/vm2"}
         as_owner("cp", foreign.dumps / "vm1", foreign.dumps / "set/vm3")

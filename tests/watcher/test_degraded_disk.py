@@ -11,7 +11,7 @@ from core.enums import DumpState
 from tests.service.running import service
 from tests.watcher.disks import Disk, Disks, disks
 from tests.watcher.following import Site, done, until
-from watcher import follower
+from watcher import folder
 from watcher.scanner import scan_and_record
 
 __all__ = ["disks"]  # the fixture
@@ -20,7 +20,7 @@ __all__ = ["disks"]  # the fixture
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A mount is noticed when somebody looks: in a test that is sooner."""
-    monkeypatch.setattr(follower, "_ROOT_SECONDS", 0.1)
+    monkeypatch.setattr(folder, "_ROOT_SECONDS", 0.1)
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 
 from tests.watcher.following import Site, done, until
 from tests.watcher.limited import started
-from watcher import ears, follower
-from watcher.inotify import Doorbell
+from watcher import folder, inotify
+from watcher.inotify import Inotify
 
 #: The kernel keeps so many events for each instance.
 _QUEUE = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
@@ -39,7 +39,7 @@ def test_what_the_kernel_drops_while_the_service_stands_still_is_found_by_one_sc
         until(lambda: site.counted("watch_overflows") > 0)
         done(site.dumps, "after")
         site.records("after")
-        assert "the kernel dropped events" in service.log
+        assert "the kernel has dropped events" in service.log
 
 
 @pytest.mark.skipif(_QUEUE > 20_000 or _WATCHES < 25_000, reason="this kernel's limits are others")
@@ -70,7 +70,7 @@ def test_without_watches_for_all_folders_it_is_said_and_scans_do_the_rest(site: 
     for number in range(6):
         (site.dumps / f"set{number}").mkdir()
     with started(site, {"max_inotify_watches": 4}) as service:
-        service.logs("fs.inotify.max_user_watches is used up: what no event tells is found by a scan every 2 s")
+        service.logs("fs.inotify.max_user_watches is used up; markers without an event are found by a scan every 2 s")
         until(lambda: (status := site.status()) is not None and status.listening is False)
         for number in range(6):
             done(site.dumps / f"set{number}", "vm")
@@ -110,23 +110,23 @@ def test_it_hears_again_when_there_is_room_again(
     site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The admin raises the limit and restarts nothing."""
-    monkeypatch.setattr(follower, "_DEAF_SECONDS", 0.2)
+    monkeypatch.setattr(folder, "_DEGRADED_SECONDS", 0.2)
     caplog.set_level(logging.INFO, "tidegate.watcher")
     room = threading.Event()
 
-    def scarce(*given: object) -> Doorbell:
+    def scarce(*given: object) -> Inotify:
         if not room.is_set():
             raise OSError(24, os.strerror(24))
-        return Doorbell(*given)  # type: ignore[arg-type]
+        return Inotify(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(ears, "Doorbell", scarce)
+    monkeypatch.setattr(inotify, "Inotify", scarce)
     with site.watched():
         until(lambda: (status := site.status()) is not None and status.listening is False)
         room.set()
         until(lambda: (status := site.status()) is not None and status.listening is True)
         done(site.dumps, "vm1")
         site.records("vm1")
-    assert "dumps: the kernel tells of all its folders again" in caplog.messages
+    assert "dumps: all its folders are watched by kernel events again" in caplog.messages
 
 
 # --- nobody hears
@@ -150,7 +150,7 @@ def test_a_reader_that_dies_is_replaced_and_what_it_has_missed_is_found(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thread that has ended tells nobody; here it does. One that dies at once again waits for the next scan."""
-    monkeypatch.setattr(ears, "_SHORTEST_LIFE_SECONDS", 0.0)
+    monkeypatch.setattr(inotify, "_SHORTEST_LIFE_SECONDS", 0.0)
     with site.watched():
         first = _reader()
         _break(first)
@@ -166,7 +166,7 @@ def test_a_reader_that_dies_again_and_again_makes_no_scans_without_end(
     site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Then a scan now and then does it, and it is said."""
-    monkeypatch.setattr(follower, "_DEAF_SECONDS", 1.0)
+    monkeypatch.setattr(folder, "_DEGRADED_SECONDS", 1.0)
     with site.watched():
         _break(_reader())
         done(site.dumps, "vm1")

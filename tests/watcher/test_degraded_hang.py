@@ -17,7 +17,7 @@ from policy.sync import report
 from tests.host import Host, reasons
 from tests.watcher.following import Site, done, until
 from tests.watcher.hung import Hung, hung
-from watcher import follower, scanner, service, watch_tree
+from watcher import folder, scanner, service, watch_tree
 
 __all__ = ["hung"]  # the fixture
 
@@ -29,7 +29,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "_LONGEST_WAIT_SECONDS", 0.1)
     monkeypatch.setattr(service, "_READY_SECONDS", 0.5)
     monkeypatch.setattr(service, "_END_SECONDS", 0.5)
-    monkeypatch.setattr(follower, "_ROOT_SECONDS", 0.1)
+    monkeypatch.setattr(folder, "_ROOT_SECONDS", 0.1)
     monkeypatch.setattr(watch_tree, "_IO_TIMEOUT_SECONDS", 0.2)
 
 

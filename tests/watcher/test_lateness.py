@@ -9,14 +9,14 @@ import pytest
 from core.state import counters
 from core.state.database import State
 from tests.watcher.following import Site, done, until
-from watcher import unannounced
-from watcher.inotify import Doorbell
+from watcher import event_queue
+from watcher.inotify import FolderEvents
 
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """An event that comes later than two seconds after its scan is none; in a test that is sooner."""
-    monkeypatch.setattr(unannounced, "_GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(event_queue, "_GRACE_SECONDS", 0.2)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_dump_that_is_looked_at_again_is_not_late(site: Site) -> None:
         site.records("vm2")
         (site.dumps / "vm1").write_bytes(b"x")
         os.utime(site.dumps / "vm1", (0, 0))
-        watcher._loops[0].want_scan()
+        watcher._folders[0].request_scan()
         until(lambda: "vm1" in site.waiting())
     assert in_all(site) == 1
 
@@ -83,14 +83,14 @@ def test_the_times_outlive_the_service_and_a_clock_that_was_set_back(tmp_path: P
 
 def test_a_scan_beside_living_events_finds_nothing_unannounced(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often one comes in between, and though it often is the first to see a marker."""
-    monkeypatch.setattr(unannounced, "_GRACE_SECONDS", 2.0)
+    monkeypatch.setattr(event_queue, "_GRACE_SECONDS", 2.0)
     with site.watched() as watcher:
         for number in range(200):
             done(site.dumps, f"vm{number}")
             if number % 20 == 0:
                 (site.dumps / f"set{number}").mkdir()
                 done(site.dumps / f"set{number}", "vm")
-            watcher._loops[0].want_scan()
+            watcher._folders[0].request_scan()
         until(lambda: len(site.waiting()) == 210)
         end = threading.Event()
         end.wait(2.5)  # in which they would be counted
@@ -103,16 +103,16 @@ def test_what_only_a_scan_finds_is_counted_for_its_folder(
     """As on a filesystem that gives no events for what another host writes."""
     done(site.dumps, "before")
     site.beside("second")
-    monkeypatch.setattr(Doorbell, "on_event", lambda *_: None)
+    monkeypatch.setattr(FolderEvents, "on_event", lambda *_: None)
     with site.watched() as watcher:
         for number in range(3):
             done(site.dumps, f"vm{number}")
         assert not site.is_recorded("vm0")
-        for loop in watcher._loops:
-            loop.want_scan()
+        for folder in watcher._folders:
+            folder.request_scan()
         until(lambda: site.counted("markers_unannounced") == 3)
     assert site.counted("markers_unannounced", "second") == 0
-    assert any("found 3 markers that no event had announced" in one for one in caplog.messages)
+    assert any("found 3 markers without an event" in one for one in caplog.messages)
 
 
 def test_polling_announces_nothing_and_counts_nothing(tmp_path: Path) -> None:
@@ -127,18 +127,3 @@ def test_polling_announces_nothing_and_counts_nothing(tmp_path: Path) -> None:
     status = site.status()
     assert status is not None
     assert status.listening is None
-
-
-def test_a_storm_of_finds_is_counted_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory does not grow with what a scan finds."""
-    monkeypatch.setattr(unannounced, "_MOST", 10)
-    found = unannounced.Unannounced()
-    found.found((f"vm{number}" for number in range(25)), now=1.0)
-    found.heard(["vm1"], folders=["set"])
-    assert found.due() == float("-inf")
-    assert found.take(now=1.0) == 15
-    assert found.take(now=1.1) == 0
-    assert found.due() == pytest.approx(1.2)
-    assert found.take(now=1.3) == 9
-    found.put_back(9)
-    assert found.take(now=1.3) == 9

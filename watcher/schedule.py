@@ -1,4 +1,4 @@
-"""When the daily pass is due, and its run in a thread of its own so that recording goes on beside it."""
+"""When the daily pass is due, and its run in a thread of its own so that recording continues meanwhile."""
 
 import logging
 import threading
@@ -13,19 +13,19 @@ from core.units import last_reached
 
 log = logging.getLogger("tidegate.watcher")
 
-#: A pass that began so much later than now was stamped by a wrong clock, and counts for nothing (DESIGN 6).
+#: A pass that began so much later than now was stamped by a wrong clock, and does not count.
 _WRONG_CLOCK_SECONDS = 25 * 3600.0
 _RETRY_SECONDS = 60.0
-#: Passes made by hand or after each dump are rows too; one of the newest is of today if any is.
+#: Passes run by hand or after each dump are rows too; one of the newest is of today if any is.
 _NEWEST = 20
 
 
 class DailyPass:
     """Runs ``run`` once for each local date, at ``[pass] at``.
 
-    A pass is due when none has begun since the time last came, whoever began it. So one that was missed while the
-    host was off runs at the start of the service, as also at its very first start; a pass by hand after the time
-    stands for it; and a clock that jumps gives at most one more, which no limit minds.
+    A pass is due when none has begun since that time last came, by whomever. So one that was missed while the host was
+    off runs at the start of the service, as also at its very first start; a pass by hand after that time counts for it;
+    and a clock that jumps causes at most one more, which exceeds no limit.
     """
 
     def __init__(self, config: Config, state: State, clock: Clock, run: Callable[[], None] | None) -> None:
@@ -38,7 +38,7 @@ class DailyPass:
         self._not_before = float("-inf")
         self._thread: threading.Thread | None = None
 
-    def turn(self) -> None:
+    def run_if_due(self) -> None:
         """Begins the pass if it is due."""
         now = self._clock.now()
         if self._run is None or self._at is None or now.uptime < self._not_before or self.is_running():
