@@ -190,18 +190,107 @@ class Freshness(StrEnum):
     NEVER = "never"
 
 
+class ExcludedSetting(NamedTuple):
+    """A setting that a confirm mode cannot work with: ``section``, ``key`` and its ``word``, and what to say of it.
+
+    Section ``watch``: of any watch folder. ``is_default``: the word that holds where none is written.
+    """
+
+    section: str
+    key: str
+    word: str
+    sentence: str
+    is_default: bool = False
+
+
+class _EvidenceTraits(NamedTuple):
+    """What evidence knows besides its word."""
+
+    label: str
+    is_fetched: bool = True
+    by_access_time: bool = False
+    is_confirm_mode: bool = True
+    excludes: tuple[ExcludedSetting, ...] = ()
+
+
 class Evidence(StrEnum):
-    """By what the storage is held to have a dump."""
+    """By what the storage is held to have a dump.
 
-    REPORT = "report"
-    READ = "read"
-    REMOVAL = "removal"
-    PRESUMED = "presumed"
-    MARK_SENT = "mark-sent"
+    Each is its word, and knows a ``label``, as people say it. ``is_fetched``: somebody was seen to have fetched it;
+    ``by_access_time``: that is seen in the access times of the files, which the mount must keep. An
+    ``is_confirm_mode`` may be the value of [offsite] confirm; it ``excludes`` these settings.
+    """
 
+    label: str
+    is_fetched: bool
+    by_access_time: bool
+    is_confirm_mode: bool
+    excludes: tuple[ExcludedSetting, ...]
+
+    def __new__(cls, word: str, *traits: _EvidenceTraits) -> "Evidence":  # noqa: D102 - Evidence("read") looks one up
+        evidence = str.__new__(cls, word)
+        evidence._value_ = word
+        for name, value in traits[0]._asdict().items():
+            setattr(evidence, name, value)
+        return evidence
+
+    READ = "read", _EvidenceTraits("read by the storage", by_access_time=True)
+    REPORT = "report", _EvidenceTraits("reported by the sync")
+    REMOVAL = (
+        "removal",
+        _EvidenceTraits(
+            "fetched and removed by the storage",
+            by_access_time=True,
+            excludes=(
+                ExcludedSetting(
+                    "offsite",
+                    "storage",
+                    "mirror",
+                    '"removal" is for a puller that removes what it has, and a mirror would then lose it; '
+                    'set storage = "collect", or confirm = "read" or "report"',
+                ),
+                ExcludedSetting(
+                    "watch",
+                    "publish",
+                    "reflink",
+                    '"reflink" makes a copy that is no file of the dump, so that nobody can tell whether it was read '
+                    'once it is removed; set confirm = "report" or "read" in [offsite], or publish = "hardlink"',
+                ),
+            ),
+        ),
+    )
+    PRESUMED = (
+        "presumed",
+        _EvidenceTraits(
+            "presumed",
+            is_fetched=False,
+            excludes=(
+                ExcludedSetting(
+                    "day",
+                    "ends",
+                    "sync",
+                    '"presumed" needs a day that ends by itself; set `ends = "at"` in [day], or confirm = "read" or '
+                    '"report"',
+                    is_default=True,
+                ),
+                ExcludedSetting(
+                    "offsite",
+                    "storage",
+                    "collect",
+                    '"presumed" with storage = "collect" would drop links that nobody may have fetched; '
+                    'set storage = "mirror", or confirm = "read" or "report"',
+                ),
+            ),
+        ),
+    )
+    MARK_SENT = "mark-sent", _EvidenceTraits("reported with mark-sent", is_fetched=False, is_confirm_mode=False)
+
+
+#: The values of [offsite] confirm.
+CONFIRM_MODES = tuple(one for one in Evidence if one.is_confirm_mode)
 
 #: Evidence of somebody who fetches.
-FETCHED = frozenset({Evidence.REPORT, Evidence.READ, Evidence.REMOVAL})
+FETCHED = frozenset(one for one in Evidence if one.is_fetched)
 
 
 class DayEnd(StrEnum):

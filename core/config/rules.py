@@ -14,7 +14,7 @@ from core.config import build, tables
 from core.config.dump_checks import dump_problems
 from core.config.errors import Place, Problem
 from core.config.settings import WatchFolder
-from core.enums import DayEnd, Evidence, Occasion, Oversize, Publish, Storage
+from core.enums import CONFIRM_MODES, Evidence, Occasion, Oversize, Storage
 from core.preflight.folders import Watches, folder_problems, read_problems
 
 #: Keys of a ``[[watch]]`` without which its folders cannot be judged.
@@ -26,18 +26,17 @@ _NAMES, _AFTER = "quiet_names", "quiet_after"
 def between_keys(document: dict[str, Any], base: Path, *, preflight: bool) -> list[Problem]:
     """Everything that can be said of the document beyond its single keys."""
     watches = _good_watches(document, base)
-    problems = [*_names(watches), *_quiet(document), *_presumed(document), *_pushed(document, watches)]
+    problems = [*_names(watches), *_quiet(document), *_confirm(document, watches), *_pushed(document, watches)]
     problems += _sliced(document)
-    problems += [*_removal(document, watches), *dump_problems(document, watches, base)]
+    problems += dump_problems(document, watches, base)
     problems += _pinged(document)
     if preflight:
         faults = list(folder_problems(watches))
         problems += faults
-        default = Evidence.REPORT if "sync" in document else Evidence.READ
-        confirm = _word(document, "offsite", "confirm", default)
-        if confirm in (Evidence.READ, Evidence.REMOVAL):
+        mode = _confirm_mode(document)
+        if mode is not None and mode.by_access_time:
             faulty = {fault.place[1] for fault in faults}
-            problems += read_problems(str(confirm), [watch for index, watch in watches.items() if index not in faulty])
+            problems += read_problems(mode, [watch for index, watch in watches.items() if index not in faulty])
     return problems
 
 
@@ -88,21 +87,22 @@ def _quiet(document: dict[str, Any]) -> Iterator[Problem]:
             yield Problem(("watch", index, "signals"), f"{_NAMES} takes its place; leave one of the two out")
 
 
-def _presumed(document: dict[str, Any]) -> Iterator[Problem]:
-    """``presumed`` knows nothing: the day must end by itself, and a link must not go because of it."""
-    if _word(document, "offsite", "confirm", Evidence.READ) != Evidence.PRESUMED:
-        return
-    if _word(document, "day", "ends", DayEnd.SYNC) == DayEnd.SYNC:
-        yield Problem(
-            _CONFIRM,
-            '"presumed" needs a day that ends by itself; set `ends = "at"` in [day], or confirm = "read" or "report"',
-        )
-    if _word(document, "offsite", "storage", "") == Storage.COLLECT:
-        yield Problem(
-            _CONFIRM,
-            '"presumed" with storage = "collect" would drop links that nobody may have fetched; '
-            'set storage = "mirror", or confirm = "read" or "report"',
-        )
+def _confirm_mode(document: dict[str, Any]) -> Evidence | None:
+    """None where something else is written."""
+    default = Evidence.REPORT if "sync" in document else Evidence.READ
+    written = _word(document, "offsite", "confirm", default)
+    return next((mode for mode in CONFIRM_MODES if mode == written), None)
+
+
+def _confirm(document: dict[str, Any], watches: Watches) -> Iterator[Problem]:
+    """What the confirm mode cannot work with."""
+    mode = _confirm_mode(document)
+    for one in mode.excludes if mode is not None else ():
+        if one.section == "watch":
+            faulty = [index for index, watch in watches.items() if getattr(watch, one.key) == one.word]
+            yield from (Problem(("watch", index, one.key), one.sentence) for index in faulty)
+        elif _word(document, one.section, one.key, one.word if one.is_default else "") == one.word:
+            yield Problem(_CONFIRM, one.sentence)
 
 
 def _pushed(document: dict[str, Any], watches: Watches) -> Iterator[Problem]:
@@ -140,25 +140,6 @@ def _sliced(document: dict[str, Any]) -> Iterator[Problem]:
             ("limit", "oversize"),
             '"slices" leave only where this host pushes; configure [sync], or write "hold" or "spread"',
         )
-
-
-def _removal(document: dict[str, Any], watches: Watches) -> Iterator[Problem]:
-    """Of a link that the puller has removed the dump must tell whether it was read; and nothing must mirror that."""
-    if _word(document, "offsite", "confirm", Evidence.READ) != Evidence.REMOVAL:
-        return
-    if _word(document, "offsite", "storage", "") == Storage.MIRROR:
-        yield Problem(
-            _CONFIRM,
-            '"removal" is for a puller that removes what it has, and a mirror would then lose it; '
-            'set storage = "collect", or confirm = "read" or "report"',
-        )
-    for index, watch in watches.items():
-        if watch.publish is Publish.REFLINK:
-            yield Problem(
-                ("watch", index, "publish"),
-                '"reflink" makes a copy that is no file of the dump, so that nobody can tell whether it was read once '
-                'it is removed; set confirm = "report" or "read" in [offsite], or publish = "hardlink"',
-            )
 
 
 def _word(document: dict[str, Any], section: str, key: str, default: str) -> object:

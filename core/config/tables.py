@@ -15,7 +15,19 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationInf
 from core.config import dump_values, notify_values, pushing, types
 from core.config.dump_settings import Check
 from core.config.timezone import zone
-from core.enums import AdapterName, DayEnd, Evidence, Links, Oversize, Publish, Signals, Storage, Trouble, WatchMode
+from core.enums import (
+    CONFIRM_MODES,
+    AdapterName,
+    DayEnd,
+    Evidence,
+    Links,
+    Oversize,
+    Publish,
+    Signals,
+    Storage,
+    Trouble,
+    WatchMode,
+)
 from core.units import format_size
 
 _Flag = Annotated[bool, PlainValidator(types.flag)]
@@ -131,9 +143,6 @@ class StalenessTable(Table):
     min_gain: _SpanOrUnset = None
 
 
-_CONFIRMS = (Evidence.READ, Evidence.REPORT, Evidence.REMOVAL, Evidence.PRESUMED)
-
-
 class OffsiteTable(Table):
     """``[offsite]``."""
 
@@ -141,7 +150,7 @@ class OffsiteTable(Table):
         description='say what the storage does: "mirror" (it becomes what the export tree holds) '
         'or "collect" (it keeps every dump that it pulls)'
     )
-    confirm: Annotated[Evidence | None, PlainValidator(types.one_of(*_CONFIRMS))] = None
+    confirm: Annotated[Evidence | None, PlainValidator(types.one_of(*CONFIRM_MODES))] = None
     retention: _SpanOrUnset = None
 
 

@@ -131,7 +131,8 @@ def _copy(known: "VmRow | None", vm: str, now: float, config: "Config") -> Itera
         yield f"{vm} has no copy off-site that Tidegate knows of."
     else:
         when, age = format_minute(known.offsite_time, config.day.timezone), format_span(now - known.offsite_time)
-        yield f"{vm}'s newest copy off-site is of {when}, {age} old (by: {known.offsite_by})."
+        how = f" ({known.offsite_by.label})" if known.offsite_by is not None else ""
+        yield f"{vm}'s newest copy off-site is of {when}, {age} old{how}."
         if not known.is_kept(config.offsite.retention, now):
             yield "The storage has kept it for its retention: it counts as gone."
     if known is not None and known.forced is not None:

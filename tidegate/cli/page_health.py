@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from core.config.settings import Config
-from core.enums import FETCHED
 from core.state import counters
 from core.state.counters import WatchStatus
 from core.state.database import Connection
@@ -20,7 +19,8 @@ def health(connection: Connection, config: Config, vms: Iterable[VmRow], now: fl
     """As it was recorded; asks no folder."""
     statuses = counters.watch_statuses(connection)
     last = next((one for one in counters.last_passes(connection, _PASSES) if one.finished_at is not None), None)
-    fetched = [one.offsite_at for one in vms if one.offsite_by in FETCHED and one.offsite_at is not None]
+    seen = [one for one in vms if one.offsite_by is not None and one.offsite_by.is_fetched]
+    fetched = [one.offsite_at for one in seen if one.offsite_at is not None]
     return Health(
         watches=tuple(_watch(one.name, statuses.get(one.name)) for one in config.watches),
         last_pass=None if last is None else last.finished_at,
