@@ -147,8 +147,8 @@ def needed_limit(start: Start, days: int) -> int | None:
     least, most = start.rules.reserve + 1, start.rules.reserve + 1 + sum(vm.bytes for vm in start.vms)
     if not is_enough(most):
         return None
-    while most > least * _FOUND:
-        middle = math.isqrt(least * most)
+    while most > max(least * _FOUND, least + 1):
+        middle = max(math.isqrt(least * most), least + 1)
         least, most = (least, middle) if is_enough(middle) else (middle, most)
     return most
 

@@ -22,10 +22,10 @@ from deploy.grafana.builder.dashboard import RUNBOOKS, text
 from exporters.exposition import CATALOGUE
 from tests.clock import DAY, HOUR
 from tests.deploy import rules, schema, shown
-from tests.deploy.commands import BLOCK, mentioned, understood
 from tests.deploy.programs import Prometheus, Sample
 from tests.host import Host
 from tests.service.running import IO_TIMEOUT, free_port, service
+from tests.shown_commands import BLOCK, mentioned, understood
 from tools.life.life import Life
 from tools.pictures.colours import THEMES
 from tools.pictures.page import Drawn, pages

@@ -11,7 +11,7 @@ import pytest
 
 from exporters.exposition import CATALOGUE
 from tests.deploy import rules
-from tests.deploy.commands import BLOCK, mentioned, pasted, understood
+from tests.shown_commands import BLOCK, mentioned, pasted, understood
 
 PAGES = {page.stem: page for page in sorted((rules.ROOT / "docs" / "runbooks").iterdir())}
 HEADINGS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]

@@ -157,6 +157,12 @@ def test_the_limit_that_keeps_the_targets_is_found(target: float, limit: int) ->
     assert limit <= found <= limit * 1.021
 
 
+@pytest.mark.parametrize("size", range(1, 12))
+def test_the_limit_of_a_few_bytes_is_found_too(size: int) -> None:
+    """Between whole numbers the search has nothing to halve, and ends."""
+    assert needed_limit(a_start(1, size=size).with_target(1.1 * DAY), 30) == size
+
+
 def test_no_limit_keeps_a_target_below_the_period() -> None:
     assert needed_limit(a_start(3, period=7 * DAY).with_target(5 * DAY), 30) is None
 
