@@ -9,7 +9,7 @@ from typing import TextIO
 
 import pytest
 
-from tidegate.cli import screen
+from tidegate.cli.output import Screen, screen_of
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def stream() -> Iterator[TextIO]:
 def test_a_terminal_has_colours_unless_somebody_minds(
     stream: TextIO, environment: Mapping[str, str], colour: bool
 ) -> None:
-    assert screen.of(stream, environment).colour is colour
+    assert screen_of(stream, environment).colour is colour
 
 
 @pytest.mark.parametrize(
@@ -54,23 +54,23 @@ def test_a_terminal_has_colours_unless_somebody_minds(
     ids=str,
 )
 def test_a_pipe_has_none_unless_they_are_forced_and_never_a_size(environment: Mapping[str, str], colour: bool) -> None:
-    assert screen.of(io.StringIO(), {"COLUMNS": "40", **environment}) == screen.Screen(colour=colour)
+    assert screen_of(io.StringIO(), {"COLUMNS": "40", **environment}) == Screen(colour=colour)
 
 
 def test_the_size_is_the_terminals_unless_the_environment_says_another(stream: TextIO) -> None:
     """watch(1) and its kin say how much of theirs they show."""
     told = [
-        screen.of(stream, environment) for environment in ({}, {"COLUMNS": "60"}, {"COLUMNS": "wide", "LINES": "9"})
+        screen_of(stream, environment) for environment in ({}, {"COLUMNS": "60"}, {"COLUMNS": "wide", "LINES": "9"})
     ]
     assert [(one.columns, one.lines) for one in told] == [(100, 30), (60, 30), (100, 9)]
 
 
 def test_one_that_tells_no_size_is_taken_for_the_usual_one(stream: TextIO) -> None:
     termios.tcsetwinsize(stream.fileno(), (0, 0))
-    told = screen.of(stream, {})
+    told = screen_of(stream, {})
     assert (told.columns, told.lines) == (80, 24)
 
 
 def test_the_mark_is_one_that_the_terminal_can_write() -> None:
     latin = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
-    assert screen.of(latin, {}).mark == "~"
+    assert screen_of(latin, {}).mark == "~"

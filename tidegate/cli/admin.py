@@ -11,8 +11,9 @@ import click
 from core.errors import UsageError
 from core.markers.vm_name import vm_of
 from core.units import format_size, format_time, parse_time
-from tidegate.cli import completing, layout, shapes, show
+from tidegate.cli import completing, output, shapes
 from tidegate.cli.context import Session, json_option, pass_session, print_json, vm_argument, wait_option, watch_names
+from tidegate.cli.output import Column
 
 if TYPE_CHECKING:
     from core.config.settings import Config
@@ -32,7 +33,7 @@ def hold(session: Session, *, vm: str, wait: float) -> None:
 
     config = session.config()
     link = vms.hold(config, session.state(config), SystemClock(), vm, wait=wait)
-    show.say(f"{vm} is on hold{_HELD[link]}")
+    output.sentence(f"{vm} is on hold{_HELD[link]}")
 
 
 #: By the value of LinkState, None where it had no link.
@@ -52,7 +53,7 @@ def release(session: Session, *, vm: str) -> None:
 
     config = session.config()
     vms.release(session.state(config), vm)
-    show.say(f"{vm} is released")
+    output.sentence(f"{vm} is released")
 
 
 @click.command()
@@ -74,7 +75,7 @@ def force(session: Session, *, vm: str, over_limit: bool, cancel: bool) -> None:
     config = session.config()
     how = None if cancel else Force.OVER_LIMIT if over_limit else Force.WITHIN_LIMIT
     vms.force(session.state(config), vm, how)
-    show.say(_FORCED[how].format(vm=vm))
+    output.sentence(_FORCED[how].format(vm=vm))
 
 
 #: By the value of Force.
@@ -97,7 +98,7 @@ def retire(session: Session, *, vm: str, wait: float) -> None:
 
     config = session.config()
     vms.retire(config, session.state(config), SystemClock(), vm, wait=wait)
-    show.say(f"{vm} is retired")
+    output.sentence(f"{vm} is retired")
 
 
 @click.command()
@@ -116,7 +117,7 @@ def rename(session: Session, *, old: str, new: str, wait: float) -> None:
 
     config = session.config()
     done = renaming.rename(config, session.state(config), SystemClock(), old, new, wait=wait)
-    show.say(f"{old} is {new} from now on" + (f"; the dumps of {new} belong to it" if done.joined else ""))
+    output.sentence(f"{old} is {new} from now on" + (f"; the dumps of {new} belong to it" if done.joined else ""))
     if done.configured:
         click.echo(f"tidegate: {config.file} still names {old}: name {new} there too", err=True)
 
@@ -173,18 +174,18 @@ def adopt(session: Session, *, sent: bool, moved: str | None, wait: float, as_js
         for one in found
     )
     if found:
-        show.table(
+        output.table(
             (
-                layout.name("name"),
-                layout.name("vm"),
-                layout.number("size"),
-                layout.word("dump time", goes=1),
-                layout.text(""),
+                Column.name("name"),
+                Column.name("vm"),
+                Column.number("size"),
+                Column.word("dump time", drop=1),
+                Column.text(""),
             ),
             rows,
         )
     adopted = sum(one.vm is not None for one in found)
-    show.say(f"{adopted} adopted{' as sent' if sent else ''}, {len(found) - adopted} left as foreign files")
+    output.sentence(f"{adopted} adopted{' as sent' if sent else ''}, {len(found) - adopted} left as foreign files")
 
 
 def _believe(session: Session, config: "Config", moved: str) -> None:
@@ -193,7 +194,7 @@ def _believe(session: Session, config: "Config", moved: str) -> None:
     watch_names(config, moved)
     with session.state(config).write() as connection:
         counters.set_watch_status(connection, moved, filesystem_id=None)
-    show.say(f"{moved}: the next scan believes what stands there")
+    output.sentence(f"{moved}: the next scan believes what stands there")
 
 
 @click.command("mark-sent")
@@ -217,10 +218,10 @@ def mark_sent(session: Session, *, vm: str | None, at: str | None, listing: Path
     config = session.config()
     copies = {vm: _time(at)} if vm is not None and at is not None else _listed(session, listing or Path("-"))
     sent = vms.mark_sent(config, session.state(config), SystemClock(), copies)
-    show.say(f"{len(sent.fresher)} of {len(copies)} VMs have a newer copy off-site than was known")
+    output.sentence(f"{len(sent.fresher)} of {len(copies)} VMs have a newer copy off-site than was known")
     if sent.unheard_of:
         names = ", ".join(sent.unheard_of)
-        show.say(f"not heard of until now: {names}; if a name is none of a VM: tidegate retire VM")
+        output.sentence(f"not heard of until now: {names}; if a name is none of a VM: tidegate retire VM")
 
 
 def _time(text: str) -> float:

@@ -6,8 +6,9 @@ import click
 
 from core.errors import ExitCode
 from core.units import format_size
-from tidegate.cli import layout, show
+from tidegate.cli import output
 from tidegate.cli.context import Session, pass_session
+from tidegate.cli.output import Column
 
 if TYPE_CHECKING:
     from core.config.settings import Config
@@ -33,23 +34,23 @@ def check(session: Session, *, names: bool, user: str | None) -> None:
     if names:
         _print_names(session)
     folders = f"{len(config.watches)} watch folder{'s' if len(config.watches) != 1 else ''}"
-    show.say(
+    output.sentence(
         f"{config.file}: well: {folders}, {format_size(config.limit.daily)} a day, a day ends by {config.day.ends}, "
         f"confirmed by {config.offsite.confirm}, the storage is a {config.offsite.storage}"
     )
     for sentence in filter(None, map(advice, config.watches)):
-        show.say(sentence)
+        output.sentence(sentence)
     for sentence in missing_programs(config):
-        show.say(sentence)
+        output.sentence(sentence)
     for sentence in notify.sentences(config):
-        show.say(sentence)
+        output.sentence(sentence)
     for sentence in hypervisor.sentences(config, session.dry_run(config)):
-        show.say(sentence)
+        output.sentence(sentence)
     dry_run = session.dry_run(config)
     result = run.review(config, dry_run, SystemClock())
     with dry_run.read() as connection:
         for sentence in worries(connection, config, result):
-            show.say(sentence)
+            output.sentence(sentence)
     if user is not None:
         _try_as(session, config, user)
 
@@ -66,13 +67,13 @@ def _try_as(session: Session, config: "Config", user: str) -> None:
     tops = sorted(paths[row.watch] / row.path for row in rows if row.watch in paths)
     closed = unreadable(user, [watch.export for watch in config.watches], tops)
     for one in closed[:_NAMED]:
-        show.say(f"{user} cannot read {one.path}: {one.why}")
+        output.sentence(f"{user} cannot read {one.path}: {one.why}")
     if len(closed) > _NAMED:
-        show.say(f"… and {len(closed) - _NAMED} more")
+        output.sentence(f"… and {len(closed) - _NAMED} more")
     if closed:
-        show.say(f"what {user} cannot read does not arrive: let its dump script open it to him")
+        output.sentence(f"what {user} cannot read does not arrive: let its dump script open it to him")
         click.get_current_context().exit(ExitCode.PARTLY)
-    show.say(f"{user} can read the export trees, and the {len(tops)} dumps that wait or are let out")
+    output.sentence(f"{user} can read the export trees, and the {len(tops)} dumps that wait or are let out")
 
 
 def _scanned(session: Session, config: "Config") -> "DryRunState":
@@ -100,13 +101,13 @@ def _print_names(session: Session) -> None:
         row = known.rows[dump.dump_id]
         name = "" if row.vm is None else printable(facts.export_name_of(config, row))
         rows.append((dump.path, row.vm or "", name, dump.block_reason or "", dump.note))
-    show.table(
+    output.table(
         (
-            layout.name("dump"),
-            layout.name("vm"),
-            layout.name("export name"),
-            layout.word("hindrance"),
-            layout.text("why"),
+            Column.name("dump"),
+            Column.name("vm"),
+            Column.name("export name"),
+            Column.word("hindrance"),
+            Column.text("why"),
         ),
         sorted(rows),
     )

@@ -9,8 +9,9 @@ import click
 from core.enums import DumpResult, Occasion, Trouble
 from core.errors import ExitCode, TidegateError, UsageError
 from core.units import format_exact_time, format_size, format_span
-from tidegate.cli import completing, layout, show
+from tidegate.cli import completing, output
 from tidegate.cli.context import Session, Span, json_option, pass_session, print_json
+from tidegate.cli.output import Column
 from tidegate.cli.stopping import stopped_by_signals
 from tidegate.daemon.logs import complain
 from tidegate.daemon.notifier import Account, Telling
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
 
 FORMAT = 2
 _COLUMNS = (
-    layout.name("vm"),
-    layout.word("result"),
-    layout.number("size"),
-    layout.number("time"),
-    layout.name("dump", goes=1),
-    layout.text("why"),
+    Column.name("vm"),
+    Column.word("result"),
+    Column.number("size"),
+    Column.number("time"),
+    Column.name("dump", drop=1),
+    Column.text("why"),
 )
 
 
@@ -152,15 +153,15 @@ def _print(run: "Run", released: "PassResult | None") -> None:
     from tidegate.cli import passes
 
     for name, told in run.undone:
-        show.say(f"{name} {told}")
-    show.table(_COLUMNS, (_row(one) for one, _ in run.outcomes))
+        output.sentence(f"{name} {told}")
+    output.table(_COLUMNS, (_row(one) for one, _ in run.outcomes))
     count = {result: sum(one.result is result for one, _ in run.outcomes) for result in DumpResult}
     removed = f", {len(run.removed)} older ones removed" if run.removed else ""
     skipped = f", {count[DumpResult.SKIPPED]} not begun" if count[DumpResult.SKIPPED] else ""
-    show.say(f"{count[DumpResult.DONE]} dumped, {count[DumpResult.FAILED]} failed{skipped}{removed}")
+    output.sentence(f"{count[DumpResult.DONE]} dumped, {count[DumpResult.FAILED]} failed{skipped}{removed}")
     for one, _ in run.outcomes:
         if one.result is DumpResult.FAILED and one.journal is not None:
-            show.say(f"the log of {one.vm}: {one.journal}")
+            output.sentence(f"the log of {one.vm}: {one.journal}")
     if released is not None:
         passes.show_result(released)
 

@@ -10,9 +10,10 @@ from core.enums import Reason, Verdict
 from core.errors import UsageError
 from core.filenames import printable
 from core.units import format_date, format_minute, format_size, format_span, format_time
-from tidegate.cli import layout, shapes, show
+from tidegate.cli import output, shapes
 from tidegate.cli.context import Session, json_option, pass_session, print_json, vm_argument
 from tidegate.cli.forecast import beginning
+from tidegate.cli.output import Column
 from tidegate.cli.passes import preview
 
 if TYPE_CHECKING:
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
     from policy.planner.model import Decision
 
 _LINKS = (
-    layout.number("day", goes=3),
-    layout.word("released"),
-    layout.name("name", goes=1),
-    layout.number("size"),
-    layout.word("state"),
-    layout.word("confirmed", goes=4),
-    layout.word("by", goes=2),
+    Column.number("day", drop=3),
+    Column.word("released"),
+    Column.name("name", drop=1),
+    Column.number("size"),
+    Column.word("state"),
+    Column.word("confirmed", drop=4),
+    Column.word("by", drop=2),
 )
 _HISTORY = 10
 #: How many days are looked at for the one on which a dump leaves.
@@ -73,11 +74,11 @@ def explain(session: Session, *, vm: str, as_json: bool) -> None:
         return
     zone = config.day.timezone
     for line in told(result, vm, history, config, expected=expected, now=now):
-        show.say(line)
-    show.say(show.account(shapes.day(result.day)))
+        output.sentence(line)
+    output.sentence(shapes.account(shapes.day(result.day)))
     if history:
         click.echo("Let out before:")
-        show.table(_LINKS, (_link_row(row, zone) for row in history))
+        output.table(_LINKS, (_link_row(row, zone) for row in history))
 
 
 def told(

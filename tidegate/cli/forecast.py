@@ -9,25 +9,25 @@ import click
 
 from core.errors import UsageError
 from core.units import format_date, format_size, format_span
-from tidegate.cli import completing, layout, shapes, show
+from tidegate.cli import completing, output, shapes
 from tidegate.cli.context import Session, Size, Span, json_option, pass_session, print_json
+from tidegate.cli.output import Column
 from tidegate.cli.passes import preview
-from tidegate.cli.screen import of_stdout
 
 if TYPE_CHECKING:
     from policy.passes.run import PassResult
     from policy.planner.forecast import Forecast, Start, VmForecast
 
 _COLUMNS = (
-    layout.name("vm"),
-    layout.word("set", goes=2),
-    layout.number("size", goes=4),
-    layout.number("every", goes=1),
-    layout.number("target", goes=5),
-    layout.number("age now"),
-    layout.number("oldest"),
-    layout.word("within target", goes=3),
-    layout.text("leaves"),
+    Column.name("vm"),
+    Column.word("set", drop=2),
+    Column.number("size", drop=4),
+    Column.number("every", drop=1),
+    Column.number("target", drop=5),
+    Column.number("age now"),
+    Column.number("oldest"),
+    Column.word("within target", drop=3),
+    Column.text("leaves"),
 )
 #: Of the sentences below the table, as a rule.
 _SUMMARY_LINES = 6
@@ -95,7 +95,7 @@ def forecast(
         _print_summary("As it is: ", start, run_forward(start, days), zone)
     _print_summary("With the change: " if changed is not start else "", changed, future, zone)
     if needed:
-        show.say(_needed(limit))
+        output.sentence(_needed(limit))
 
 
 def _needed(limit: int | None) -> str:
@@ -127,15 +127,15 @@ def _changed(
 
 def _print_table(start: "Start", future: "Forecast", zone: datetime.tzinfo, *, everything: bool) -> None:
     """Those first that are past their targets for the longest, and the most."""
-    seen = of_stdout()
+    seen = output.screen()
     vms = sorted(future.vms, key=_worst_first)
-    room = None if everything else show.rows_of_a_screen(seen, _SUMMARY_LINES)
+    room = None if everything else seen.rows_that_fit(_SUMMARY_LINES)
     if vms:
-        show.write(show.drawn(_COLUMNS, (_row(one, start.now, zone) for one in vms[:room]), seen))
+        output.lines(output.table_lines(_COLUMNS, (_row(one, start.now, zone) for one in vms[:room]), seen))
     if room is not None and len(vms) > room:
         late = sum(one.within_from != 0 for one in vms[room:])
         told = f"{late} of them past their targets" if late else "all within their targets"
-        show.say(f"and {len(vms) - room} more, {told}: `tidegate forecast --all`")
+        output.sentence(f"and {len(vms) - room} more, {told}: `tidegate forecast --all`")
 
 
 def _worst_first(one: "VmForecast") -> tuple[float, float, str]:
@@ -162,7 +162,7 @@ def _row(one: "VmForecast", now: float, zone: datetime.tzinfo) -> tuple[str, ...
 
 def _print_summary(heading: str, start: "Start", future: "Forecast", zone: datetime.tzinfo) -> None:
     for line in _summary(start, future, zone):
-        show.say(f"{heading}{line}")
+        output.sentence(f"{heading}{line}")
 
 
 def _summary(start: "Start", future: "Forecast", zone: datetime.tzinfo) -> Iterator[str]:

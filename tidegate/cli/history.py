@@ -9,42 +9,43 @@ import click
 from core.errors import UsageError
 from core.filenames import printable
 from core.units import format_minute, format_size, format_time, parse_time
-from tidegate.cli import completing, layout, shapes, show
+from tidegate.cli import completing, output, shapes
 from tidegate.cli.context import Session, json_option, pass_session, print_json
+from tidegate.cli.output import Column
 
 if TYPE_CHECKING:
     from core.state.history import LetOut, PastDay, PastDump
     from core.state.syncs import SyncRow
 
 _DAYS = (
-    layout.number("day"),
-    layout.word("opened"),
-    layout.number("limit", goes=3),
-    layout.number("let out"),
-    layout.number("confirmed"),
-    layout.number("sent"),
-    layout.number("ratio", goes=1),
-    layout.number("beyond", goes=2),
+    Column.number("day"),
+    Column.word("opened"),
+    Column.number("limit", drop=3),
+    Column.number("let out"),
+    Column.number("confirmed"),
+    Column.number("sent"),
+    Column.number("ratio", drop=1),
+    Column.number("beyond", drop=2),
 )
 _SYNCS = (
-    layout.word("sync"),
-    layout.number("day"),
-    layout.word("reported"),
-    layout.number("confirmed"),
-    layout.number("sent"),
-    layout.number("received", goes=1),
-    layout.number("beyond", goes=2),
+    Column.word("sync"),
+    Column.number("day"),
+    Column.word("reported"),
+    Column.number("confirmed"),
+    Column.number("sent"),
+    Column.number("received", drop=1),
+    Column.number("beyond", drop=2),
 )
 _DUMPS = (
-    layout.name("dump"),
-    layout.word("dump time", goes=5),
-    layout.number("size"),
-    layout.word("let out"),
-    layout.number("day", goes=3),
-    layout.word("confirmed"),
-    layout.word("by", goes=4),
-    layout.number("crossed", goes=2),
-    layout.number("ratio", goes=1),
+    Column.name("dump"),
+    Column.word("dump time", drop=5),
+    Column.number("size"),
+    Column.word("let out"),
+    Column.number("day", drop=3),
+    Column.word("confirmed"),
+    Column.word("by", drop=4),
+    Column.number("crossed", drop=2),
+    Column.number("ratio", drop=1),
 )
 
 
@@ -159,12 +160,12 @@ def _ratio(crossed: int | None, size: int) -> float | None:
 
 def _print_days(shape: dict[str, Any], zone: datetime.tzinfo) -> None:
     if not shape["days"]:
-        show.say("no day was ever opened: no pass has run")
+        output.sentence("no day was ever opened: no pass has run")
         return
-    show.table(_DAYS, (_day_row(one, zone) for one in shape["days"]))
+    output.table(_DAYS, (_day_row(one, zone) for one in shape["days"]))
     if shape["syncs"]:
         click.echo()
-        show.table(_SYNCS, (_sync_row(one, zone) for one in shape["syncs"]))
+        output.table(_SYNCS, (_sync_row(one, zone) for one in shape["syncs"]))
 
 
 def _day_row(one: dict[str, Any], zone: datetime.tzinfo) -> tuple[str, ...]:
@@ -195,9 +196,9 @@ def _sync_row(one: dict[str, Any], zone: datetime.tzinfo) -> tuple[str, ...]:
 def _print_dumps(shape: dict[str, Any], zone: datetime.tzinfo) -> None:
     rows = [row for one in shape["dumps"] for row in _dump_rows(one, zone)]
     if rows:
-        show.table(_DUMPS, rows)
+        output.table(_DUMPS, rows)
     else:
-        show.say(f"no dump of {shape['vm']} was recorded or let out in these days")
+        output.sentence(f"no dump of {shape['vm']} was recorded or let out in these days")
 
 
 def _dump_rows(one: dict[str, Any], zone: datetime.tzinfo) -> list[tuple[str, ...]]:

@@ -9,8 +9,9 @@ import click
 from core.errors import UsageError
 from core.filenames import printable
 from core.units import format_minute, format_size, format_time, parse_time
-from tidegate.cli import layout, shapes, show
+from tidegate.cli import output, shapes
 from tidegate.cli.context import Session, json_option, pass_session, print_json, vm_argument
+from tidegate.cli.output import Column
 
 if TYPE_CHECKING:
     from core.config.settings import Config
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
     from core.state.dumps import DumpRow
 
 _COLUMNS = (
-    layout.word("place"),
-    layout.path("path"),
-    layout.word("dump time"),
-    layout.number("size", goes=1),
-    layout.text(""),
+    Column.word("place"),
+    Column.path("path"),
+    Column.word("dump time"),
+    Column.number("size", drop=1),
+    Column.text(""),
 )
 #: The newest dumps and links of a VM; older ones have long been written over.
 _NEWEST = 20
@@ -54,9 +55,9 @@ def locate(session: Session, *, vm: str, as_json: bool) -> None:
         for one in copies
     )
     if copies:
-        show.table(_COLUMNS, rows)
+        output.table(_COLUMNS, rows)
     else:
-        show.say(f"no copy of {vm} is known anywhere")
+        output.sentence(f"no copy of {vm} is known anywhere")
 
 
 def _how(copy: dict[str, Any], zone: datetime.tzinfo) -> str:

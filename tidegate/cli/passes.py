@@ -10,9 +10,9 @@ from core.enums import Occasion, Reason, Verdict
 from core.errors import ExitCode, UsageError
 from core.filenames import printable
 from core.units import format_size
-from tidegate.cli import layout, shapes, show
+from tidegate.cli import output, shapes
 from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option
-from tidegate.cli.screen import of_stdout
+from tidegate.cli.output import Column
 from tidegate.daemon.notifier import Telling
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from policy.planner.model import Decision
 
 _COLUMNS = (
-    layout.number("position", goes=4),
-    layout.name("vm"),
-    layout.name("dump", goes=2),
-    layout.number("size"),
-    layout.word("verdict", goes=1),
-    layout.word("reason"),
-    layout.number("total", goes=3),
-    layout.text("why"),
+    Column.number("position", drop=4),
+    Column.name("vm"),
+    Column.name("dump", drop=2),
+    Column.number("size"),
+    Column.word("verdict", drop=1),
+    Column.word("reason"),
+    Column.number("total", drop=3),
+    Column.text("why"),
 )
 
 #: First what leaves, in its order; then what somebody has to see to, what waits, and what needs nothing.
@@ -117,7 +117,7 @@ def released(
         result = _release_all(session, config, clock, wait=wait)
         released = result.plan.released
         size, held = format_size(result.plan.released_bytes), len(result.plan.decisions) - len(released)
-        account.summary = f"{len(released)} let out, {size}; {held} held; {show.account(shapes.day(result.day))}"
+        account.summary = f"{len(released)} let out, {size}; {held} held; {shapes.account(shapes.day(result.day))}"
         account.reason = _reason(result, strict=strict)
         account.found = lambda: troubles.of_pass(result, clock.now().wall)
         account.has_looked_at = lambda key: troubles.is_known_by(result, key)
@@ -170,16 +170,16 @@ def show_result(result: "PassResult", *, would: bool = False, everything: bool =
     """``would``: nothing was let out. A terminal gets what leaves and, of the rest, as much as it can hold."""
     decisions = sorted(result.plan.decisions, key=lambda one: _ORDER.index(one.verdict))
     count = len(result.plan.released)
-    seen = of_stdout()
-    room = None if everything else show.rows_of_a_screen(seen, _SUMMARY_LINES, least=count + _LEAST_OTHERS)
+    seen = output.screen()
+    room = None if everything else seen.rows_that_fit(_SUMMARY_LINES, least=count + _LEAST_OTHERS)
     if not decisions:
-        show.say("no dump is known: one counts from when X.done stands beside X; `tidegate mark X` writes it")
+        output.sentence("no dump is known: one counts from when X.done stands beside X; `tidegate mark X` writes it")
     else:
-        show.write(show.drawn(_COLUMNS, _rows(decisions[:room]), seen))
+        output.lines(output.table_lines(_COLUMNS, _rows(decisions[:room]), seen))
     if room is not None and len(decisions) > room:
-        show.say(f"and {len(decisions) - room} more, held: `tidegate plan --all`")
-    show.say(f"{count} {'would be ' if would else ''}let out, {len(decisions) - count} held")
-    show.say(show.account(shapes.day(result.day)))
+        output.sentence(f"and {len(decisions) - room} more, held: `tidegate plan --all`")
+    output.sentence(f"{count} {'would be ' if would else ''}let out, {len(decisions) - count} held")
+    output.sentence(shapes.account(shapes.day(result.day)))
     for one in result.plan.over_limit:
         released = f"{format_size(one.over_limit)} {'would be ' if would else ''}let out above the limit"
         click.echo(f"tidegate: {one.dump.vm}: {released}: forced", err=True)
@@ -216,9 +216,9 @@ def _compare(result: "PassResult", folder: Path) -> None:
         mine = "lets it out" if name in released else planned[name].reason if name in planned else "knows no such dump"
         size = format_size(planned[name].dump.bytes) if name in planned else ""
         rows.append((name, size, mine, "linked" if name in there else "not there"))
-    show.table((layout.name("dump"), layout.number("size"), layout.word("tidegate"), layout.word(str(folder))), rows)
+    output.table((Column.name("dump"), Column.number("size"), Column.word("tidegate"), Column.word(str(folder))), rows)
     both = released & there
-    show.say(
+    output.sentence(
         f"{len(both)} the same, {len(released - there)} only by Tidegate ({format_size(result.plan.released_bytes)} "
         f"in all), {len(there - released)} only in {folder}"
     )

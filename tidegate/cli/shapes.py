@@ -1,11 +1,11 @@
 """The JSON shapes of all commands, format 2. Sizes are bytes, spans seconds, times RFC 3339 in UTC."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from core.enums import Verdict
 from core.filenames import printable
-from core.units import format_time
+from core.units import format_size, format_time
 from policy.planner.staleness import freshness, targets
 
 if TYPE_CHECKING:  # whoever asks for help, or for a name, need not load the state
@@ -34,6 +34,14 @@ def day(one: "Day") -> dict[str, Any]:
         "left_bytes": account.left,
         **({"debt_bytes": debt} if debt else {}),
     }
+
+
+def account(day: Mapping[str, Any]) -> str:
+    """The day in one line, from its JSON shape. What is nothing is left out."""
+    parts = {"outstanding": "released, not fetched yet", "used": "used", "debt": "in debt", "reserve": "in reserve"}
+    told = [f"{format_size(day[f'{key}_bytes'])} {words}" for key, words in parts.items() if day.get(f"{key}_bytes")]
+    left = f"{format_size(day['left_bytes'])} of {format_size(day['limit_bytes'])} left"
+    return f"day {day['number']}: {'; '.join([left, *told])}"
 
 
 def decision(one: "Decision") -> dict[str, Any]:

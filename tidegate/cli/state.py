@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from core.errors import ExitCode, FaultError, UsageError
-from tidegate.cli import shapes, show
+from tidegate.cli import output, shapes
 from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option
 
 if TYPE_CHECKING:
@@ -98,10 +98,10 @@ def rebuild(session: Session, *, source: Path | None, replace: bool, wait: float
         print_json({**shape, "kept": None if kept is None else str(kept), **_lines(result.known, result.unknown)})
         return
     for line in result.known:
-        show.say(line)
+        output.sentence(line)
     for line in result.unknown:
-        show.say(f"not known: {line}")
-    show.say(f"{config.state.path} is made anew" + ("" if kept is None else f"; the old one is {kept}"))
+        output.sentence(f"not known: {line}")
+    output.sentence(f"{config.state.path} is made anew" + ("" if kept is None else f"; the old one is {kept}"))
 
 
 def _lines(known: Sequence[str], unknown: Sequence[str]) -> dict[str, list[str]]:
@@ -162,8 +162,8 @@ def verify(session: Session, *, wait: float, as_json: bool) -> None:
         print_json({"format": shapes.FORMAT, "differences": [one._asdict() for one in found]})
     else:
         for one in found:
-            show.say(f"{one.where}: {one.means}; {one.say}")
+            output.sentence(f"{one.where}: {one.means}; {one.say}")
         if not found:
-            show.say("the state, the markers, the export trees and the manifests tell the same")
+            output.sentence("the state, the markers, the export trees and the manifests tell the same")
     if found:
         click.get_current_context().exit(ExitCode.PARTLY)

@@ -9,9 +9,9 @@ import click
 
 from core.errors import UsageError
 from core.units import format_size, format_span, format_time
-from tidegate.cli import layout, shapes, show
+from tidegate.cli import output, shapes
 from tidegate.cli.context import Session, json_option, pass_session, print_json
-from tidegate.cli.screen import Screen, of_stdout
+from tidegate.cli.output import Column, Screen
 
 if TYPE_CHECKING:
     from core.config.settings import Config
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from tidegate.verdict import Finding
 
 _COLUMNS = (
-    layout.name("vm"),
-    layout.word("set", goes=4),
-    layout.word("verdict"),
-    layout.number("off-site"),
-    layout.number("target", goes=6),
-    layout.word("by", goes=2),
-    layout.name("newest dump", goes=1),
-    layout.number("size", goes=5),
-    layout.word("state", goes=3),
-    layout.word("reason", goes=7),
+    Column.name("vm"),
+    Column.word("set", drop=4),
+    Column.word("verdict"),
+    Column.number("off-site"),
+    Column.number("target", drop=6),
+    Column.word("by", drop=2),
+    Column.name("newest dump", drop=1),
+    Column.number("size", drop=5),
+    Column.word("state", drop=3),
+    Column.word("reason", drop=7),
 )
 
 
@@ -74,7 +74,7 @@ def status(session: Session, *, as_json: bool, everything: bool, watch: bool, na
     if as_json:
         print_json(found.shape)
     else:
-        show.write(report(found, of_stdout(), everything=everything))
+        output.lines(report(found, output.screen(), everything=everything))
 
 
 def _picture(found: Standing) -> "Picture":
@@ -124,15 +124,15 @@ def report(found: Standing, seen: Screen, *, everything: bool = False) -> Iterat
     vms = found.shape["vms"]
     verdict = level_of(found.findings).name.lower()
     above = [
-        *show.spoken(f"{verdict}: {summary(found.findings, len(vms))}", seen, verdict),
-        *show.spoken(show.account(found.shape["day"]), seen),
-        *(line for sentence in found.decide for line in show.spoken(sentence, seen)),
+        *output.sentence_lines(f"{verdict}: {summary(found.findings, len(vms))}", seen, verdict),
+        *output.sentence_lines(shapes.account(found.shape["day"]), seen),
+        *(line for sentence in found.decide for line in output.sentence_lines(sentence, seen)),
     ]
-    below = [line for sentence in _advice(found.config) for line in show.spoken(sentence, seen)]
+    below = [line for sentence in _advice(found.config) for line in output.sentence_lines(sentence, seen)]
     yield from above
     if vms:
         yield ""
-        yield from _table(found, seen, None if everything else show.rows_of_a_screen(seen, len(above) + len(below) + 1))
+        yield from _table(found, seen, None if everything else seen.rows_that_fit(len(above) + len(below) + 1))
     yield from below
 
 
@@ -145,11 +145,11 @@ def _table(found: Standing, seen: Screen, room: int | None) -> Iterator[str]:
         return bad.get(one["vm"], len(found.findings)), age is not None, -(age or 0) / target, one["vm"]
 
     vms = sorted(found.shape["vms"], key=badness)
-    yield from show.drawn(_COLUMNS, (_row(one) for one in vms[:room]), seen)
+    yield from output.table_lines(_COLUMNS, (_row(one) for one in vms[:room]), seen)
     if rest := [] if room is None else vms[room:]:
         ill = sum(one["vm"] in bad for one in rest)
         told = f"{ill} of them not well" if ill else "all well"
-        yield from show.spoken(f"and {len(rest)} more, {told}: `tidegate status --all`", seen)
+        yield from output.sentence_lines(f"and {len(rest)} more, {told}: `tidegate status --all`", seen)
 
 
 def _advice(config: "Config") -> Iterator[str]:

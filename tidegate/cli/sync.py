@@ -10,7 +10,7 @@ import click
 from core.enums import Occasion
 from core.errors import ExitCode
 from core.units import format_size
-from tidegate.cli import shapes, show
+from tidegate.cli import output, shapes
 from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option
 from tidegate.cli.pushing import Bar, Lines, summary
 from tidegate.daemon.notifier import Telling
@@ -50,7 +50,7 @@ def sync(session: Session, *, dry_run: bool, wait: float, as_json: bool) -> None
             print_json({"format": shapes.FORMAT, "trees": [shapes.pushed(one) for one in done]})
         else:
             for text in account.summary.splitlines():
-                show.say(text)
+                output.sentence(text)
     click.get_current_context().exit(_code(done))
 
 
@@ -72,5 +72,5 @@ def _show(beginnings: "list[Beginning]", *, as_json: bool) -> None:
         return
     for one in beginnings:
         size = format_size(sum(link.bytes for link in one.links))
-        show.say(f"{one.watch} to {one.destination}: {len(one.links)} links, {size}")
-        show.say(f"day {one.day}: {format_size(one.may_send)} may still be sent")
+        output.sentence(f"{one.watch} to {one.destination}: {len(one.links)} links, {size}")
+        output.sentence(f"day {one.day}: {format_size(one.may_send)} may still be sent")

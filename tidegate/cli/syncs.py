@@ -10,7 +10,7 @@ import click
 from core.errors import UsageError
 from core.filenames import printable
 from core.units import format_size, parse_time
-from tidegate.cli import completing, shapes, show
+from tidegate.cli import completing, output, shapes
 from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option, watch_names
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def sync_started(session: Session, *, watch: str | None, wait: float, as_json: b
     if as_json:
         print_json({"format": shapes.FORMAT, "sealed": shapes.links(sealed)})
     else:
-        show.say(f"{len(sealed)} links sealed, {format_size(sum(one.bytes for one in sealed))}")
+        output.sentence(f"{len(sealed)} links sealed, {format_size(sum(one.bytes for one in sealed))}")
 
 
 @click.command()
@@ -124,8 +124,8 @@ def synced(
         )
         return
     size = format_size(sum(one.bytes for one in outcome.confirmed))
-    show.say(f"{len(outcome.confirmed)} confirmed, {size}; {len(outcome.left_outstanding)} still outstanding")
-    show.say(f"day {outcome.day} is open" + (" (a new one)" if outcome.day_ended else ""))
+    output.sentence(f"{len(outcome.confirmed)} confirmed, {size}; {len(outcome.left_outstanding)} still outstanding")
+    output.sentence(f"day {outcome.day} is open" + (" (a new one)" if outcome.day_ended else ""))
     for name in outcome.unknown:
         click.echo(f"tidegate: {name!r} arrived but does not stand in an export tree", err=True)
 

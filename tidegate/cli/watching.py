@@ -15,8 +15,8 @@ from typing import Any
 
 from core.clock import Clock
 from core.errors import TidegateError, UsageError
-from tidegate.cli import show
-from tidegate.cli.screen import Screen, of_stdout
+from tidegate.cli import output
+from tidegate.cli.output import Screen
 
 #: Between two looks; longer where a look works long, so that watching never costs more than a quarter of a processor.
 _PAUSE_SECONDS = 2.0
@@ -76,16 +76,16 @@ class _Watch:
         return True
 
     def _draw(self) -> None:
-        seen = of_stdout()
+        seen = output.screen()
         lines = list(self._lines(seen))[: seen.lines]
         sys.stdout.write(_HOME + f"{_END_OF_LINE}\n".join(lines) + _END_OF_LINE + _REST)
         sys.stdout.flush()
 
     def _lines(self, seen: Screen) -> Iterator[str]:
         for line in self._fault.splitlines():
-            yield from show.spoken(f"unknown: {line}", seen, "unknown")
+            yield from output.sentence_lines(f"unknown: {line}", seen, "unknown")
         if self._fault and self._picture is not None:
-            yield from show.spoken("what was known before:", seen)
+            yield from output.sentence_lines("what was known before:", seen)
         if self._picture is not None:
             yield from self._picture(seen)
 

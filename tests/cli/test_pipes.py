@@ -2,13 +2,14 @@
 
 import pytest
 
-from tidegate.cli import layout, show
+from tidegate.cli import output
+from tidegate.cli.output import Column
 
-COLUMNS = (layout.name("vm"), layout.number("size"), layout.text("why"))
+COLUMNS = (Column.name("vm"), Column.number("size"), Column.text("why"))
 
 
 def printed(capsys: pytest.CaptureFixture[str], *rows: tuple[str, str, str]) -> list[str]:
-    show.table(COLUMNS, rows)
+    output.table(COLUMNS, rows)
     return capsys.readouterr().out.splitlines()
 
 
