@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from core.filenames import printable
-from core.fs.fingerprint import DumpRejected, Identity, allowed_owners, identify, open_folder
+from core.fs.fingerprint import DumpRejected, Identity, allowed_owners, identify
+from core.fs.openat import open_folder
 from dumps.adapter import Sum
 from dumps.failure import DumpFailed
 

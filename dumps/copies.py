@@ -19,7 +19,7 @@ from typing import Any
 
 from core.errors import NOT_AS_TOLD, FaultError, UsageError
 from core.filenames import printable
-from core.fs.fingerprint import open_folder
+from core.fs.openat import open_folder
 from core.markers import format as markers
 from core.markers.format import BadMarker, MarkerBody, MarkerKind
 from core.markers.vm_name import vm_of

@@ -2,14 +2,16 @@
 
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 
+from core import process
 from core.errors import FaultError
 from core.filenames import printable
+from core.units import format_size
 
 #: A daemon that hangs is told as one.
 _ANSWER_SECONDS = 30.0
+_MOST_BYTES = 16 * 1024 * 1024
 
 
 def _lines(text: str) -> set[str]:
@@ -43,16 +45,15 @@ def machines(command: Sequence[str]) -> set[str]:
 
 
 def _ask(command: Sequence[str]) -> str:
-    told = f"[hypervisor]: {printable(' '.join(command))}"
+    asked = f"[hypervisor]: {printable(' '.join(command))}"
     try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=_ANSWER_SECONDS
-        )
-    except subprocess.TimeoutExpired:
-        raise FaultError(f"{told}: no answer in {_ANSWER_SECONDS:.0f} s") from None
+        answer = process.run(command, _ANSWER_SECONDS, most_bytes=_MOST_BYTES)
     except OSError as error:
-        raise FaultError(f"{told}: cannot be run: {error.strerror}") from None
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines() or [f"ended with status {done.returncode}"]
-        raise FaultError(f"{told}: {printable(said[-1])}")
-    return done.stdout.decode(errors="replace")
+        raise FaultError(f"{asked}: cannot be run: {error.strerror}") from None
+    if answer.status is None:
+        raise FaultError(f"{asked}: no answer in {_ANSWER_SECONDS:.0f} s")
+    if answer.status:
+        raise FaultError(f"{asked}: {process.last_line(answer.errors) or process.how_it_ended(answer.status)}")
+    if not answer.is_whole:  # VMs that were cut off would not be missed
+        raise FaultError(f"{asked}: printed more than {format_size(_MOST_BYTES)}")
+    return answer.output.decode(errors="replace")

@@ -5,14 +5,13 @@ mistaken as a number of a process could be, which may be another's by now.
 """
 
 import os
-import select
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from core.process import wait_for
 from dumps.failure import DumpFailed
-from dumps.stop import wait
 
 #: The variable that carries the mark.
 MARK = "TIDEGATE_RUN"
@@ -60,7 +59,7 @@ def _kill(process: int, mark: str) -> None:
             return
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-        if not wait({descriptor: select.POLLIN}, _DEATH_SECONDS):
+        if not wait_for([descriptor], _DEATH_SECONDS):
             raise DumpFailed(f"process {process} of it was killed and does not end: it waits for a disk")
     finally:
         os.close(descriptor)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from core.enums import ENDED_STATES
-from core.fs.fingerprint import DumpRejected, allowed_owners, identify, open_folder
+from core.fs.fingerprint import DumpRejected, allowed_owners, identify
+from core.fs.openat import open_folder
 from core.state import dumps, ledger
 from core.state.database import Connection, State
 from core.state.dumps import DumpRow

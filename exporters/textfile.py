@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from core.errors import FaultError
+from core.fs.openat import sync_folder
 
 
 def write(path: Path, text: bytes) -> None:
@@ -21,7 +22,7 @@ def write(path: Path, text: bytes) -> None:
         except BaseException:
             aside.unlink()
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise FaultError(f"{path}: the metrics cannot be written: {error.strerror}") from error
 
@@ -34,11 +35,3 @@ def _fill(descriptor: int, text: bytes) -> None:
         os.fchmod(descriptor, 0o644)
         # Before the rename: a power cut must not leave the name without its content.
         os.fsync(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

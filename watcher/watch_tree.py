@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from core.config.settings import Config, WatchFolder
-from core.fs.fingerprint import open_folder
 from core.fs.io_timeout import ask
+from core.fs.openat import open_folder
 from core.markers.foreign import is_looked_into, look_at_all
 from core.state.mount_identity import filesystem_id_of
 

@@ -10,19 +10,18 @@ Named tuples and no dataclasses, whose module loads so much that ``tidegate mark
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import NamedTuple
 
 from core.enums import Reason
 from core.filenames import printable
+from core.fs.openat import Steps, open_folder_at
+from core.fs.subtree import each_folder
 
 #: Names under which programs write what is not finished yet.
 _UNFINISHED = (".tmp", ".partial", ".part")
 _UNFINISHED_VZDUMP = ("vzdump-", ".dat")
 #: No dump has folders within folders deeper than this.
 MAX_DEPTH = 64
-
-_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class DumpRejected(Exception):
@@ -41,6 +40,15 @@ class Member(NamedTuple):
     inode: int
     size: int
     mtime_ns: int
+
+    @classmethod
+    def of(cls, name: str, status: os.stat_result) -> "Member":
+        """The file ``name`` as it is now."""
+        return cls(name, status.st_ino, status.st_size, status.st_mtime_ns)
+
+    def is_unchanged(self, status: os.stat_result) -> bool:
+        """Whether this is the status of the very file that was recorded, not written to since."""
+        return (status.st_ino, status.st_size, status.st_mtime_ns) == (self.inode, self.size, self.mtime_ns)
 
 
 class Identity(NamedTuple):
@@ -87,23 +95,6 @@ class Identity(NamedTuple):
         return digest.hexdigest()
 
 
-@contextmanager
-def open_folder(path: str | os.PathLike[str], *components: str) -> Iterator[int]:
-    """A descriptor of the folder ``path/components…``; no component below ``path`` may be a symbolic link.
-
-    Raises OSError: ENOENT, ENOTDIR (also for a symbolic link), EACCES.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for component in components:
-            deeper = os.open(component, _FOLDER_FLAGS, dir_fd=descriptor)
-            os.close(descriptor)
-            descriptor = deeper
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
 def allowed_owners(folder: int) -> frozenset[int]:
     """User ids whose files may be let out of the dump folder with this descriptor: its owner, root and ourselves."""
     return frozenset({os.fstat(folder).st_uid, 0, os.geteuid()})
@@ -112,7 +103,7 @@ def allowed_owners(folder: int) -> frozenset[int]:
 def identify(folder: int, name: str, owners: frozenset[int]) -> Identity:
     """The identity of the dump ``name`` in the folder with this descriptor.
 
-    Raises Hindered with ``missing``, ``unsafe``, ``running`` (a file that is named as unfinished) or
+    Raises DumpRejected with ``missing``, ``unsafe``, ``running`` (a file that is named as unfinished) or
     ``verify_failed`` (nothing in it).
     """
     try:
@@ -126,14 +117,14 @@ def identify(folder: int, name: str, owners: frozenset[int]) -> Identity:
     else:
         _refuse_unfinished(name)
         check_file(status, name, owners)
-        identity = Identity(False, (_member("", status),))
+        identity = Identity(False, (Member.of("", status),))
     if identity.bytes == 0:
         raise DumpRejected(Reason.VERIFY_FAILED, "the dump is empty")
     return identity
 
 
 def check_file(status: os.stat_result, name: str, owners: frozenset[int]) -> None:
-    """Raises Hindered(``unsafe``) unless this is a plain file of an allowed owner without setuid or setgid."""
+    """Raises DumpRejected(``unsafe``) unless this is a plain file of an allowed owner without setuid or setgid."""
     if not stat.S_ISREG(status.st_mode):
         raise DumpRejected(Reason.UNSAFE, f"{printable(name)} is {_kind_of(status.st_mode)}, not a plain file")
     if status.st_mode & (stat.S_ISUID | stat.S_ISGID):
@@ -142,43 +133,53 @@ def check_file(status: os.stat_result, name: str, owners: frozenset[int]) -> Non
         raise DumpRejected(Reason.UNSAFE, f"{printable(name)} belongs to user id {status.st_uid}, who is no owner here")
 
 
-def _member(name: str, status: os.stat_result) -> Member:
-    return Member(name, status.st_ino, status.st_size, status.st_mtime_ns)
+def check_unchanged(status: os.stat_result, member: Member, shown: str) -> None:
+    """Raises DumpRejected(``changed``) unless this file is the one that was recorded, unchanged."""
+    if member.is_unchanged(status):
+        return
+    if status.st_ino != member.inode:
+        why = "is another file than the one that was recorded"
+    elif status.st_size != member.size:
+        why = f"has another size: {member.size} bytes were recorded, it has {status.st_size}"
+    else:
+        why = "was modified after it was recorded"
+    raise DumpRejected(Reason.CHANGED, f"{printable(shown)} {why}")
+
+
+def check_depth(steps: Steps) -> None:
+    """Raises DumpRejected(``unsafe``) for a folder that lies so many steps below its dump."""
+    if len(steps) > MAX_DEPTH:
+        raise DumpRejected(Reason.UNSAFE, f"its folders are nested more than {MAX_DEPTH} deep")
 
 
 def _identify_folder(folder: int, name: str, owners: frozenset[int], device: int) -> Identity:
     try:
-        descriptor = os.open(name, _FOLDER_FLAGS, dir_fd=folder)
+        descriptor = open_folder_at(folder, name)
     except OSError as error:
         raise DumpRejected(Reason.MISSING, f"the dump's folder cannot be opened: {error.strerror}") from None
     try:
-        members = list(_walk(descriptor, "", owners, device, 0))
+        members = list(_members(descriptor, owners, device))
     except FileNotFoundError as error:
         raise DumpRejected(Reason.CHANGED, f"its files change while they are looked at: {error.filename}") from None
     except OSError as error:
         raise DumpRejected(Reason.MISSING, f"the dump's folder cannot be read: {error.strerror}") from None
     finally:
         os.close(descriptor)
-    return Identity(True, tuple(sorted(members, key=lambda member: member.name)))
+    return Identity(True, tuple(sorted(members)))
 
 
-def _walk(folder: int, prefix: str, owners: frozenset[int], device: int, depth: int) -> Iterator[Member]:
-    if depth > MAX_DEPTH:
-        raise DumpRejected(Reason.UNSAFE, f"its folders are nested more than {MAX_DEPTH} deep")
-    for name in os.listdir(folder):
-        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        if status.st_dev != device:
-            raise DumpRejected(Reason.UNSAFE, f"{printable(prefix + name)} lies on another filesystem")
-        if stat.S_ISDIR(status.st_mode):
-            deeper = os.open(name, _FOLDER_FLAGS, dir_fd=folder)
-            try:
-                yield from _walk(deeper, f"{prefix}{name}/", owners, device, depth + 1)
-            finally:
-                os.close(deeper)
-        else:
-            _refuse_unfinished(name)
-            check_file(status, prefix + name, owners)
-            yield _member(prefix + name, status)
+def _members(dump: int, owners: frozenset[int], device: int) -> Iterator[Member]:
+    for _, steps, entries in each_folder(dump):
+        check_depth(steps)
+        above = "".join(f"{step}/" for step in steps)
+        for entry in entries:
+            status = entry.stat(follow_symlinks=False)
+            if status.st_dev != device:
+                raise DumpRejected(Reason.UNSAFE, f"{printable(above + entry.name)} lies on another filesystem")
+            if not stat.S_ISDIR(status.st_mode):
+                _refuse_unfinished(entry.name)
+                check_file(status, above + entry.name, owners)
+                yield Member.of(above + entry.name, status)
 
 
 def is_unfinished(name: str) -> bool:

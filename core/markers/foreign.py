@@ -20,6 +20,7 @@ from typing import NamedTuple
 from core.clock import time_of_files_ns
 from core.enums import Signals
 from core.fs.fingerprint import MAX_DEPTH, is_unfinished
+from core.fs.openat import open_folder_at
 from core.markers import format as markers
 from core.markers.format import MarkerBody, MarkerFile, MarkerKind
 
@@ -132,7 +133,7 @@ def _look_whether_quiet(folder: int, dump: str, quiet: Quiet) -> MarkerFile | No
 def _newest_within(folder: int, name: str, depth: int = 0) -> int:
     """The latest time of writing of anything in a folder, in nanoseconds. Raises OSError."""
     newest = 0
-    inside = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    inside = open_folder_at(folder, name)
     try:
         for inner in os.listdir(inside):
             status = os.stat(inner, dir_fd=inside, follow_symlinks=False)

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from core.filenames import is_single_component
+from core.fs.openat import open_to_read, write_new
 from core.units import parse_time
 
 FORMAT = 1
@@ -176,9 +177,8 @@ def read_text(folder: int, dump: str, kind: MarkerKind) -> bytes:
 
     Raises BadMarker, FileNotFoundError when the marker is gone, and OSError for a fault that passes.
     """
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     try:
-        descriptor = os.open(marker_name(dump, kind), flags, dir_fd=folder)
+        descriptor = open_to_read(marker_name(dump, kind), folder)
     except OSError as error:
         if error.errno in _BAD_TO_OPEN:
             raise BadMarker(f"the marker cannot be opened: {error.strerror}") from error
@@ -343,16 +343,8 @@ def remove(folder: int, dump: str, kind: MarkerKind) -> None:
 def _write_aside(folder: int, body: dict[str, Any]) -> str:
     """The whole body under a name that is in nobody's way, also when its writer is killed."""
     aside = f".tidegate-mark.{os.urandom(8).hex()}"
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=folder)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump({"format": FORMAT, **body}, file, ensure_ascii=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        os.unlink(aside, dir_fd=folder)
-        raise
+    text = json.dumps({"format": FORMAT, **body}, ensure_ascii=False) + "\n"
+    write_new(folder, aside, text.encode(), mode=0o644)
     return aside
 
 

@@ -13,7 +13,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from core.fs.reflinks import reflink
+from core.fs.openat import open_folder, open_new, open_to_read
+from core.fs.rename import reflink
 
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 _NO_REFLINKS = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.ENOSYS, errno.EINVAL, errno.EXDEV})
@@ -67,7 +68,7 @@ def shows_reads(tree: Path) -> bool:
     """
     beside = _nearest(tree.parent)
     try:
-        with _folder(beside) as folder, _probe_file(folder) as name:
+        with open_folder(beside) as folder, _probe_file(folder) as name:
             return _read_leaves_trace(folder, name)
     except OSError:
         return not os.statvfs(beside).f_flag & os.ST_NOATIME
@@ -88,10 +89,10 @@ def _no_tree(tree: Path) -> str | None:
 
 def _try_link(dumps: Path, beside: Path, tree: Path) -> None:
     """Raises the OSError that a real link would meet."""
-    with _folder(dumps) as source, _folder(beside) as target:
+    with open_folder(dumps) as source, open_folder(beside) as target:
         _one_mount(source, target)
         if os.path.lexists(tree):
-            with _folder(tree) as inside:
+            with open_folder(tree) as inside:
                 _one_mount(target, inside)
         # Dumps may lie in a folder that is not ours to write: then comparing the mounts must do.
         if _writable(source) or not _writable(target):
@@ -100,9 +101,9 @@ def _try_link(dumps: Path, beside: Path, tree: Path) -> None:
 
 def _try_reflink(dumps: Path, beside: Path, tree: Path) -> None:
     """Raises the OSError that a real copy would meet, or its move into the tree."""
-    with _folder(dumps) as source, _folder(beside) as target:
+    with open_folder(dumps) as source, open_folder(beside) as target:
         if os.path.lexists(tree):
-            with _folder(tree) as inside:
+            with open_folder(tree) as inside:
                 _one_mount(target, inside)
         origin = source if _writable(source) else target
         with _probe_file(origin) as name, _probe_file(target) as copy:
@@ -190,9 +191,8 @@ def _probe_file(folder: int) -> Iterator[str]:
 
 def _made(folder: int, name: str) -> tuple[str, int] | None:
     """An empty file under this name, open, and locked as long as it is, under each of its names. None: it is taken."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        file = os.open(name, flags, 0o600, dir_fd=folder)
+        file = open_new(name, folder)
     except FileExistsError:
         return None
     try:
@@ -234,7 +234,7 @@ def _free_names(folder: int) -> Iterator[str]:
 def _clear(folder: int, name: str) -> bool:
     """Removes what a killed probe left under this name. False where one is in use, or something else stands there."""
     try:
-        left = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        left = open_to_read(name, folder)
     except FileNotFoundError:
         return True
     except OSError:
@@ -258,15 +258,6 @@ def _removed(folder: int, name: str) -> Iterator[None]:
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=folder)
-
-
-@contextlib.contextmanager
-def _folder(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _nearest(path: Path) -> Path:

@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 from core.enums import DumpState, Evidence, Force, LinkState, Reason, Trouble
 from core.errors import NOT_AS_TOLD, BusyError, FaultError, UsageError
+from core.fs.openat import sync_folder
 from core.state import locks
 from core.state.database import WATCH_WAIT_SECONDS, DryRunState, make_folder, running_watcher
 from core.state.locks import make_for_the_folders_owner
@@ -301,7 +302,7 @@ def put_in_place(draft: DryRunState, path: Path, *, wait: float) -> Path | None:
         with locks.hold(path.with_name(f"{path.name}.lock"), wait=wait, what="the state file"):
             kept = _keep_aside(path)
             new.replace(path)
-            _settle(path.parent)
+            sync_folder(path.parent)
     except OSError as error:
         raise FaultError(f"{path}: the state file cannot be made: {error.strerror}") from error
     return kept
@@ -323,11 +324,3 @@ def _free_name(path: Path) -> Path:
     while path.with_name(f"{path.name}.replaced-{number}").exists():
         number += 1
     return path.with_name(f"{path.name}.replaced-{number}")
-
-
-def _settle(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

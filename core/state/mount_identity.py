@@ -11,6 +11,7 @@ from sqlite3 import Connection
 
 from core.config.settings import WatchFolder
 from core.fs.fingerprint import Member
+from core.fs.openat import open_folder
 from core.state import dumps, ledger
 from core.state.ledger import LinkRow
 
@@ -33,11 +34,8 @@ def is_elsewhere(before: str, now: str) -> bool:
 
 def filesystem_id_at(path: Path) -> str:
     """Of the folder at this path. Raises OSError."""
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with open_folder(path) as folder:
         return filesystem_id_of(folder)
-    finally:
-        os.close(folder)
 
 
 #: A file of a link that should stand in the export tree.
@@ -61,10 +59,9 @@ def any_stands(files: Iterable[Expected]) -> bool:
 
 def _stands(path: Path, member: Member) -> bool:
     try:
-        status = os.lstat(path)
+        return member.is_unchanged(os.lstat(path))
     except OSError:
         return False
-    return (status.st_ino, status.st_size, status.st_mtime_ns) == (member.inode, member.size, member.mtime_ns)
 
 
 def _a_member(connection: Connection, link: LinkRow) -> Member | None:

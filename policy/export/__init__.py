@@ -1,6 +1,6 @@
 """The links that let dumps out: made, looked at and taken back in the export tree. Touches files and nothing else."""
 
-from policy.export.check import check_all
+from policy.export.dump_files import check_all
 from policy.export.inspect import Standing
 from policy.export.model import LinkFailure, LinkRequest, Presence, Published
 from policy.export.tree import ExportTree

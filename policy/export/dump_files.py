@@ -1,27 +1,38 @@
-"""The dump as it is now: opened by descriptor, compared with its record, refused while it is being written."""
+"""The dump as it is now: opened by descriptor, compared with its record, rejected while it is being written."""
 
-import fcntl
 import os
-import signal
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from core.enums import Reason
 from core.errors import FaultError
 from core.filenames import printable
-from core.fs.fingerprint import DumpRejected, Identity, Member, check_file, open_folder
-from policy.export.errors import explain
-from policy.export.folders import FOLDER_FLAGS, Steps, each_folder
+from core.fs.fingerprint import (
+    DumpRejected,
+    Identity,
+    Member,
+    allowed_owners,
+    check_depth,
+    check_file,
+    check_unchanged,
+)
+from core.fs.lease import take_read_lease
+from core.fs.openat import Steps, open_folder, open_folder_at, open_to_read, open_unread, reopen_to_read
+from core.fs.subtree import each_folder
+from policy.export.errors import explain, failure
+from policy.export.model import LinkFailure
 
-_BARE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-_READABLE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _OWN_DESCRIPTORS = "/proc/self/fd"
 
 #: Files of one folder: the name in it, and the record.
 Files = list[tuple[str, Member]]
+#: A dump: the watch folder, the path below it, and what was recorded.
+Dump = tuple[Path, str, Identity]
+_ANY: Mapping[int, int] = MappingProxyType({})
 
 
 @contextmanager
@@ -52,13 +63,16 @@ class Opener:
         """A descriptor of exactly the recorded file; while it is open nobody can open the file for writing.
 
         The last holds only where we may take a lease: on our own files or with CAP_LEASE, on a filesystem that
-        has leases. Raises Hindered (``missing``, ``unsafe``, ``changed``, ``open``) and OSError.
+        has leases. Raises DumpRejected (``missing``, ``unsafe``, ``changed``, ``open``) and OSError.
         """
         shown = member.name or name
-        bare = _open_bare(folder, name, shown)
+        try:
+            bare = open_unread(name, folder)
+        except FileNotFoundError:
+            raise _missing(shown) from None
         try:
             self._compare(os.fstat(bare), member, shown)
-            readable = _open_readable(str(bare), _READABLE, self.proc, shown)  # the inode again, and not its name
+            readable = _leased(reopen_to_read, str(bare), self.proc, shown)
         except BaseException:
             os.close(bare)
             raise
@@ -75,7 +89,7 @@ class Opener:
         except FileNotFoundError:
             raise _missing(shown) from None
         self._compare(status, member, shown)
-        readable = _open_readable(name, _READABLE | os.O_NOFOLLOW, folder, shown)
+        readable = _leased(open_to_read, name, folder, shown)
         if readable is not None:
             os.close(readable)
 
@@ -86,37 +100,22 @@ class Opener:
         if self.most_names is not None and status.st_nlink > self.most_names:
             found = f"{printable(shown)} has {status.st_nlink} names"
             raise DumpRejected(Reason.UNSAFE, f'{found}, and links = "strict" allows {self.most_names}: find out whose')
-        check_same(status, member, shown)
+        check_unchanged(status, member, shown)
 
 
-def _open_bare(folder: int, name: str, shown: str) -> int:
-    """O_PATH opens no device and waits for no FIFO; of a symbolic link it opens the link, which is then refused."""
+def _leased(opening: Callable[[str, int], int], name: str, folder: int, shown: str) -> int | None:
+    """A descriptor with a read lease; None where we may not read: we may link it all the same."""
     try:
-        return os.open(name, _BARE, dir_fd=folder)
-    except FileNotFoundError:
-        raise _missing(shown) from None
-
-
-def _open_readable(name: str, flags: int, folder: int, shown: str) -> int | None:
-    """A descriptor with a read lease, which the kernel grants if nobody writes; None where we may not read.
-
-    Opening is no reading: the access time stays. Who opens the file for writing meanwhile waits until we close, and
-    we are told by a signal: by default SIGIO, which would end the process; SIGURG is ignored.
-    """
-    try:
-        readable = os.open(name, flags, dir_fd=folder)
+        readable = opening(name, folder)
     except BlockingIOError:
         raise _open_for_writing(shown) from None
     except OSError:
-        return None  # we may link it and not read it: there is no lease for us
+        return None
     try:
-        fcntl.fcntl(readable, fcntl.F_SETSIG, signal.SIGURG)
-        fcntl.fcntl(readable, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        take_read_lease(readable)
     except BlockingIOError:
         os.close(readable)
         raise _open_for_writing(shown) from None
-    except OSError:
-        pass  # not ours, or a filesystem without leases: size and modification time have to do
     return readable
 
 
@@ -128,28 +127,17 @@ def _open_for_writing(shown: str) -> DumpRejected:
     return DumpRejected(Reason.OPEN, f"{printable(shown)} is open for writing")
 
 
-def check_same(status: os.stat_result, member: Member, shown: str) -> None:
-    """Raises Hindered(``changed``) unless this file is the one that was recorded, unchanged."""
-    if status.st_ino != member.inode:
-        raise DumpRejected(Reason.CHANGED, f"{printable(shown)} is another file than the one that was recorded")
-    if status.st_size != member.size:
-        told = f"{member.size} bytes were recorded, it has {status.st_size}"
-        raise DumpRejected(Reason.CHANGED, f"{printable(shown)} has another size: {told}")
-    if status.st_mtime_ns != member.mtime_ns:
-        raise DumpRejected(Reason.CHANGED, f"{printable(shown)} was modified after it was recorded")
-
-
 @contextmanager
 def opened_parent(source: Path, parent: str) -> Iterator[int]:
     """The folder ``parent`` (``a/b``, empty for ``source`` itself) that holds a dump, as a descriptor.
 
-    Raises Hindered: ``missing``, ``unsafe`` for ``..`` and symbolic links, ``link_error``.
+    Raises DumpRejected: ``missing``, ``unsafe`` for ``..`` and symbolic links, ``link_error``.
     """
     with ExitStack() as stack:
         try:
             folder = stack.enter_context(open_folder(source, *_steps(parent)))
         except OSError as error:
-            raise _hindrance_of(error, parent) from None
+            raise _rejection_of(error, parent) from None
         yield folder
 
 
@@ -158,13 +146,13 @@ def _steps(parent: str) -> list[str]:
 
 
 def part(name: str) -> str:
-    """``name``, when it is one part of a path. Raises Hindered(``unsafe``)."""
+    """``name``, when it is one part of a path. Raises DumpRejected(``unsafe``)."""
     if name in {"", ".", ".."} or "\0" in name:
         raise DumpRejected(Reason.UNSAFE, "the dump's path does not lead straight down from the watch folder")
     return name
 
 
-def _hindrance_of(error: OSError, parent: str) -> DumpRejected:
+def _rejection_of(error: OSError, parent: str) -> DumpRejected:
     shown = printable(parent) or "the watch folder"
     if isinstance(error, FileNotFoundError):
         return DumpRejected(Reason.MISSING, f"{shown}, the dump's folder, is not there any more")
@@ -175,9 +163,9 @@ def _hindrance_of(error: OSError, parent: str) -> DumpRejected:
 
 @contextmanager
 def opened_dump(folder: int, name: str) -> Iterator[int]:
-    """A dump that is a folder, as a descriptor. Raises Hindered: ``missing``, ``unsafe``, ``changed``."""
+    """A dump that is a folder, as a descriptor. Raises DumpRejected: ``missing``, ``unsafe``, ``changed``."""
     try:
-        dump = os.open(name, FOLDER_FLAGS, dir_fd=folder)
+        dump = open_folder_at(folder, name)
     except FileNotFoundError:
         raise DumpRejected(Reason.MISSING, f"{printable(name)} is not there any more") from None
     except NotADirectoryError:
@@ -201,12 +189,13 @@ def _no_folder_now(folder: int, name: str) -> DumpRejected:
 def recorded_folders(dump: int, identity: Identity) -> Iterator[tuple[int, Steps, Files, list[str]]]:
     """Each folder of the dump with this descriptor: its descriptor, the steps to it, its files, its folders.
 
-    Ends with Hindered(``changed``) unless the files are those that were recorded, no more and no less; a symbolic
+    Ends with DumpRejected(``changed``) unless the files are those that were recorded, no more and no less; a symbolic
     link or a special file among them is ``unsafe``. Also raises OSError.
     """
     left = {member.name: member for member in identity.members}
     try:
         for folder, steps, entries in each_folder(dump):
+            check_depth(steps)
             below = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
             files = [entry for entry in entries if not entry.is_dir(follow_symlinks=False)]
             yield folder, steps, [(entry.name, _take(left, steps, entry)) for entry in files], below
@@ -226,3 +215,55 @@ def _take(left: dict[str, Member], steps: Steps, entry: os.DirEntry[str]) -> Mem
     if entry.is_file(follow_symlinks=False):
         raise DumpRejected(Reason.CHANGED, f"{printable(whole)} was not there when the dump was recorded")
     raise DumpRejected(Reason.UNSAFE, f"{printable(whole)} is a symbolic link or a special file")
+
+
+# --- a look at many
+
+
+def check_all(dumps: Sequence[Dump], most_names: Mapping[int, int] = _ANY) -> list[LinkFailure | None]:
+    """The cheap look before anything is charged: for each dump None when it could be linked now, else why not.
+
+    ``most_names``: place in ``dumps`` -> how many hard links each of its files may have, where that matters. What is
+    linked is looked at again then. Raises FaultError when /proc is missing.
+    """
+    outcomes: list[LinkFailure | None] = [None] * len(dumps)
+    with own_descriptors() as proc:
+        for (source, parent), numbers in by_folder((source, path) for source, path, _ in dumps).items():
+            try:
+                with opened_parent(source, parent) as folder:
+                    opener = Opener(allowed_owners(folder), proc)
+                    for number in numbers:
+                        mine = replace(opener, most_names=most_names[number]) if number in most_names else opener
+                        outcomes[number] = _check(mine, folder, dumps[number])
+            except DumpRejected as rejection:
+                for number in numbers:
+                    outcomes[number] = failure(rejection, proven_absent=True)
+    return outcomes
+
+
+def by_folder(dumps: Iterable[tuple[Path, str]]) -> dict[tuple[Path, str], list[int]]:
+    """The numbers of the dumps by the folder that holds them: each is opened once, and one is open at a time."""
+    folders: dict[tuple[Path, str], list[int]] = {}
+    for number, (source, path) in enumerate(dumps):
+        folders.setdefault((source, path.rpartition("/")[0]), []).append(number)
+    return folders
+
+
+def _check(opener: Opener, folder: int, dump: Dump) -> LinkFailure | None:
+    _, path, identity = dump
+    try:
+        name = part(path.rpartition("/")[2])
+        if identity.is_folder:
+            _check_folder(opener, folder, name, identity)
+        else:
+            opener.look(folder, name, identity.members[0])
+    except (DumpRejected, OSError) as error:
+        return failure(error, proven_absent=True)
+    return None
+
+
+def _check_folder(opener: Opener, folder: int, name: str, identity: Identity) -> None:
+    with opened_dump(folder, name) as dump:
+        for inside, _, files, _ in recorded_folders(dump, identity):
+            for each, member in files:
+                opener.look(inside, each, member)

@@ -4,6 +4,10 @@ import errno
 import os
 from collections.abc import Mapping
 
+from core.enums import Reason
+from core.fs.fingerprint import DumpRejected
+from policy.export.model import LinkFailure
+
 _SENTENCES = {
     errno.EACCES: (
         "permission denied: this user may not read the dump's folder, or may not write in the export tree or the "
@@ -49,6 +53,13 @@ _COPY_SENTENCES = {
     errno.EACCES: "permission denied: a reflink reads the dump, and this user may not; a hard link needs no read",
     **dict.fromkeys((errno.EOPNOTSUPP, errno.ENOTTY, errno.ENOSYS, errno.EINVAL, errno.EXDEV), _NO_COPY),
 }
+
+
+def failure(error: DumpRejected | OSError, *, proven_absent: bool) -> LinkFailure:
+    """The failure that ``error`` makes of one request."""
+    if isinstance(error, DumpRejected):
+        return LinkFailure(error.reason, error.detail, proven_absent)
+    return LinkFailure(Reason.LINK_ERROR, explain(error), proven_absent)
 
 
 def explain_copy(error: OSError) -> str:

@@ -5,8 +5,8 @@ import stat
 from dataclasses import dataclass
 
 from core.clock import time_of_files_ns
-from core.fs.fingerprint import DumpRejected, Identity, Member
-from policy.export.folders import each_folder
+from core.fs.fingerprint import DumpRejected, Identity, Member, check_depth
+from core.fs.subtree import each_folder
 from policy.export.model import Presence, Published
 
 
@@ -64,29 +64,26 @@ def standing(tree: int, name: str, device: int | None = None) -> Standing | None
         return _standing_folder(tree, name, device)
     if not stat.S_ISREG(status.st_mode) or status.st_dev != device:
         return None
-    return Standing(Identity(False, (_member("", status),)), (status,))
+    return Standing(Identity(False, (Member.of("", status),)), (status,))
 
 
 def _standing_folder(tree: int, name: str, device: int) -> Standing | None:
     found = []
     try:
         for _, steps, entries in each_folder(tree, (name,)):
+            check_depth(steps[1:])
             for entry in entries:
                 status = entry.stat(follow_symlinks=False)
                 if status.st_dev != device:
                     return None
                 if stat.S_ISREG(status.st_mode):
-                    found.append((_member("/".join((*steps[1:], entry.name)), status), status))
+                    found.append((Member.of("/".join((*steps[1:], entry.name)), status), status))
                 elif not stat.S_ISDIR(status.st_mode):
                     return None
     except (DumpRejected, FileNotFoundError):
         return None  # too deep; or a puller removes it file by file just now
     found.sort(key=lambda file: file[0].name)
     return Standing(Identity(True, tuple(member for member, _ in found)), tuple(status for _, status in found))
-
-
-def _member(name: str, status: os.stat_result) -> Member:
-    return Member(name, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def compare(found: Identity | None, recorded: Identity) -> Presence:

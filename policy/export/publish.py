@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -13,13 +13,11 @@ from core.enums import Publish, Reason
 from core.filenames import is_clean, printable
 from core.fs.fingerprint import DumpRejected, Identity, allowed_owners
 from core.fs.rename import exchange, rename_new
-from policy.export.build import build_folder, link, settle
-from policy.export.check import failure
-from policy.export.copies import Copies
-from policy.export.dump_files import Opener, opened_dump, opened_parent, part
-from policy.export.errors import explain
-from policy.export.folders import discard
+from core.fs.subtree import remove
+from policy.export.dump_files import Opener, by_folder, opened_dump, opened_parent, part
+from policy.export.errors import explain, failure
 from policy.export.inspect import compare, standing, standing_as
+from policy.export.link_files import Copies, build_folder, link, sync_built
 from policy.export.model import LinkFailure, LinkRequest, Presence, Published
 
 #: The disk serves together the fsyncs that wait together: 1,000 folders took 0.2 s so, and 3 s one by one.
@@ -54,8 +52,8 @@ class Batch:
 
     def publish(self, requests: Sequence[LinkRequest]) -> None:
         """Fills ``outcomes``, one for each request; what goes wrong with one of them stops no other."""
-        for (source, parent), batch in _by_folder(requests).items():
-            self._publish_from(source, parent, batch)
+        for (source, parent), numbers in by_folder((one.source, one.path) for one in requests).items():
+            self._publish_from(source, parent, [requests[number] for number in numbers])
         with ThreadPoolExecutor(_FSYNCS_AT_ONCE) as pool:
             lasting = list(pool.map(self._settle_built, self._built))
         for built, error in zip(self._built, lasting, strict=True):
@@ -71,9 +69,9 @@ class Batch:
                         self._publish_one(opener, folder, request)
                     except (DumpRejected, OSError) as error:
                         self._fail(request, error)
-        except DumpRejected as hindrance:
+        except DumpRejected as rejection:
             for request in batch:
-                self._fail(request, hindrance)
+                self._fail(request, rejection)
 
     def _publish_one(self, opener: Opener, folder: int, request: LinkRequest) -> None:
         refuse_name(request.export_name)
@@ -141,7 +139,7 @@ class Batch:
         request = built.request
         try:
             is_folder = request.identity.is_folder
-            settle(self._staging, str(request.link_id), is_folder=is_folder, is_copy=_is_copied(request))
+            sync_built(self._staging, str(request.link_id), is_folder=is_folder, is_copy=_is_copied(request))
         except OSError as error:
             return error
         return None
@@ -181,7 +179,7 @@ class Batch:
             with suppress(IsADirectoryError):
                 os.rename(staged, request.export_name, src_dir_fd=self._staging, dst_dir_fd=self._tree)
                 # Between two names of one inode rename does nothing and says that it did.
-                discard(self._staging, staged)
+                remove(self._staging, staged)
                 return
         aside = f"{staged}.old"
         self._replaced.append(exchange(self._staging, staged, self._tree, request.export_name, aside))
@@ -199,7 +197,7 @@ class Batch:
         failpoints.point("after fsync")
         for name in self._replaced:
             with suppress(OSError):  # the next sweep tries again
-                discard(self._staging, name)
+                remove(self._staging, name)
 
     def _doubt(self, detail: str) -> None:
         """The links stand, and may not after a power cut: they are charged until the next pass has looked."""
@@ -209,7 +207,7 @@ class Batch:
 
     def _fail(self, request: LinkRequest, error: DumpRejected | OSError) -> None:
         with suppress(OSError):  # the next sweep tries again
-            discard(self._staging, str(request.link_id))
+            remove(self._staging, str(request.link_id))
         self.outcomes[request.link_id] = failure(error, proven_absent=self._is_absent(request))
 
     def _is_absent(self, request: LinkRequest) -> bool:
@@ -227,19 +225,11 @@ class Batch:
         return compare(found.identity, request.identity) not in {Presence.STANDS, Presence.CHANGED}
 
 
-def _by_folder(requests: Iterable[LinkRequest]) -> dict[tuple[Path, str], list[LinkRequest]]:
-    """The requests by the folder that holds the dump: each is opened once, and one is open at a time."""
-    folders: dict[tuple[Path, str], list[LinkRequest]] = {}
-    for request in requests:
-        folders.setdefault((request.source, request.path.rpartition("/")[0]), []).append(request)
-    return folders
-
-
 def _is_copied(request: LinkRequest) -> bool:
     return request.publish is Publish.REFLINK
 
 
 def refuse_name(name: str) -> None:
-    """Raises Hindered(``unsafe``) unless this may be one visible entry of the tree."""
+    """Raises DumpRejected(``unsafe``) unless this may be one visible entry of the tree."""
     if not name or "/" in name or name[0] in ".-" or not (name.isprintable() or is_clean(name)):
         raise DumpRejected(Reason.UNSAFE, f"{printable(name)!r} cannot be a name in the export tree")

@@ -6,16 +6,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from core.errors import FaultError
-from core.fs.fingerprint import DumpRejected, Identity
+from core.fs.fingerprint import Identity
+from core.fs.subtree import remove, remove_empty
 from policy.export import metadata_dir
-from policy.export.check import Dump, check_all
-from policy.export.dump_files import own_descriptors
+from policy.export.dump_files import Dump, check_all, own_descriptors
 from policy.export.errors import explain
-from policy.export.folders import discard, remove_empty
+from policy.export.folders import ExportFolders
 from policy.export.inspect import Standing, presence, standing, standing_as
 from policy.export.model import LinkFailure, LinkRequest, Presence, Published
 from policy.export.publish import Batch
-from policy.export.roots import Roots
 from policy.export.withdraw import withdraw
 
 
@@ -51,11 +50,11 @@ class ExportTree:
     """
 
     def __init__(self, tree: Path) -> None:
-        self._roots = Roots(tree)
+        self._folders = ExportFolders(tree)
 
     def stands(self) -> bool:
         """True when the tree itself is there: a name that is absent from a tree that is absent says nothing."""
-        with self._roots.open_tree() as tree:
+        with self._folders.open_tree() as tree:
             return tree is not None
 
     def check(self, source: Path, path: str, identity: Identity) -> LinkFailure | None:
@@ -76,7 +75,7 @@ class ExportTree:
         """
         if not requests:
             return {}
-        with self._roots.open_both() as (tree, staging), own_descriptors() as proc:
+        with self._folders.open_both() as (tree, staging), own_descriptors() as proc:
             _sweep(staging)
             batch = Batch(tree, staging, proc)
             batch.publish(requests)
@@ -84,12 +83,12 @@ class ExportTree:
 
     def look(self, export_name: str, identity: Identity) -> Presence:
         """How the link stands now."""
-        with self._roots.open_tree() as tree:
+        with self._folders.open_tree() as tree:
             return Presence.ABSENT if tree is None else presence(tree, _component(export_name), identity)
 
     def look_all(self, links: Mapping[str, Identity]) -> dict[str, Presence]:
         """``look`` for many links by their names, with the tree opened once."""
-        with self._roots.open_tree() as tree:
+        with self._folders.open_tree() as tree:
             if tree is None:
                 return dict.fromkeys(links, Presence.ABSENT)
             return {name: presence(tree, _component(name), identity) for name, identity in links.items()}
@@ -120,14 +119,14 @@ class ExportTree:
 
     def shows_reads(self) -> bool:
         """Whether the mount of the tree keeps the times of reads, as its options tell."""
-        with self._roots.open_tree() as tree:
+        with self._folders.open_tree() as tree:
             return tree is not None and not os.fstatvfs(tree).f_flag & os.ST_NOATIME
 
     def withdraw(self, export_name: str, identity: Identity) -> bool:
         """Takes one link back, see ``withdraw_all``. Raises FaultError also when it cannot be removed."""
         outcome = self.withdraw_all({export_name: identity})[export_name]
         if isinstance(outcome, LinkFailure):
-            raise FaultError(f"{self._roots.tree / export_name}: {outcome.detail}")
+            raise FaultError(f"{self._folders.tree / export_name}: {outcome.detail}")
         return outcome
 
     def withdraw_all(self, links: Mapping[str, Identity]) -> dict[str, bool | LinkFailure]:
@@ -136,10 +135,10 @@ class ExportTree:
         Only what is made of the recorded inodes is removed, their content changed or not, and what is left of a
         folder too; a folder vanishes whole. ``proven_absent`` of a LinkFailure is false.
         """
-        with self._roots.open_tree() as tree:
+        with self._folders.open_tree() as tree:
             if tree is None or not links:
                 return dict.fromkeys(links, False)
-        with self._roots.open_both() as (tree, staging):
+        with self._folders.open_both() as (tree, staging):
             _sweep(staging)
             return withdraw(tree, staging, links)
 
@@ -153,7 +152,7 @@ class ExportTree:
 
     def all_standing(self) -> dict[str, Standing | None]:
         """``entries``, with the status of their files: one look at each tells what stands and what was read."""
-        with self._roots.open_tree() as tree:
+        with self._folders.open_tree() as tree:
             return {} if tree is None else dict(_entries(tree))
 
     def put_papers(self, contents: Mapping[str, bytes | None]) -> bool:
@@ -161,43 +160,43 @@ class ExportTree:
 
         False when all stood so already, or when there is no tree. Each appears whole, and survives a power cut.
         """
-        with self._roots.open_tree() as tree:
+        with self._folders.open_tree() as tree:
             if tree is None:
                 return False
-        with self._roots.open_both() as (tree, staging):
+        with self._folders.open_both() as (tree, staging):
             _sweep(staging)
             try:
                 return metadata_dir.put(tree, staging, contents)
             except OSError as error:
-                raise FaultError(f"{self._roots.tree / metadata_dir.FOLDER}: {explain(error)}") from None
+                raise FaultError(f"{self._folders.tree / metadata_dir.FOLDER}: {explain(error)}") from None
 
     def has_papers(self) -> bool:
         """Whether anything is called `.tidegate` in the tree."""
-        with self._roots.open_tree() as tree:
-            return tree is not None and metadata_dir.stand(tree)
+        with self._folders.open_tree() as tree:
+            return tree is not None and metadata_dir.exists(tree)
 
     def paper(self, name: str) -> bytes | None:
         """What a file in the tree's `.tidegate` holds; None where there is none."""
-        with self._roots.open_tree() as tree:
+        with self._folders.open_tree() as tree:
             try:
                 return None if tree is None else metadata_dir.read(tree, _component(name))
             except OSError as error:
-                raise FaultError(f"{self._roots.tree / metadata_dir.FOLDER}: {explain(error)}") from None
+                raise FaultError(f"{self._folders.tree / metadata_dir.FOLDER}: {explain(error)}") from None
 
     def remove_empty(self, names: Iterable[str]) -> None:
         """Removes folders of these names in which no file stands, however they nest. Others stay."""
-        with self._roots.open_tree() as tree:
+        with self._folders.open_tree() as tree:
             for name in names if tree is not None else ():
-                with suppress(OSError, DumpRejected):
+                with suppress(OSError):
                     remove_empty(tree or 0, _component(name))
 
     def sweep(self) -> int:
         """Removes what a crash left in the staging folder; how many entries that were."""
-        with self._roots.open_staging() as staging:
+        with self._folders.open_staging() as staging:
             return 0 if staging is None else _sweep(staging)
 
     def _standing(self, export_name: str, identity: Identity) -> Standing | None:
-        with self._roots.open_tree() as tree:
+        with self._folders.open_tree() as tree:
             return None if tree is None else standing_as(tree, _component(export_name), identity)
 
 
@@ -222,6 +221,6 @@ def _entries(tree: int) -> Iterator[tuple[str, Standing | None]]:
 
 def _sweep(staging: int) -> int:
     try:
-        return sum(discard(staging, name) for name in os.listdir(staging))
+        return sum(remove(staging, name) for name in os.listdir(staging))
     except OSError as error:
         raise FaultError(f"the staging folder cannot be emptied: {explain(error)}") from None

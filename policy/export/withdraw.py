@@ -7,8 +7,8 @@ from core import failpoints
 from core.enums import Reason
 from core.fs.fingerprint import Identity
 from core.fs.rename import rename_new
+from core.fs.subtree import remove
 from policy.export.errors import explain
-from policy.export.folders import discard
 from policy.export.inspect import is_made_of, standing
 from policy.export.model import LinkFailure
 
@@ -65,7 +65,7 @@ def _settle(tree: int, staging: int, outcomes: dict[str, bool | LinkFailure]) ->
         for number, outcome in enumerate(outcomes.values()):
             if outcome is True:
                 # By its name: a descriptor that listed the folder before is not told on btrfs what came since.
-                discard(staging, _aside(number))
+                remove(staging, _aside(number))
     except OSError as error:
         for name, outcome in outcomes.items():
             if outcome is True:

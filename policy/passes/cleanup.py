@@ -3,18 +3,17 @@
 Recorded before removed: a row that has its end and still claims a standing marker is what the next pass tries again.
 """
 
-import ctypes
 import errno
-import fcntl
 import logging
 import os
-import signal
 
 from core import failpoints
 from core.config.settings import Config
 from core.enums import DumpState
 from core.filenames import printable
-from core.fs.fingerprint import open_folder
+from core.fs.lease import is_open_for_writing
+from core.fs.openat import open_folder
+from core.fs.rename import rename_new
 from core.markers import format as markers
 from core.markers.foreign import look_at_all
 from core.markers.format import aside_name
@@ -25,8 +24,6 @@ from policy.reconcile.mounts import unmounted
 
 log = logging.getLogger("tidegate.policy")
 
-_RENAME_NOREPLACE = 1
-_READABLE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _FINISHED = (DumpState.PENDING, DumpState.RELEASED, DumpState.LINKED)
 
 
@@ -121,12 +118,12 @@ def _remove(folder: int, dump: str, marker: markers.MarkerFile) -> None:
     """Moves a marker aside, looks whether it is still the one that was read, and only then unlinks it.
 
     A script may touch the marker for its next dump between the look and the unlink: that one is put back, also when
-    the script has only opened it so far.
+    the script has only opened it so far: `touch` and `>` open first, and the time comes after.
     """
     name = markers.marker_name(dump, marker.kind)
     os.rename(name, aside_name(name), src_dir_fd=folder, dst_dir_fd=folder)
     failpoints.point("marker aside")
-    is_open = _is_being_written(folder, aside_name(name))
+    is_open = is_open_for_writing(folder, aside_name(name))
     status = os.stat(aside_name(name), dir_fd=folder, follow_symlinks=False)  # later: who has closed it, has changed it
     if not is_open and (status.st_ino, status.st_mtime_ns) == (marker.inode, marker.mtime_ns):
         os.unlink(aside_name(name), dir_fd=folder)
@@ -134,34 +131,12 @@ def _remove(folder: int, dump: str, marker: markers.MarkerFile) -> None:
         _put_back(folder, name)
 
 
-def _is_being_written(folder: int, name: str) -> bool:
-    """True while somebody has this file open for writing: `touch` and `>` open first, and the time comes after.
-
-    The kernel grants a lease only if nobody does. Where there is none to be had (not our file, a filesystem without
-    leases) it cannot be known: False.
-    """
-    try:
-        file = os.open(name, _READABLE, dir_fd=folder)
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EACCES, errno.ENXIO):
-            return False
-        raise
-    try:
-        fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)  # ignored; SIGIO, sent to who has a lease, would end us
-        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-    except OSError as error:
-        return error.errno == errno.EAGAIN
-    finally:
-        os.close(file)  # and with it the lease
-    return False
-
-
 def _put_back(folder: int, name: str) -> None:
     """Renames the marker back unless a newer one has taken the name: then the one aside has had its use."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.renameat2(folder, os.fsencode(aside_name(name)), folder, os.fsencode(name), _RENAME_NOREPLACE) == 0:
-        return
-    if ctypes.get_errno() == errno.EEXIST:
+    try:
+        rename_new(folder, aside_name(name), folder, name)
+    except FileExistsError:
         os.unlink(aside_name(name), dir_fd=folder)
-    elif ctypes.get_errno() not in (errno.ENOENT, errno.ENAMETOOLONG):
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENAMETOOLONG):
+            raise

@@ -9,7 +9,8 @@ import stat
 from collections.abc import Mapping
 
 from core.config.settings import WatchFolder
-from core.fs.fingerprint import Identity, Member, open_folder
+from core.fs.fingerprint import Identity
+from core.fs.openat import open_folder
 from core.state.dumps import DumpRow
 from core.state.ledger import LinkRow
 from policy.export import Presence, Standing
@@ -70,14 +71,9 @@ def _read_since(watch: WatchFolder, row: DumpRow, recorded: Identity, linked_cti
         with open_folder(watch.path, *filter(None, folder.split("/"))) as parent:
             for member in recorded.members:
                 status = os.stat(os.path.join(name, member.name).rstrip("/"), dir_fd=parent, follow_symlinks=False)  # noqa: PTH118 - below a descriptor
-                if not _is_it(status, member):
+                if not (stat.S_ISREG(status.st_mode) and member.is_unchanged(status)):
                     return None
                 reads += [status.st_atime_ns] if member.size else []
     except OSError:
         return None
     return max(reads) / 1e9 if reads and min(reads) > linked_ctime_ns else None
-
-
-def _is_it(status: os.stat_result, member: Member) -> bool:
-    same = (status.st_ino, status.st_size, status.st_mtime_ns) == (member.inode, member.size, member.mtime_ns)
-    return same and stat.S_ISREG(status.st_mode)

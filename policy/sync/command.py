@@ -1,6 +1,5 @@
 """How rsync is called: its words, and the meter between it and its transport."""
 
-import os
 import re
 import shlex
 import sys
@@ -74,8 +73,3 @@ def _daemon(there: str, options: tuple[str, ...]) -> tuple[str, str] | None:
     told = [option.partition("=")[2] for option in options if option.startswith("--port=")]
     port = found.groupdict().get("port") or (told[-1] if told else _DAEMON_PORT)
     return found["six"] or found["host"], port
-
-
-def environment(call_: Call) -> dict[str, str]:
-    """What the program gets."""
-    return {**os.environ, **call_.environment}

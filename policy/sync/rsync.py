@@ -2,9 +2,7 @@
 
 import os
 import selectors
-import signal
 import socket
-import subprocess
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import IO, NamedTuple, cast
 
 from core.errors import FaultError
+from core.process import PIPE, Child
 from policy.sync import command
 from policy.sync.command import Job
 from policy.sync.meter import LEASE, REPORT
@@ -19,6 +18,8 @@ from policy.sync.quota import ByteBudget
 from policy.sync.rsync_log import Item, items
 
 _TAIL = 4000
+#: For rsync to put its part in order, once it is cut.
+_GRACE_SECONDS = 30.0
 
 
 class Progress(NamedTuple):
@@ -48,10 +49,10 @@ def run(job: Job, byte_budget: ByteBudget, at_most: int, listen: Callable[[Progr
     """Runs rsync to its end, or until it has sent what it may. Raises FaultError where there is none to run."""
     with tempfile.TemporaryFile() as errors:
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with here, there, _start(job, there, errors) as process:
+        with here, there, _start(job, there, errors) as rsync:
             there.close()
-            stdout = cast("IO[bytes]", process.stdout)
-            watched = _Watched(process, stdout, here, byte_budget, at_most, listen)
+            stdout = cast("IO[bytes]", rsync.stdout)
+            watched = _Watched(rsync, stdout, here, byte_budget, at_most, listen)
             try:
                 watched.follow()
             except BaseException:
@@ -62,31 +63,21 @@ def run(job: Job, byte_budget: ByteBudget, at_most: int, listen: Callable[[Progr
         errors.seek(max(0, errors.seek(0, os.SEEK_END) - _TAIL))
         complaint = os.fsdecode(errors.read()).strip()
     said = os.fsdecode(job.log.read_bytes()) if job.log.exists() else ""
-    return Ran(
-        process.returncode, watched.sent, watched.received, watched.was_cut, complaint, watched.name, items(said)
-    )
+    return Ran(watched.status, watched.sent, watched.received, watched.was_cut, complaint, watched.name, items(said))
 
 
-def _start(job: Job, control: socket.socket, errors: IO[bytes]) -> "subprocess.Popen[bytes]":
-    """In a session of its own: what interrupts us must not kill rsync before it is cut."""
+def _start(job: Job, control: socket.socket, errors: IO[bytes]) -> Child:
+    """What interrupts us does not reach it: it is to be cut first."""
     calling = command.call(job, control.fileno())
     try:
-        return subprocess.Popen(
-            calling.words,
-            env=command.environment(calling),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            pass_fds=[control.fileno()],
-            start_new_session=True,
-        )
+        return Child(calling.words, calling.environment, stdout=PIPE, stderr=errors, inherited=[control.fileno()])
     except OSError as error:
         raise FaultError(f"{calling.words[0]}: rsync cannot be started: {error.strerror}") from error
 
 
 @dataclass(slots=True)
 class _Watched:
-    process: "subprocess.Popen[bytes]"
+    rsync: Child
     stdout: IO[bytes]
     control: socket.socket
     byte_budget: ByteBudget
@@ -96,6 +87,7 @@ class _Watched:
     received: int = 0
     was_cut: bool = False
     name: str = ""
+    status: int = 0
     _said: int = -1
     _line: bytes = field(default=b"")
 
@@ -110,15 +102,15 @@ class _Watched:
                 for key, _ in selector.select():
                     if not key.data():
                         selector.unregister(key.fileobj)
-        self.process.wait()
+        self.status = self.rsync.wait() or 0
 
     def stop(self) -> None:
         """Cuts it, as at the end of the day's bytes: the storage keeps what it has."""
         self._cut()
         while self._hear():
             pass
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait()
+        self.rsync.end(_GRACE_SECONDS)
+        self.rsync.wait()
 
     def _hear(self) -> bool:
         """What the meter reports; False when it has ended."""

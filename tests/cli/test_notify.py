@@ -25,7 +25,7 @@ def test_every_ping_is_sent_and_the_command_is_run(tmp_path: Path) -> None:
             for name in ("nightly", "weekly")
             for word in ("start", "fail", "success")
         ),
-        "command: sh: ended with 0",
+        "command: sh: ended with status 0",
     ]
     of_a_check = ("/start", "/fail", "")
     assert receiver.paths == [

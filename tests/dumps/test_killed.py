@@ -37,7 +37,7 @@ def names(host: Host) -> dict[str, list[str]]:
 def test_these_are_all_the_points_at_which_a_run_may_be_killed() -> None:
     """But for those of a dump that failed, which come below."""
     sources = (file.read_text() for file in (ROOT / "dumps").rglob("*.py"))
-    found = {name for source in sources for name in re.findall(r'trace\.point\("(.+?)"\)', source)}
+    found = {name for source in sources for name in re.findall(r'failpoints\.point\("(.+?)"\)', source)}
     assert found == {*UNDONE, "dump marked", "dump undone", "dump recovered"}
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from core import failpoints
 from core.enums import Reason
-from core.fs.fingerprint import Identity, allowed_owners, identify, open_folder
+from core.fs.fingerprint import Identity, allowed_owners, identify
+from core.fs.openat import open_folder
 from policy.export import ExportTree, LinkFailure, LinkRequest, Published
 
 #: What a dump holds: bytes for a file, files by their names for a folder.

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.enums import Publish, Reason
-from core.fs import reflinks
+from core.fs import rename
 from core.fs.fingerprint import Identity
 from policy.export import LinkFailure, LinkRequest, Presence, Published
 from tests.links.house import Content, House, at, inode, mode, needs_root
@@ -261,4 +261,4 @@ def test_a_copy_whose_tree_may_not_last_is_in_doubt(house: House, monkeypatch: p
 
 def test_the_number_of_the_call_is_the_kernels() -> None:
     """_IOW(0x94, 9, int) of <linux/fs.h>."""
-    assert reflinks._FICLONE == (1 << 30) | (4 << 16) | (0x94 << 8) | 9
+    assert rename._FICLONE == (1 << 30) | (4 << 16) | (0x94 << 8) | 9

@@ -60,7 +60,7 @@ def test_it_gets_the_news_as_json_and_in_its_environment(tmp_path: Path) -> None
     ended = run(
         f"cat > {tmp_path}/in; env > {tmp_path}/env", told=message.document("pass", ITEMS, 0.0), environment=environment
     )
-    assert ended.is_well
+    assert ended.is_ok
     told = json.loads((tmp_path / "in").read_text())
     assert (told["format"], told["run"], told["time"]) == (2, "pass", "1970-01-01T00:00:00Z")
     assert told["troubles"][0] == {
@@ -80,25 +80,25 @@ def test_thousands_of_troubles_fit_into_an_environment() -> None:
     ended = run(
         'test "${#TIDEGATE_MESSAGE}" -gt 1000 && cat > /dev/null', environment=message.environment("pass", many)
     )
-    assert ended.is_well
+    assert ended.is_ok
 
 
 def test_what_it_says_last_is_told_when_it_fails() -> None:
-    assert run("echo well; echo 'no route\a' >&2; exit 7").said == "sh ended with 7: no route\\x07"
-    assert run("kill -9 $$").said == "sh was ended by SIGKILL"
-    assert run("kill -35 $$").said == "sh was ended by signal 35"
+    assert run("echo well; echo 'no route\a' >&2; exit 7").summary == "sh ended with status 7: no route\\x07"
+    assert run("kill -9 $$").summary == "sh was ended by SIGKILL"
+    assert run("kill -35 $$").summary == "sh was ended by signal 35"
 
 
 def test_one_that_cannot_be_run_is_a_sentence() -> None:
-    assert command.run(["/no/such"], b"", {}, 1.0).said == "/no/such cannot be run: No such file or directory"
+    assert command.run(["/no/such"], b"", {}, 1.0).summary == "/no/such cannot be run: No such file or directory"
 
 
 def test_one_that_reads_nothing_of_much_ends_well() -> None:
-    assert run("exit 0", told=b"x" * 10_000_000).is_well
+    assert run("exit 0", told=b"x" * 10_000_000).is_ok
 
 
 def test_one_that_prints_much_ends_well() -> None:
-    assert run("head -c 10000000 /dev/zero").is_well
+    assert run("head -c 10000000 /dev/zero").is_ok
 
 
 @pytest.mark.parametrize("stubborn", ["", "trap '' TERM; "])
@@ -106,7 +106,7 @@ def test_one_that_takes_too_long_is_ended_with_all_that_it_started(tmp_path: Pat
     began = time.monotonic()
     ended = run(f"{stubborn}sleep 1000 & echo $! > {tmp_path}/child; echo $$ > {tmp_path}/own; wait", seconds=0.5)
     assert time.monotonic() - began < 5.0
-    assert ended.said == "sh had not ended after 0.5 s, and was ended"
+    assert ended.summary == "sh had not ended after 0.5 s, and was ended"
     assert goes(tmp_path / "child")
     assert goes(tmp_path / "own")
 
@@ -114,7 +114,7 @@ def test_one_that_takes_too_long_is_ended_with_all_that_it_started(tmp_path: Pat
 def test_what_it_leaves_running_is_ended_with_it_and_delays_nothing(tmp_path: Path) -> None:
     """One that prints without end holds the pipe, too."""
     ended = run(f"yes & echo $! > {tmp_path}/child; exit 0")
-    assert ended.is_well
+    assert ended.is_ok
     assert ended.seconds < 5.0
     assert goes(tmp_path / "child")
 
@@ -122,5 +122,5 @@ def test_what_it_leaves_running_is_ended_with_it_and_delays_nothing(tmp_path: Pa
 def test_one_that_leaves_its_group_delays_nothing(tmp_path: Path) -> None:
     """It is out of reach; but nobody waits for the end of its output."""
     ended = command.run([sys.executable, "-c", LEAVES], b"", {}, 10.0)
-    assert ended.is_well
+    assert ended.is_ok
     assert ended.seconds < 4.0

@@ -38,7 +38,7 @@ def test_each_example_hands_the_words_on_as_they_are(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     items = [Item(Key(Trouble.STALE, name), News.NEW, 0.0, f"{name}: old") for name in ("$(id)", '"; id; "', "`id`")]
     given = message.environment("pass", items)
-    assert errand.run(command, b"", given, 10.0).is_well
+    assert errand.run(command, b"", given, 10.0).is_ok
     told = (tmp_path / "words").read_text() + (tmp_path / "in").read_text()
     assert given["TIDEGATE_SUBJECT"] in told
     assert given["TIDEGATE_MESSAGE"] in told

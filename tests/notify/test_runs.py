@@ -245,7 +245,7 @@ def test_what_could_not_be_told_is_told_with_the_next_pass(tmp_path: Path, told:
     host = Host(tmp_path / "host", notify={"command": told.command})
     host.mark("vm1.img", "failed")
     told.broken.touch()
-    assert "[notify] command: sh ended with 1" in host.run("pass").stderr
+    assert "[notify] command: sh ended with status 1" in host.run("pass").stderr
     told.broken.unlink()
     host.run("pass")
     host.run("pass")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.fs.fingerprint import open_folder
+from core.fs.openat import open_folder
 from core.markers.foreign import Quiet, look_at_all
 from core.markers.format import MarkerKind
 from tests.deploy.vzdump import Guest, Vzdump

@@ -11,7 +11,8 @@ from typing import Any
 from core.clock import SystemClock
 from core.errors import FaultError, UsageError
 from core.filenames import is_clean, is_single_component, printable
-from core.fs.fingerprint import DumpRejected, allowed_owners, identify, open_folder
+from core.fs.fingerprint import DumpRejected, allowed_owners, identify
+from core.fs.openat import open_folder
 from core.markers import format as markers
 from core.units import format_time, parse_time
 

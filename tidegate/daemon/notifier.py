@@ -114,10 +114,10 @@ class Telling:
             return
         told, environment = message.document(run, items, now), message.environment(run, items)
         ended = command.run(notify.command, told, environment, notify.timeout)
-        if ended.is_well:
+        if ended.is_ok:
             memory.record(items, now)
         else:
-            log.warning("[notify] command: %s", ended.said)
+            log.warning("[notify] command: %s", ended.summary)
 
     def _safely(self, what: str, tell: Callable[[], None]) -> None:
         """What hangs is left behind; a bug here is told, and is no other's."""

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from core.fs.fingerprint import allowed_owners, identify, open_folder
+from core.fs.fingerprint import allowed_owners, identify
+from core.fs.openat import open_folder
 from policy.export import ExportTree, LinkRequest, Published
 from tools.bench.paired import Cost, median, ratios, rounds, run, timed, walls
 from tools.bench.report import Aim, Line, Section, each_second, times
