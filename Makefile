@@ -56,7 +56,7 @@ page-shots: needs-test .venv/built ## Photograph the page over the life in FOLDE
 	.venv/bin/python -m tools.page_shots $(FOLDER)
 
 race: needs-test .venv/built ## Swap dumps for links to a secret, TRIES=50000 times each way: none may leak
-	TIDEGATE_TRIES=$(TRIES) .venv/bin/pytest -s --timeout 7200 tests/links/test_race.py
+	TIDEGATE_TRIES=$(TRIES) .venv/bin/pytest -s --timeout 7200 tests/export/test_race.py
 
 fuzz: build/atheris ## Feed all that reads what others wrote, for MINUTES=30, led by what runs
 	PYTHONPATH=build/atheris .venv/bin/python -m tools.fuzz --minutes $(MINUTES)

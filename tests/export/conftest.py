@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.links.house import House
+from tests.export.house import House
 
 
 @pytest.fixture

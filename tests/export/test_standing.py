@@ -11,7 +11,7 @@ import pytest
 from core.errors import FaultError
 from core.fs.fingerprint import Identity
 from policy.export import ExportTree, LinkFailure, Presence
-from tests.links.house import Content, House, at, inode
+from tests.export.house import Content, House, at, inode
 from tests.mounts import Mount, mount
 
 __all__ = ["mount"]  # the fixture

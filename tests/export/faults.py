@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.links.house import House, cannot
+from tests.export.house import House, cannot
 from tests.mounts import FILESYSTEMS
 
 BROKEN = ("file", "folder")

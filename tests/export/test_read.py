@@ -8,7 +8,7 @@ import pytest
 
 from core.fs.fingerprint import Identity
 from policy.export import Published
-from tests.links.house import Content, House, at
+from tests.export.house import Content, House, at
 from tests.mounts import Mount, mount
 
 __all__ = ["mount"]  # the fixture

@@ -11,7 +11,7 @@ from core.errors import FaultError
 from core.fs import rename
 from policy.export import Presence
 from policy.export.errors import explain
-from tests.links.house import Content, House
+from tests.export.house import Content, House
 from tests.mounts import Mount, mount
 
 __all__ = ["mount"]  # the fixture

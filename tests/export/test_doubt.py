@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from policy.export import LinkFailure, Presence, Published
-from tests.links.house import House, at
+from tests.export.house import House, at
 
 FOLDER = {"disk0": b"zero", "sub/disk1": b"one"}
 

@@ -15,7 +15,7 @@ import pytest
 from core.enums import Reason
 from core.fs.fingerprint import Identity, Member
 from policy.export import Published, check_all
-from tests.links.house import Content, House, at, inode, needs_root
+from tests.export.house import Content, House, at, inode, needs_root
 
 FOLDER = {"disk0": b"zero", "sub/disk1": b"one"}
 

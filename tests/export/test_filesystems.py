@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from policy.export import LinkFailure, Presence
-from tests.links.faults import BROKEN, FAULTS, Fault, files
-from tests.links.house import Content, House, at, needs_root
+from tests.export.faults import BROKEN, FAULTS, Fault, files
+from tests.export.house import Content, House, at, needs_root
 from tests.mounts import FILESYSTEMS, Mount, mount
 from tests.users import NOBODY, as_nobody, open_the_way
 

@@ -12,7 +12,7 @@ import pytest
 from core.fs.fingerprint import Identity
 from policy.export import LinkRequest, Presence, Published
 from tests.conftest import ROOT
-from tests.links.house import Content, House
+from tests.export.house import Content, House
 
 FOLDER = {"disk0": b"zero", "disk1": b"one", "sub/disk2": b"two"}
 OLD = {"disk0": b"old", "sub/disk2": b"older", "sub/sub/disk3": b"oldest"}
@@ -20,7 +20,7 @@ OLD = {"disk0": b"old", "sub/disk2": b"older", "sub/sub/disk3": b"oldest"}
 
 def killed_at(house: House, point: int, requests: Sequence[LinkRequest], links: Mapping[str, Identity]) -> bool:
     """Runs a process of its own and kills it at this trace point. False when there is no such point any more."""
-    command = [sys.executable, "-m", "tests.links.killed", str(house.tree), str(point)]
+    command = [sys.executable, "-m", "tests.export.killed", str(house.tree), str(point)]
     result = subprocess.run(command, input=pickle.dumps((requests, links)), cwd=ROOT, check=False)
     assert result.returncode in {0, -signal.SIGKILL}
     return result.returncode != 0

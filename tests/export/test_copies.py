@@ -14,8 +14,8 @@ from core.enums import Publish, Reason
 from core.fs import rename
 from core.fs.fingerprint import Identity
 from policy.export import LinkFailure, LinkRequest, Presence, Published
-from tests.links.house import Content, House, at, inode, mode, needs_root
-from tests.links.test_read import read, wait_for_the_next_tick
+from tests.export.house import Content, House, at, inode, mode, needs_root
+from tests.export.test_read import read, wait_for_the_next_tick
 from tests.mounts import Mount, mount
 from tests.users import NOBODY, as_nobody, open_the_way
 

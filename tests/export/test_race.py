@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.enums import Reason
 from policy.export import LinkRequest, Presence, Published
-from tests.links.house import House, inode
+from tests.export.house import House, inode
 from tests.mounts import Mount, mount
 
 __all__ = ["mount"]  # the fixture; a tmpfs, since thousands of fsyncs prove nothing here
