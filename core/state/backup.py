@@ -41,7 +41,7 @@ FORMAT = 1
 _PASSING = frozenset({"counter", "waiting", "watch_status", "pass"})
 _PORTION = 1000
 #: Columns that hold words of a closed set.
-_WORDS: Mapping[tuple[str, str], type[StrEnum]] = {
+WORDS: Mapping[tuple[str, str], type[StrEnum]] = {
     ("vm", "offsite_by"): Evidence,
     ("vm", "forced"): Force,
     ("dump", "state"): DumpState,
@@ -105,7 +105,7 @@ class Export(NamedTuple):
 def export(connection: Connection, now: float) -> Export:
     """Everything that is in the state."""
     lines, digest = [], hashlib.sha256()
-    for table, columns in _tables(connection).items():
+    for table, columns in tables_of(connection).items():
         for line in _lines_of(connection, table, columns):
             lines.append(line)
             if table not in _PASSING:
@@ -126,7 +126,7 @@ def restore(connection: Connection, packed: bytes) -> Header:
     """Fills an empty state with all that an export holds. Raises NotAnExport; then roll back."""
     with gzip.open(io.BytesIO(packed)) as file:
         header = _header(_next_line(file))
-        tables = _tables(connection)
+        tables = tables_of(connection)
         try:
             while line := _next_line(file):
                 table, rows = _rows(tables, json.loads(line))
@@ -136,7 +136,7 @@ def restore(connection: Connection, packed: bytes) -> Header:
     return header
 
 
-def _tables(connection: Connection) -> dict[str, list[Column]]:
+def tables_of(connection: Connection) -> dict[str, list[Column]]:
     """Table -> its columns, in the order of the schema: a table stands below those that it refers to."""
     names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rowid").fetchall()
     return {name: list(_columns(connection, name)) for (name,) in names}
@@ -224,8 +224,8 @@ def _fits(table: str, column: Column, value: Any) -> bool:
     """Whether the state could hold this: an export may come from anywhere."""
     if value is None:
         return column.nullable
-    if (table, column.name) in _WORDS:
-        return value in list(_WORDS[table, column.name])
+    if (table, column.name) in WORDS:
+        return value in list(WORDS[table, column.name])
     match column.kind:
         case "BLOB":
             return isinstance(value, str) and not {"", ".", ".."} & set(value.split("/"))

@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any, NamedTuple
@@ -14,13 +13,14 @@ from core.enums import FETCHED, Evidence, Force
 from core.state.statements import json_list, literals, placeholders, update, words
 
 
-@dataclass(frozen=True, slots=True)
-class VmRow:
+class VmRow(NamedTuple):
     """One row of the table ``vm``. ``target`` None: no pass has looked at this VM yet.
 
     ``failures`` are the dumps that failed since the last one that finished.
     ``dump_times`` and ``dump_sizes`` are those of its latest dumps (``core.dump_history``): texts, since only who
     learns reads them.
+
+    A tuple, since ten thousand of them are made for each pass.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Standing(NamedTuple):
     first_seen: float | None
 
 
-_FIELDS = tuple(VmRow.__dataclass_fields__)
+_FIELDS = VmRow._fields
 _SELECT = f"SELECT {', '.join(_FIELDS)} FROM vm WHERE "
 _FIGURES = f"SELECT {', '.join(VmFigures._fields)} FROM vm WHERE retired_at IS NULL ORDER BY name"
 _SAVE = (
@@ -98,7 +98,6 @@ _SAVE = (
 _LISTED = "IN (SELECT value FROM json_each(?))"
 _EVIDENCE = {None: None} | words(Evidence)
 _FORCES = {None: None} | words(Force)
-_as_values = attrgetter(*_FIELDS)
 
 
 def _rows(connection: Connection, where: str, *given: object) -> dict[str, VmRow]:
@@ -191,7 +190,7 @@ def new(name: str, backup_set: str | None, now: float) -> VmRow:
 
 def save(connection: Connection, rows: Iterable[VmRow]) -> None:
     """Inserts or replaces rows."""
-    connection.executemany(_SAVE, map(_as_values, rows))
+    connection.executemany(_SAVE, rows)
 
 
 def change(connection: Connection, name: str, **values: Any) -> None:

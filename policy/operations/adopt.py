@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from core.clock import Clock, Instant
 from core.config.settings import Config, WatchFolder
@@ -115,8 +115,8 @@ def _know(connection: Connection, config: Config, vm: str, identity: Identity, *
     """The VM is known from now on, with this dump as its newest if it is."""
     row = vms.one(connection, vm) or vms.new(vm, config.backup_set_of(vm), now.wall)
     if row.last_dump_time is None or row.last_dump_time < when:
-        row = replace(row, last_dump_time=when, last_dump_bytes=identity.bytes, last_result_at=when)
-    vms.save(connection, [replace(row, retired_at=None)])
+        row = row._replace(last_dump_time=when, last_dump_bytes=identity.bytes, last_result_at=when)
+    vms.save(connection, [row._replace(retired_at=None)])
 
 
 def _recorded(connection: Connection, link: LinkRow, path: str) -> int | None:

@@ -1,6 +1,6 @@
 """A VM under another name: its history goes on."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from core import dump_history
 from core.clock import Clock
@@ -41,7 +41,7 @@ def rename(config: Config, state: State, clock: Clock, old: str, new: str, *, wa
         vms.forget(connection, old)
         backup_set = config.backup_set_of(new)
         joined = _joined(row, other) if other is not None else row
-        joined = replace(joined, name=new, backup_set=backup_set or joined.backup_set)
+        joined = joined._replace(name=new, backup_set=backup_set or joined.backup_set)
         vms.save(connection, [joined])
         if joined.offsite_time is not None:
             confirm.end_older(connection, {new: joined.offsite_time}, clock.now().wall)
@@ -68,8 +68,7 @@ def _joined(row: VmRow, other: VmRow) -> VmRow:
     times = dump_history.joined(row.dump_times, other.dump_times)
     dumped = max(row, other, key=lambda one: one.last_dump_time or float("-inf"))
     told = max(row, other, key=lambda one: one.last_result_at or float("-inf"))
-    return replace(
-        row,
+    return row._replace(
         backup_set=dumped.backup_set,
         first_seen=min(row.first_seen, other.first_seen),
         dump_times=times,

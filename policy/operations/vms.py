@@ -1,7 +1,6 @@
 """The admin's word: hold, release, force, retire, and copies that are at the storage already."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from core.clock import Clock
@@ -99,8 +98,8 @@ def mark_sent(config: Config, state: State, clock: Clock, copies: Mapping[str, f
 
 def _sent(vm: VmRow, dump_time: float) -> VmRow:
     """When it came there nobody knows: not before it was made."""
-    return replace(
-        vm, offsite_time=dump_time, offsite_at=dump_time, offsite_by=Evidence.MARK_SENT, offsite_dump_id=None
+    return vm._replace(
+        offsite_time=dump_time, offsite_at=dump_time, offsite_by=Evidence.MARK_SENT, offsite_dump_id=None
     )
 
 

@@ -1,7 +1,6 @@
 """From a link to a copy off-site: what follows when the storage is held to have a dump."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from core.enums import DumpState, Evidence, LinkState
 from core.state import counters, dumps, ledger, vms
@@ -30,8 +29,7 @@ def freshen(connection: Connection, dump_ids: Sequence[int], by: Evidence, now: 
     for row in dumps.by_ids(connection, dump_ids).values():
         vm = fresher.get(row.vm or "", known.get(row.vm or ""))
         if vm is not None and (vm.offsite_time is None or vm.offsite_time <= row.dump_time):
-            fresher[vm.name] = replace(
-                vm,
+            fresher[vm.name] = vm._replace(
                 offsite_time=row.dump_time,
                 offsite_at=now,
                 offsite_by=by,

@@ -75,7 +75,7 @@ class Alone:
         self.waiting[vm] = Dump(self.made, vm, path, size, dump_time)
         row = self.rows.get(vm) or vms.new(vm, None, now)
         times = dump_history.remembered(row.dump_times, dump_time)
-        self.rows[vm] = replace(row, dump_times=times, period=dump_history.period(times), last_dump_time=dump_time)
+        self.rows[vm] = row._replace(dump_times=times, period=dump_history.period(times), last_dump_time=dump_time)
         known = self.vms.get(vm) or Vm(vm, None, now, 0)
         self.vms[vm] = replace(known, bytes=size, period=self.rows[vm].period)
 

@@ -1,6 +1,5 @@
 """``tidegate status``: whether all is well first, then the worst VMs; in a terminal and for Nagios."""
 
-import dataclasses
 import re
 import time
 from pathlib import Path
@@ -25,7 +24,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
     host = Host(tmp_path_factory.mktemp("host"), staleness={"target": "10d"})
     now = time.time()
     rows = [_vm(f"vm{number:02}", now, age=20 - number if number < 10 else 1) for number in range(VMS)]
-    rows[30] = dataclasses.replace(rows[30], last_dump_failed=True)
+    rows[30] = rows[30]._replace(last_dump_failed=True)
     state = State(host.state)
     with state.write() as connection:
         vms.save(connection, rows)
@@ -44,9 +43,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
 
 
 def _vm(name: str, now: float, *, age: float) -> vms.VmRow:
-    return dataclasses.replace(
-        vms.new(name, "weekly", now - 30 * DAY), offsite_time=now - age * DAY, offsite_by=Evidence.READ
-    )
+    return vms.new(name, "weekly", now - 30 * DAY)._replace(offsite_time=now - age * DAY, offsite_by=Evidence.READ)
 
 
 def status(host: Host, *arguments: str, **how: Any) -> list[str]:

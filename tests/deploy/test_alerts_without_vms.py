@@ -1,6 +1,5 @@
 """A host without series of single VMs: the core alerts, over texts that its exporter has really written."""
 
-import dataclasses
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -47,7 +46,7 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def _vm(name: str, offsite_time: float) -> vms.VmRow:
-    return dataclasses.replace(vms.new(name, None, 0.0), offsite_time=offsite_time, target=7200.0)
+    return vms.new(name, None, 0.0)._replace(offsite_time=offsite_time, target=7200.0)
 
 
 def _told(state: State, config: Config, now: float) -> dict[str, str]:

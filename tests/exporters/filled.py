@@ -1,6 +1,5 @@
 """One state with something of everything, through the functions that the program itself uses."""
 
-import dataclasses
 from typing import Any
 
 from core.clock import Instant
@@ -26,7 +25,7 @@ def fill(connection: Connection) -> None:
 
 
 def _vm(name: str, backup_set: str | None = None, **values: Any) -> vms.VmRow:
-    return dataclasses.replace(vms.new(name, backup_set, START), **values)
+    return vms.new(name, backup_set, START)._replace(**values)
 
 
 def _fill_vms(connection: Connection) -> None:

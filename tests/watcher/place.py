@@ -118,10 +118,7 @@ class Place:
         """All rows of all dumps and VMs, with every column."""
         with self.state.read() as connection:
             rows = connection.execute("SELECT * FROM dump ORDER BY id").fetchall()
-            return rows + [
-                tuple(getattr(row, name) for name in VmRow.__dataclass_fields__)
-                for row in vms.all_vms(connection).values()
-            ]
+            return rows + [tuple(row) for row in vms.all_vms(connection).values()]
 
     def standing(self) -> set[str]:
         """Paths of dumps whose markers are held to stand."""
