@@ -7,17 +7,18 @@ import fcntl
 import os
 import re
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import Timeout, UnixFileLock
 
 from core.errors import BusyError, FaultError
 from core.filenames import printable
 from core.version import __version__
 
 _STAMPED_VERSION = re.compile(r"\(tidegate (\d[^\s)]*)")
-_POLL_SECONDS = 0.004  # with ten times that a waiter starves beside a busy holder
+_POLL_SECONDS = 0.004  # the library's 0.05 s makes a waiter starve beside a busy holder
 
 
 @contextmanager
@@ -26,52 +27,20 @@ def hold(path: Path, *, wait: float, what: str) -> Iterator[None]:
 
     Waits at most ``wait`` seconds. Raises BusyError that names the holder, FaultError when the file cannot be made.
     """
+    lock = UnixFileLock(
+        path, timeout=wait, mode=0o644, poll_interval=_POLL_SECONDS, fallback_to_soft=False, on_acquired=_stamp
+    )
+    make_for_the_folders_owner(path)
     try:
-        descriptor = _open(path)
+        lock.acquire()
+    except Timeout:
+        raise BusyError(f"{what} is held by {holder(path)} ({path}); nothing was done, try again") from None
     except OSError as error:
-        raise _cannot_open(path, error) from error
+        raise FaultError(f"{path}: the lock file cannot be opened: {error.strerror}") from error
     try:
-        if not _is_taken(descriptor, wait):
-            raise BusyError(f"{what} is held by {holder(path)} ({path}); nothing was done, try again")
-        try:
-            _stamp(descriptor)
-        except OSError as error:
-            raise _cannot_open(path, error) from error
         yield
     finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child process that was forked meanwhile has the descriptor too
-        os.close(descriptor)
-
-
-def _open(path: Path) -> int:
-    make_for_the_folders_owner(path)
-    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        return os.open(path, flags)
-    except FileNotFoundError:
-        with suppress(FileExistsError):  # somebody else has made it just now
-            descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL)
-            os.fchmod(descriptor, 0o644)  # whatever the umask: others look who holds it
-            return descriptor
-        return os.open(path, flags)
-
-
-def _is_taken(descriptor: int, wait: float) -> bool:
-    """Takes the lock within ``wait`` seconds; False when somebody else has it for longer."""
-    deadline = time.monotonic() + wait
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(_POLL_SECONDS)
-        else:
-            return True
-
-
-def _cannot_open(path: Path, error: OSError) -> FaultError:
-    return FaultError(f"{path}: the lock file cannot be opened: {error.strerror}")
+        lock.release()
 
 
 def holder(path: Path) -> str:

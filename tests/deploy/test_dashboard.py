@@ -16,8 +16,8 @@ from xml.etree import ElementTree
 
 import click
 import pytest
+from filelock import FileLock
 
-from core.state import locks
 from deploy.grafana.builder.dashboard import RUNBOOKS, text
 from exporters.exposition import CATALOGUE
 from tests.clock import DAY, HOUR
@@ -180,7 +180,7 @@ def shown_month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "month"
     folder.mkdir(exist_ok=True)
-    with locks.hold(folder / "lock", wait=600, what="the month"):
+    with FileLock(folder / "lock"):
         month = lived(folder)
     metrics = folder / "metrics.openmetrics"
     with shown.month(tmp_path_factory.mktemp("prometheus"), metrics, hours=HOURS) as prometheus:

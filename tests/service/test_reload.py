@@ -104,9 +104,9 @@ def test_nobody_else_becomes_the_watcher_while_one_reloads(host: Host) -> None:
 def _rival(host: Host) -> Iterator[subprocess.Popen[bytes]]:
     """Tries for the watch lock without a pause."""
     program = (
-        "import fcntl, sys\n"
-        "lock = open(sys.argv[1]); print('tries', flush=True)\n"
-        "fcntl.flock(lock, fcntl.LOCK_EX); print('got in', flush=True)"
+        "import sys; from pathlib import Path; from filelock import UnixFileLock\n"
+        "lock = UnixFileLock(Path(sys.argv[1]), poll_interval=0.0001, fallback_to_soft=False)\n"
+        "print('tries', flush=True); lock.acquire(); print('got in', flush=True)"
     )
     command = [host.command()[0], "-c", program, f"{host.state}.watch.lock"]
     said = host.folder / "rival"

@@ -261,13 +261,3 @@ def test_a_disk_without_room_for_a_state_is_called_full(mount: Mount) -> None:
     (disk / "filler").unlink()
     with State(disk / "state.db").write():
         pass
-
-
-def test_others_see_who_holds_a_lock_whatever_the_umask_of_its_holder(tmp_path: Path) -> None:
-    """`tidegate status` by another user looks whether a watcher runs."""
-    before = os.umask(0o077)
-    try:
-        with locks.hold(tmp_path / "a.lock", wait=0, what="it"):
-            assert (tmp_path / "a.lock").stat().st_mode & 0o777 == 0o644
-    finally:
-        os.umask(before)

@@ -13,7 +13,7 @@ from core.version import __version__
 from tools.bench.paired import median
 from tools.bench.report import milliseconds
 
-_PACKAGES = ("pydantic", "click", "watchdog")
+_PACKAGES = ("pydantic", "click", "watchdog", "filelock")
 
 
 def facts(dry_run: Path) -> list[tuple[str, str]]:
