@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import Timeout, UnixFileLock
-
 from core.errors import BusyError, FaultError
 from core.filenames import printable
 from core.version import __version__
@@ -27,6 +25,8 @@ def hold(path: Path, *, wait: float, what: str) -> Iterator[None]:
 
     Waits at most ``wait`` seconds. Raises BusyError that names the holder, FaultError when the file cannot be made.
     """
+    from filelock import Timeout, UnixFileLock  # a fifth of what a command that only reads may cost to start
+
     lock = UnixFileLock(
         path, timeout=wait, mode=0o644, poll_interval=_POLL_SECONDS, fallback_to_soft=False, on_acquired=_stamp
     )
