@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from core.enums import Freshness, Reason, Severity, Trouble, Verdict
 from core.state import counters
+from core.state.late_links import nothing_is_fetched
 from core.units import format_size, format_span
 from policy.planner.staleness import density, freshness, targets
-from policy.reconcile.unfetched import nothing_is_fetched
 
 if TYPE_CHECKING:
     from core.config.settings import Config

@@ -8,10 +8,10 @@ from core.config.dump_settings import SHA256, SIZE
 from core.enums import Reason
 from core.state import vms
 from core.state.database import Connection
+from core.state.late_links import nothing_is_fetched
 from core.state.vms import VmRow
 from core.units import format_size, format_span
 from policy.planner.staleness import density
-from policy.reconcile.unfetched import nothing_is_fetched
 from tidegate.health import held, shrunk
 
 if TYPE_CHECKING:

@@ -191,6 +191,30 @@ class DryRunState(State):
         return self._no_lock()
 
 
+@contextmanager
+def read_only(path: Path) -> Iterator[Connection]:
+    """One consistent view of a state file that is there, for whoever only shows it; makes and changes nothing.
+
+    Raises FaultError when it is gone or cannot be read, and NewerStateError.
+    """
+    if not is_there(path):
+        raise FaultError(f"{path}: the state file is gone; mount its disk, or see `tidegate state rebuild --help`")
+    try:
+        with closing(_opened(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            connection.execute("BEGIN")
+            refuse_newer(connection, path)
+            if (version := version_of(connection)) < SCHEMA_VERSION:
+                raise FaultError(f"{path}: the state file has the older version {version}; run `tidegate pass`")
+            yield connection
+    except DatabaseError as error:
+        raise _fault(path, error) from error
+
+
+def was_there(path: Path) -> bool:
+    """Whether there has ever been a state file: each has left a lock file beside it."""
+    return is_there(path) or path.with_name(f"{path.name}.lock").exists()
+
+
 def _refuse_to_wait(status: int, _left: int, _pages: int) -> None:
     """Called after each step of a copy: the driver itself would try for ever where somebody keeps the file."""
     if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
@@ -219,7 +243,7 @@ def _watch_lock(path: Path) -> Path:
     return path.with_name(f"{path.name}.watch.lock")
 
 
-def _opened(file: str) -> Connection:
+def _opened(file: str, *, uri: bool = False) -> Connection:
     """A connection for any thread, one at a time; '' is a database that goes with its connection.
 
     BEGIN and COMMIT are ours: the driver would start transactions late.
@@ -230,6 +254,7 @@ def _opened(file: str) -> Connection:
         isolation_level=None,
         check_same_thread=False,
         cached_statements=_PREPARED,
+        uri=uri,
     )
 
 

@@ -12,12 +12,12 @@ from core.markers.vm_name import export_name, stem
 from core.state import dumps, ledger, syncs, vms
 from core.state.database import Connection
 from core.state.dumps import DumpRow
+from core.state.late_links import Unfetched
 from core.state.ledger import LinkRow
 from core.state.vms import VmRow
 from policy.passes import slices
 from policy.planner.explanations import not_fetched
 from policy.planner.model import Day, Dump, Rules, SliceProgress, Vm
-from policy.reconcile.unfetched import Unfetched
 
 #: A seal without a report is forgotten after this (DESIGN 6): the puller has died.
 SEAL_LASTS_SECONDS = 24 * 3600.0

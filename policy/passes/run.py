@@ -14,7 +14,7 @@ from core import failpoints
 from core.clock import Clock, Instant
 from core.config.settings import Config
 from core.enums import LinkState, Reason, Verdict
-from core.state import counters, dumps, ledger, vms
+from core.state import counters, dumps, late_links, ledger, vms
 from core.state.database import Connection, DryRunState, State
 from core.units import format_size
 from policy.passes import budget, cleanup, disk_space, facts, slices
@@ -203,8 +203,8 @@ class _Pass:
                 return plan, known
             checked.update({one.dump.dump_id for one in unchecked} - failing)
 
-    def _late(self, connection: Connection) -> list[unfetched.Unfetched]:
-        return unfetched.suspects(connection, self._now)
+    def _late(self, connection: Connection) -> list[late_links.Unfetched]:
+        return late_links.suspects(connection, self._now)
 
     def _read_meanwhile(self, plan: Plan, known: Facts) -> frozenset[int]:
         """Links that were to be swapped, and that somebody has begun to read since the look at the trees."""
