@@ -1,4 +1,4 @@
-"""What stands in the export tree under one name, looked at without leaving a trace."""
+"""What an export tree holds under one name, looked at without leaving a trace."""
 
 import os
 import stat
@@ -11,7 +11,7 @@ from policy.export.model import Presence, Published
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class TreeEntry:
     """The files under one name and their status, in the order of ``identity.members``."""
 
     identity: Identity
@@ -29,7 +29,7 @@ class Standing:
         return max([*changes, *(one.st_atime_ns for one in self.statuses if one.st_atime_ns > now)], default=0)
 
     @property
-    def alone(self) -> int:
+    def exclusive_bytes(self) -> int:
         """Bytes on the disk of those of its files that have no other name: what is freed when they go."""
         return sum(status.st_blocks * 512 for status in self.statuses if status.st_nlink == 1)
 
@@ -52,22 +52,22 @@ class Standing:
         return all(status.st_atime_ns <= ctime_ns for status in self.statuses if status.st_size)
 
 
-def standing(tree: int, name: str, device: int | None = None) -> Standing | None:
-    """What stands as ``name``; None for what is no dump: a symbolic link, a special file, a folder holding one.
+def entry_at(tree: int, name: str, device: int | None = None) -> TreeEntry | None:
+    """What is called ``name``; None for what is no dump: a symbolic link, a special file, a folder that holds one.
 
-    ``device`` is the tree's, from who looks at many. Raises OSError, FileNotFoundError when nothing stands there.
+    ``device`` is the tree's, from who looks at many. Raises OSError, FileNotFoundError where nothing has the name.
     """
     if device is None:
         device = os.fstat(tree).st_dev
     status = os.stat(name, dir_fd=tree, follow_symlinks=False)
     if stat.S_ISDIR(status.st_mode):
-        return _standing_folder(tree, name, device)
+        return _folder_at(tree, name, device)
     if not stat.S_ISREG(status.st_mode) or status.st_dev != device:
         return None
-    return Standing(Identity(False, (Member.of("", status),)), (status,))
+    return TreeEntry(Identity(False, (Member.of("", status),)), (status,))
 
 
-def _standing_folder(tree: int, name: str, device: int) -> Standing | None:
+def _folder_at(tree: int, name: str, device: int) -> TreeEntry | None:
     found = []
     try:
         for _, steps, entries in each_folder(tree, (name,)):
@@ -83,13 +83,34 @@ def _standing_folder(tree: int, name: str, device: int) -> Standing | None:
     except (DumpRejected, FileNotFoundError):
         return None  # too deep; or a puller removes it file by file just now
     found.sort(key=lambda file: file[0].name)
-    return Standing(Identity(True, tuple(member for member, _ in found)), tuple(status for _, status in found))
+    return TreeEntry(Identity(True, tuple(member for member, _ in found)), tuple(status for _, status in found))
+
+
+def link_at(tree: int, name: str, recorded: Identity, *, copied: bool = False) -> TreeEntry | None:
+    """What is called ``name``, if it is exactly what was recorded, or when ``copied`` a copy of it. Raises OSError."""
+    try:
+        found = entry_at(tree, name)
+    except FileNotFoundError:
+        return None
+    if found is None:
+        return None
+    is_it = found.identity == recorded or (copied and found.identity.is_copy_of(recorded))
+    return found if is_it else None
+
+
+def presence(tree: int, name: str, recorded: Identity) -> Presence:
+    """What has become of the link ``name`` in the tree with this descriptor. Raises OSError."""
+    try:
+        found = entry_at(tree, name)
+    except FileNotFoundError:
+        return Presence.ABSENT
+    return compare(None if found is None else found.identity, recorded)
 
 
 def compare(found: Identity | None, recorded: Identity) -> Presence:
-    """How what was found stands to what was recorded."""
+    """What has become of a link that was recorded so, where this has its name."""
     if found == recorded:
-        return Presence.STANDS
+        return Presence.INTACT
     if found is not None and _inodes(found) == _inodes(recorded):
         return Presence.CHANGED
     return Presence.OTHER
@@ -103,24 +124,3 @@ def is_made_of(found: Identity | None, recorded: Identity) -> bool:
 def _inodes(identity: Identity) -> set[tuple[str, int]]:
     """Names and inodes; a dump that is one file has the empty name, which no file of a folder has."""
     return {(member.name, member.inode) for member in identity.members}
-
-
-def presence(tree: int, name: str, recorded: Identity) -> Presence:
-    """How the link ``name`` stands in the tree with this descriptor. Raises OSError."""
-    try:
-        found = standing(tree, name)
-    except FileNotFoundError:
-        return Presence.ABSENT
-    return compare(None if found is None else found.identity, recorded)
-
-
-def standing_as(tree: int, name: str, recorded: Identity, *, copied: bool = False) -> Standing | None:
-    """What stands as ``name``, if it is exactly what was recorded, or when ``copied`` a copy of it. Raises OSError."""
-    try:
-        found = standing(tree, name)
-    except FileNotFoundError:
-        return None
-    if found is None:
-        return None
-    is_it = found.identity == recorded or (copied and found.identity.is_copy_of(recorded))
-    return found if is_it else None

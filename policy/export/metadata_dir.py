@@ -19,7 +19,7 @@ _FOLDER_MODE = 0o755
 _FILE_MODE = 0o644
 
 
-def put(tree: int, staging: int, contents: Mapping[str, bytes | None]) -> bool:
+def write(tree: int, staging: int, contents: Mapping[str, bytes | None]) -> bool:
     """Writes files by their names, durably and in this order; None removes one. False when all stood so already.
 
     Descriptors of the tree and of an empty staging folder. Raises OSError, FaultError for a folder of others.
@@ -28,7 +28,7 @@ def put(tree: int, staging: int, contents: Mapping[str, bytes | None]) -> bool:
     with _opened(tree) as folder:
         changed = [name for name, content in contents.items() if _read(folder, name) != content]
         for name in changed:
-            _put(folder, staging, name, contents[name])
+            _write(folder, staging, name, contents[name])
         if changed:
             os.fsync(folder)
     return bool(changed)
@@ -97,7 +97,7 @@ def _is_plain(folder: int, name: str) -> bool:
     return stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
 
 
-def _put(folder: int, staging: int, name: str, content: bytes | None) -> None:
+def _write(folder: int, staging: int, name: str, content: bytes | None) -> None:
     if content is None:
         os.unlink(name, dir_fd=folder)
         return

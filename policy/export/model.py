@@ -10,13 +10,13 @@ from core.fs.fingerprint import Identity
 
 @dataclass(frozen=True, slots=True)
 class LinkRequest:
-    """One dump to be let out.
+    """One dump to be released.
 
     ``link_id`` is its row of the ledger; it names the entry in the staging folder. ``path`` leads from the watch
     folder ``source`` to the dump, with ``/`` between its parts. ``export_name`` is one component. What is linked
-    is exactly ``identity`` or nothing. ``may_replace`` says that what stands under the name is a link of ours that
-    has ended. ``publish`` says whether it stands there itself or as a copy. A file with more hard
-    links than ``most_names`` is not let out.
+    is exactly ``identity`` or nothing. ``may_replace``: what has the name is a link of ours that has ended.
+    ``publish``: whether the dump itself is linked or a copy of it. A file with more hard links than ``most_names`` is
+    not released.
     """
 
     link_id: int
@@ -31,11 +31,11 @@ class LinkRequest:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The link stands, and survives a power cut.
+    """The link is there, and survives a power cut.
 
     A read after ``ctime_ns`` (nanoseconds since the epoch) is a read of the link: it is the newest change time of
     its files once linked, or their newest access time if that lies later still, in the future. ``copy`` is what
-    stands there where that is not the dump itself.
+    is there where that is not the dump itself.
     """
 
     ctime_ns: int
@@ -48,7 +48,7 @@ class LinkFailure:
 
     ``reason`` is ``changed``, ``missing``, ``unsafe``, ``open``, ``running``, ``verify_failed`` or ``link_error``;
     the ``detail`` of the last begins with the errno's name (``EXDEV: …``). ``proven_absent``: nothing made of the
-    dump's files stands under the name, so the charge may be given back.
+    dump's files has the name, so the charge may be given back.
     """
 
     reason: Reason
@@ -57,10 +57,10 @@ class LinkFailure:
 
 
 class Presence(StrEnum):
-    """How a link that was made stands in the tree now."""
+    """What has become of a link in the tree."""
 
-    STANDS = "stands"  # exactly the files that were recorded
+    INTACT = "intact"  # exactly the files that were recorded
     CHANGED = "changed"  # their inodes, rewritten since
     ABSENT = "absent"
     FETCHED = "fetched"  # gone, and read before: where the puller removes what it has
-    OTHER = "other"  # something else has the name, or only a part of a folder stands
+    OTHER = "other"  # something else has the name, or only a part of a folder is left

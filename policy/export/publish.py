@@ -16,7 +16,7 @@ from core.fs.rename import exchange, rename_new
 from core.fs.subtree import remove
 from policy.export.dump_files import Opener, by_folder, opened_dump, opened_parent, part
 from policy.export.errors import explain, failure
-from policy.export.inspect import compare, standing, standing_as
+from policy.export.inspect import compare, entry_at, link_at
 from policy.export.link_files import Copies, build_folder, link, sync_built
 from policy.export.model import LinkFailure, LinkRequest, Presence, Published
 
@@ -89,7 +89,7 @@ class Batch:
 
     def _stands_already(self, request: LinkRequest) -> bool:
         """A crash came between the link and its row. It is left as it is, so that a read since then counts."""
-        found = standing_as(self._tree, request.export_name, request.identity, copied=_is_copied(request))
+        found = link_at(self._tree, request.export_name, request.identity, copied=_is_copied(request))
         if found is None:
             return False
         self.outcomes[request.link_id] = found.published(request.identity)
@@ -213,7 +213,7 @@ class Batch:
     def _is_absent(self, request: LinkRequest) -> bool:
         try:
             refuse_name(request.export_name)
-            found = standing(self._tree, request.export_name)
+            found = entry_at(self._tree, request.export_name)
         except (DumpRejected, FileNotFoundError):
             return True
         except OSError as error:
@@ -222,7 +222,7 @@ class Batch:
             return True
         if _is_copied(request) and found.identity.is_copy_of(request.identity):
             return False
-        return compare(found.identity, request.identity) not in {Presence.STANDS, Presence.CHANGED}
+        return compare(found.identity, request.identity) not in {Presence.INTACT, Presence.CHANGED}
 
 
 def _is_copied(request: LinkRequest) -> bool:

@@ -2,17 +2,17 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from core.errors import FaultError
 from core.fs.fingerprint import Identity
 from core.fs.subtree import remove, remove_empty
 from policy.export import metadata_dir
-from policy.export.dump_files import Dump, check_all, own_descriptors
+from policy.export.dump_files import own_descriptors
 from policy.export.errors import explain
 from policy.export.folders import ExportFolders
-from policy.export.inspect import Standing, presence, standing, standing_as
+from policy.export.inspect import TreeEntry, entry_at, link_at, presence
 from policy.export.model import LinkFailure, LinkRequest, Presence, Published
 from policy.export.publish import Batch
 from policy.export.withdraw import withdraw
@@ -52,21 +52,10 @@ class ExportTree:
     def __init__(self, tree: Path) -> None:
         self._folders = ExportFolders(tree)
 
-    def stands(self) -> bool:
-        """True when the tree itself is there: a name that is absent from a tree that is absent says nothing."""
+    def exists(self) -> bool:
+        """True when the tree itself is there: a name that is absent from a tree that is absent tells nothing."""
         with self._folders.open_tree() as tree:
             return tree is not None
-
-    def check(self, source: Path, path: str, identity: Identity) -> LinkFailure | None:
-        """The cheap look before anything is granted: None when the dump could be linked now.
-
-        It is still exactly ``identity``, safe, and not open for writing. ``publish`` looks again.
-        """
-        return self.check_all([(source, path, identity)])[0]
-
-    def check_all(self, dumps: Sequence[Dump]) -> list[LinkFailure | None]:
-        """``check`` for many dumps (watch folder, path, identity) in their order; opens each folder once."""
-        return check_all(dumps)
 
     def publish(self, requests: Sequence[LinkRequest]) -> dict[int, Published | LinkFailure]:
         """Links them all and makes it lasting; what became of each, by its ``link_id``.
@@ -81,13 +70,12 @@ class ExportTree:
             batch.publish(requests)
         return batch.outcomes
 
-    def look(self, export_name: str, identity: Identity) -> Presence:
-        """How the link stands now."""
-        with self._folders.open_tree() as tree:
-            return Presence.ABSENT if tree is None else presence(tree, _component(export_name), identity)
+    def presence(self, export_name: str, identity: Identity) -> Presence:
+        """What has become of one link."""
+        return self.presences({export_name: identity})[export_name]
 
-    def look_all(self, links: Mapping[str, Identity]) -> dict[str, Presence]:
-        """``look`` for many links by their names, with the tree opened once."""
+    def presences(self, links: Mapping[str, Identity]) -> dict[str, Presence]:
+        """``presence`` for many links by their names, with the tree opened once."""
         with self._folders.open_tree() as tree:
             if tree is None:
                 return dict.fromkeys(links, Presence.ABSENT)
@@ -95,7 +83,7 @@ class ExportTree:
 
     def linked_ctime(self, export_name: str, identity: Identity) -> int | None:
         """``Published.ctime_ns`` for a link that stands but whose outcome was lost, or that was adopted; else None."""
-        found = self._standing(export_name, identity)
+        found = self._link(export_name, identity)
         return None if found is None else found.ctime_ns
 
     def read_since_linked(self, export_name: str, identity: Identity, linked_ctime_ns: int) -> float | None:
@@ -106,7 +94,7 @@ class ExportTree:
         past the read. With relatime the kernel records the first read after the link, then one a day. A read within
         the clock tick of the link (4 ms) is not told from what came before it, and the next one is.
         """
-        found = self._standing(export_name, identity)
+        found = self._link(export_name, identity)
         return None if found is None else found.newest_read_since(linked_ctime_ns)
 
     def is_unread(self, export_name: str, identity: Identity, linked_ctime_ns: int) -> bool:
@@ -114,7 +102,7 @@ class ExportTree:
 
         False where the mount shows no reads: then nobody can know.
         """
-        found = self._standing(export_name, identity) if self.shows_reads() else None
+        found = self._link(export_name, identity) if self.shows_reads() else None
         return found is not None and found.is_unread_since(linked_ctime_ns)
 
     def shows_reads(self) -> bool:
@@ -142,46 +130,37 @@ class ExportTree:
             _sweep(staging)
             return withdraw(tree, staging, links)
 
-    def entries(self) -> dict[str, Identity | None]:
-        """All that stands at the top of the tree, `.tidegate` aside.
+    def entries(self) -> dict[str, TreeEntry | None]:
+        """All that is at the top of the tree, `.tidegate` aside, with the status of its files.
 
         None for what cannot be identified: a symbolic link, a special file, a folder that holds one or may not be
         read. Names are as on disk, of any bytes.
         """
-        return {name: None if found is None else found.identity for name, found in self.all_standing().items()}
-
-    def all_standing(self) -> dict[str, Standing | None]:
-        """``entries``, with the status of their files: one look at each tells what stands and what was read."""
         with self._folders.open_tree() as tree:
             return {} if tree is None else dict(_entries(tree))
 
-    def put_papers(self, contents: Mapping[str, bytes | None]) -> bool:
+    def write_metadata(self, contents: Mapping[str, bytes | None]) -> bool:
         """Writes files of Tidegate's own into the tree's `.tidegate`, in this order; None removes one.
 
-        False when all stood so already, or when there is no tree. Each appears whole, and survives a power cut.
+        False when all were so already, or when there is no tree. Each appears whole, and survives a power cut.
         """
         with self._folders.open_tree() as tree:
             if tree is None:
                 return False
         with self._folders.open_both() as (tree, staging):
             _sweep(staging)
-            try:
-                return metadata_dir.put(tree, staging, contents)
-            except OSError as error:
-                raise FaultError(f"{self._folders.tree / metadata_dir.FOLDER}: {explain(error)}") from None
+            with self._metadata_faults():
+                return metadata_dir.write(tree, staging, contents)
 
-    def has_papers(self) -> bool:
+    def has_metadata(self) -> bool:
         """Whether anything is called `.tidegate` in the tree."""
         with self._folders.open_tree() as tree:
             return tree is not None and metadata_dir.exists(tree)
 
-    def paper(self, name: str) -> bytes | None:
+    def read_metadata(self, name: str) -> bytes | None:
         """What a file in the tree's `.tidegate` holds; None where there is none."""
-        with self._folders.open_tree() as tree:
-            try:
-                return None if tree is None else metadata_dir.read(tree, _component(name))
-            except OSError as error:
-                raise FaultError(f"{self._folders.tree / metadata_dir.FOLDER}: {explain(error)}") from None
+        with self._folders.open_tree() as tree, self._metadata_faults():
+            return None if tree is None else metadata_dir.read(tree, _component(name))
 
     def remove_empty(self, names: Iterable[str]) -> None:
         """Removes folders of these names in which no file stands, however they nest. Others stay."""
@@ -195,9 +174,16 @@ class ExportTree:
         with self._folders.open_staging() as staging:
             return 0 if staging is None else _sweep(staging)
 
-    def _standing(self, export_name: str, identity: Identity) -> Standing | None:
+    def _link(self, export_name: str, identity: Identity) -> TreeEntry | None:
         with self._folders.open_tree() as tree:
-            return None if tree is None else standing_as(tree, _component(export_name), identity)
+            return None if tree is None else link_at(tree, _component(export_name), identity)
+
+    @contextmanager
+    def _metadata_faults(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise FaultError(f"{self._folders.tree / metadata_dir.FOLDER}: {explain(error)}") from None
 
 
 def _component(name: str) -> str:
@@ -207,12 +193,12 @@ def _component(name: str) -> str:
     return name
 
 
-def _entries(tree: int) -> Iterator[tuple[str, Standing | None]]:
+def _entries(tree: int) -> Iterator[tuple[str, TreeEntry | None]]:
     device = os.fstat(tree).st_dev
     for name in os.listdir(tree):
         if name != metadata_dir.FOLDER:
             try:
-                yield name, standing(tree, name, device)
+                yield name, entry_at(tree, name, device)
             except FileNotFoundError:
                 continue
             except OSError:

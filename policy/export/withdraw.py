@@ -9,7 +9,7 @@ from core.fs.fingerprint import Identity
 from core.fs.rename import rename_new
 from core.fs.subtree import remove
 from policy.export.errors import explain
-from policy.export.inspect import is_made_of, standing
+from policy.export.inspect import entry_at, is_made_of
 from policy.export.model import LinkFailure
 
 
@@ -50,7 +50,7 @@ def _move_out(tree: int, staging: int, name: str, aside: str, identity: Identity
 
 def _is_ours(folder: int, name: str, identity: Identity) -> bool:
     try:
-        found = standing(folder, name)
+        found = entry_at(folder, name)
     except FileNotFoundError:
         return False
     return is_made_of(None if found is None else found.identity, identity)

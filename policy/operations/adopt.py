@@ -86,9 +86,10 @@ def _adopt(
     connection: Connection, config: Config, link: LinkRow, inodes: Mapping[int, str], *, now: Instant, told: Told | None
 ) -> Adopted:
     watch = config.watch(link.watch)
-    identity = ExportTree(watch.export).entries().get(link.export_name)
-    if identity is None:
+    entry = ExportTree(watch.export).entries().get(link.export_name)
+    if entry is None:
         return Adopted(printable(link.export_name), None, link.bytes, None, "it cannot be looked at")
+    identity = entry.identity
     path = _path_in(inodes, identity) or f"{watch.export.name}/{link.export_name}"
     try:
         vm = vm_of(path, watch.vm_pattern) if told is None else told.vm

@@ -9,7 +9,7 @@ from core.filenames import printable
 from core.state import counters, ledger
 from core.state.database import Connection
 from core.state.ledger import LinkRow
-from policy.export import Standing
+from policy.export import TreeEntry
 
 log = logging.getLogger("tidegate.policy")
 
@@ -19,7 +19,7 @@ _REMEDY = 'it is no mirror: say [offsite] storage = "collect"'
 _SHOWN_NAMES = 5
 
 
-def read_again(config: Config, link: LinkRow, found: Standing) -> float | None:
+def read_again(config: Config, link: LinkRow, found: TreeEntry) -> float | None:
     """When a kept link was read, in seconds since the epoch, long after the storage had it; None: it was not."""
     if config.offsite.storage is not Storage.MIRROR or link.state is not LinkState.CONFIRMED or not link.confirmed_at:
         return None

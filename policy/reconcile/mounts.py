@@ -57,7 +57,7 @@ def _is_there(connection: Connection, watch: WatchFolder, filesystem_id: str | N
 
 def _footing(watch: WatchFolder, *, has_links: bool) -> str | None:
     """None where the export tree is missing."""
-    return None if has_links and not ExportTree(watch.export).stands() else filesystem_id_at(watch.path)
+    return None if has_links and not ExportTree(watch.export).exists() else filesystem_id_at(watch.path)
 
 
 def _ask(watch: WatchFolder, question: Callable[[], _T]) -> _T:

@@ -12,7 +12,7 @@ from core.fs.fingerprint import Identity
 from core.state import counters, dumps, ledger, slices, vms
 from core.state.database import Connection
 from core.state.ledger import LinkRow
-from policy.export import ExportTree, LinkFailure, Presence, Standing
+from policy.export import ExportTree, LinkFailure, Presence, TreeEntry
 from policy.passes import facts
 from policy.reconcile import confirm, kept
 from policy.reconcile.mounts import unmounted
@@ -46,7 +46,7 @@ class LinkCheck:
     @property
     def is_ours(self) -> bool:
         """True when what has the name is made of this dump's files, rewritten or not."""
-        return self.presence in (Presence.STANDS, Presence.CHANGED)
+        return self.presence in (Presence.INTACT, Presence.CHANGED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class UnmanagedEntry:
 
     watch: WatchFolder
     name: str
-    standing: Standing
+    standing: TreeEntry
 
 
 @dataclass(slots=True)
@@ -79,7 +79,7 @@ def look(connection: Connection, config: Config) -> Look:
         if watch.name in result.down:
             continue
         tree = ExportTree(watch.export)
-        entries = tree.all_standing()
+        entries = tree.entries()
         shows_reads = tree.shows_reads()
         seen, others = [], []
         for link in candidates:
@@ -101,7 +101,7 @@ def look(connection: Connection, config: Config) -> Look:
 
 
 def _strangers(
-    watch: WatchFolder, entries: Mapping[str, Standing | None], known: Collection[str]
+    watch: WatchFolder, entries: Mapping[str, TreeEntry | None], known: Collection[str]
 ) -> Iterator[UnmanagedEntry]:
     for name in sorted(entries.keys() - known):
         found = entries[name]
@@ -111,19 +111,19 @@ def _strangers(
             yield UnmanagedEntry(watch, name, found)
 
 
-def _see_unchanged(config: Config, link: LinkRow, found: Standing, *, shows_reads: bool) -> LinkCheck:
+def _see_unchanged(config: Config, link: LinkRow, found: TreeEntry, *, shows_reads: bool) -> LinkCheck:
     """By what the one look at the whole tree has told: nothing is asked of the disk again."""
     if link.state is LinkState.RELEASED:
-        return LinkCheck(link, Presence.STANDS, ctime_ns=found.ctime_ns, alone=found.alone)
+        return LinkCheck(link, Presence.INTACT, ctime_ns=found.ctime_ns, alone=found.exclusive_bytes)
     if link.ended_at is not None:
         read_again_at = kept.read_again(config, link, found)
-        return LinkCheck(link, Presence.STANDS, read_again_at=read_again_at, alone=found.alone)
+        return LinkCheck(link, Presence.INTACT, read_again_at=read_again_at, alone=found.exclusive_bytes)
     read_at = _read_at(config, link, found)
     is_unread = shows_reads and found.is_unread_since(link.linked_ctime_ns or 0)
-    return LinkCheck(link, Presence.STANDS, read_at=read_at, alone=found.alone, is_unread=is_unread)
+    return LinkCheck(link, Presence.INTACT, read_at=read_at, alone=found.exclusive_bytes, is_unread=is_unread)
 
 
-def _read_at(config: Config, link: LinkRow, found: Standing) -> float | None:
+def _read_at(config: Config, link: LinkRow, found: TreeEntry) -> float | None:
     """Where reading counts as having all of it must be read; where only removal does it is a sign of a transfer."""
     since = link.linked_ctime_ns or 0
     if config.offsite.confirm is Evidence.REMOVAL:
@@ -135,7 +135,7 @@ def _see_others(
     connection: Connection,
     tree: ExportTree,
     links: Sequence[LinkRow],
-    entries: Mapping[str, Standing | None],
+    entries: Mapping[str, TreeEntry | None],
     removals: Removals | None,
 ) -> Iterator[LinkCheck]:
     """Of links under whose names something else was found, or nothing: looks again, with what is recorded of them."""
@@ -148,14 +148,14 @@ def _see_others(
         recorded = link.identity(dumps.identity_of(connection, row))
         found = entries.get(link.export_name)
         if link.state is LinkState.RELEASED and found is not None and found.identity.is_copy_of(recorded):
-            yield LinkCheck(link, Presence.STANDS, ctime_ns=found.ctime_ns, copy=found.identity)
+            yield LinkCheck(link, Presence.INTACT, ctime_ns=found.ctime_ns, copy=found.identity)
             continue
         removed = None if removals is None else removals.seen(link, row, recorded)
         if removed is not None:
             yield LinkCheck(link, removed[0], read_at=removed[1])
             continue
-        presence = tree.look(link.export_name, recorded)
-        stands = presence is Presence.STANDS  # again, by now
+        presence = tree.presence(link.export_name, recorded)
+        stands = presence is Presence.INTACT  # again, by now
         yield LinkCheck(link, presence, ctime_ns=tree.linked_ctime(link.export_name, recorded) if stands else None)
 
 
@@ -167,16 +167,16 @@ def settle(connection: Connection, config: Config, day: int, result: Look, *, no
     for seen in by_presence[Presence.ABSENT] + by_presence[Presence.OTHER]:
         _is_gone(connection, seen.link, now.wall)
     rewritten = record_rewritten(connection, by_presence[Presence.CHANGED])
-    _stand_again(connection, by_presence[Presence.STANDS], now.wall)
+    _stand_again(connection, by_presence[Presence.INTACT], now.wall)
     for unmanaged_entry in result.unmanaged:
         _charge_stranger(connection, config, day, unmanaged_entry, now=now)
-    read = [seen for seen in by_presence[Presence.STANDS] if seen.read_at is not None]
+    read = [seen for seen in by_presence[Presence.INTACT] if seen.read_at is not None]
     for seen in read:
         ledger.change_link(connection, seen.link.id, read_at=seen.read_at)
     if config.offsite.confirm is Evidence.READ:
         confirm.confirm(connection, [seen.link for seen in read], Evidence.READ, now.wall)
     _are_fetched(connection, by_presence[Presence.FETCHED], now.wall)
-    again = [(seen.link, seen.read_again_at) for seen in by_presence[Presence.STANDS] if seen.read_again_at is not None]
+    again = [(seen.link, seen.read_again_at) for seen in by_presence[Presence.INTACT] if seen.read_again_at is not None]
     kept.tell_read_again(connection, again)
     return rewritten
 
@@ -245,7 +245,7 @@ def look_at(connection: Connection, watch: WatchFolder, links: Sequence[LinkRow]
     identities = dumps.identities_of(connection, rows.values())
     ours = [link for link in links if link.dump_id in identities]
     standing = {link.export_name: link.identity(identities[link.dump_id]) for link in ours if link.dump_id is not None}
-    presences = ExportTree(watch.export).look_all(standing)
+    presences = ExportTree(watch.export).presences(standing)
     changed = [link for link in ours if presences[link.export_name] is Presence.CHANGED]
     return [LinkCheck(link, Presence.CHANGED) for link in changed]
 

@@ -13,14 +13,14 @@ from core.fs.fingerprint import Identity
 from core.fs.openat import open_folder
 from core.state.dumps import DumpRow
 from core.state.ledger import LinkRow
-from policy.export import Presence, Standing
+from policy.export import Presence, TreeEntry
 from policy.export.inspect import is_made_of
 
 
 class Removals:
     """What a puller has removed from one export tree. ``entries`` is all that stands in it."""
 
-    def __init__(self, watch: WatchFolder, entries: Mapping[str, Standing | None]) -> None:
+    def __init__(self, watch: WatchFolder, entries: Mapping[str, TreeEntry | None]) -> None:
         self._watch = watch
         self._entries = entries
 
@@ -36,7 +36,7 @@ class Removals:
         if left is None or link.ended_at is not None or link.linked_ctime_ns is None:
             return None
         if left.statuses:
-            return Presence.STANDS, left.newest_read_of_any_since(link.linked_ctime_ns)
+            return Presence.INTACT, left.newest_read_of_any_since(link.linked_ctime_ns)
         read_at = _read_since(self._watch, row, recorded, link.linked_ctime_ns) or link.read_at
         return None if read_at is None else (Presence.FETCHED, max(read_at, self._removed_at()))
 
@@ -45,10 +45,10 @@ class Removals:
         found = ((name, one) for name, one in self._entries.items() if one is not None and one.identity.is_folder)
         return [name for name, one in found if not one.statuses]
 
-    def _left(self, link: LinkRow, recorded: Identity) -> Standing | None:
+    def _left(self, link: LinkRow, recorded: Identity) -> TreeEntry | None:
         """What still stands of it, perhaps nothing or rewritten; None where something else has its name."""
         if link.export_name not in self._entries:
-            return Standing(recorded._replace(members=()), ())
+            return TreeEntry(recorded._replace(members=()), ())
         found = self._entries[link.export_name]
         if found is None or not (found.identity.is_folder and recorded.is_folder):
             return None

@@ -82,7 +82,7 @@ def write(config: Config, state: State, now: Instant, *, down: Collection[str], 
     """
     trees = {one.name: ExportTree(one.export) for one in config.watches if one.name not in down}
     wanted = [one for one in config.watches if one.name in trees]
-    wanted = [one for one in wanted if one.name in sealing or trees[one.name].has_papers()]
+    wanted = [one for one in wanted if one.name in sealing or trees[one.name].has_metadata()]
     if not wanted:
         return
     with state.read() as connection:
@@ -110,16 +110,16 @@ def is_sealed(connection: Connection, config: Config, watch: WatchFolder, now: f
 
 def has_state(tree: ExportTree) -> bool:
     """Whether an export of the state stands in this tree. Raises FaultError for a folder of others."""
-    return _header(tree.paper(STATE)) is not None
+    return _header(tree.read_metadata(STATE)) is not None
 
 
 def _put(tree: ExportTree, papers: dict[str, bytes], exported: Export) -> None:
     contents: dict[str, bytes | None] = {}
-    if MANIFEST in papers and tells_the_same(tree.paper(MANIFEST), papers[MANIFEST]):
+    if MANIFEST in papers and tells_the_same(tree.read_metadata(MANIFEST), papers[MANIFEST]):
         del papers[MANIFEST]
-    before = tree.paper(STATE)
+    before = tree.read_metadata(STATE)
     header = _header(before)
-    aside = _header(tree.paper(BEFORE))
+    aside = _header(tree.read_metadata(BEFORE))
     if header is not None and header.links and header.begun != exported.header.begun:
         log.warning("%s tells of another state file: if that was lost, `tidegate state rebuild --replace`", STATE)
         if aside is None or aside.links < header.links:
@@ -128,7 +128,7 @@ def _put(tree: ExportTree, papers: dict[str, bytes], exported: Export) -> None:
         contents[BEFORE] = None
     if header is None or header.digest != exported.header.digest:
         contents[STATE] = exported.pack()
-    tree.put_papers(contents | papers)
+    tree.write_metadata(contents | papers)
 
 
 def _header(packed: bytes | None) -> Header | None:
@@ -252,7 +252,7 @@ def _expected_line(link: _Link, file: _File) -> bytes:
 def expecting(config: Config, digest: str) -> WatchFolder | None:
     """The watch folder whose export tree holds the list EXPECTED with this sha256; None: none does."""
     for watch in config.watches:
-        paper = ExportTree(watch.export).paper(EXPECTED)
+        paper = ExportTree(watch.export).read_metadata(EXPECTED)
         if paper is not None and hashlib.sha256(paper).hexdigest() == digest:
             return watch
     return None

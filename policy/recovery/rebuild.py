@@ -224,14 +224,14 @@ def _told_link(link: dict[str, Any]) -> Told:
 
 def _stands(watch: WatchFolder) -> bool:
     try:
-        return ExportTree(watch.export).stands()
+        return ExportTree(watch.export).exists()
     except FaultError:
         return True
 
 
 def _paper(watch: WatchFolder, name: str) -> bytes | None:
     try:
-        return ExportTree(watch.export).paper(name)
+        return ExportTree(watch.export).read_metadata(name)
     except FaultError:
         return None
 

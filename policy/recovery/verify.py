@@ -96,9 +96,9 @@ def _of_link(config: Config, seen: LinkCheck) -> Iterator[Difference]:
     link = seen.link
     path = f"{config.watch(link.watch).export}/{printable(link.export_name)}"
     match seen.presence, link.state:
-        case Presence.STANDS, LinkState.RELEASED:
+        case Presence.INTACT, LinkState.RELEASED:
             yield Difference(path, "stands, and a killed pass has not recorded it", _NEXT)
-        case Presence.STANDS, LinkState.CHANGED | LinkState.REVOKED:
+        case Presence.INTACT, LinkState.CHANGED | LinkState.REVOKED:
             yield Difference(path, "was taken back and still stands", _NEXT)
         case Presence.CHANGED, _:
             yield Difference(path, "was rewritten after it was let out", f"{_NEXT} takes it back; dump to new names")
@@ -118,13 +118,13 @@ def _of_papers(connection: Connection, config: Config, watch: WatchFolder, now: 
     place = f"{watch.export}/.tidegate"
     try:
         tree = ExportTree(watch.export)
-        if not tree.stands() or not tree.has_papers():
+        if not tree.exists() or not tree.has_metadata():
             return
         if not manifest.has_state(tree):
             yield Difference(
                 f"{place}/{manifest.STATE}", "no export of the state can be read there", f"{_NEXT} writes it"
             )
-        told = tree.paper(manifest.MANIFEST)
+        told = tree.read_metadata(manifest.MANIFEST)
     except FaultError as error:
         yield Difference(place, str(error), f"then {_NEXT}")
         return

@@ -14,7 +14,7 @@ from core import failpoints
 from core.enums import Reason
 from core.fs.fingerprint import Identity, allowed_owners, identify
 from core.fs.openat import open_folder
-from policy.export import ExportTree, LinkFailure, LinkRequest, Published
+from policy.export import ExportTree, LinkFailure, LinkRequest, Published, check_all
 
 #: What a dump holds: bytes for a file, files by their names for a folder.
 Content = bytes | Mapping[str, bytes]
@@ -75,7 +75,7 @@ class House:
 
     def refused(self, request: LinkRequest, reason: Reason) -> LinkFailure:
         """Both looks refuse it with ``reason``, and neither leaves anything behind."""
-        checked = self.export.check(request.source, request.path, request.identity)
+        checked = check_all([(request.source, request.path, request.identity)])[0]
         assert checked is not None
         assert checked.reason is reason, checked
         return self.not_published(request, reason)

@@ -67,7 +67,7 @@ def test_a_copy_has_all_but_the_inodes_of_its_dump_and_outlives_its_rewriting(ho
     for file in files(dump):
         file.write_bytes(b"rewritten in place")
     assert [file.read_bytes() for file in files(link)] == before
-    assert house.export.look("vm1", copy) is Presence.STANDS
+    assert house.export.presence("vm1", copy) is Presence.INTACT
     assert house.staged() == []
 
 
@@ -85,7 +85,7 @@ def test_a_copy_is_taken_back_and_its_dump_stays(house: House, content: Content)
     dump = house.dump("vm1", content)
     copy = copy_of(copied(house, "vm1"))
     files(house.tree / "vm1")[0].write_bytes(b"somebody wrote into the tree")
-    assert house.export.look("vm1", copy) is Presence.CHANGED
+    assert house.export.presence("vm1", copy) is Presence.CHANGED
     assert house.export.withdraw("vm1", copy)
     assert house.visible() == set()
     assert all(file.exists() for file in files(dump))
@@ -102,7 +102,7 @@ def test_a_copy_takes_the_place_of_what_has_ended(house: House, old: Content, ne
     with at("before rename", lambda: seen.append((house.tree / "vm1").exists())):
         copy = copy_of(copied(house, "new", "vm1", may_replace=True))
     assert seen == [True]
-    assert house.export.look("vm1", copy) is Presence.STANDS
+    assert house.export.presence("vm1", copy) is Presence.INTACT
     assert house.staged() == []
 
 
@@ -129,7 +129,7 @@ def test_copying_leaves_no_trace_of_reading(house: House) -> None:
     dump = house.dump("vm1")
     os.utime(dump, ns=(1, dump.stat().st_mtime_ns))
     outcome = copied(house, "vm1")
-    house.export.look("vm1", copy_of(outcome))
+    house.export.presence("vm1", copy_of(outcome))
     assert dump.stat().st_atime_ns == (house.tree / "vm1").stat().st_atime_ns == 1
 
 

@@ -63,20 +63,20 @@ def prepared(house: House) -> tuple[dict[str, Identity], list[LinkRequest]]:
 
 
 def stands_whole(house: House, request: LinkRequest, old: Identity | None) -> None:
-    if house.export.look(request.export_name, request.identity) is Presence.STANDS:
+    if house.export.presence(request.export_name, request.identity) is Presence.INTACT:
         return
     if old is None:
-        assert house.export.look(request.export_name, request.identity) is Presence.ABSENT
+        assert house.export.presence(request.export_name, request.identity) is Presence.ABSENT
     else:
-        assert house.export.look(request.export_name, old) is Presence.STANDS
+        assert house.export.presence(request.export_name, old) is Presence.INTACT
 
 
 def recovers(house: House, requests: Sequence[LinkRequest]) -> None:
     house.export.sweep()
     assert house.staged() == []
     assert all(isinstance(outcome, Published) for outcome in house.publish(*requests))
-    assert set(house.export.look_all({each.export_name: each.identity for each in requests}).values()) == {
-        Presence.STANDS
+    assert set(house.export.presences({each.export_name: each.identity for each in requests}).values()) == {
+        Presence.INTACT
     }
 
 
@@ -90,7 +90,7 @@ def test_killed_at_any_point_of_a_withdrawal_a_link_is_whole_or_gone(tmp_path: P
         house.dump("vm2", FOLDER)
         links = {name: house.released(name) for name in ("vm1", "vm2")}
         was_killed = killed_at(house, point, [], links)
-        assert set(house.export.look_all(links).values()) <= {Presence.STANDS, Presence.ABSENT}
+        assert set(house.export.presences(links).values()) <= {Presence.INTACT, Presence.ABSENT}
         house.export.withdraw_all(links)
         assert house.visible() == set()
         assert house.staged() == []

@@ -44,7 +44,7 @@ def test_a_failing_fsync_leaves_all_links_in_doubt_and_their_charge_taken(
         assert not outcome.proven_absent
     assert isinstance(taken, LinkFailure)
     assert taken.proven_absent
-    assert house.export.look("vm2", requests[1].identity) is Presence.STANDS
+    assert house.export.presence("vm2", requests[1].identity) is Presence.INTACT
 
 
 def test_a_folder_that_cannot_be_made_lasting_does_not_appear(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,7 @@ def test_a_filesystem_without_the_newer_renames_does_as_well(
     taken = house.not_published(house.request("new", "vm1"), Reason.LINK_ERROR)
     assert taken.detail.startswith("EEXIST: ")
     recorded = house.released("new", "vm1", may_replace=True)
-    assert house.export.look("vm1", recorded) is Presence.STANDS
+    assert house.export.presence("vm1", recorded) is Presence.INTACT
     assert house.staged() == []
     assert house.export.withdraw("vm1", recorded)
     assert house.visible() == set()

@@ -100,7 +100,7 @@ def test_a_link_is_replaced_and_taken_back_on_every_filesystem(
             place.dump("new", new)
         with at("before rename", lambda: seen.append((place.tree / "vm1").exists())):
             recorded = place.released("old" if new is None else "new", "vm1", may_replace=True)
-        assert place.export.look("vm1", recorded) is Presence.STANDS
+        assert place.export.presence("vm1", recorded) is Presence.INTACT
         assert place.staged() == []
         assert place.export.withdraw("vm1", recorded)
     assert seen == [True]

@@ -108,7 +108,7 @@ def test_an_ended_link_is_replaced_and_its_name_is_never_absent(house: House, ol
     with at("before rename", lambda: seen.append((house.tree / "vm1").exists())):
         recorded = house.released("vm1-tuesday", "vm1", may_replace=True)
     assert seen == [True]
-    assert house.export.look("vm1", recorded) is Presence.STANDS
+    assert house.export.presence("vm1", recorded) is Presence.INTACT
     assert house.staged() == []
 
 
@@ -118,7 +118,7 @@ def test_a_link_may_be_replaced_by_itself(house: House, content: Content) -> Non
     dump = house.dump("vm1", content)
     house.released("vm1")
     recorded = house.released("vm1", may_replace=True)
-    assert house.export.look("vm1", recorded) is Presence.STANDS
+    assert house.export.presence("vm1", recorded) is Presence.INTACT
     assert house.staged() == []
     file = dump if dump.is_file() else dump / "disk0"
     assert file.stat().st_nlink == 2
@@ -234,5 +234,5 @@ def test_a_staging_folder_of_a_stranger_is_refused(house: House) -> None:
 def test_nothing_asked_for_makes_nothing(house: House) -> None:
     assert house.publish() == []
     assert house.export.sweep() == 0
-    assert not house.export.stands()
+    assert not house.export.exists()
     assert not house.staging.exists()

@@ -37,7 +37,7 @@ def race(house: House, request: LinkRequest, secrets: set[int]) -> None:
         word = "published" if isinstance(outcome, Published) else str(outcome.reason)
         outcomes[word] = outcomes.get(word, 0) + 1
         if isinstance(outcome, Published):
-            assert house.export.look("vm1", request.identity) is Presence.STANDS
+            assert house.export.presence("vm1", request.identity) is Presence.INTACT
             assert house.export.withdraw("vm1", request.identity)
         assert not secrets & {inode(path) for path in house.tree.rglob("*")}
         assert house.visible() == set()

@@ -193,9 +193,9 @@ def test_looking_and_linking_leave_no_trace_of_reading(house: House) -> None:
     dump = house.dump("vm1")
     os.utime(dump, ns=(1, dump.stat().st_mtime_ns))
     request = house.request("vm1")
-    assert house.export.check(request.source, request.path, request.identity) is None
+    assert check_all([(request.source, request.path, request.identity)])[0] is None
     house.publish(request)
-    house.export.look("vm1", request.identity)
+    house.export.presence("vm1", request.identity)
     house.export.entries()
     assert dump.stat().st_atime_ns == 1
 
@@ -246,7 +246,7 @@ def test_a_swap_at_the_last_instant_does_not_change_what_is_linked(house: House,
 def test_a_part_of_the_path_swapped_after_the_check_is_unsafe(house: House, tmp_path: Path) -> None:
     house.dump("a/vm1")
     request = house.request("a/vm1")
-    assert house.export.check(request.source, request.path, request.identity) is None
+    assert check_all([(request.source, request.path, request.identity)])[0] is None
     (house.source / "a").rename(tmp_path / "a")
     (house.source / "a").symlink_to(tmp_path / "a")
     house.refused(request, Reason.UNSAFE)

@@ -182,7 +182,7 @@ def test_what_a_killed_pass_left_half_told_is_told_by_the_next(
     passed = []
 
     def kill(point: str) -> None:
-        passed.append(point) if point.startswith("paper") else None
+        passed.append(point) if point.startswith("metadata") else None
         if len(passed) == killed_at:
             raise KeyboardInterrupt
 

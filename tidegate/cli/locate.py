@@ -105,10 +105,10 @@ def _in_trees(connection: "Connection", config: "Config", vm: str) -> Iterator[d
             continue
         watch = watches[link.watch]
         recorded = link.identity(dumps.identity_of(connection, row))
-        presence = ExportTree(watch.export).look(link.export_name, recorded)
+        presence = ExportTree(watch.export).presence(link.export_name, recorded)
         if presence is not Presence.ABSENT:
             path = printable(str(watch.export / link.export_name))
-            yield _copy("export", path, row.dump_time, row.bytes, unchanged=presence is Presence.STANDS)
+            yield _copy("export", path, row.dump_time, row.bytes, unchanged=presence is Presence.INTACT)
 
 
 def _off_site(connection: "Connection", vm: str) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import FaultError
 from core.fs.fingerprint import Identity
-from policy.export import ExportTree, LinkFailure, Presence
+from policy.export import ExportTree, LinkFailure, Presence, TreeEntry
 from tests.export.house import Content, House, at, inode
 from tests.mounts import Mount, mount
 
@@ -28,12 +28,12 @@ def file_of(path: Path) -> Path:
 def test_a_link_stands_until_it_is_rewritten_or_gone(house: House, content: Content) -> None:
     dump = house.dump("vm1", content)
     recorded = house.identity("vm1")
-    assert house.export.look("vm1", recorded) is Presence.ABSENT
+    assert house.export.presence("vm1", recorded) is Presence.ABSENT
     house.released("vm1")
-    assert house.export.look("vm1", recorded) is Presence.STANDS
+    assert house.export.presence("vm1", recorded) is Presence.INTACT
     file_of(dump).write_bytes(b"rewritten in place")
-    assert house.export.look("vm1", recorded) is Presence.CHANGED
-    assert house.export.look_all({"vm1": recorded, "vm2": recorded}) == {
+    assert house.export.presence("vm1", recorded) is Presence.CHANGED
+    assert house.export.presences({"vm1": recorded, "vm2": recorded}) == {
         "vm1": Presence.CHANGED,
         "vm2": Presence.ABSENT,
     }
@@ -44,7 +44,7 @@ def test_a_dump_whose_own_name_goes_stays_let_out(house: House, content: Content
     dump = house.dump("vm1", content)
     recorded = house.released("vm1")
     dump.rename(house.source / "elsewhere")
-    assert house.export.look("vm1", recorded) is Presence.STANDS
+    assert house.export.presence("vm1", recorded) is Presence.INTACT
 
 
 def a_part_of_it(link: Path) -> None:
@@ -86,7 +86,7 @@ def test_anything_else_under_the_name_is_something_else(house: House, become: Ca
     house.dump("vm1", FOLDER)
     recorded = house.released("vm1")
     become(house.tree / "vm1")
-    assert house.export.look("vm1", recorded) is Presence.OTHER
+    assert house.export.presence("vm1", recorded) is Presence.OTHER
     assert house.export.linked_ctime("vm1", recorded) is None
 
 
@@ -151,11 +151,15 @@ def test_many_are_taken_back_at_once(house: House) -> None:
 def test_a_tree_that_is_not_there_holds_nothing_and_is_told_from_an_empty_one(house: House) -> None:
     house.dump("vm1")
     recorded = house.identity("vm1")
-    assert not house.export.stands()
-    assert house.export.look("vm1", recorded) is Presence.ABSENT
+    assert not house.export.exists()
+    assert house.export.presence("vm1", recorded) is Presence.ABSENT
     assert house.export.entries() == {}
     assert not house.export.withdraw("vm1", recorded)
     assert not house.tree.exists()
+
+
+def identity_of(entry: TreeEntry | None) -> Identity | None:
+    return None if entry is None else entry.identity
 
 
 def test_all_entries_are_told_and_foreign_ones_too(house: House) -> None:
@@ -170,12 +174,12 @@ def test_all_entries_are_told_and_foreign_ones_too(house: House) -> None:
     (house.tree / ".hidden").write_bytes(b"foreign")
     (house.tree / "nothing").touch()
     entries = house.export.entries()
-    assert {name: entries.pop(name) for name in ours} == ours
+    assert {name: identity_of(entries.pop(name)) for name in ours} == ours
     hidden, nothing = entries.pop(".hidden"), entries.pop("nothing")
     assert hidden is not None
     assert nothing is not None
-    assert (hidden.bytes, hidden.members[0].inode) == (7, inode(house.tree / ".hidden"))
-    assert nothing.bytes == 0
+    assert (hidden.identity.bytes, hidden.identity.members[0].inode) == (7, inode(house.tree / ".hidden"))
+    assert nothing.identity.bytes == 0
     assert entries == {"link": None, "fifo": None, "odd": None}
 
 
