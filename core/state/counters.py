@@ -3,10 +3,9 @@
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from sqlite3 import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 from core.enums import Reason
 from core.state.statements import insert, update, words
@@ -45,8 +44,7 @@ _DELAY_COUNTS = "marker_record_seconds"
 _DELAY_SUM = "marker_record_microseconds"
 
 
-@dataclass(frozen=True, slots=True)
-class Histogram:
+class Histogram(NamedTuple):
     """``buckets``: (upper bound as text, how many took at most so long), ascending. ``sum`` is in seconds."""
 
     buckets: tuple[tuple[str, int], ...]
@@ -73,8 +71,7 @@ def delays(counted: Mapping[str, Mapping[str, int]]) -> Histogram:
 # --- watch folders
 
 
-@dataclass(frozen=True, slots=True)
-class WatchStatus:
+class WatchStatus(NamedTuple):
     """How a watch folder was when it was last looked at."""
 
     watch: str
@@ -89,7 +86,7 @@ class WatchStatus:
     pinned_bytes: int | None = None
 
 
-_WATCH_FIELDS = tuple(WatchStatus.__dataclass_fields__)
+_WATCH_FIELDS = WatchStatus._fields
 _WATCHES = f"SELECT {', '.join(_WATCH_FIELDS)} FROM watch_status"
 
 
@@ -130,8 +127,7 @@ def waiting(connection: Connection) -> dict[Reason, tuple[int, int]]:
 # --- passes
 
 
-@dataclass(frozen=True, slots=True)
-class PassRow:
+class PassRow(NamedTuple):
     """One run of the policy. ``finished_at`` None: it runs, or was killed."""
 
     id: int
@@ -144,7 +140,7 @@ class PassRow:
     failures: int
 
 
-_PASSES = f"SELECT {', '.join(PassRow.__dataclass_fields__)} FROM pass ORDER BY id DESC LIMIT ?"
+_PASSES = f"SELECT {', '.join(PassRow._fields)} FROM pass ORDER BY id DESC LIMIT ?"
 
 
 def start_pass(connection: Connection, now: float) -> int:

@@ -15,16 +15,16 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Connection, DatabaseError
+from typing import NamedTuple
 
 from core.errors import FaultError
 from core.state import locks
 from core.state.locks import make_for_the_folders_owner
 from core.state.migrations import SCHEMA_VERSION, migrate, refuse_newer, version_of
 
-__all__ = ["Connection", "DatabaseError", "DryRunState", "Generation", "State"]
+__all__ = ["Connection", "DatabaseError", "DryRunState", "Generation", "State", "read_only"]
 
 #: How long a transaction waits for another one. Transactions take milliseconds; a minute means trouble.
 WRITE_WAIT_SECONDS = 60.0
@@ -72,7 +72,7 @@ class State:
         Raises BusyError when the lock is not free within ``wait`` seconds, FaultError when SQLite fails, and
         NewerStateError when a newer Tidegate has changed the file since it was opened.
         """
-        with self._lock(wait), self._faults(), self._connection() as connection:
+        with self._lock(wait), _faults_of(self.path), self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 refuse_newer(connection, self.path)
@@ -86,7 +86,7 @@ class State:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view, without a lock. Raises FaultError when SQLite fails."""
-        with self._faults(), self._connection() as connection:
+        with _faults_of(self.path), self._connection() as connection:
             connection.execute("BEGIN")
             try:
                 yield connection
@@ -125,7 +125,7 @@ class State:
         try:
             connection = self._idle.pop()
         except IndexError:
-            connection = _prepared(_opened(str(self.path)))
+            connection = _prepared(_opened(self.path))
         try:
             yield connection
         finally:
@@ -140,13 +140,6 @@ class State:
     def _lock(self, wait: float) -> AbstractContextManager[None]:
         return locks.hold(self._beside("lock"), wait=wait, what="the state file")
 
-    @contextmanager
-    def _faults(self) -> Iterator[None]:
-        try:
-            yield
-        except DatabaseError as error:
-            raise _fault(self.path, error) from error
-
 
 class DryRunState(State):
     """A copy of a state file of which only this process knows: whatever is tried on it, nothing is written to it.
@@ -159,16 +152,16 @@ class DryRunState(State):
         self.path = path
         self._copy = _prepared(_opened(""))
         self._copy.execute(f"PRAGMA cache_size = -{DRY_RUN_CACHE_BYTES // 1024}")
-        with self._faults():
+        with _faults_of(path):
             if is_there(path):
-                with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as source:
+                with closing(_opened(_read_only_uri(path))) as source:
                     source.backup(self._copy, progress=_refuse_to_wait)
             refuse_newer(self._copy, path)
             migrate(self._copy, None)
 
     def copy_to(self, path: Path) -> None:
         """Writes all of it, durably, into the empty or missing file ``path``. Raises FaultError."""
-        with self._faults(), closing(sqlite3.connect(path)) as target:
+        with _faults_of(self.path), closing(sqlite3.connect(path)) as target:
             self._copy.backup(target)
 
     def close(self) -> None:
@@ -195,19 +188,16 @@ class DryRunState(State):
 def read_only(path: Path) -> Iterator[Connection]:
     """One consistent view of a state file that is there, for whoever only shows it; makes and changes nothing.
 
-    Raises FaultError when it is gone or cannot be read, and NewerStateError.
+    Neither locks nor copies it. Raises FaultError when it is gone or cannot be read, and NewerStateError.
     """
     if not is_there(path):
         raise FaultError(f"{path}: the state file is gone; mount its disk, or see `tidegate state rebuild --help`")
-    try:
-        with closing(_opened(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            connection.execute("BEGIN")
-            refuse_newer(connection, path)
-            if (version := version_of(connection)) < SCHEMA_VERSION:
-                raise FaultError(f"{path}: the state file has the older version {version}; run `tidegate pass`")
-            yield connection
-    except DatabaseError as error:
-        raise _fault(path, error) from error
+    with _faults_of(path), closing(_opened(_read_only_uri(path))) as connection:
+        connection.execute("BEGIN")
+        refuse_newer(connection, path)
+        if (version := version_of(connection)) < SCHEMA_VERSION:
+            raise FaultError(f"{path}: the state file has the older version {version}; run `tidegate pass`")
+        yield connection
 
 
 def was_there(path: Path) -> bool:
@@ -225,8 +215,7 @@ def _refuse_to_wait(status: int, _left: int, _pages: int) -> None:
 _FULL_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class RunningWatcher:
+class RunningWatcher(NamedTuple):
     """A watcher that runs: how it is told to people, and its version, None where it did not say."""
 
     told: str
@@ -243,19 +232,23 @@ def _watch_lock(path: Path) -> Path:
     return path.with_name(f"{path.name}.watch.lock")
 
 
-def _opened(file: str, *, uri: bool = False) -> Connection:
+def _opened(file: str | Path, *, wait: float = _SQLITE_WAIT_SECONDS) -> Connection:
     """A connection for any thread, one at a time; '' is a database that goes with its connection.
 
     BEGIN and COMMIT are ours: the driver would start transactions late.
     """
     return sqlite3.connect(
         file,
-        timeout=_SQLITE_WAIT_SECONDS,
+        timeout=wait,
         isolation_level=None,
         check_same_thread=False,
         cached_statements=_PREPARED,
-        uri=uri,
+        uri=isinstance(file, str),
     )
+
+
+def _read_only_uri(path: Path) -> str:
+    return f"{path.absolute().as_uri()}?mode=ro"
 
 
 def _prepared(connection: Connection) -> Connection:
@@ -307,12 +300,7 @@ class Generation:
 
     def _version(self) -> int:
         if self._connection is None:
-            self._connection = sqlite3.connect(
-                f"{self._path.absolute().as_uri()}?mode=ro",
-                uri=True,
-                timeout=_GENERATION_WAIT_SECONDS,
-                check_same_thread=False,
-            )
+            self._connection = _opened(_read_only_uri(self._path), wait=_GENERATION_WAIT_SECONDS)
             self._opened += 1
         with closing(self._connection.execute("PRAGMA data_version")) as rows:
             return int(rows.fetchone()[0])
@@ -331,6 +319,14 @@ def is_there(path: Path) -> bool:
 
 def _of_its_user(error: OSError) -> str:
     return _OTHER_USER.format(uid=os.geteuid()) if isinstance(error, PermissionError) else ""
+
+
+@contextmanager
+def _faults_of(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except DatabaseError as error:
+        raise _fault(path, error) from error
 
 
 def _fault(path: Path, error: BaseException | None) -> FaultError:

@@ -45,6 +45,7 @@ _NEWEST_OF_EACH = (
     "FROM vm WHERE retired_at IS NULL)"
 )
 _FAILED = f"instr(signature, '{MarkerKind.FAILED}:')"
+_PENDING = f"ended_at IS NULL AND state = '{DumpState.PENDING}'"
 _STATES = words(DumpState)
 _REASONS = {None: None} | words(Reason)
 
@@ -118,15 +119,13 @@ def newest_of_each(connection: Connection) -> dict[str, DumpRow]:
 
 def pending_by_fingerprint(connection: Connection, watch: str, fingerprint: str) -> DumpRow | None:
     """The dump that waits and is made of exactly these files."""
-    rows = _rows(connection, "watch = ? AND fingerprint = ? AND state = ?", (watch, fingerprint, DumpState.PENDING))
+    rows = _rows(connection, f"{_PENDING} AND watch = ? AND fingerprint = ?", (watch, fingerprint))
     return rows[0] if rows else None
 
 
 def pending_of_size(connection: Connection, watch: str, size: int) -> list[DumpRow]:
     """The dumps of one watch folder that wait and have this size."""
-    return _rows(
-        connection, "watch = ? AND state = ? AND bytes = ? AND fingerprint != ''", (watch, DumpState.PENDING, size)
-    )
+    return _rows(connection, f"{_PENDING} AND watch = ? AND bytes = ? AND fingerprint != ''", (watch, size))
 
 
 def with_ended_markers(connection: Connection) -> list[DumpRow]:

@@ -1,8 +1,8 @@
 """What was: days, what became of a VM's dumps, and what was on which date. Reads and decides nothing."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from sqlite3 import Connection
+from typing import NamedTuple
 
 from core.enums import DumpState, LinkState
 from core.markers.format import MarkerKind
@@ -14,8 +14,7 @@ from core.state.ledger import LinkRow
 _MOST_DUMPS = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class PastDay:
+class PastDay(NamedTuple):
     """One day: what it released, what was confirmed while it was open, and what its syncs transferred.
 
     ``closed_at`` None: it is open. ``sent_bytes`` and ``received_bytes`` None: no sync of it reported them.
@@ -35,16 +34,14 @@ class PastDay:
     beyond_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class LetOut:
+class LetOut(NamedTuple):
     """One time that a dump was released. ``crossed`` in bytes; None: no log has it."""
 
     link: LinkRow
     crossed: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class PastDump:
+class PastDump(NamedTuple):
     """One dump and each time that it was released, oldest first."""
 
     dump: DumpRow

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from sqlite3 import Connection
 from typing import Any, NamedTuple
 
@@ -12,8 +11,7 @@ from core.fs.fingerprint import Identity
 from core.state.statements import insert, insert_many, json_list, literals, placeholders, update, words
 
 
-@dataclass(frozen=True, slots=True)
-class DayRow:
+class DayRow(NamedTuple):
     """One row of the table ``day``; its number is its key, never a date.
 
     As the last pass counted it ``used_bytes`` is what was released on this day and is no longer outstanding, and the
@@ -242,8 +240,7 @@ def ended_and_recent(connection: Connection, day: int, now: Instant, seconds: fl
 # --- links, asked about
 
 
-@dataclass(frozen=True, slots=True)
-class Outstanding:
+class Outstanding(NamedTuple):
     """All links not yet confirmed."""
 
     links: int

@@ -1,16 +1,14 @@
 """Syncs: which links were in the trees when one was announced, what it transferred, and what a push may have sent."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from sqlite3 import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 from core.clock import Instant
 from core.state.statements import insert, json_list, update
 
 
-@dataclass(frozen=True, slots=True)
-class SyncRow:
+class SyncRow(NamedTuple):
     """One row of the table ``sync``. ``watch`` None: all export trees.
 
     ``sent_bytes`` were transferred to the storage, ``received_bytes`` came from it; None: nobody reported it. No link
@@ -30,7 +28,7 @@ class SyncRow:
     beyond_bytes: int
 
 
-_SELECT = f"SELECT {', '.join(SyncRow.__dataclass_fields__)} FROM sync WHERE "
+_SELECT = f"SELECT {', '.join(SyncRow._fields)} FROM sync WHERE "
 
 
 def _rows(connection: Connection, where: str, *given: object) -> list[SyncRow]:

@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any, NamedTuple
@@ -234,8 +233,7 @@ def forget_unused(connection: Connection, names: Collection[str]) -> None:
 # --- what the hypervisor has
 
 
-@dataclass(frozen=True, slots=True)
-class HypervisorLook:
+class HypervisorLook(NamedTuple):
     """``vms``: how many there were. ``without_backup``: the names of those that nobody dumps, sorted."""
 
     asked_at: float

@@ -12,7 +12,7 @@ import pytest
 from core.clock import Instant
 from core.errors import BusyError, ExitCode, FaultError
 from core.state import counters, dumps, ledger, locks
-from core.state.database import Connection, DryRunState, State
+from core.state.database import Connection, DryRunState, State, read_only
 from core.state.migrations import SCHEMA_VERSION, migrate, version_of
 from tests.mounts import Mount, mount
 from tests.users import as_nobody, open_the_way
@@ -260,4 +260,36 @@ def test_a_disk_without_room_for_a_state_is_called_full(mount: Mount) -> None:
         pass
     (disk / "filler").unlink()
     with State(disk / "state.db").write():
+        pass
+
+
+def test_reading_only_sees_what_is_committed_and_makes_nothing(state: State) -> None:
+    """`status` looks while others write; beside it the state's folder stays as it was."""
+    with state.write() as connection:
+        counters.count(connection, "passes")
+        with read_only(state.path) as reader:
+            assert counters.counters(reader) == {}
+    before = sorted(state.path.parent.iterdir())
+    with read_only(state.path) as reader:
+        assert counters.counters(reader) == {"passes": {"": 1}}
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            counters.count(reader, "passes")
+    assert sorted(state.path.parent.iterdir()) == before
+
+
+def test_reading_only_of_no_state_is_a_fault_and_makes_no_file(tmp_path: Path) -> None:
+    with pytest.raises(FaultError, match="gone"), read_only(tmp_path / "var" / "state.db"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reading_only_of_a_newer_state_or_of_none_of_ours_is_a_fault(state: State, tmp_path: Path) -> None:
+    state.close()
+    with closing(sqlite3.connect(state.path)) as raw:
+        raw.execute("PRAGMA user_version = 99")
+    other = tmp_path / "other.db"
+    other.write_bytes(b"not a database, and long enough to be looked at as one" * 40)
+    with pytest.raises(FaultError, match="newer Tidegate"), read_only(state.path):
+        pass
+    with pytest.raises(FaultError, match="damaged"), read_only(other):
         pass
