@@ -70,6 +70,9 @@ class Verdict(StrEnum):
     DONE = "done"  # nothing to do
 
 
+_BLOCKING = frozenset({DumpState.CHANGED, DumpState.MISSING, DumpState.BAD, DumpState.FAILED})
+
+
 class _Traits(NamedTuple):
     """What a reason knows besides its word."""
 
@@ -79,6 +82,7 @@ class _Traits(NamedTuple):
     severity: Severity = Severity.OK
     dump_state: DumpState = DumpState.PENDING
     unfinished: bool = False
+    recorded: bool = False
 
 
 _waiting = partial(_Traits, Verdict.WAITING)
@@ -92,6 +96,7 @@ class Reason(StrEnum):
     Each is its word, and knows its ``verdict``, the ``severity`` of that, a ``label`` for a column that is read at a
     glance, and a ``hint``: what to do about it, "" where nothing is. A recorded dump with this reason is in
     ``dump_state``. ``unfinished``: the dump was never completed, so that an older one of its VM is what could leave.
+    ``recorded``: it is recorded with the dump, where that was looked at, and holds as long as it is.
     """
 
     verdict: Verdict
@@ -100,6 +105,7 @@ class Reason(StrEnum):
     severity: Severity
     dump_state: DumpState
     unfinished: bool
+    recorded: bool
 
     def __new__(cls, word: str, *traits: _Traits) -> "Reason":  # noqa: D102 - Reason("oversize") looks one up
         reason = str.__new__(cls, word)
@@ -108,12 +114,18 @@ class Reason(StrEnum):
             setattr(reason, name, value)
         return reason
 
+    @classmethod
+    def of_state(cls, state: DumpState) -> "Reason | None":
+        """Why a dump in this state cannot leave, where none is recorded with it."""
+        return next((one for one in cls if one.dump_state is state), None) if state in _BLOCKING else None
+
     RELEASED = "released", _Traits(Verdict.RELEASED, "leaves next")
 
+    NEXT_PASS = "next_pass", _waiting("waits for the next pass")  # no pass has decided yet
     LIMIT_REACHED = "limit_reached", _waiting("waits for room")
     OUTSTANDING = "outstanding", _waiting("not fetched yet")
-    RUNNING = "running", _waiting("being written", unfinished=True)
-    OPEN = "open", _waiting("still open", unfinished=True)
+    RUNNING = "running", _waiting("being written", unfinished=True, recorded=True)
+    OPEN = "open", _waiting("still open", unfinished=True, recorded=True)
     BACKING_OFF = "backing_off", _waiting("was not fetched", "Check that the storage fetches this VM's dumps.")
 
     OVERSIZE = (
@@ -130,15 +142,18 @@ class Reason(StrEnum):
             "changed",
             "The dump was written to after its marker: mark it again once it is complete.",
             dump_state=DumpState.CHANGED,
+            recorded=True,
         ),
     )
     MISSING = (
         "missing",
-        _blocked("missing", "Put the dump back, or remove its marker.", dump_state=DumpState.MISSING),
+        _blocked("missing", "Put the dump back, or remove its marker.", dump_state=DumpState.MISSING, recorded=True),
     )
     UNSAFE = (
         "unsafe",
-        _blocked("unsafe", "A dump is plain files and folders on one filesystem, without symbolic links."),
+        _blocked(
+            "unsafe", "A dump is plain files and folders on one filesystem, without symbolic links.", recorded=True
+        ),
     )
     AMBIGUOUS = (
         "ambiguous",
@@ -149,21 +164,27 @@ class Reason(StrEnum):
     )
     BAD_MARKER = (
         "bad_marker",
-        _blocked("bad marker", "Write the marker again with `tidegate mark`.", dump_state=DumpState.BAD),
+        _blocked("bad marker", "Write the marker again with `tidegate mark`.", dump_state=DumpState.BAD, recorded=True),
     )
     VERIFY_FAILED = (
         "verify_failed",
         _blocked(
             "failed its checks",
             "Make the dump again: it is not what its marker declares, or a check of its backup set failed.",
+            recorded=True,
         ),
     )
     DUMP_FAILED = (
         "dump_failed",
-        _blocked("dump failed", "See the log of the dump job.", dump_state=DumpState.FAILED, unfinished=True),
+        _blocked(
+            "dump failed", "See the log of the dump job.", dump_state=DumpState.FAILED, unfinished=True, recorded=True
+        ),
     )
     ON_HOLD = "on_hold", _blocked("on hold", severity=Severity.OK)
-    LINK_ERROR = "link_error", _blocked("cannot be linked", "The next pass tries again once the cause is gone.")
+    LINK_ERROR = (
+        "link_error",
+        _blocked("cannot be linked", "The next pass tries again once the cause is gone.", recorded=True),
+    )
 
     ALREADY_OFFSITE = "already_offsite", _done("off-site")
     SUPERSEDED = "superseded", _done("a newer one is there")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from core import dump_history
 from core.enums import Freshness, Reason, Verdict
-from core.state import counters, ledger, slices, vms
+from core.state import decisions, ledger, slices, vms
 from core.state.ledger import DayRow
 from core.state.vms import VmFigures
 from exporters.families import Collector, Family, Read, Table, View
@@ -163,9 +163,9 @@ _ALL_VMS = Table(
 
 def _not_released(view: View) -> Iterator[Tally]:
     """Of each reason, also where there is none, so that its first dump is seen as growth."""
-    found = counters.waiting(view.connection)
+    found = decisions.not_released(view.connection)
     for reason in Reason:
-        if reason.verdict is not Verdict.RELEASED:
+        if reason.verdict is not Verdict.RELEASED and reason is not Reason.NEXT_PASS:
             yield Tally(reason, *found.get(reason, (0, 0)))
 
 

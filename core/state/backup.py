@@ -38,7 +38,9 @@ from core.units import LAST_TIME
 FORMAT = 1
 
 #: What a pass changes though it decides nothing new; it is carried along, and no reason to write anew.
-_PASSING = frozenset({"counter", "waiting", "watch_status", "pass"})
+_PASSING = frozenset({"counter", "watch_status", "pass"})
+#: What each pass makes anew.
+_LEFT_OUT = frozenset({"decision", "forecast"})
 _PORTION = 1000
 #: Columns that hold words of a closed set.
 WORDS: Mapping[tuple[str, str], type[StrEnum]] = {
@@ -49,7 +51,6 @@ WORDS: Mapping[tuple[str, str], type[StrEnum]] = {
     ("link", "state"): LinkState,
     ("link", "confirmed_by"): Evidence,
     ("link", "forced"): Force,
-    ("waiting", "reason"): Reason,
     ("trouble", "what"): Trouble,
 }
 #: What SQLite may keep beside a state file; a new one must find nothing of it.
@@ -139,7 +140,7 @@ def restore(connection: Connection, packed: bytes) -> Header:
 def tables_of(connection: Connection) -> dict[str, list[Column]]:
     """Table -> its columns, in the order of the schema: a table stands below those that it refers to."""
     names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rowid").fetchall()
-    return {name: list(_columns(connection, name)) for (name,) in names}
+    return {name: list(_columns(connection, name)) for (name,) in names if name not in _LEFT_OUT}
 
 
 def _columns(connection: Connection, table: str) -> Iterator[Column]:

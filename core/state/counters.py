@@ -1,4 +1,4 @@
-"""Counters, watch folders' condition, what waits, and passes: what the metrics and the history show."""
+"""Counters, watch folders' condition, and passes: what the metrics and the history show."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -7,8 +7,7 @@ from itertools import accumulate, pairwise
 from sqlite3 import Connection
 from typing import Any, NamedTuple
 
-from core.enums import Reason
-from core.state.statements import insert, update, words
+from core.state.statements import insert, update
 
 _COUNT = (
     "INSERT INTO counter (name, label, value) VALUES (?, ?, ?) "
@@ -104,24 +103,6 @@ def set_watch_status(connection: Connection, watch: str, **values: Any) -> None:
     """Updates the condition of one watch folder: fields of WatchStatus. One that is new is down unless they say up."""
     connection.execute("INSERT OR IGNORE INTO watch_status (watch, up) VALUES (?, 0)", (watch,))
     update(connection, "watch_status", values, "watch = ?", watch)
-
-
-# --- what waits
-
-_REASONS = words(Reason)
-
-
-def set_waiting(connection: Connection, tally: Mapping[Reason, tuple[int, int]]) -> None:
-    """Replaces what the last pass left waiting: reason -> (dumps, bytes)."""
-    connection.execute("DELETE FROM waiting")
-    rows = [(reason, dumps, size) for reason, (dumps, size) in tally.items()]
-    connection.executemany("INSERT INTO waiting (reason, dumps, bytes) VALUES (?, ?, ?)", rows)
-
-
-def waiting(connection: Connection) -> dict[Reason, tuple[int, int]]:
-    """What the last pass left waiting: reason -> (dumps, bytes)."""
-    rows = connection.execute("SELECT reason, dumps, bytes FROM waiting")
-    return {_REASONS[reason]: (dumps, size) for reason, dumps, size in rows}
 
 
 # --- passes

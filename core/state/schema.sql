@@ -191,8 +191,35 @@ CREATE TABLE pass (
     released       INTEGER NOT NULL DEFAULT 0,
     released_bytes INTEGER NOT NULL DEFAULT 0,
     held           INTEGER NOT NULL DEFAULT 0,
-    failures       INTEGER NOT NULL DEFAULT 0
+    failures       INTEGER NOT NULL DEFAULT 0,
+
+    -- as it found them; NULL: it has not decided yet
+    density        REAL,                             -- share of the limit that the targets need; above 1: too much
+    needed_bytes   INTEGER,                          -- a day, for the targets
+    mean_bytes     INTEGER                           -- limit of a coming day, on the average
 );
+
+
+-- What the last pass decided, one row for each dump that it decided about.
+CREATE TABLE decision (
+    dump_id      INTEGER PRIMARY KEY REFERENCES dump (id),
+    place        INTEGER NOT NULL,                   -- in the plan: what it released, the queue, and the rest by VM
+    reason       TEXT NOT NULL,                      -- Reason
+    detail       TEXT NOT NULL,                      -- a sentence that stays true until the next pass
+    in_queue     BOOLEAN NOT NULL,                   -- it leaves when what is before it has left
+    forecast_day INTEGER,                            -- number of the day on which it is expected to leave
+    rule         TEXT,                               -- ReleaseRule by which that pass released it
+    slice_bytes  INTEGER                             -- what may go of it that day, where it leaves in slices
+);
+
+
+-- Which VMs leave on which of the coming days, as the last pass expects.
+CREATE TABLE forecast (
+    vm    TEXT NOT NULL,
+    day   INTEGER NOT NULL,                          -- from that pass on, which is 0
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (vm, day)
+) WITHOUT ROWID;
 
 
 -- Totals that only grow; kept here so that a restart loses none.
@@ -216,14 +243,6 @@ CREATE TABLE watch_status (
     listening         BOOLEAN,                       -- whether the kernel reports all its folders; NULL: not asked to
     free_bytes        INTEGER,                       -- on its disk, as the last pass found it
     pinned_bytes      INTEGER                        -- what links alone keep from being free there
-);
-
-
--- What the last pass left waiting, by reason.
-CREATE TABLE waiting (
-    reason TEXT PRIMARY KEY NOT NULL,                -- Reason
-    dumps  INTEGER NOT NULL,
-    bytes  INTEGER NOT NULL
 );
 
 

@@ -7,7 +7,7 @@ from core.clock import Clock
 from core.config.settings import Config
 from core.errors import UsageError
 from core.filenames import is_single_component, printable
-from core.state import dumps, ledger, vms
+from core.state import decisions, dumps, ledger, vms
 from core.state.database import Connection, State
 from core.state.vms import VmRow
 from policy.reconcile import confirm
@@ -43,6 +43,7 @@ def rename(config: Config, state: State, clock: Clock, old: str, new: str, *, wa
         joined = _joined(row, other) if other is not None else row
         joined = joined._replace(name=new, backup_set=backup_set or joined.backup_set)
         vms.save(connection, [joined])
+        decisions.forget(connection, [old, new])
         if joined.offsite_time is not None:
             confirm.end_older(connection, {new: joined.offsite_time}, clock.now().wall)
     return Renamed(other is not None, old in config.vms or config.backup_set_of(old) is not None)

@@ -7,7 +7,7 @@ from core.clock import Clock
 from core.config.settings import Config
 from core.enums import DumpState, Evidence, Force, LinkState
 from core.errors import UsageError
-from core.state import dumps, ledger, vms
+from core.state import decisions, dumps, ledger, vms
 from core.state.database import Connection, State
 from core.state.ledger import LinkRow
 from core.state.vms import VmRow
@@ -42,6 +42,7 @@ def release(state: State, vm: str) -> None:
     with state.write() as connection:
         _known(connection, vm)
         vms.change(connection, vm, on_hold=False, forced=None)
+        decisions.forget(connection, [vm])
 
 
 def force(state: State, vm: str, how: Force | None) -> None:
@@ -50,6 +51,7 @@ def force(state: State, vm: str, how: Force | None) -> None:
         if _known(connection, vm).on_hold and how is not None:
             raise UsageError(f"force: {vm} is on hold; say tidegate release {vm} first")
         vms.change(connection, vm, forced=how)
+        decisions.forget(connection, [vm])
 
 
 def retire(config: Config, state: State, clock: Clock, vm: str, *, wait: float) -> None:
@@ -93,6 +95,7 @@ def mark_sent(config: Config, state: State, clock: Clock, copies: Mapping[str, f
                 fresher.append(_sent(vm, dump_time))
         vms.save(connection, fresher)
         confirm.end_older(connection, {vm.name: vm.offsite_time or 0 for vm in fresher}, now)
+        decisions.forget(connection, [vm.name for vm in fresher])
     return Sent([vm.name for vm in fresher], sorted(copies.keys() - known.keys()))
 
 

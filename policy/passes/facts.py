@@ -22,9 +22,6 @@ from policy.planner.model import Day, Dump, Rules, SliceProgress, Vm
 #: A seal without a report is forgotten after this (DESIGN 6): the puller has died.
 SEAL_LASTS_SECONDS = 24 * 3600.0
 
-_BLOCKED_BY_STATE: Mapping[DumpState, Reason] = {
-    one.dump_state: one for one in Reason if one.dump_state is not DumpState.PENDING
-}
 _LET_OUT = (DumpState.RELEASED, DumpState.LINKED)
 
 
@@ -196,7 +193,7 @@ def _gone_with(row: DumpRow, config: Config, down: Collection[str]) -> str | Non
 def _dump(
     row: DumpRow, gone: str | None, clash: str | None, dropped: Container[str | None], progress: SliceProgress | None
 ) -> Dump:
-    block_reason = row.reason or _BLOCKED_BY_STATE.get(row.state)
+    block_reason = row.reason or Reason.of_state(row.state)
     note = row.detail
     if gone is not None and block_reason is None:
         block_reason, note = Reason.MISSING, gone

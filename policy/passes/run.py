@@ -13,16 +13,16 @@ from itertools import count
 from core import failpoints
 from core.clock import Clock, Instant
 from core.config.settings import Config
-from core.enums import LinkState, Reason, Verdict
+from core.enums import LinkState
 from core.state import counters, dumps, late_links, ledger, vms
 from core.state.database import Connection, DryRunState, State
 from core.units import format_size
 from policy.passes import budget, cleanup, disk_space, facts, slices
 from policy.passes.facts import Facts
 from policy.passes.grant import Failed, Grant, Releasing, Verify, end_swapped
+from policy.passes.storing import Outcome
 from policy.planner.decide import decide
 from policy.planner.model import Day, Decision, Plan, Rules
-from policy.planner.staleness import targets
 from policy.reconcile import reconcile, unfetched
 from policy.reconcile.mounts import recorded_unmounted, unmounted
 from policy.recovery import manifest
@@ -121,13 +121,15 @@ class _Pass:
         """
         while True:
             plan, known = self._decide()
+            rules = facts.rules_of(self._config, plan.day, self._now.wall)
+            outcome = Outcome.of(plan, known, rules)
             with self._state.write() as connection:
                 if not _is_still_so(connection, plan, known):
                     continue
                 grants = self._releasing.grant(connection, known, plan.released, plan.day.number, self._now)
                 slices.put(connection, plan, {one.dump_id: one.link_id for one in grants}, self._now)
                 _tell_forced(connection, plan)
-                self._show(connection, plan, known)
+                outcome.store(connection, self._pass_id)
             return plan, known, grants
 
     def preview(self, *, ignore_trees: bool) -> PassResult:
@@ -217,17 +219,6 @@ class _Pass:
     def _account(self, connection: Connection) -> Day:
         row = budget.current(connection, self._config, self._now)
         return Day(row.number, row.opened.wall, budget.account(connection, self._config, row, self._now))
-
-    def _show(self, connection: Connection, plan: Plan, known: Facts) -> None:
-        """Leaves the figures of the decision in the state, for the exporters."""
-        waiting: dict[Reason, tuple[int, int]] = {}
-        for one in plan.decisions:
-            if one.verdict is not Verdict.RELEASED:
-                dumps, size = waiting.get(one.reason, (0, 0))
-                waiting[one.reason] = (dumps + 1, size + one.dump.bytes)
-        counters.set_waiting(connection, waiting)
-        vms.set_dropped(connection, known.dropped)
-        vms.set_targets(connection, targets(known.vms, facts.rules_of(self._config, plan.day, self._now.wall)))
 
     def _finish(
         self,

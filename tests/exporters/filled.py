@@ -3,9 +3,10 @@
 from typing import Any
 
 from core.clock import Instant
-from core.enums import Evidence, LinkState, MarkerResult, Reason
-from core.state import counters, ledger, vms
+from core.enums import DumpState, Evidence, LinkState, MarkerResult, Reason
+from core.state import counters, decisions, dumps, ledger, vms
 from core.state.database import Connection
+from core.state.decisions import Decided
 
 START = 1_795_000_000.0
 HOUR = 3600.0
@@ -60,7 +61,15 @@ def _fill_passes(connection: Connection) -> None:
     whole = counters.start_pass(connection, START + 2 * HOUR)
     counters.finish_pass(connection, whole, finished_at=START + 2 * HOUR + 3)
     counters.start_pass(connection, START + 4 * HOUR)
-    counters.set_waiting(connection, {Reason.LIMIT_REACHED: (3, 12_000_000_000), Reason.OVERSIZE: (1, 40_000_000_000)})
+    sizes = {"a": 2_000_000_000, "b": 3_000_000_000, "c": 7_000_000_000, "huge": 40_000_000_000}
+    ids = [_dump(connection, path, size) for path, size in sizes.items()]
+    reasons = [Reason.LIMIT_REACHED] * 3 + [Reason.OVERSIZE]
+    decisions.replace(connection, [Decided(*one, "") for one in zip(ids, reasons, strict=True)])
+
+
+def _dump(connection: Connection, path: str, size: int) -> int:
+    values = {"state": DumpState.PENDING, "dump_time": START, "recorded_at": START, "signature": ""}
+    return dumps.add(connection, {"watch": "dumps", "path": path, "fingerprint": path, "bytes": size, **values})
 
 
 def _fill_watches(connection: Connection) -> None:
