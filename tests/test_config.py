@@ -6,35 +6,16 @@ import subprocess
 import sys
 import zoneinfo
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from core.config import load as loading
-from core.config.dump_settings import NOTHING_TO_VERIFY, SHA256, SIZE, DumpRule, SetDumping, Verification
-from core.config.errors import ConfigError
+from core.config.dump_settings import SHA256, SIZE, Verification
 from core.config.load import find, load
-from core.config.settings import (
-    BackupSet,
-    Config,
-    DaySettings,
-    Exporters,
-    Http,
-    Hypervisor,
-    Limit,
-    MarkerSettings,
-    Notify,
-    Offsite,
-    PassSettings,
-    PingAddress,
-    Staleness,
-    StateSettings,
-    Textfile,
-    VmSettings,
-    WatchFolder,
-)
-from core.config.timezone import host_zone, utc
+from core.config.messages import ConfigError, _sections
+from core.config.settings import Config, Weekdays
+from core.config.types import host_zone, utc
 from core.enums import (
     AdapterName,
     DayEnd,
@@ -55,6 +36,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VALID = Path(__file__).parent / "data" / "config" / "valid"
 
 DAY = 86_400.0
+SECTIONS = dict(_sections(Config))
 
 Written = Callable[[str], Path]
 
@@ -96,116 +78,148 @@ def test_every_key_arrives_in_its_place(written: Written) -> None:
     """Bytes, seconds, absolute paths and words; nothing is left as text to be read again."""
     file = written((VALID / "every-key.toml").read_text())
     here = file.parent
-    of_set = DumpRule(
-        adapter=AdapterName.COMMAND,
-        command=("dump-vm", "--all"),
-        stdout=True,
-        suffix=".img.zst",
-        pre=("freeze",),
-        post=("thaw", "now"),
-        timeout=7_200.0,
-        retries=1,
-        margin=20_000_000_000,
-        checksum=True,
-        verify=(SIZE, SHA256, ("zstd", "-t")),
-        keep=3,
-    )
-    own = replace(
-        of_set,
-        adapter=AdapterName.LIBVIRT,
-        timeout=21_600.0,
-        checksum=False,
-        verify=(),
-        keep=1,
-        uri="qemu:///session",
-    )
-    assert load(file) == Config(
-        file=file,
-        state=StateSettings(Path("/var/lib/tidegate/state.db")),
-        watches=(
-            WatchFolder(
-                name="nightly",
-                path=here / "dumps",
-                export=here / "out",
-                layout="{backup_set}-{vm}{suffixes}",
-                vm_pattern=re.compile("^(?P<vm>[a-z]+)_"),
-                recursive=False,
-                mode=WatchMode.POLL,
-                scan_interval=90.0,
-                publish=Publish.HARDLINK,
-                min_free=2 * 10**9,
-                links=Links.STRICT,
-                signals=Signals.STATUS_OK,
-            ),
-        ),
-        limit=Limit(
-            daily=1_610_612_736,
-            reserve=500_000_000,
-            oversize=Oversize.HOLD,
-            weekdays=(0, *[1_610_612_736] * 5, 9_000_000_000),
-        ),
-        day=DaySettings(DayEnd.AT, 0.0, 600.0, datetime.time(22, 30), zoneinfo.ZoneInfo("Europe/Berlin")),
-        daily_pass=PassSettings(datetime.time(6, 5)),
-        staleness=Staleness(target=604_800.0, max_dump_age=1_209_600.0, min_gain=43_200.0),
-        offsite=Offsite(Storage.MIRROR, Evidence.PRESUMED, retention=2_592_000.0),
-        markers=MarkerSettings(remove=False),
-        backup_sets={
-            "weekly": BackupSet(
-                734_400.0,
-                ("vm1", "vm2"),
-                SetDumping("nightly", "", 2, {"vm1": of_set, "vm2": own}),
-                Verification(of_set.verify, 7_200.0),
-                {"vm2": NOTHING_TO_VERIFY},
-            ),
-            "on demand": BackupSet(None, ()),
-        },
-        exporters=Exporters(Http(("::1", 9877)), Textfile(here / "tidegate.prom"), vm_series=False),
-        dump_logs=here / "logs",
-        hypervisor=Hypervisor(("list-vms",), ("scratch",)),
-        vms={"db1.prod": VmSettings(86_400.0), "vm2": VmSettings()},
-        notify=Notify(
-            ("tell-admin", "--loud"),
-            frozenset({Trouble.FAILED, Trouble.STALE}),
-            timeout=5.0,
-            remind=172_800.0,
-            pings={
-                Occasion.PASS: PingAddress("https://hc-ping.com/key/pass?create=1"),
-                Occasion.DUMP: PingAddress("http://[::1]:8000/ping/{backup_set}"),
-                Occasion.SYNC: PingAddress(url_file=here / "ping-sync"),
-            },
-        ),
-    )
+    config = load(file)
+    assert config.file == file
+    assert config.state.path == Path("/var/lib/tidegate/state.db")
+    (watch,) = config.watches
+    assert watch.model_dump() == {
+        "path": here / "dumps",
+        "name": "nightly",
+        "export": here / "out",
+        "layout": "{backup_set}-{vm}{suffixes}",
+        "vm_pattern": re.compile("^(?P<vm>[a-z]+)_"),
+        "recursive": False,
+        "mode": WatchMode.POLL,
+        "scan_interval": 90.0,
+        "publish": Publish.HARDLINK,
+        "min_free": 2 * 10**9,
+        "links": Links.STRICT,
+        "quiet_names": None,
+        "quiet_after": None,
+        "signals": Signals.STATUS_OK,
+    }
+    limit = config.limit
+    assert (limit.daily, limit.reserve, limit.oversize) == (1_610_612_736, 500_000_000, Oversize.HOLD)
+    assert [limit.on(day) for day in range(7)] == [0, *[1_610_612_736] * 5, 9_000_000_000]
+    assert config.day.model_dump() == {
+        "ends": DayEnd.AT,
+        "at_least": 0.0,
+        "quiet": 600.0,
+        "at": datetime.time(22, 30),
+        "timezone": zoneinfo.ZoneInfo("Europe/Berlin"),
+    }
+    assert config.daily_pass.at == datetime.time(6, 5)
+    assert config.staleness.model_dump() == {"target": 604_800.0, "max_dump_age": 1_209_600.0, "min_gain": 43_200.0}
+    offsite = {"storage": Storage.MIRROR, "confirm": Evidence.PRESUMED, "retention": 2_592_000.0}
+    assert config.offsite.model_dump() == offsite
+    assert config.markers.remove is False
+    assert config.dump_logs == here / "logs"
+    assert config.hypervisor is not None
+    assert config.hypervisor.model_dump() == {"command": ("list-vms",), "ignore": ("scratch",)}
+
+
+def test_every_key_of_dumps_arrives_in_its_place(written: Written) -> None:
+    """A VM's key comes before that of its set, and that before the default."""
+    config = load(written((VALID / "every-key.toml").read_text()))
+    assert {name: (one.target, one.vms) for name, one in config.backup_sets.items()} == {
+        "weekly": (734_400.0, ("vm1", "vm2")),
+        "on demand": (None, ()),
+    }
+    assert config.dumping_of("on demand") is None
+    dumping = config.dumping_of("weekly")
+    assert dumping is not None
+    assert (dumping.watch, dumping.folder, dumping.parallel) == ("nightly", "", 2)
+    of_set = {
+        "target": 734_400.0,
+        "adapter": AdapterName.COMMAND,
+        "command": ("dump-vm", "--all"),
+        "stdout": True,
+        "suffix": ".img.zst",
+        "pre": ("freeze",),
+        "post": ("thaw", "now"),
+        "timeout": 7_200.0,
+        "retries": 1,
+        "margin": 20_000_000_000,
+        "checksum": True,
+        "verify": (SIZE, SHA256, ("zstd", "-t")),
+        "keep": 3,
+        "uri": None,
+    }
+    own = {
+        "adapter": AdapterName.LIBVIRT,
+        "timeout": 21_600.0,
+        "checksum": False,
+        "verify": (),
+        "keep": 1,
+        "uri": "qemu:///session",
+    }
+    assert {vm: rule.model_dump() for vm, rule in dumping.rules.items()} == {"vm1": of_set, "vm2": of_set | own}
+    assert config.verification_of("vm1", "weekly") == Verification((SIZE, SHA256, ("zstd", "-t")), 7_200.0)
+    assert config.verification_of("vm2", "weekly").checks == ()
+    assert config.target_of("db1.prod", None) == config.target_of("db1.prod", "weekly") == 86_400.0
+    assert config.target_of("vm2", "weekly") == 734_400.0
+    assert config.target_of("vm3", None) == config.staleness.target
+
+
+def test_every_key_of_what_reaches_beyond_this_host_arrives_in_its_place(written: Written) -> None:
+    """Metrics, the page, pings and the alert command."""
+    file = written((VALID / "every-key.toml").read_text())
+    exporters, notify = load(file).exporters, load(file).notify
+    assert exporters.http is not None
+    assert exporters.textfile is not None
+    assert (exporters.http.listen, exporters.textfile.path) == (("::1", 9877), file.parent / "tidegate.prom")
+    assert not exporters.vm_series
+    assert (notify.command, notify.on) == (("tell-admin", "--loud"), frozenset({Trouble.FAILED, Trouble.STALE}))
+    assert (notify.timeout, notify.remind) == (5.0, 172_800.0)
+    assert {occasion: (one.url, one.url_file) for occasion, one in notify.pings.items()} == {
+        Occasion.PASS: ("https://hc-ping.com/key/pass?create=1", None),
+        Occasion.DUMP: ("http://[::1]:8000/ping/{backup_set}", None),
+        Occasion.SYNC: (None, file.parent / "ping-sync"),
+    }
 
 
 def test_what_is_left_out_has_its_documented_default(written: Written) -> None:
     """Paths, a limit and the storage are all that must be said."""
     file = written((VALID / "smallest.toml").read_text())
     here = file.parent
-    assert load(file) == Config(
-        file=file,
-        state=StateSettings(here / "state.db"),
-        watches=(
-            WatchFolder(
-                name="dumps",
-                path=here / "dumps",
-                export=here / "dumps" / ".rsync",
-                layout="{vm}{suffixes}",
-                vm_pattern=None,
-                recursive=True,
-                mode=WatchMode.EVENTS,
-                scan_interval=300.0,
-            ),
-        ),
-        limit=Limit(daily=10_000_000_000, reserve=0, oversize=Oversize.HOLD),
-        day=DaySettings(DayEnd.SYNC, 72_000.0, 3_600.0, datetime.time(0, 0), host_zone()),
-        daily_pass=PassSettings(),
-        staleness=Staleness(target=None, max_dump_age=None),
-        offsite=Offsite(Storage.MIRROR, Evidence.READ),
-        markers=MarkerSettings(),
-        backup_sets={},
-        exporters=Exporters(),
-        dump_logs=here / "state.db.dump-logs",
-    )
+    config = load(file)
+    assert config.state.path == here / "state.db"
+    (watch,) = config.watches
+    assert (watch.name, watch.path, watch.export) == ("dumps", here / "dumps", here / "dumps" / ".rsync")
+    assert (watch.layout, watch.mode, watch.scan_interval) == ("{vm}{suffixes}", WatchMode.EVENTS, 300.0)
+    assert (watch.vm_pattern, watch.min_free, watch.signals) == (None, None, None)
+    assert (watch.recursive, watch.publish, watch.links) == (True, Publish.HARDLINK, Links.ANY)
+    assert (config.limit.daily, config.limit.reserve, config.limit.oversize) == (10**10, 0, Oversize.HOLD)
+    assert not config.limit.by_weekday
+    day = config.day
+    assert (day.ends, day.at_least, day.quiet, day.at) == (DayEnd.SYNC, 72_000.0, 3_600.0, datetime.time())
+    assert day.timezone == host_zone()
+    assert config.daily_pass.at is None
+    assert config.staleness.model_dump() == {"target": None, "max_dump_age": None, "min_gain": 0.0}
+    assert (config.offsite.storage, config.offsite.confirm) == (Storage.MIRROR, Evidence.READ)
+    assert config.offsite.retention is None
+    assert config.markers.remove
+    assert not config.backup_sets
+    assert not config.vms
+    assert (config.push, config.hypervisor) == (None, None)
+    assert (config.exporters.http, config.exporters.textfile, config.exporters.vm_series) == (None, None, True)
+    assert config.dump_logs == here / "state.db.dump-logs"
+    assert config.notify.model_dump() == {
+        "command": (),
+        "on": frozenset(Trouble),
+        "timeout": 10.0,
+        "remind": 259_200.0,
+        "of_pass": None,
+        "of_dump": None,
+        "of_sync": None,
+    }
+
+
+def test_who_pushes_reports_by_himself(written: Written) -> None:
+    """Without a word of it; and a local destination starts at the folder of the file."""
+    config = load(written((VALID / "pushing.toml").read_text()))
+    assert config.push is not None
+    assert config.offsite.confirm is Evidence.REPORT
 
 
 def test_what_stays_unsaid_follows_the_storage_and_the_mode(written: Written) -> None:
@@ -242,14 +256,16 @@ def test_a_watch_on_the_root_must_be_given_a_name(written: Written) -> None:
 def test_an_address_is_a_host_and_a_port(written: Written, listen: str, meant: tuple[str, int]) -> None:
     """IPv6 stands in brackets, as in a URL."""
     config = load(written(smallest(more=f'[exporters.http]\nlisten = "{listen}"\nbeyond_loopback = true')))
-    assert config.exporters.http == Http(meant)
+    assert config.exporters.http is not None
+    assert config.exporters.http.listen == meant
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "[::1]", "localhost"])
 def test_this_machine_may_ask_without_a_word(written: Written, host: str) -> None:
     """All of 127.0.0.0/8 is loopback."""
     config = load(written(smallest(more=f'[exporters.http]\nlisten = "{host}:9877"')))
-    assert config.exporters.http == Http((host.strip("[]"), 9877))
+    assert config.exporters.http is not None
+    assert config.exporters.http.listen == (host.strip("[]"), 9877)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.0.2.1", "[fe80::1]", "metrics.example.org", "localhost.lan"])
@@ -293,7 +309,8 @@ def test_the_shipped_configuration_runs_as_it_is(written: Written) -> None:
     config = shipped(written)
     assert config.limit.daily == 10_000_000_000
     assert config.daily_pass.at == datetime.time(12, 0)
-    assert config.exporters.http == Http(("127.0.0.1", 9877))
+    assert config.exporters.http is not None
+    assert config.exporters.http.listen == ("127.0.0.1", 9877)
 
 
 def test_the_shipped_configuration_says_which_folder_is_missing(written: Written) -> None:
@@ -315,31 +332,36 @@ def test_every_example_in_a_comment_works(written: Written) -> None:
     config = shipped(written, (EXAMPLE, ""))
     weekly = config.backup_sets["weekly"]
     assert (weekly.target, weekly.vms) == (691_200.0, ("vm1", "vm2", "vm7"))
-    assert weekly.dumping is not None
-    assert {vm: rule.timeout for vm, rule in weekly.dumping.rules.items()} == {"vm1": DAY, "vm2": DAY, "vm7": 2 * DAY}
-    assert weekly.dumping.rules["vm1"].verify == (SHA256, ("zstd", "-t"))
-    assert config.vms == {"vm7": VmSettings(172_800.0)}
-    assert config.limit.weekdays == (*[10_000_000_000] * 5, 50_000_000_000, 0)
+    dumping = config.dumping_of("weekly")
+    assert dumping is not None
+    assert {vm: rule.timeout for vm, rule in dumping.rules.items()} == {"vm1": DAY, "vm2": DAY, "vm7": 2 * DAY}
+    assert dumping.rules["vm1"].verify == (SHA256, ("zstd", "-t"))
+    assert config.target_of("vm7", "weekly") == 172_800.0
+    assert [config.limit.on(day) for day in range(7)] == [*[10_000_000_000] * 5, 50_000_000_000, 0]
     assert config.notify.on == frozenset(Trouble)
-    assert config.notify.pings[Occasion.DUMP] == PingAddress(url_file=Path("/etc/tidegate/ping-dump"))
-    assert config.exporters.textfile == Textfile(Path("/var/lib/prometheus/node-exporter/tidegate.prom"))
+    assert config.notify.pings[Occasion.DUMP].url_file == Path("/etc/tidegate/ping-dump")
+    assert config.exporters.textfile is not None
+    assert config.exporters.textfile.path == Path("/var/lib/prometheus/node-exporter/tidegate.prom")
 
 
 def test_the_shipped_configuration_names_every_key() -> None:
     """A key that stands nowhere is a key that nobody finds."""
-    from core.config.tables import SECTIONS, Table, WeekdaysTable
-
     text = (ROOT / "config.toml").read_text()
     named = set(re.findall(r"^(?:# |#   )?([a-z_]+) = ", text, re.MULTILINE))
-    keys = {
-        field.alias or name
-        for table in SECTIONS.values()
-        for name, field in table.model_fields.items()
-        if not (isinstance(field.annotation, type) and issubclass(field.annotation, Table))
-    }
-    assert keys - {"watch", "backup_sets", "http", "textfile", "sync", "hypervisor", "pass", "dump"} == named | set(
-        WeekdaysTable.model_fields
-    )
+    places = [
+        (*at, field.alias or name) for at, model in SECTIONS.items() for name, field in model.model_fields.items()
+    ]
+    keys = {place[-1] for place in places if not {place, (*place, "*")} & SECTIONS.keys()}
+    examples = {"saturday", "sunday"}
+    assert named == keys - set(Weekdays.model_fields) | examples
+
+
+def test_every_key_has_a_sentence_of_what_it_is() -> None:
+    """The reference and the JSON schema are made of them."""
+    for model in SECTIONS.values():
+        for name, field in model.model_fields.items():
+            assert field.description, f"{model.__name__}.{name}"
+            assert field.description.endswith("."), f"{model.__name__}.{name}"
 
 
 # --- finding and reading the file -------------------------------------------------------------------------

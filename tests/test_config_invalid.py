@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from core.config.errors import ConfigError
 from core.config.load import load
+from core.config.messages import ConfigError
 from core.errors import ExitCode
 from tests.mounts import Mount, mount
 

@@ -9,9 +9,8 @@ import tomli
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from core.config.errors import ConfigError, Place
-from core.config.lines import Lines
 from core.config.load import load
+from core.config.messages import ConfigError, Lines, Place
 
 TEXT = '''\
 top = 1

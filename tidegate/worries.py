@@ -70,9 +70,7 @@ def _shrunk(small: tuple[VmRow, int]) -> str:
 def missing_programs(config: "Config") -> Iterator[str]:
     """One sentence for each program that the dumps of a set or the syncs need and that is not found on this PATH."""
     if config.push is not None:
-        from core.config.pushing import is_over_ssh
-
-        needed = [config.push.rsync, *(config.push.ssh[:1] if is_over_ssh(config.push.destination) else ())]
+        needed = [config.push.rsync, *(config.push.ssh[:1] if config.push.is_over_ssh else ())]
         for program in needed:
             if shutil.which(program) is None:
                 yield f"[sync]: {program} is not found on the PATH here; `tidegate sync` needs it"

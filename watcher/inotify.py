@@ -28,7 +28,7 @@ from core import failpoints
 from core.enums import WatchMode
 from core.markers.foreign import Foreign, dumps_told_by
 from core.markers.format import SUFFIXES
-from core.preflight.events import advice
+from core.preflight.folders import advice
 from watcher.event_queue import EventQueue
 from watcher.watch_tree import WatchTree, join
 

@@ -1,48 +1,170 @@
-"""How the VMs of a backup set are dumped, as frozen objects. Sizes are bytes, spans are seconds."""
+"""How VMs are dumped and their dumps checked: for a backup set, and for a VM that differs from its set.
 
-from collections.abc import Mapping
+Sizes are bytes, spans are seconds.
+"""
+
+import os.path
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+from pydantic import Field
+
+from core.config.messages import choice, did_you_mean
+from core.config.types import (
+    LIST,
+    Command,
+    Flag,
+    Names,
+    Read,
+    Size,
+    SpanAboveZero,
+    Table,
+    Text,
+    command,
+    count,
+    read_word,
+    shown,
+    text,
+)
 from core.enums import AdapterName
+from core.markers.format import SUFFIXES
+
+if TYPE_CHECKING:
+    from core.config.settings import WatchFolder
 
 #: A check of a finished dump: the words of a command, or one of the two that need none.
 Check = tuple[str, ...]
 SIZE: Check = ("size",)
 SHA256: Check = ("sha256",)
 
+#: Endings of files that are not finished yet, to whoever looks for dumps.
+_UNFINISHED = (".tmp", ".partial", ".part", *SUFFIXES)
+_LONGEST_SUFFIX_BYTES = 64
+
+
+def command_or_none(value: object) -> tuple[str, ...]:
+    """The words of a command; an empty list: none, also where the set has one."""
+    return () if value == [] else command(value)
+
+
+def suffix(value: object) -> str:
+    """What follows the VM and the time in a dump's name: ``".img.zst"``."""
+    written = text(value)
+    if not written.startswith(".") or "/" in written or len(written.encode()) > _LONGEST_SUFFIX_BYTES:
+        raise ValueError(f'{written!r} is not an ending of a file name; write it like ".qcow2" or ".img.zst"')
+    if written.endswith(_UNFINISHED):
+        raise ValueError(f'{written!r} is the ending of a marker or an unfinished file; write one like ".qcow2"')
+    return written
+
+
+def uri(value: object) -> str:
+    """The address of libvirt, as `virsh --connect` takes it."""
+    written = text(value)
+    if "://" not in written or not written.isprintable():
+        raise ValueError(f'{written!r} is not an address of libvirt; write it like "qemu:///system"')
+    return written
+
+
+def checks(value: object) -> tuple[Check, ...]:
+    """What a finished dump has to pass, in this order."""
+    if not isinstance(value, list):
+        raise ValueError(f'{shown(value)} is not a list; write it like ["sha256", "qemu-img check"]')  # noqa: TRY004
+    return tuple(_check(each) for each in value)
+
+
+def _check(value: object) -> Check:
+    written = text(value)
+    try:
+        words = tuple(shlex.split(written))
+    except ValueError as error:
+        raise ValueError(f"{written!r} is not a command: {str(error).lower()}") from None
+    if not words:
+        raise ValueError(f'{written!r} is not a command; write it like "zstd -t"')
+    own = [*SIZE, *SHA256]
+    if len(words) == 1 and words[0] not in own and (right := did_you_mean(words[0], own, '"{}"')):
+        raise ValueError(f"{written!r} is not known here{right}")
+    return words
+
+
+CommandOrNone = Annotated[tuple[str, ...], Read(command_or_none, LIST)]
+Suffix = Annotated[str, Read(suffix)]
+Uri = Annotated[str, Read(uri)]
+Checks = Annotated[tuple[Check, ...], Read(checks, LIST)]
+
+
+class DumpRule(Table):
+    """How the dumps of a VM are made and checked. The keys of a VM come before those of its set."""
+
+    target: SpanAboveZero | None = Field(default=None, description="Age that no off-site copy should reach.")
+    adapter: Annotated[AdapterName, read_word(*AdapterName)] = Field(
+        default=AdapterName.COMMAND, description="What makes the dumps: a command, or libvirt, which needs none."
+    )
+    command: Command = Field(default=(), description="The command that makes one dump, as a list of words.")
+    stdout: Flag = Field(default=False, description="Whether the output of the command is the dump.")
+    suffix: Suffix = Field(default="", description="How the names of the dumps end.")
+    pre: CommandOrNone = Field(default=(), description="Command that runs before each dump.")
+    post: CommandOrNone = Field(default=(), description="Command that runs after each dump, whether it failed or not.")
+    timeout: SpanAboveZero = Field(
+        default=86_400.0, description="How long a command or a check may take before it is ended."
+    )
+    retries: Annotated[int, count(0, 10)] = Field(default=0, description="How often a failed dump is made again.")
+    margin: Size | None = Field(
+        default=None,
+        description="Space that must be free besides that of the VM's last dump; by default a tenth of that.",
+    )
+    checksum: Flag = Field(default=True, description="Whether sha256 sums are written into the markers.")
+    verify: Checks = Field(
+        default=(), description='What a dump has to pass: "size", "sha256", or commands that are given its path.'
+    )
+    keep: Annotated[int, count(1, 10_000)] | None = Field(
+        default=None, description="How many dumps of a VM stay once newer ones are off-site; by default all."
+    )
+    uri: Uri | None = Field(default=None, description="The address of libvirt; by default this host.")
+
+
+_RULE_KEYS = frozenset(DumpRule.model_fields)
+#: The keys that also hold for dumps that others have made: when a copy is old, and what a pass checks.
+_KEYS_FOR_ALL = frozenset(("target", "verify", "timeout"))
+#: The keys of how a dump is made.
+DUMP_KEYS = _RULE_KEYS - _KEYS_FOR_ALL
+
+
+class BackupSet(DumpRule):
+    """A named group of VMs."""
+
+    vms: Names = Field(default=(), description="The VMs of the set.")
+    to: Text | None = Field(
+        default=None,
+        description="Where the dumps go: the name of a watch folder, or a folder inside one; needed with several.",
+    )
+    parallel: Annotated[int, count(1, 64)] = Field(default=1, description="How many dumps run at the same time.")
+
+    @property
+    def makes_dumps(self) -> bool:
+        """Whether it has any key of how dumps are made; else others make them."""
+        return bool(self.model_fields_set - _KEYS_FOR_ALL - {"vms"})
+
+
+class VmSettings(DumpRule):
+    """What differs for one VM from its set."""
+
+
+def rule_of(vm: DumpRule | None, backup_set: DumpRule | None) -> DumpRule:
+    """How this VM of this set is dumped: a key of the VM, else of its set, else the default."""
+    both = [one for one in (backup_set, vm) if one is not None]
+    written = {key: getattr(one, key) for one in both for key in one.model_fields_set & _RULE_KEYS}
+    return DumpRule.model_construct(**written)
+
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a dump that others have made must pass before a pass lets it out, and what each check may take."""
+    """What a dump that others have made must pass before a pass releases it, and how long each check may take."""
 
-    checks: tuple[Check, ...] = ()
-    timeout: float = 0.0
-
-
-NOTHING_TO_VERIFY = Verification()
-
-
-@dataclass(frozen=True, slots=True)
-class DumpRule:
-    """How one VM is dumped.
-
-    ``stdout``: what the command prints is the dump. ``keep`` None: no dump is ever removed.
-    ``margin`` None: a tenth of the VM's last dump. ``uri``: where libvirt is; None: on this host.
-    """
-
-    adapter: AdapterName
-    command: tuple[str, ...]
-    stdout: bool
-    suffix: str
-    pre: tuple[str, ...]
-    post: tuple[str, ...]
+    checks: tuple[Check, ...]
     timeout: float
-    retries: int
-    margin: int | None
-    checksum: bool
-    verify: tuple[Check, ...]
-    keep: int | None
-    uri: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +178,36 @@ class SetDumping:
     folder: str
     parallel: int
     rules: Mapping[str, DumpRule]
+
+
+def destination(to: str | None, watches: "Sequence[WatchFolder]", base: Path) -> tuple["WatchFolder", str]:
+    """The watch folder that dumps go to, and the folder in it. Raises ValueError with what would be right."""
+    names = [watch.name for watch in watches]
+    if to is None:
+        if len(watches) != 1:
+            raise ValueError(f"missing; write which watch folder the dumps go to: {choice(names)}")
+        return watches[0], ""
+    for watch in watches:
+        if to == watch.name:
+            return watch, ""
+    return _folder_within(to, watches, base)
+
+
+def _folder_within(to: str, watches: "Sequence[WatchFolder]", base: Path) -> tuple["WatchFolder", str]:
+    path = os.path.normpath(base / to)
+    for watch in watches:
+        root = os.path.normpath(watch.path)
+        if path == root:
+            return watch, ""
+        if path.startswith(f"{root}/"):
+            folder = path.removeprefix(f"{root}/")
+            if not watch.recursive:
+                raise ValueError(
+                    f"{to!r}: {watch.path} is watched with recursive = false; dumps there would not be found"
+                )
+            if any(part.startswith(".") for part in folder.split("/")):
+                raise ValueError(f"{to!r}: folders whose names begin with a dot are not searched for dumps")
+            return watch, folder
+    names = [watch.name for watch in watches]
+    right = did_you_mean(to, names, '"{}"') or f"; write {choice(names)}, or a folder in one of them"
+    raise ValueError(f"{to!r} is neither a watch folder nor inside one{right}")

@@ -1,48 +1,187 @@
-"""From what pydantic reports to sentences for the admin: what is wrong, and what would be right."""
+"""What is wrong with a configuration, as lines for the admin: file, line, key, what is wrong and what would be right.
 
-from collections.abc import Mapping
-from typing import Any
+config.toml:12: [limit] dayly: unknown key, did you mean `daily`?
+"""
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
-from core.config import tables
-from core.config.errors import Place, Problem
-from core.config.types import did_you_mean
+from core.errors import UsageError
 from core.filenames import printable
 
-#: Sections that hold sections with names of the admin's.
-_OF_NAMES = {names[:1] for names in tables.SECTIONS if names[1:] == ("*",)}
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+    from pydantic_core import ErrorDetails
+
+
+#: Where something stands in the document: keys, and indices where a section may stand several times.
+Place = tuple[str | int, ...]
+#: A section by its names; ``*`` is a name that the admin chooses.
+_Path = tuple[str, ...]
+
+NO_WATCH = 'missing. Write at least one dump folder: [[watch]], and below it path = "var/dumps"'
 #: What pydantic calls a section that is something else.
 _NO_SECTION = frozenset({"model_type", "dict_type"})
+#: What follows from another error of the same section: a default that cannot be made of a key that is wrong.
+CONSEQUENCE = "default_factory_not_called"
 
 
-def problems(error: ValidationError) -> list[Problem]:
-    """One problem for each mistake. A key that is only misspelt is not told a second time as missing."""
-    details = [(_place(detail), detail) for detail in error.errors(include_url=False, include_input=True)]
-    meant = tuple(_meant(place) for place, detail in details if detail["type"] == "extra_forbidden")
-    return [
-        Problem(place, _sentence(place, detail))
-        for place, detail in details
-        if not (detail["type"] == "missing" and any(near and place[: len(near)] == near for near in meant))
-    ]
+#: What a TOML text consists of.
+_SYNTAX = r"""
+  (?P<string> \"\"\"(?:\\[\s\S]|[^\\])*?\"{3,5} | '''[\s\S]*?'{3,5} | "(?:\\.|[^"\\\n])*" | '[^'\n]*' )
+| (?P<skip>   [^\S\n]+ | \#[^\n]* )
+| (?P<mark>   [\[\]{},=.\n] )
+| (?P<bare>   [^\s\[\]{},=."'\#]+ )
+"""
 
 
-def label(place: Place, document: Mapping[str, Any]) -> str:
-    """How a place is called: ``[limit] daily``, ``[[watch]] path``, ``[exporters.http]``."""
-    names = tuple(printable(str(part)) for part in place if not isinstance(part, int))
-    if _is_section(place, document):
-        return _bracketed(names)
-    return f"{_bracketed(names[:-1])} {names[-1]}".lstrip()
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake: where it is, and what is wrong with what would be right.
+
+    ``may_pass``: it is no mistake of the file if what it names comes back, as a disk does that is plugged in later.
+    """
+
+    place: Place
+    text: str
+    may_pass: bool = False
 
 
-def _is_section(place: Place, document: Mapping[str, Any]) -> bool:
-    if _pattern(place) in tables.SECTIONS or place[-1] in _keys(place[:-1]):
-        return _pattern(place) in {*tables.SECTIONS, *_OF_NAMES}
-    value: Any = document
-    for part in place:
-        value = value[part]
-    return _looks_like_a_section(value)
+class ConfigError(UsageError):
+    """Everything that is wrong with one configuration file. ``errors`` has one line for each mistake."""
+
+    def __init__(self, errors: Iterable[str]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("\n".join(self.errors))
+
+
+def choice(words: Iterable[str]) -> str:
+    """``"a", "b" or "c"``."""
+    *rest, last = (f'"{word}"' for word in words)
+    return f"{', '.join(rest)} or {last}" if rest else last
+
+
+def did_you_mean(word: str, known: Iterable[str], form: str = "`{}`") -> str:
+    """``, did you mean `daily`?`` where one of ``known`` is near, else nothing."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f", did you mean {form.format(near[0])}?" if near else ""
+
+
+class Messages:
+    """Sentences about a document that is read by the model ``root``."""
+
+    def __init__(self, root: "type[BaseModel]", document: Mapping[str, Any]) -> None:
+        self._sections = dict(_sections(root))
+        #: Sections that hold sections with names of the admin's.
+        self._of_names = {names[:1] for names in self._sections if names[1:] == ("*",)}
+        self._document = document
+
+    def lines(self, file: Path, text: str, problems: Iterable[Problem]) -> Iterator[str]:
+        """In the order of the file; what belongs to no line comes last."""
+        lines = Lines(text)
+        for problem in sorted(problems, key=lambda problem: lines[problem.place] or math.inf):
+            line = lines[problem.place]
+            where = f"{file}:{line}" if line else f"{file}"
+            yield f"{where}: {self._label(problem.place)}: {problem.text}"
+
+    def problems(self, error: "ValidationError") -> list[Problem]:
+        """One for each mistake. A key that is only misspelt is not reported a second time as missing."""
+        details = [
+            (_place(detail), detail)
+            for detail in error.errors(include_url=False, include_input=True)
+            if detail["type"] != CONSEQUENCE
+        ]
+        meant = tuple(self._meant(place) for place, detail in details if detail["type"] == "extra_forbidden")
+        return [
+            Problem(place, self._sentence(place, detail))
+            for place, detail in details
+            if not (detail["type"] == "missing" and any(near and place[: len(near)] == near for near in meant))
+        ]
+
+    def _label(self, place: Place) -> str:
+        """How a place is called: ``[limit] daily``, ``[[watch]] path``, ``[exporters.http]``."""
+        names = tuple(printable(str(part)) for part in place if not isinstance(part, int))
+        if self._is_section(place):
+            return _bracketed(names)
+        return f"{_bracketed(names[:-1])} {names[-1]}".lstrip()
+
+    def _is_section(self, place: Place) -> bool:
+        if self._pattern(place) in self._sections or place[-1] in self._keys(place[:-1]):
+            return self._pattern(place) in {*self._sections, *self._of_names}
+        value: Any = self._document
+        for part in place:
+            value = value[part]
+        return _looks_like_a_section(value)
+
+    def _pattern(self, place: Place) -> _Path:
+        """The key of ``place`` among the sections, if it is there."""
+        names = tuple(part for part in place if isinstance(part, str))
+        return (names[0], "*") if len(names) == 2 and (names[0],) in self._of_names else names
+
+    def _sentence(self, place: Place, detail: "ErrorDetails") -> str:
+        kind = detail["type"]
+        if kind == "value_error":
+            return str(detail["ctx"]["error"])
+        if kind == "extra_forbidden":
+            return self._unknown(place, is_section=_looks_like_a_section(detail["input"]))
+        if kind == "missing":
+            return NO_WATCH if place == ("watch",) else self._missing(place)
+        if kind in _NO_SECTION:
+            return "must be a section; write its name in brackets on a line of its own and its keys below"
+        if kind == "tuple_type" and place == ("watch",):
+            return "write [[watch]] with two brackets on each side: there may be more than one"
+        raise AssertionError(f"no sentence for {kind}")  # a bug: a kind of error that the models cannot give
+
+    def _missing(self, place: Place) -> str:
+        """What the key is, and an example of it."""
+        fields = self._sections[self._pattern(place[:-1])].model_fields
+        field = next(field for name, field in fields.items() if (field.alias or name) == place[-1])
+        what = f"missing. {field.description}"
+        return f"{what} Write it like {place[-1]} = {json.dumps(field.examples[0])}" if field.examples else what
+
+    def _keys(self, section: Place) -> list[str]:
+        fields = self._sections[self._pattern(section)].model_fields
+        return [field.alias or name for name, field in fields.items()]
+
+    def _meant(self, place: Place) -> Place | None:
+        """The known place that an unknown one means, if one is near."""
+        for key in self._keys(place[:-1]):
+            if did_you_mean(str(place[-1]), self._keys(place[:-1])) == did_you_mean(key, [key]):
+                return (*place[:-1], key)
+        return None
+
+    def _unknown(self, place: Place, *, is_section: bool) -> str:
+        kind = "section" if is_section else "key"
+        homes = [_bracketed(at) for at in self._sections if at and place[-1] in self._keys(at)]
+        if homes and not is_section:
+            return f"unknown key; it belongs in {' or '.join(homes)}"
+        if (near := self._meant(place)) is not None:
+            return f"unknown {kind}, did you mean {self._called(near)}?"
+        known = ", ".join(self._called((*place[:-1], key)) for key in self._keys(place[:-1]))
+        return f"unknown {kind}; known here: {known}"
+
+    def _called(self, place: Place) -> str:
+        """A known place, as it is called in a sentence about another one of its section."""
+        names = tuple(part for part in place if isinstance(part, str))
+        is_section = names in {*self._sections, *self._of_names}
+        return _bracketed(names) if is_section else f"`{names[-1]}`"
+
+
+def _sections(model: "type[BaseModel]", at: _Path = ()) -> "Iterator[tuple[_Path, type[BaseModel]]]":
+    """Which model reads which section."""
+    yield at, model
+    for name, field in model.model_fields.items():
+        section = (*at, field.alias or name, *(("*",) if get_origin(field.annotation) is dict else ()))
+        for inner in (field.annotation, *get_args(field.annotation)):
+            if hasattr(inner, "model_fields"):
+                yield from _sections(inner, section)
 
 
 def _looks_like_a_section(value: object) -> bool:
@@ -50,67 +189,142 @@ def _looks_like_a_section(value: object) -> bool:
     return isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
 
 
-def _bracketed(names: tuple[str, ...]) -> str:
+def _bracketed(names: _Path) -> str:
     if not names:
         return ""
     return "[[watch]]" if names == ("watch",) else f"[{'.'.join(names)}]"
 
 
-def _place(detail: ErrorDetails) -> Place:
+def _place(detail: "ErrorDetails") -> Place:
     return tuple(part for part in detail["loc"] if part != "[key]")
 
 
-def _pattern(place: Place) -> tuple[str, ...]:
-    """The key of ``place`` in SECTIONS, if it is there."""
-    names = tuple(part for part in place if isinstance(part, str))
-    return (names[0], "*") if len(names) == 2 and (names[0],) in _OF_NAMES else names
+@dataclass(frozen=True, slots=True)
+class _Token:
+    text: str
+    line: int
 
 
-def _sentence(place: Place, detail: ErrorDetails) -> str:
-    kind = detail["type"]
-    if kind == "value_error":
-        return str(detail["ctx"]["error"])
-    if kind == "extra_forbidden":
-        return _unknown(place, is_section=_looks_like_a_section(detail["input"]))
-    if kind in {"missing", "too_short"}:
-        return f"missing; {_description(place)}"
-    if kind in _NO_SECTION:
-        return "must be a section; write its name in brackets on a line of its own and its keys below"
-    if kind == "list_type" and place == ("watch",):
-        return "write [[watch]] with two brackets on each side: there may be more than one"
-    raise AssertionError(f"no sentence for {kind}")  # a bug: a kind of error that the tables cannot give
+class Lines:
+    """On which line of a TOML text each key is: ``lines[("limit", "daily")]`` is 12.
+
+    A reader of TOML forgets the lines. This one goes once over the tokens of a text that is known to be good TOML and
+    keeps nothing but the lines: sections, ``[[arrays]]``, dotted and quoted keys, inline tables.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._lines: dict[Place, int] = {}
+        self._arrays: dict[Place, int] = {}
+        self._tokens = [*_tokens(text), _Token("\n", 0)]
+        self._next = 0
+        while self._next < len(self._tokens):
+            self._statements()
+
+    def __getitem__(self, place: Place) -> int | None:
+        """The line of ``place``, else of the nearest section around it; None where that is not there."""
+        while place and place not in self._lines:
+            place = place[:-1]
+        return self._lines.get(place)
+
+    def _peek(self) -> str:
+        return self._tokens[self._next].text
+
+    def _take(self) -> _Token:
+        token = self._tokens[self._next]
+        self._next += 1
+        return token
+
+    def _statements(self) -> None:
+        """One section: its header, if it has one, and its keys."""
+        section: Place = ()
+        if self._peek() == "[":
+            section = self._header()
+        while self._next < len(self._tokens) and self._peek() != "[":
+            if self._peek() == "\n":
+                self._take()
+            else:
+                self._pair(section)
+
+    def _header(self) -> Place:
+        line = self._take().line
+        several = self._peek() == "["
+        if several:
+            self._take()
+        section = self._inside_arrays(self._key("]"))
+        self._take()
+        if several:
+            self._take()
+            self._arrays[section] = self._arrays.get(section, -1) + 1
+            self._note(section, line)
+            section = (*section, self._arrays[section])
+        for end in range(1, len(section)):
+            self._note(section[:end], line)
+        self._lines[section] = line  # also where a header of something inside it came first
+        return section
+
+    def _key(self, end: str) -> Place:
+        """The parts of a dotted key, up to ``end``, which is left in place."""
+        parts: list[str | int] = []
+        while self._peek() != end:
+            token = self._take()
+            if token.text != ".":
+                parts.append(_unquoted(token.text))
+        return tuple(parts)
+
+    def _inside_arrays(self, key: Place) -> Place:
+        """``[watch.x]`` after a second ``[[watch]]`` belongs to that second one."""
+        place: Place = ()
+        for position, part in enumerate(key):
+            place = (*place, part)
+            if place in self._arrays and position < len(key) - 1:
+                place = (*place, self._arrays[place])
+        return place
+
+    def _pair(self, section: Place) -> None:
+        line = self._tokens[self._next].line
+        place = section
+        for part in self._key("="):
+            place = (*place, part)
+            self._note(place, line)
+        self._take()
+        self._value(place)
+
+    def _value(self, place: Place) -> None:
+        if self._peek() == "{":
+            self._inside("}", place)
+        elif self._peek() == "[":
+            self._inside("]", place)
+        else:
+            while self._peek() not in {",", "]", "}", "\n"}:
+                self._take()
+
+    def _inside(self, end: str, place: Place) -> None:
+        """An inline table or an array, with whatever it holds."""
+        self._take()
+        index = 0
+        while self._peek() != end:
+            if self._peek() in {",", "\n"}:
+                self._take()
+            elif end == "}":
+                self._pair(place)
+            else:
+                self._note((*place, index), self._tokens[self._next].line)
+                self._value((*place, index))
+                index += 1
+        self._take()
+
+    def _note(self, place: Place, line: int) -> None:
+        self._lines.setdefault(place, line)
 
 
-def _description(place: Place) -> str:
-    fields = tables.SECTIONS[_pattern(place[:-1])].model_fields
-    return str(fields[str(place[-1])].description)
+def _tokens(text: str) -> Iterator[_Token]:
+    line = 1
+    for match in re.finditer(_SYNTAX, text, re.VERBOSE):
+        if match.lastgroup != "skip":
+            yield _Token(match[0], line)
+        line += match[0].count("\n")
 
 
-def _keys(section: Place) -> list[str]:
-    fields = tables.SECTIONS[_pattern(section)].model_fields
-    return [field.alias or name for name, field in fields.items()]
-
-
-def _meant(place: Place) -> Place | None:
-    """The known place that an unknown one stands for, if one is near."""
-    for key in _keys(place[:-1]):
-        if did_you_mean(str(place[-1]), _keys(place[:-1])) == did_you_mean(key, [key]):
-            return (*place[:-1], key)
-    return None
-
-
-def _unknown(place: Place, *, is_section: bool) -> str:
-    kind = "section" if is_section else "key"
-    homes = [_bracketed(at) for at, table in tables.SECTIONS.items() if at and place[-1] in table.model_fields]
-    if homes and not is_section:
-        return f"unknown key; it belongs in {' or '.join(homes)}"
-    if (near := _meant(place)) is not None:
-        return f"unknown {kind}, did you mean {_called(near)}?"
-    return f"unknown {kind}; known here: {', '.join(_called((*place[:-1], key)) for key in _keys(place[:-1]))}"
-
-
-def _called(place: Place) -> str:
-    """A known place, as it is called in a sentence about another one of its section."""
-    names = tuple(part for part in place if isinstance(part, str))
-    is_section = names in {*tables.SECTIONS, *_OF_NAMES}
-    return _bracketed(names) if is_section else f"`{names[-1]}`"
+def _unquoted(key: str) -> str:
+    """A key without its quotes. Escapes stay: they only cost the line of a key that nobody writes so."""
+    return key[1:-1] if key[0] in "\"'" else key

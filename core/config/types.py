@@ -1,47 +1,171 @@
-"""From what stands in the file to typed values, one function for each kind of value.
+"""From a value of the file to a typed one: one function for each kind, and the types of keys.
 
-Each takes what the TOML reader gives and raises ValueError with a sentence that says what would be right.
+A function takes what the TOML reader gives and raises ValueError with a sentence that names what would be right.
 """
 
 import datetime
-import ipaddress
+import io
+import json
+import os
 import re
 import string
-from collections.abc import Callable, Iterable
-from difflib import get_close_matches
+import zoneinfo
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, Any, TypeVar
 
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from core.config.messages import choice, did_you_mean
 from core.filenames import is_clean
 from core.units import parse_size, parse_span
 
 #: What SQLite can hold in an integer.
 _LARGEST_SIZE = 2**63 - 1
 _LONGEST_SPAN = 100 * 365 * 86400.0
-_CLOCK_TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
-_LISTEN = re.compile(r"(?:\[(?P<six>[^\]]*)\]|(?P<host>[^:\[\]]*)):(?P<port>[0-9]{1,5})")
-_Word = TypeVar("_Word", bound=StrEnum)
+_LONGEST_TIMEOUT = 300.0
 _PLACEHOLDERS = ("vm", "suffixes", "name", "backup_set")
+_LOCALTIME = Path("/etc/localtime")
+#: UTC as a zone file: a host without a database of zones has it too.
+_UTC_FILE = b"TZif" + bytes(35) + b"\x01" + bytes(3) + b"\x04" + bytes(6) + b"UTC\0"
+
+_TEXT = {"type": "string"}
+LIST = {"type": "array", "items": _TEXT}
+
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+class Table(BaseModel):
+    """A section. A key that it does not declare is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+class Read:
+    """Beside the type of a key: ``parse`` alone reads its value; ``schema`` is the JSON schema of what may be written.
+
+    pydantic's PlainValidator would inspect the function and build a schema of the type as well, at each start.
+    """
+
+    def __init__(self, parse: Callable[..., object], schema: Mapping[str, Any] = _TEXT) -> None:
+        self.parse = parse
+        self.schema = schema
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.parse)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return dict(self.schema)
+
+
+class ReadAt(Read):
+    """As ``Read``; ``parse`` is also given the folder of the configuration file, where relative paths start."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_plain_validator_function(lambda value, at: self.parse(value, at.context.parent))
+
+
+# --- text and words
 
 
 def text(value: object) -> str:
-    """Text that is not empty and holds no control character."""
+    """Text that is not empty and has no control character."""
     if not isinstance(value, str):
-        raise ValueError(f"{_shown(value)} is not text; write it in quotes")  # noqa: TRY004
+        raise ValueError(f"{shown(value)} is not text; write it in quotes")  # noqa: TRY004
     if not value.strip():
         raise ValueError("is empty; write a value or leave the key out")
     if not is_clean(value):
-        raise ValueError(f"{value!r} holds control characters; write it without")
+        raise ValueError(f"{value!r} has control characters; remove them")
     return value
 
 
 def flag(value: object) -> bool:
     """``true`` or ``false``."""
     if not isinstance(value, bool):
-        raise ValueError(f"{_shown(value)} is neither true nor false; write one of these, without quotes")  # noqa: TRY004
+        raise ValueError(f"{shown(value)} is neither true nor false; write one of these, without quotes")  # noqa: TRY004
     return value
+
+
+def one_of(*words: _Word) -> Callable[[object], _Word]:
+    """A function that takes one of these words."""
+
+    def word(value: object) -> _Word:
+        for candidate in words:
+            if value == candidate:
+                return candidate
+        raise ValueError(f"{shown(value)} is not known here; write {choice(words)}")
+
+    return word
+
+
+def read_word(*words: StrEnum) -> Read:
+    """For a key that takes one of these words."""
+    return Read(one_of(*words), {"enum": list(words)})
+
+
+def read_words(*words: StrEnum) -> Read:
+    """For a key that takes a list of these words."""
+    word = one_of(*words)
+
+    def several(value: object) -> frozenset[StrEnum]:
+        if not isinstance(value, list):
+            raise ValueError(f"{shown(value)} is not a list; write it like {json.dumps(words[:2])}")  # noqa: TRY004
+        return frozenset(map(word, value))
+
+    return Read(several, {"type": "array", "items": {"enum": list(words)}})
+
+
+def count(least: int, most: int) -> Read:
+    """For a key that takes a whole number between the two."""
+
+    def number(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise ValueError(f"{shown(value)} is not a whole number from {least} to {most}; write it without quotes")
+        return value
+
+    return Read(number, {"type": "integer", "minimum": least, "maximum": most})
+
+
+def name(value: object) -> str:
+    """A name for people and for metric labels: one word or several, without a slash."""
+    if "/" in (written := text(value)):
+        raise ValueError(f"{written!r} has a slash; write a name without one")
+    return written
+
+
+def names(value: object) -> tuple[str, ...]:
+    """A list of names."""
+    if not isinstance(value, list):
+        raise ValueError(f'{shown(value)} is not a list; write it like ["vm1", "vm2"]')  # noqa: TRY004
+    return tuple(name(item) for item in value)
+
+
+def command(value: object, script: str = "dump-vm > $OUT") -> tuple[str, ...]:
+    """The words of a command, the program first. A text is refused: no shell takes it apart.
+
+    ``script``: an example of what needs a shell.
+    """
+    right = f'write its words as a list, like ["program", "--option"]; for a shell: {json.dumps(["sh", "-c", script])}'
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"{shown(value)} is not a command; {right}")
+    for word in value:
+        if not isinstance(word, str) or "\0" in word:
+            raise ValueError(f"{shown(word)} is not a word of a command; {right}")
+    if not value[0].strip():
+        raise ValueError(f"its first word names no program; {right}")
+    return tuple(value)
+
+
+Flag = Annotated[bool, Read(flag, {"type": "boolean"})]
+Text = Annotated[str, Read(text)]
+Name = Annotated[str, Read(name)]
+Names = Annotated[tuple[str, ...], Read(names, LIST)]
+Command = Annotated[tuple[str, ...], Read(command, LIST)]
+
+
+# --- sizes and times
 
 
 def size(value: object) -> int:
@@ -55,7 +179,7 @@ def size(value: object) -> int:
 def size_above_zero(value: object) -> int:
     """Bytes, at least 1."""
     if (result := size(value)) == 0:
-        raise ValueError(f'{value!r} lets nothing out, ever; write a size above 0, like "10 GB"')
+        raise ValueError(f'{value!r} would never release a dump; write a size above 0, like "10 GB"')
     return result
 
 
@@ -75,55 +199,73 @@ def span_above_zero(value: object) -> float:
 
 
 def scan_interval(value: object) -> float:
-    """Seconds, at least 1: a scan costs a look at every entry of the folder."""
+    """Seconds, at least 1: a scan looks at every entry of the folder."""
     if (result := span(value)) < 1:
         raise ValueError(f'{value!r} is too short; write at least "1s"')
     return result
 
 
-def clock_time(value: object) -> datetime.time:
-    """A local time of day, to the minute."""
-    match = _CLOCK_TIME.fullmatch(value) if isinstance(value, str) else None
+def notify_timeout(value: object) -> float:
+    """Seconds, at least 1: a run waits so long for its last word to arrive."""
+    if not 1 <= (seconds := span(value)) <= _LONGEST_TIMEOUT:
+        raise ValueError(f'{value!r} is too short or too long; write between "1s" and "5m"')
+    return seconds
+
+
+def time_of_day(value: object) -> datetime.time:
+    """A local time, to the minute."""
+    match = re.fullmatch(r"([01][0-9]|2[0-3]):([0-5][0-9])", value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f'{_shown(value)} is not a time of day; write it in quotes, like "00:00" or "23:45"')
+        raise ValueError(f'{shown(value)} is not a time of day; write it in quotes, like "00:00" or "23:45"')
     return datetime.time(int(match[1]), int(match[2]))
 
 
-def path(value: object) -> Path:
-    """A path as it is written, still relative to the configuration file."""
+def zone(value: object) -> zoneinfo.ZoneInfo:
+    """The zone of a name such as ``"Europe/Berlin"``."""
+    key = text(value)
+    if (found := _find_zone(key)) is not None:
+        return found
+    known = zoneinfo.available_timezones()
+    if not known:
+        raise ValueError(f"{key!r} is not known: this host has no time zones at all; install tzdata")
+    right = did_you_mean(key, known, '"{}"') or '; write it like "Europe/Berlin" or "UTC"'
+    raise ValueError(f"{key!r} is not a known time zone{right}")
+
+
+def host_zone(localtime: Path = _LOCALTIME) -> zoneinfo.ZoneInfo:
+    """The zone of this host: TZ, else ``/etc/localtime`` (a link or a copy), else UTC."""
+    key = os.environ.get("TZ", "").removeprefix(":")
+    found = _find_zone(key) if key else None
+    return found or _linked_zone(localtime) or _copied_zone(localtime) or utc()
+
+
+def utc() -> zoneinfo.ZoneInfo:
+    """UTC, wherever this runs."""
+    return _find_zone("UTC") or zoneinfo.ZoneInfo.from_file(io.BytesIO(_UTC_FILE), key="UTC")
+
+
+Size = Annotated[int, Read(size)]
+SizeAboveZero = Annotated[int, Read(size_above_zero)]
+Span = Annotated[float, Read(span)]
+SpanAboveZero = Annotated[float, Read(span_above_zero)]
+NotifyTimeout = Annotated[float, Read(notify_timeout)]
+ScanInterval = Annotated[float, Read(scan_interval)]
+TimeOfDay = Annotated[datetime.time, Read(time_of_day)]
+Zone = Annotated[zoneinfo.ZoneInfo, Read(zone)]
+
+
+# --- paths and patterns
+
+
+def path(value: object, folder: Path) -> Path:
+    """An absolute path; a relative one starts at the folder of the configuration file."""
     written = text(value)
     if written.startswith("~"):
-        raise ValueError(f"{written!r}: ~ is not understood here; write the whole path")
-    return Path(written)
+        raise ValueError(f"{written!r}: ~ is not expanded here; write the whole path")
+    return folder / written
 
 
-def name(value: object) -> str:
-    """A name for people and for metric labels: one word or several, without a slash."""
-    if "/" in (written := text(value)):
-        raise ValueError(f"{written!r} holds a slash; a name has none")
-    return written
-
-
-def names(value: object) -> tuple[str, ...]:
-    """A list of names."""
-    if not isinstance(value, list):
-        raise ValueError(f'{_shown(value)} is not a list; write it like ["vm1", "vm2"]')  # noqa: TRY004
-    return tuple(name(item) for item in value)
-
-
-def one_of(*words: _Word) -> Callable[[object], _Word]:
-    """A function that takes one of these words."""
-
-    def word(value: object) -> _Word:
-        for candidate in words:
-            if value == candidate:
-                return candidate
-        raise ValueError(f"{_shown(value)} is not known here; write {choice(words)}")
-
-    return word
-
-
-def names_pattern(value: object) -> re.Pattern[str]:
+def pattern(value: object) -> re.Pattern[str]:
     """A regular expression."""
     try:
         return re.compile(text(value))
@@ -131,9 +273,9 @@ def names_pattern(value: object) -> re.Pattern[str]:
         raise ValueError(f"{value!r} is not a regular expression: {error}") from None
 
 
-def pattern(value: object) -> re.Pattern[str]:
+def vm_pattern(value: object) -> re.Pattern[str]:
     """A regular expression with a group named vm."""
-    compiled = names_pattern(value)
+    compiled = pattern(value)
     if "vm" not in compiled.groupindex:
         raise ValueError(f"{value!r} has no group named vm; write it like '^(?P<vm>[^.]+)'")
     return compiled
@@ -149,57 +291,31 @@ def layout(value: object) -> str:
             right = right or "; there are {vm}, {suffixes}, {name} and {backup_set}"
             raise ValueError(f"{written!r}: {{{field}}} is not known{right}")
     if "/" in written:
-        raise ValueError(f"{written!r} holds a slash; a layout gives one name inside the export tree")
+        raise ValueError(f"{written!r} has a slash; a layout is one name inside the export tree")
     if written[0] in ".-":
         raise ValueError(f'{written!r} begins with {written[0]!r}; write it like "{{vm}}{{suffixes}}"')
     if not {"vm", "name"} & set(fields):
-        raise ValueError(f"{written!r} gives every VM one name; it must hold {{vm}} or {{name}}")
+        raise ValueError(f"{written!r} gives every VM the same name; it must have {{vm}} or {{name}}")
     return written
 
 
-def listen(value: object) -> tuple[str, int]:
-    """Host and port of ``"127.0.0.1:9877"`` or ``"[::1]:9877"``."""
-    right = 'write it like "127.0.0.1:9877" or "[::1]:9877"'
-    match = _LISTEN.fullmatch(text(value))
-    if match is None:
-        raise ValueError(f"{value!r} is not an address with a port; {right}")
-    if not 1 <= (port := int(match["port"])) <= 65535:
-        raise ValueError(f"{value!r}: {port} is not a port; it must lie between 1 and 65535")
-    host = match["host"] if match["six"] is None else match["six"]
-    if not (_is_ipv6(host) if match["six"] is not None else _HOST.fullmatch(host)):
-        raise ValueError(f'{value!r}: {host!r} is not a host; {right}; "0.0.0.0:{port}" is every address')
-    return host, port
+FilePath = Annotated[Path, ReadAt(path)]
+Pattern = Annotated[re.Pattern[str], Read(pattern)]
+VmPattern = Annotated[re.Pattern[str], Read(vm_pattern)]
+Layout = Annotated[str, Read(layout)]
 
 
-def hosts(value: object) -> tuple[str, ...]:
-    """Names under which a browser may ask for the page, like ``["backup.example.org"]``."""
-    right = 'write it like ["backup.example.org"], without a port'
-    if not isinstance(value, list):
-        raise ValueError(f"{_shown(value)} is not a list; {right}")  # noqa: TRY004
-    for one in value:
-        if not (isinstance(one, str) and _HOST.fullmatch(one)):
-            raise ValueError(f"{_shown(one)} is not the name of a host; {right}")
-    return tuple(value)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches it. Of names only ``localhost`` is known to."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def choice(words: Iterable[str]) -> str:
-    """``"a", "b" or "c"``."""
-    *rest, last = (f'"{word}"' for word in words)
-    return f"{', '.join(rest)} or {last}" if rest else last
-
-
-def did_you_mean(word: str, known: Iterable[str], form: str = "`{}`") -> str:
-    """``, did you mean `daily`?`` where one of ``known`` is near, else nothing."""
-    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f", did you mean {form.format(near[0])}?" if near else ""
+def shown(value: object) -> str:
+    """A value as TOML would have it, short."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "a section"
+    if isinstance(value, list):
+        return "a list" if value else "an empty list"
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    return repr(value)
 
 
 def _with_unit(value: object, right: str) -> str:
@@ -226,22 +342,25 @@ def _fields(written: str) -> list[str]:
     return fields
 
 
-def _is_ipv6(host: str) -> bool:
+def _find_zone(key: str) -> zoneinfo.ZoneInfo | None:
     try:
-        ipaddress.IPv6Address(host)
-    except ValueError:
-        return False
-    return True
+        return zoneinfo.ZoneInfo(key)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        # ValueError: a path that leads out of the database; OSError: a folder of it, such as "Europe".
+        return None
 
 
-def _shown(value: object) -> str:
-    """A value as TOML would have it, short."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict):
-        return "a section"
-    if isinstance(value, list):
-        return "a list"
-    if isinstance(value, datetime.date | datetime.time):
-        return value.isoformat()
-    return repr(value)
+def _linked_zone(localtime: Path) -> zoneinfo.ZoneInfo | None:
+    """The zone that the link names: ``/usr/share/zoneinfo/Europe/Berlin``."""
+    if not localtime.is_symlink():
+        return None
+    _, found, key = str(localtime.readlink()).rpartition("zoneinfo/")
+    return _find_zone(key) if found else None
+
+
+def _copied_zone(localtime: Path) -> zoneinfo.ZoneInfo | None:
+    try:
+        with localtime.open("rb") as file:
+            return zoneinfo.ZoneInfo.from_file(file, key="localtime")
+    except (OSError, ValueError):
+        return None

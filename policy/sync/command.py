@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from core.config.settings import Push, WatchFolder
+from core.config.network_settings import Push
+from core.config.settings import WatchFolder
 from core.errors import FaultError
 from policy.sync import meter
 from policy.sync.rsync_log import LOG_FORMAT

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from core import failpoints
 from core.clock import Clock
-from core.config.settings import Config, Push, WatchFolder
+from core.config.network_settings import Push
+from core.config.settings import Config, WatchFolder
 from core.enums import DayEnd
 from core.errors import UsageError
 from core.state import dumps, ledger, slices, syncs

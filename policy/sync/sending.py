@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from core.config.settings import Push, WatchFolder
+from core.config.network_settings import Push
+from core.config.settings import WatchFolder
 from core.filenames import printable
 from core.state.ledger import LinkRow
 from core.state.slices import UnderWay

@@ -3,9 +3,7 @@
 ``RENEW=1 pytest tests/exporters`` writes those texts anew; look at the difference before committing it.
 """
 
-import datetime
 import os
-import zoneinfo
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,8 +11,7 @@ import pytest
 
 import exporters.exposition
 from core.clock import Clock, Instant
-from core.config import settings
-from core.enums import DayEnd, Evidence, Oversize, Storage, WatchMode
+from core.config.settings import Config
 from core.state.database import State
 from exporters.exposition import Exposition
 from exporters.server import HttpServer
@@ -22,31 +19,23 @@ from tests.exporters.client import serving
 from tests.exporters.filled import DAY, START, fill
 
 
-def watch_folder(name: str) -> settings.WatchFolder:
-    path, mode = Path("/srv") / name, WatchMode.EVENTS
-    return settings.WatchFolder(name, path, path / ".rsync", "{vm}", None, True, mode, 300.0, min_free=10_000)
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    watches = [{"path": f"/srv/{name}", "layout": "{vm}", "min_free": "10 kB"} for name in ("dumps", "second")]
+    document = {
+        "state": {"path": "state.db"},
+        "watch": watches,
+        "limit": {"daily": "10 GB"},
+        "day": {"timezone": "UTC"},
+        "pass": {"at": "12:00"},
+        "offsite": {"storage": "mirror"},
+        "exporters": {"http": {"listen": "127.0.0.1:1"}},
+    }
+    return Config.model_validate(document, context=tmp_path / "config.toml")
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> settings.Config:
-    return settings.Config(
-        file=tmp_path / "config.toml",
-        state=settings.StateSettings(tmp_path / "state.db"),
-        watches=(watch_folder("dumps"), watch_folder("second")),
-        limit=settings.Limit(10_000_000_000, 0, Oversize.HOLD),
-        day=settings.DaySettings(DayEnd.SYNC, 72_000, 3600, datetime.time(), zoneinfo.ZoneInfo("UTC")),
-        daily_pass=settings.PassSettings(datetime.time(12)),
-        staleness=settings.Staleness(None, None),
-        offsite=settings.Offsite(Storage.MIRROR, Evidence.READ),
-        markers=settings.MarkerSettings(),
-        backup_sets={},
-        exporters=settings.Exporters(settings.Http(("127.0.0.1", 0))),
-        dump_logs=tmp_path / "dump-logs",
-    )
-
-
-@pytest.fixture
-def state(config: settings.Config) -> Iterator[State]:
+def state(config: Config) -> Iterator[State]:
     """A new state: nothing ever happened."""
     state = State(config.state.path)
     yield state

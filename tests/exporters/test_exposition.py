@@ -1,6 +1,5 @@
 """What /metrics answers: kept while the state stays as it is, fresh when it changed, and honest about a failure."""
 
-import dataclasses
 import re
 import sqlite3
 import subprocess
@@ -110,7 +109,7 @@ def test_what_comes_from_the_clock_is_fresh_though_nothing_is_committed(
 
 def test_a_new_configuration_is_told_at_once(exposition: Exposition, config: Config) -> None:
     """A watch folder that was added is down until it is looked at."""
-    one = dataclasses.replace(config, watches=config.watches[:1])
+    one = config.model_copy(update={"watches": config.watches[:1]})
     assert b'watch="second"' not in exposition.text(one)
     assert b'watch="second"' in exposition.text(config)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from core.config.errors import ConfigError
 from core.config.load import load
+from core.config.messages import ConfigError
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import HOUR, GivenClock
 from tests.host import Host, reasons

@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +46,8 @@ class Site:
         """One more watch folder."""
         folder = self.host.folder / name
         folder.mkdir()
-        other = replace(self.config.watches[0], name=name, path=folder, export=folder / ".rsync")
-        self.config = replace(self.config, watches=(*self.config.watches, other))
+        other = self.config.watches[0].model_copy(update={"name": name, "path": folder, "export": folder / ".rsync"})
+        self.config = self.config.model_copy(update={"watches": (*self.config.watches, other)})
         return folder
 
     @contextmanager

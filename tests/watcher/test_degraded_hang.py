@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from core.clock import SystemClock
-from core.config.errors import ConfigError
 from core.config.load import load
+from core.config.messages import ConfigError
 from core.enums import Reason
 from core.preflight import folders
 from core.state.database import DryRunState, State

@@ -4,14 +4,13 @@ import contextlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.config.settings import BackupSet
+from core.config.dump_settings import BackupSet
 from core.enums import DumpState, Reason
 from tests.mounts import Mount, mount
 from tests.users import as_nobody, open_the_way
@@ -41,9 +40,9 @@ def test_what_the_marker_says_comes_before_what_the_name_says(place: Place) -> N
 
 def test_the_backup_set_comes_from_the_configuration_where_the_marker_says_none(place: Place) -> None:
     """The first set that lists the VM."""
-    sets = {name: BackupSet(None, ("vm1",)) for name in ("weekly", "monthly")}
+    sets = {name: BackupSet.model_validate({"vms": ["vm1"]}) for name in ("weekly", "monthly")}
     place.done("vm1")
-    (seen,) = observe(replace(place.config, backup_sets=sets), place.watch, ["vm1"], place.clock.wall)
+    (seen,) = observe(place.config.model_copy(update={"backup_sets": sets}), place.watch, ["vm1"], place.clock.wall)
     assert seen.backup_set == "weekly"
 
 
@@ -242,8 +241,10 @@ def test_folders_are_looked_into_only_where_the_configuration_says_so(tmp_path: 
 def test_a_marker_in_another_watch_folder_inside_this_one_is_that_ones(place: Place) -> None:
     """Nobody records a dump twice."""
     place.done("inner/vm1")
-    inner = replace(place.watch, name="inner", path=place.dumps / "inner", export=place.dumps / "inner" / ".rsync")
-    config = replace(place.config, watches=(place.watch, inner))
+    inner = place.watch.model_copy(
+        update={"name": "inner", "path": place.dumps / "inner", "export": place.dumps / "inner" / ".rsync"}
+    )
+    config = place.config.model_copy(update={"watches": (place.watch, inner)})
     signatures = [
         observe(config, watch, [path], 0.0)[0].signature for watch, path in [(place.watch, "inner/vm1"), (inner, "vm1")]
     ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.preflight import events
+from core.preflight import folders
 from tests.host import ROOT
 from tests.mounts import Mount, mount
 from tests.watcher.following import Site, done, until
@@ -58,7 +58,7 @@ def test_polling_is_every_minute_unless_said_otherwise(tmp_path: Path) -> None:
 )
 def test_the_type_of_a_mount_is_read_from_the_kernels_list(number: str, kind: str | None) -> None:
     """Numbers are compared whole, names may hold anything."""
-    assert events.kind_of_mount(number, _MOUNTS) == kind
+    assert folders.kind_of_mount(number, _MOUNTS) == kind
 
 
 _SILENT = ("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "virtiofs", "fuse", "fuse.sshfs", "glusterfs")
@@ -70,17 +70,17 @@ def test_network_and_fuse_are_silent_and_local_disks_are_not(
     kind: str, is_silent: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A local disk that a FUSE program reads is local all the same."""
-    monkeypatch.setattr(events, "_kind", lambda _path: kind)
-    assert (events.silent_kind(tmp_path) == kind) == is_silent
+    monkeypatch.setattr(folders, "_kind", lambda _path: kind)
+    assert (folders.silent_kind(tmp_path) == kind) == is_silent
 
 
 def test_the_type_is_that_of_the_mount_on_top(mount: Mount, tmp_path: Path) -> None:
     """Found out by a descriptor, through whatever links lead there; nobody can say it of what is not there."""
     link = tmp_path / "link"
     link.symlink_to(mount("tmpfs"))
-    assert events._kind(link) == "tmpfs"
-    assert events._kind(tmp_path) == events._kind(tmp_path.parent) != "proc"
-    assert events.silent_kind(tmp_path / "nowhere") is None
+    assert folders._kind(link) == "tmpfs"
+    assert folders._kind(tmp_path) == folders._kind(tmp_path.parent) != "proc"
+    assert folders.silent_kind(tmp_path / "nowhere") is None
 
 
 def test_the_service_and_check_say_what_to_do_and_go_on(
@@ -89,10 +89,10 @@ def test_the_service_and_check_say_what_to_do_and_go_on(
     """It is no mistake: what this host writes itself does ring."""
     site = Site(tmp_path)
     [watch] = site.config.watches
-    assert events.advice(watch) is None
+    assert folders.advice(watch) is None
     assert "poll" not in site.host.run("check").stdout
-    monkeypatch.setattr(events, "_kind", lambda _path: "nfs4")
-    said = events.advice(watch)
+    monkeypatch.setattr(folders, "_kind", lambda _path: "nfs4")
+    said = folders.advice(watch)
     assert said is not None
     assert all(words in said for words in (str(site.dumps), "nfs4", "3600 s later", 'mode = "poll"'))
     with site.watched():
@@ -100,14 +100,14 @@ def test_the_service_and_check_say_what_to_do_and_go_on(
         site.records("vm1")
     assert caplog.messages.count(said) == 1
     polled = Site(tmp_path / "polled", mode="poll").config.watches[0]
-    assert events.advice(polled) is None
+    assert folders.advice(polled) is None
 
 
 def test_check_ends_well_with_the_advice(tmp_path: Path) -> None:
     """A note, and exit code 0."""
     script = (
-        "from tidegate.cli.main import main; from core.preflight import events; "
-        "events._kind = lambda path: 'cifs'; main()"
+        "from tidegate.cli.main import main; from core.preflight import folders; "
+        "folders._kind = lambda path: 'cifs'; main()"
     )
     command = [sys.executable, "-c", script, "--config", str(Site(tmp_path).host.file), "check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -1,14 +1,12 @@
 """When the daily pass is due: once for each local date, whatever the clock does."""
 
-import datetime
 import threading
 import zoneinfo
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from core.config.settings import PassSettings
+from core.config.settings import Config, PassSettings
 from core.state import counters
 from core.units import parse_time
 from tests.clock import DAY, HOUR, GivenClock
@@ -16,7 +14,11 @@ from tests.watcher.place import Place
 from watcher.schedule import DailyPass
 
 UTC = zoneinfo.ZoneInfo("UTC")
-NOON = datetime.time(12, 0)
+
+
+def at_noon(config: Config) -> Config:
+    """The configuration with a daily pass."""
+    return config.model_copy(update={"daily_pass": PassSettings.model_validate({"at": "12:00"})})
 
 
 class Daily:
@@ -26,7 +28,9 @@ class Daily:
         place = Place(folder)
         self.clock = GivenClock(parse_time(start))
         self.state = place.state
-        self.config = replace(place.config, daily_pass=PassSettings(NOON), day=replace(place.config.day, timezone=UTC))
+        self.config = at_noon(place.config).model_copy(
+            update={"day": place.config.day.model_copy(update={"timezone": UTC})}
+        )
         self.runs = 0
         self.restart()
 
@@ -123,10 +127,10 @@ def test_a_pass_stamped_by_a_wrong_clock_does_not_stop_it_for_years(daily: Daily
 def test_without_a_time_or_without_a_pass_nothing_runs(daily: Daily) -> None:
     """``[pass] at`` is left out where cron runs the pass."""
     daily.clock.advance(2 * HOUR)
-    daily.config = replace(daily.config, daily_pass=PassSettings(None))
+    daily.config = daily.config.model_copy(update={"daily_pass": PassSettings()})
     daily.restart()
     assert daily.ran() == 0
-    DailyPass(replace(daily.config, daily_pass=PassSettings(NOON)), daily.state, daily.clock, None).run_if_due()
+    DailyPass(at_noon(daily.config), daily.state, daily.clock, None).run_if_due()
     assert daily.runs == 0
 
 

@@ -6,8 +6,6 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from dataclasses import replace
-from datetime import time as time_of_day
 from pathlib import Path
 
 import pytest
@@ -242,7 +240,7 @@ def test_recording_goes_on_while_the_daily_pass_runs(site: Site) -> None:
         begun.set()
         may_end.wait(IO_TIMEOUT)
 
-    site.config = replace(site.config, daily_pass=PassSettings(time_of_day(0, 0)))
+    site.config = site.config.model_copy(update={"daily_pass": PassSettings.model_validate({"at": "00:00"})})
     with site.watched(run_pass=run):
         assert begun.wait(IO_TIMEOUT)
         done(site.dumps, "vm1")

@@ -25,7 +25,7 @@ _NAMED = 10
 def check(session: Session, *, names: bool, user: str | None) -> None:
     """Validate the configuration and what it names: folders, filesystems, links, reads. Shows every mistake at once."""
     from core.clock import SystemClock
-    from core.preflight.events import advice
+    from core.preflight.folders import advice
     from policy.passes import run
     from tidegate.cli import hypervisor, notify
     from tidegate.worries import missing_programs, worries

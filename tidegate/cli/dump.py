@@ -64,7 +64,7 @@ def dump(session: Session, *, backup_set: str, then_pass: bool, wait: float, as_
 
 
 def _dumping(config: "Config", name: str) -> "SetDumping":
-    from core.config.types import did_you_mean
+    from core.config.messages import did_you_mean
 
     if name not in config.backup_sets:
         names = config.backup_sets

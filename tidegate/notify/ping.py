@@ -13,8 +13,7 @@ import urllib.request
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from core.config.notify_values import BACKUP_SET, url_of_sets
-from core.config.settings import PingAddress
+from core.config.network_settings import BACKUP_SET, PingAddress, url_of_sets
 from core.filenames import printable
 from core.fs.io_timeout import ask
 from core.version import __version__
