@@ -48,9 +48,9 @@ class View:
             self._rest()
 
     @cached_property
-    def vm_counts(self) -> vms.Standing:
+    def vm_counts(self) -> vms.VmCounts:
         """Counts of all VMs at ``now``."""
-        return vms.standing(self.connection, self.now)
+        return vms.counts(self.connection, self.now)
 
     @cached_property
     def counters(self) -> Mapping[str, Mapping[str, int]]:

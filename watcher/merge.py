@@ -72,7 +72,7 @@ def _complete(watch: str, rows: Sequence[DumpRow], seen: Observation, identity: 
         merged.result = MarkerResult.RECORDED
     elif _is_decided(row, rows) or _has_failed_its_checks(row, seen):
         merged.dump_time = row.dump_time
-        merged.change(row, marker_standing=True)
+        merged.change(row, has_marker=True)
         if merged.change(row, signature=seen.signature):
             merged.result = MarkerResult.REPEATED
     else:
@@ -90,7 +90,7 @@ def _is_decided(row: DumpRow, rows: Sequence[DumpRow]) -> bool:
 def _has_failed_its_checks(row: DumpRow, seen: Observation) -> bool:
     """A check costs as much as reading the dump: it is repeated when the marker is, and not by each scan."""
     is_bad = row.state is DumpState.BAD and row.reason is Reason.VERIFY_FAILED
-    return is_bad and row.signature == seen.signature and row.marker_standing
+    return is_bad and row.signature == seen.signature and row.has_marker
 
 
 def _refresh(merged: Merge, row: DumpRow, seen: Observation, identity: Identity) -> None:
@@ -114,7 +114,7 @@ def _refresh(merged: Merge, row: DumpRow, seen: Observation, identity: Identity)
         detail="",
         dump_time=merged.dump_time,
         ended_at=None,
-        marker_standing=True,
+        has_marker=True,
         sha256=seen.sha256,
     )
 
@@ -131,7 +131,7 @@ def _displace(merged: Merge, rows: Sequence[DumpRow], kept: DumpRow | None, now:
     for row in rows:
         if row is kept:
             continue
-        merged.change(row, marker_standing=False)
+        merged.change(row, has_marker=False)
         if _is_waiting(row):
             detail = "its name was taken by a newer dump"
             merged.change(row, state=DumpState.SUPERSEDED, reason=None, detail=detail, ended_at=now)
@@ -145,13 +145,13 @@ def _rejected(watch: str, rows: Sequence[DumpRow], seen: Observation, now: float
     described = _described_by(rows, seen)
     if described is not None and described.state in _DECIDED:  # nothing new; a released dump is checked by the pass
         for other in rows:
-            merged.change(other, marker_standing=other is described)
+            merged.change(other, has_marker=other is described)
         return merged
     waiting = [row for row in rows if _is_waiting(row)]
     row = waiting[-1] if waiting else next((row for row in rows if not row.fingerprint), None)
     for other in rows:
         if other is not row:
-            merged.change(other, marker_standing=False)
+            merged.change(other, has_marker=False)
     if row is None:
         merged.new = _new_row(watch, seen, now)
         is_news = True
@@ -165,14 +165,14 @@ def _rejected(watch: str, rows: Sequence[DumpRow], seen: Observation, now: float
 def _described_by(rows: Sequence[DumpRow], seen: Observation) -> DumpRow | None:
     """The row that has this very marker, else the latest that had it: a dump may come to a name that is marked."""
     same = [row for row in rows if row.signature == seen.signature]
-    return next((row for row in same if row.marker_standing), same[-1] if same else None)
+    return next((row for row in same if row.has_marker), same[-1] if same else None)
 
 
 def _reject(merged: Merge, row: DumpRow, seen: Observation, now: float) -> bool:
     """True when this is news."""
     is_marked_anew = merged.change(row, signature=seen.signature)
     is_news = merged.change(row, state=seen.state, reason=seen.reason, detail=seen.detail) or is_marked_anew
-    merged.change(row, marker_standing=True, ended_at=None)
+    merged.change(row, has_marker=True, ended_at=None)
     if not row.fingerprint:  # else the row still describes the dump that was there
         merged.change(row, vm=seen.vm, vm_said=seen.vm_said, backup_set=seen.backup_set)
         if is_marked_anew:
@@ -190,7 +190,7 @@ def _without_marker(rows: Sequence[DumpRow], now: float, *, is_aside: bool) -> M
     for row in rows:
         if is_aside and row.ended_at is not None:
             continue  # its row must keep its claim to the marker: by that a pass killed at the removal is completed
-        merged.change(row, marker_standing=False)
+        merged.change(row, has_marker=False)
         if _is_waiting(row):
             merged.change(row, state=DumpState.REVOKED, reason=None, detail="its marker was removed", ended_at=now)
             merged.result = MarkerResult.WITHDRAWN
@@ -219,7 +219,7 @@ def _new_row(watch: str, seen: Observation, now: float) -> dict[str, Any]:
         "recorded_at": now,
         "ended_at": None,
         "signature": seen.signature,
-        "marker_standing": True,
+        "has_marker": True,
         "sha256": seen.sha256,
         "body": None if identity is None else seen.body,
     }

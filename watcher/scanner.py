@@ -129,8 +129,8 @@ class Scanner:
         rejected: dict[str, tuple[DumpState, Reason | None]] = {}
         with self._state.read() as connection:
             for start in starts:
-                signatures |= dumps.standing_markers(connection, name, start)
-                rejected |= dumps.standing_hindered(connection, name, start, LOOKED_AT_AGAIN)
+                signatures |= dumps.marker_signatures(connection, name, start)
+                rejected |= dumps.block_reasons(connection, name, start, LOOKED_AT_AGAIN)
             return _Recalled(Known(signatures, rejected), counters.watch_statuses(connection).get(name))
 
     def _compare(self, known: Known, starts: Sequence[str], arm: Arm, *, retry: bool) -> ScanDiff:
@@ -173,7 +173,7 @@ class Scanner:
         if not mount_identity.is_elsewhere(recalled.filesystem_id or "", found.filesystem_id or ""):
             return True
         with self._state.read() as connection:
-            known = dumps.standing_markers(connection, self._watch.name, before=recalled.unmounted_since)
+            known = dumps.marker_signatures(connection, self._watch.name, before=recalled.unmounted_since)
             links = mount_identity.expected_in_tree(connection, self._watch)
         if not known and not links:
             return True

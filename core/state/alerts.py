@@ -19,10 +19,10 @@ class Key(NamedTuple):
 
 
 class Known(NamedTuple):
-    """One that was told and is not known to be over. ``since`` and ``finished_at`` are in seconds since the epoch."""
+    """One that was told and is not known to be over. ``since`` and ``notified_at`` are in seconds since the epoch."""
 
     since: float
-    finished_at: float
+    notified_at: float
     detail: str
 
 
@@ -64,7 +64,7 @@ def _there(known: Mapping[Key, Known], present: Mapping[Key, str], now: float, r
         before = known.get(key)
         if before is None or key.what in EVENTS:
             yield Item(key, News.NEW, now, detail)
-        elif not now - remind + _EARLY_SECONDS < before.finished_at <= now:
+        elif not now - remind + _EARLY_SECONDS < before.notified_at <= now:
             yield Item(key, News.STILL, min(before.since, now), detail)
 
 
@@ -79,17 +79,17 @@ def _order(item: Item) -> tuple[int, Key]:
 
 
 _TROUBLES = words(Trouble)
-_KNOWN = "SELECT what, subject, since, finished_at, detail FROM trouble"
-_RECORD = "INSERT OR REPLACE INTO trouble (what, subject, since, finished_at, detail) VALUES (?, ?, ?, ?, ?)"
-_FORGET = "DELETE FROM trouble WHERE what = ? AND subject = ?"
+_KNOWN = "SELECT what, subject, since, notified_at, detail FROM alert"
+_RECORD = "INSERT OR REPLACE INTO alert (what, subject, since, notified_at, detail) VALUES (?, ?, ?, ?, ?)"
+_FORGET = "DELETE FROM alert WHERE what = ? AND subject = ?"
 
 
 def known(connection: Connection) -> dict[Key, Known]:
     """Troubles of which somebody was notified and that are not known to be over."""
     rows = connection.execute(_KNOWN)
     return {
-        Key(_TROUBLES[what], subject): Known(since, finished_at, detail)
-        for what, subject, since, finished_at, detail in rows
+        Key(_TROUBLES[what], subject): Known(since, notified_at, detail)
+        for what, subject, since, notified_at, detail in rows
     }
 
 

@@ -51,7 +51,7 @@ WORDS: Mapping[tuple[str, str], type[StrEnum]] = {
     ("link", "state"): LinkState,
     ("link", "confirmed_by"): Evidence,
     ("link", "forced"): Force,
-    ("trouble", "what"): Trouble,
+    ("alert", "what"): Trouble,
 }
 #: What SQLite may keep beside a state file; a new one must find nothing of it.
 _COMPANY = ("", "-wal", "-shm")

@@ -33,7 +33,7 @@ class DumpRow(NamedTuple):
     recorded_at: float
     ended_at: float | None
     signature: str
-    marker_standing: bool
+    has_marker: bool
     sha256: str | None
 
 
@@ -81,7 +81,7 @@ def by_ids(connection: Connection, ids: Collection[int]) -> dict[int, DumpRow]:
     return {row.id: row for row in _rows(connection, f"id {_LISTED} ORDER BY id", [json_list(ids)])}
 
 
-def still_so(connection: Connection, rows: Iterable[DumpRow]) -> set[int]:
+def unchanged(connection: Connection, rows: Iterable[DumpRow]) -> set[int]:
     """The ids of those of ``rows`` whose state, reason and fingerprint are recorded so still."""
     told = {row.id: (row.state, row.reason, row.fingerprint) for row in rows}
     query = f"SELECT id, state, reason, fingerprint FROM dump WHERE id {_LISTED}"
@@ -130,15 +130,15 @@ def pending_of_size(connection: Connection, watch: str, size: int) -> list[DumpR
 
 def with_ended_markers(connection: Connection) -> list[DumpRow]:
     """Dumps that have ended while their markers may still be there."""
-    return _rows(connection, "marker_standing AND ended_at IS NOT NULL")
+    return _rows(connection, "has_marker AND ended_at IS NOT NULL")
 
 
 def beside_failures(connection: Connection) -> list[DumpRow]:
     """Dumps without an end beside which there is a marker of a failure too."""
-    return _rows(connection, f"marker_standing AND ended_at IS NULL AND {_FAILED}")
+    return _rows(connection, f"has_marker AND ended_at IS NULL AND {_FAILED}")
 
 
-def standing_markers(
+def marker_signatures(
     connection: Connection, watch: str, folder: str = "", *, before: float | None = None
 ) -> dict[str, str]:
     """Path -> signature of the latest row of each dump whose markers are recorded to be there.
@@ -153,10 +153,10 @@ def standing_markers(
     return {os.fsdecode(path): signature for path, signature in rows}
 
 
-def standing_hindered(
+def block_reasons(
     connection: Connection, watch: str, folder: str, states: Collection[DumpState]
 ) -> dict[str, tuple[DumpState, Reason | None]]:
-    """Path -> state and reason, of those ``standing_markers`` that are in one of these states or have a reason."""
+    """Path -> state and reason, of those ``marker_signatures`` that are in one of these states or have a reason."""
     where, given = _standing_in(watch, folder)
     which = f"{where} AND (state IN ({placeholders(states)}) OR reason IS NOT NULL)"
     rows = connection.execute(f"SELECT path, state, reason FROM dump WHERE {which} ORDER BY id", [*given, *states])
@@ -164,7 +164,7 @@ def standing_hindered(
 
 
 def _standing_in(watch: str, folder: str) -> tuple[str, list[object]]:
-    where, given = "marker_standing AND watch = ?", [watch]
+    where, given = "has_marker AND watch = ?", [watch]
     if not folder:
         return where, [*given]
     below = os.fsencode(folder)

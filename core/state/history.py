@@ -26,7 +26,7 @@ class PastDay(NamedTuple):
     closed_by: str | None
     limit_bytes: int
     links: int
-    let_out_bytes: int
+    released_bytes: int
     confirmed_links: int
     confirmed_bytes: int
     sent_bytes: int | None
@@ -34,7 +34,7 @@ class PastDay(NamedTuple):
     beyond_bytes: int
 
 
-class LetOut(NamedTuple):
+class PastRelease(NamedTuple):
     """One time that a dump was released. ``crossed`` in bytes; None: no log has it."""
 
     link: LinkRow
@@ -45,7 +45,7 @@ class PastDump(NamedTuple):
     """One dump and each time that it was released, oldest first."""
 
     dump: DumpRow
-    released: tuple[LetOut, ...]
+    released: tuple[PastRelease, ...]
 
 
 _OF_DAY = f"FROM link WHERE link.day = day.number AND link.state != '{LinkState.VOID}'"
@@ -73,7 +73,7 @@ def of_vm(connection: Connection, vm: str, since: float) -> list[PastDump]:
     crossed = syncs.transferred_for(connection, [one.id for one in links])
     found = []
     for row in dumps.of_vm(connection, vm, _MOST_DUMPS):
-        released = tuple(LetOut(one, crossed.get(one.id)) for one in reversed(links) if one.dump_id == row.id)
+        released = tuple(PastRelease(one, crossed.get(one.id)) for one in reversed(links) if one.dump_id == row.id)
         if row.fingerprint and max([row.recorded_at, *(one.link.released_at for one in released)]) >= since:
             found.append(PastDump(row, released))
     return found

@@ -337,7 +337,7 @@ _SET_LINKED = (
 _SET_COPIED = "UPDATE link SET fingerprint = ?, copy_inodes = ? WHERE id = ?"
 
 
-def grant(connection: Connection, rows: Sequence[dict[str, Any]], now: Instant) -> list[int]:
+def charge(connection: Connection, rows: Sequence[dict[str, Any]], now: Instant) -> list[int]:
     """Charges the day: inserts rows of one shape in the state ``released`` and returns their ids in order."""
     stamp = {"released_at": now.wall, "released_boot": now.boot_id, "released_uptime": now.uptime}
     (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM link").fetchone()

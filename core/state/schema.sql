@@ -56,14 +56,14 @@ CREATE TABLE dump (
     recorded_at     REAL NOT NULL,
     ended_at        REAL,
     signature       TEXT NOT NULL,                   -- of its markers when they were last read
-    marker_standing BOOLEAN NOT NULL DEFAULT 1,      -- whether a marker of it is there
+    has_marker BOOLEAN NOT NULL DEFAULT 1,      -- whether a marker of it is there
     sha256          TEXT,
     body            TEXT,                            -- the marker's JSON, unknown keys too
     verified        BOOLEAN NOT NULL DEFAULT 0,      -- it has passed its checks
     UNIQUE (watch, path, fingerprint)
 );
 CREATE INDEX dump_by_vm ON dump (vm, dump_time);
-CREATE INDEX dump_standing ON dump (watch) WHERE marker_standing;
+CREATE INDEX dump_with_marker ON dump (watch) WHERE has_marker;
 CREATE INDEX dump_without_end ON dump (state) WHERE ended_at IS NULL;
 
 
@@ -262,11 +262,11 @@ CREATE TABLE without_backup (
 
 
 -- Troubles of which somebody was notified and that are not known to be over.
-CREATE TABLE trouble (
+CREATE TABLE alert (
     what        TEXT NOT NULL,                       -- Trouble
     subject     TEXT NOT NULL,
     since       REAL NOT NULL,
-    finished_at REAL NOT NULL,
+    notified_at REAL NOT NULL,
     detail      TEXT NOT NULL,
     PRIMARY KEY (what, subject)
 );

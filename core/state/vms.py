@@ -72,7 +72,7 @@ class VmFigures(NamedTuple):
     target: float | None
 
 
-class Standing(NamedTuple):
+class VmCounts(NamedTuple):
     """How all VMs that are not retired stand at one moment.
 
     ``past_target`` and ``past_twice_target`` count those too that have waited so long for their first copy.
@@ -136,7 +136,7 @@ def figures(connection: Connection, stretch: int) -> Iterator[list[VmFigures]]:
 
 
 _IS_KEPT = "offsite_time IS NOT NULL AND NOT is_dropped"
-_STANDING = f"""
+_COUNTS = f"""
     SELECT count(*), count(*) FILTER (WHERE NOT is_kept), count(*) FILTER (WHERE :now - offsite > target),
         count(*) FILTER (WHERE age > target), count(*) FILTER (WHERE age > 2 * target), min(offsite), min(first_seen)
     FROM (
@@ -149,9 +149,9 @@ _STANDING = f"""
 _LAST_FETCHED = f"SELECT max(offsite_at) FROM vm WHERE offsite_by IN ({literals(FETCHED)}) AND retired_at IS NULL"
 
 
-def standing(connection: Connection, now: float) -> Standing:
+def counts(connection: Connection, now: float) -> VmCounts:
     """Counted by SQLite, which lets other threads of this process go on meanwhile. ``now``: seconds since the epoch."""
-    return Standing._make(connection.execute(_STANDING, {"now": now}).fetchone())
+    return VmCounts._make(connection.execute(_COUNTS, {"now": now}).fetchone())
 
 
 def last_fetched(connection: Connection) -> float | None:

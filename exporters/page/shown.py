@@ -42,7 +42,7 @@ class Trouble(NamedTuple):
     vms: tuple[str, ...] = ()
 
 
-class LetOut(NamedTuple):
+class Release(NamedTuple):
     """A link that takes of the day. ``vm`` None: a file that is nobody's."""
 
     vm: str | None
@@ -64,7 +64,7 @@ class Today:
     outstanding: int
     left: int
     debt: int
-    took: tuple[LetOut, ...]
+    took: tuple[Release, ...]
     count: int
 
 

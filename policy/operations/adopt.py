@@ -137,7 +137,7 @@ def _record(connection: Connection, link: LinkRow, identity: Identity, path: str
         "recorded_at": now.wall,
         "ended_at": None if link.state is LinkState.LINKED else now.wall,
         "signature": "",
-        "marker_standing": False,
+        "has_marker": False,
     }
     dump_id = dumps.add(connection, values)
     dumps.set_members(connection, dump_id, identity)

@@ -60,7 +60,7 @@ def remove_markers(config: Config, state: State) -> int:
     cleared = [row for row in rows if row.watch not in down and _clear(config, row)]
     if cleared:
         with state.write() as connection:
-            dumps.change_many(connection, [row.id for row in cleared], marker_standing=False)
+            dumps.change_many(connection, [row.id for row in cleared], has_marker=False)
     return len(cleared)
 
 

@@ -99,7 +99,7 @@ class Releasing:
         failures = {row.id: failure for row, failure in found if failure is not None}
         if failures:
             with self._state.write() as connection:
-                for dump_id in dumps.still_so(connection, [known.rows[one] for one in failures]):
+                for dump_id in dumps.unchanged(connection, [known.rows[one] for one in failures]):
                     _reject(connection, dump_id, failures[dump_id])
         return set(failures) | self._failing_checks([row for row in rows if row.id not in failures])
 
@@ -121,7 +121,7 @@ class Releasing:
             failpoints.point("checked")
             with self._state.write() as connection:
                 said = dumps.bodies(connection, [row.id])
-                if not dumps.still_so(connection, [row]) or said.get(row.id) != bodies.get(row.id):
+                if not dumps.unchanged(connection, [row]) or said.get(row.id) != bodies.get(row.id):
                     failing.add(row.id)  # what was checked is no more: the pass decides again
                 elif fault is None:
                     dumps.change(connection, row.id, verified=True)
@@ -161,7 +161,7 @@ class Releasing:
                     "forced": known.known[dump.vm].forced if dump.vm in known.known else None,
                 }
             )
-        ids = ledger.grant(connection, rows, now)
+        ids = ledger.charge(connection, rows, now)
         # One that the storage has dropped had its end, and lives again.
         released = {"state": DumpState.RELEASED, "reason": None, "ended_at": None}
         dumps.change_many(connection, [draft.dump.id for draft in drafts], **released)

@@ -244,7 +244,7 @@ def _is_still_so(connection: Connection, plan: Plan, known: Facts) -> bool:
     rows = [known.rows[one.dump.dump_id] for one in plan.released]
     forced = {row.vm: known.known[row.vm].forced for row in rows if row.vm is not None and known.known[row.vm].forced}
     now = vms.by_names(connection, forced)
-    return len(dumps.still_so(connection, rows)) == len(rows) and all(
+    return len(dumps.unchanged(connection, rows)) == len(rows) and all(
         now[name].forced is how for name, how in forced.items()
     )
 

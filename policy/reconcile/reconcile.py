@@ -334,7 +334,7 @@ def _charge_stranger(
         "bytes": identity.bytes,
         **({} if copied is None else ledger.copied(identity)),
     }
-    [link_id] = ledger.grant(connection, [row], now)
+    [link_id] = ledger.charge(connection, [row], now)
     ledger.set_linked(connection, [(link_id, unmanaged_entry.standing.ctime_ns)], now.wall)
     if dump is not None:
         dumps.change(connection, dump.id, state=DumpState.LINKED)

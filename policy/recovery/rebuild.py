@@ -139,7 +139,7 @@ def _charge_the_rest(connection: Connection, config: Config, now: Instant) -> st
     left = budget.account(connection, config, day, now).left
     if left:
         row = {"day": day.number, "watch": config.watches[0].name, "export_name": "unknown", "fingerprint": ""}
-        ids = ledger.grant(connection, [{**row, "dump_id": None, "vm": None, "bytes": left}], now)
+        ids = ledger.charge(connection, [{**row, "dump_id": None, "vm": None, "bytes": left}], now)
         detail = "the state was lost: it may have been let out"
         ledger.change_links(connection, ids, state=LinkState.MISSING, ended_at=now.wall, detail=detail)
     return (

@@ -44,7 +44,7 @@ def _fill_vms(connection: Connection) -> None:
 def _fill_day(connection: Connection) -> None:
     ledger.add_day(connection, 7, _at(START), 10_000_000_000, 500_000_000)
     rows = [_link("db1", 4_000_000_000), _link("mail", 1_000_000_000), _link("old", 2_000_000_000)]
-    *_, read = ledger.grant(connection, rows, _at(START + 2 * HOUR))
+    *_, read = ledger.charge(connection, rows, _at(START + 2 * HOUR))
     ledger.change_link(connection, read, state=LinkState.CONFIRMED, ended_at=START + 3 * HOUR)
     ledger.change_day(connection, 7, used_bytes=2_000_000_000)
 

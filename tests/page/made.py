@@ -8,11 +8,11 @@ from exporters.page.shown import (
     COMING_DAYS,
     PAST_DAYS,
     Health,
-    LetOut,
     Level,
     Mark,
     NewestDump,
     PastDump,
+    Release,
     Shown,
     Story,
     Today,
@@ -105,7 +105,7 @@ def _troubles(vms: tuple[VmShown, ...]) -> tuple[Trouble, ...]:
 
 def _today(dice: random.Random, names: list[str], now: float) -> Today:
     took = tuple(
-        LetOut(name, f"{name}.img", 2 * GB, dice.choice(("linked", "confirmed")), now - HOUR) for name in names[:24]
+        Release(name, f"{name}.img", 2 * GB, dice.choice(("linked", "confirmed")), now - HOUR) for name in names[:24]
     )
     used = sum(one.bytes for one in took if one.state == "confirmed") + GB
     outstanding = sum(one.bytes for one in took if one.state == "linked")

@@ -129,7 +129,7 @@ class World:
             at += period * DAY
         connection.executemany(
             "INSERT INTO dump (id, watch, path, fingerprint, bytes, vm, state, dump_time, recorded_at, ended_at,"
-            " signature, marker_standing) VALUES (?, ?, cast(? as blob) || '-' || ?1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " signature, has_marker) VALUES (?, ?, cast(? as blob) || '-' || ?1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             dumps,
         )
         connection.executemany(

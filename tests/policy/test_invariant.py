@@ -33,7 +33,7 @@ JUMPS = [-30 * DAY, -DAY, -2 * HOUR, 2 * HOUR, 26 * HOUR, 40 * DAY]
 TOLD = ["sealed", "sealed", "started", "started", "list", "list", "all", "later", "never"]
 
 
-class LetOut(NamedTuple):
+class Release(NamedTuple):
     """What one pass has let out."""
 
     day: int
@@ -62,7 +62,7 @@ class Histories(RuleBasedStateMachine):
     def begin(self, storage: Storage) -> None:
         self.world = World(self.ends, self.confirm, storage)
         self.late: list[Report] = []
-        self.released: list[LetOut] = []
+        self.released: list[Release] = []
 
     def teardown(self) -> None:
         if hasattr(self, "world"):
@@ -89,7 +89,7 @@ class Histories(RuleBasedStateMachine):
     def run_pass(self) -> None:
         result = self.world.run_pass()
         more = _more(result)
-        self.released.append(LetOut(result.plan.day.number, self.world.clock.now(), sum(more.values())))
+        self.released.append(Release(result.plan.day.number, self.world.clock.now(), sum(more.values())))
         if any(size > 0 for size in more.values()):
             left = sum(one.size for one in self.world.unseen())
             assert left <= DAILY, f"let something out although {left} bytes then stood in the tree unseen"

@@ -210,7 +210,7 @@ def test_no_two_links_can_stand_under_one_name(state: State) -> None:
     row = {"day": 1, "watch": "w", "export_name": "vm1", "fingerprint": "1:2:3", "bytes": 2}
     with state.write() as connection:
         ledger.add_day(connection, 1, NOW, 10, 0)
-        ids = ledger.grant(connection, [row, row], NOW)
+        ids = ledger.charge(connection, [row, row], NOW)
         ledger.set_linked(connection, [(ids[0], 1)], NOW.wall)
     with pytest.raises(FaultError), state.write() as connection:
         ledger.set_linked(connection, [(ids[1], 1)], NOW.wall)

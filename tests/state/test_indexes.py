@@ -11,8 +11,8 @@ from core.state.database import Connection, State
 
 QUESTIONS: dict[str, Callable[[Connection], object]] = {
     "dump_without_end": dumps.without_end,
-    "dump_standing": dumps.with_ended_markers,
-    "dump_standing by watch folder": lambda connection: dumps.standing_markers(connection, "dumps"),
+    "dump_with_marker": dumps.with_ended_markers,
+    "dump_with_marker by watch folder": lambda connection: dumps.marker_signatures(connection, "dumps"),
     "dump_without_end by state": lambda connection: dumps.has_some_in(connection, [DumpState.FAILED]),
     "link_outstanding": ledger.outstanding,
     "link_outstanding in sum": ledger.outstanding_total,

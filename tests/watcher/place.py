@@ -93,7 +93,7 @@ class Place:
 
     def states(self, name: str) -> list[tuple[DumpState, bool]]:
         """State of each row of a path, and whether a marker of it stands."""
-        return [(row.state, row.marker_standing) for row in self.rows(name)]
+        return [(row.state, row.has_marker) for row in self.rows(name)]
 
     def decide(self, name: str, state: DumpState) -> None:
         """What the policy would do with the newest row of a path."""
@@ -123,7 +123,7 @@ class Place:
     def standing(self) -> set[str]:
         """Paths of dumps whose markers are held to stand."""
         with self.state.read() as connection:
-            return set(dumps.standing_markers(connection, self.watch.name))
+            return set(dumps.marker_signatures(connection, self.watch.name))
 
 
 @contextmanager

@@ -124,7 +124,7 @@ class Folder(RuleBasedStateMachine):
     def one_row_of_a_path_has_the_markers_and_one_at_most_waits(self) -> None:
         for name in PATHS:
             rows = self.place.rows(name)
-            assert sum(row.marker_standing for row in rows) <= 1
+            assert sum(row.has_marker for row in rows) <= 1
             assert sum(row.ended_at is None and row.state not in RELEASED_BYTES for row in rows) <= 1
 
     @invariant()

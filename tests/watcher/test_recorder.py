@@ -180,7 +180,7 @@ def test_a_new_marker_over_a_dump_let_out_gets_a_row_of_its_own(
     place.mark("vm1", kind, text)
     place.scan()
     (kept, told) = place.rows("vm1")
-    assert (kept.state, kept.marker_standing, told.marker_standing, told.fingerprint) == (state, False, True, "")
+    assert (kept.state, kept.has_marker, told.has_marker, told.fingerprint) == (state, False, True, "")
     for other in ("failed", "running"):
         (place.dumps / f"vm1.{other}").unlink(missing_ok=True)
     place.mark("vm1")

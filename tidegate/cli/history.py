@@ -14,7 +14,7 @@ from tidegate.cli.context import Session, json_option, pass_session, print_json
 from tidegate.cli.output import Column
 
 if TYPE_CHECKING:
-    from core.state.history import LetOut, PastDay, PastDump
+    from core.state.history import PastDay, PastDump, PastRelease
     from core.state.syncs import SyncRow
 
 _DAYS = (
@@ -101,7 +101,7 @@ def _day(one: "PastDay") -> dict[str, Any]:
         "closed_by": one.closed_by,
         "limit_bytes": one.limit_bytes,
         "let_out_links": one.links,
-        "let_out_bytes": one.let_out_bytes,
+        "let_out_bytes": one.released_bytes,
         "confirmed_links": one.confirmed_links,
         "confirmed_bytes": one.confirmed_bytes,
         "sent_bytes": one.sent_bytes,
@@ -142,7 +142,7 @@ def _dump(one: "PastDump") -> dict[str, Any]:
     }
 
 
-def _release_all(one: "LetOut") -> dict[str, Any]:
+def _release_all(one: "PastRelease") -> dict[str, Any]:
     [shape] = shapes.links([one.link])
     return {**shape, "crossed_bytes": one.crossed, "ratio": _ratio(one.crossed, one.link.bytes)}
 

@@ -228,6 +228,6 @@ def _today(connection: Connection, result: PassResult) -> shown.Today:
         outstanding=account.outstanding + account.sliced,
         left=account.left,
         debt=max(account.debt, account.owed),
-        took=tuple(shown.LetOut(one.vm, one.export_name, one.bytes, one.state, one.released_at) for one in heaviest),
+        took=tuple(shown.Release(one.vm, one.export_name, one.bytes, one.state, one.released_at) for one in heaviest),
         count=len(links),
     )

@@ -69,7 +69,7 @@ def _tell_of_older(state: Path) -> None:
     with closing(sqlite3.connect(state)) as connection, connection:
         for age in range(1, DUMPS - 1):
             moved = f"+ {age} * 10000000"
-            older = {"path": f"path || cast('-{age}' as blob)", "id": f"id {moved}", "marker_standing": "0"}
+            older = {"path": f"path || cast('-{age}' as blob)", "id": f"id {moved}", "has_marker": "0"}
             _copy(connection, "day", {"number": f"number - {age}"}, age, "number = 1")
             _copy(connection, "dump", older, age)
             links = {"id": f"id {moved}", "dump_id": f"dump_id {moved}", "day": f"day - {age}", "in_tree": "0"}

@@ -121,7 +121,7 @@ class Service:
 
     def ended(self) -> int:
         """Dumps whose end is recorded and whose markers are gone."""
-        query = "select count(*) from dump where state in ('confirmed', 'superseded') and not marker_standing"
+        query = "select count(*) from dump where state in ('confirmed', 'superseded') and not has_marker"
         return self.seen().count(query)
 
     def _words(self) -> tuple[str, ...]:

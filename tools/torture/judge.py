@@ -16,7 +16,7 @@ from tools.torture.truth import Made, Truth, standing
 _ENDED = ("confirmed", "superseded", "expired", "revoked")
 #: What a pass that has nothing to do leaves as it is.
 _LASTING = (
-    "SELECT id, path, fingerprint, bytes, vm, state, reason, ended_at, marker_standing FROM dump",
+    "SELECT id, path, fingerprint, bytes, vm, state, reason, ended_at, has_marker FROM dump",
     *(f"SELECT * FROM {table}" for table in ("link", "member", "day", "sync", "sealed_link")),
 )
 
