@@ -24,7 +24,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Sum:
+class Written:
     """What was counted while a dump that is one file was written. ``sha256`` None: only its bytes."""
 
     bytes: int
@@ -32,7 +32,7 @@ class Sum:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class FailedDump:
     """A dump that failed, or whose run was killed. Its processes have been ended, its files stand yet."""
 
     vm: str
@@ -44,7 +44,7 @@ class Left:
 class Adapter(Protocol):
     """Makes dumps. One object may serve several threads: whatever belongs to one dump is in its task."""
 
-    def dump(self, task: Task) -> Sum | None:
+    def dump(self, task: Task) -> Written | None:
         """Writes the dump to ``task.out`` and returns when it is whole; the sum of it where it was made on the way.
 
         Raises DumpFailed with a sentence, and OSError for a fault of the disk. Time-outs and the word to stop come out
@@ -52,7 +52,7 @@ class Adapter(Protocol):
         """
         ...
 
-    def clean_up(self, left: Left, commands: Commands) -> None:
+    def clean_up(self, left: FailedDump, commands: Commands) -> None:
         """Ends what a dump that failed has left elsewhere, a job of the hypervisor say. Raises DumpFailed.
 
         Called by the run itself, or by a later one if that was killed; perhaps twice, and where nothing is left.

@@ -16,21 +16,16 @@ from core.enums import DumpResult
 from core.markers.format import MAX_BYTES, MarkerKind
 from core.units import format_exact_time, format_size
 from dumps import leftovers
-from dumps.adapter import Adapter, Left, Sum, Task
+from dumps.adapter import Adapter, FailedDump, Task, Written
 from dumps.adapters import ADAPTERS
-from dumps.commands import Commands
-from dumps.contents import Contents, settle
-from dumps.failure import DumpFailed, sentence_of
-from dumps.journal import open_journal
-from dumps.place import Place
-from dumps.space import Space
-from dumps.stop import Stop
+from dumps.commands import Commands, open_journal
+from dumps.contents import Contents, make_durable
+from dumps.dump_folder import ADAPTER, RUN, URI, DiskSpace, DumpFolder
+from dumps.failure import DumpFailed, Stop, sentence_of
 from dumps.verify import verify
 
 log = logging.getLogger("tidegate.dumps")
 
-#: Keys of its markers besides those that all have: what a later run needs to clean up after it, and to know it again.
-RUN, ADAPTER, URI = "run", "adapter", "uri"
 #: ``post`` runs also when everything is to end, so that it may not take for ever.
 POST_SECONDS = 600.0
 
@@ -55,12 +50,12 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Workplace:
+class RunContext:
     """What all dumps of one run share. ``is_known`` tells of a path in the watch folder whether it was ever used."""
 
     backup_set: str
-    place: Place
-    space: Space
+    folder: DumpFolder
+    space: DiskSpace
     journals: Path
     clock: Clock
     stop: Stop
@@ -81,7 +76,7 @@ class Attempt:
 
     vm: str
     rule: DumpRule
-    work: Workplace
+    context: RunContext
     last_bytes: int
     name: str = ""
     started: float = 0.0
@@ -90,16 +85,16 @@ class Attempt:
 
     def make(self) -> Outcome:
         """Whatever becomes of the dump is in the outcome. Raises OSError where not even its marker can be written."""
-        self.started = self.work.clock.now().wall
-        self.name = self._place.claim(self.vm, self.rule.suffix, self.started, self._claim(), self.work.is_known)
+        self.started = self.context.clock.now().wall
+        self.name = self._folder.claim(self.vm, self.rule.suffix, self.started, self._claim(), self.context.is_known)
         failpoints.point("dump claimed")
         try:
-            with open_journal(self.work.journals / self.work.backup_set, self.vm, self.name) as journal:
+            with open_journal(self.context.journals / self.context.backup_set, self.vm, self.name) as journal:
                 return self._make(journal)
         except OSError as error:
             return self._failed(error, None)
         finally:
-            self.work.space.release(self.name)
+            self.context.space.release(self.name)
 
     @property
     def _adapter(self) -> Adapter:
@@ -107,32 +102,32 @@ class Attempt:
 
     def written_bytes(self) -> int:
         """What it takes on the disk by now. Raises OSError."""
-        return self._place.written_bytes(self.name)
+        return self._folder.written_bytes(self.name)
 
     @property
-    def _place(self) -> Place:
-        return self.work.place
+    def _folder(self) -> DumpFolder:
+        return self.context.folder
 
     def _claim(self) -> dict[str, Any]:
-        return {**self._told(), RUN: self.run, ADAPTER: self.rule.adapter, URI: self.rule.uri}
+        return {**self._fields(), RUN: self.run, ADAPTER: self.rule.adapter, URI: self.rule.uri}
 
-    def _told(self) -> dict[str, Any]:
-        return {"vm": self.vm, "backup_set": self.work.backup_set, "started": format_exact_time(self.started)}
+    def _fields(self) -> dict[str, Any]:
+        return {"vm": self.vm, "backup_set": self.context.backup_set, "started": format_exact_time(self.started)}
 
     # --- making it
 
     def _make(self, journal: BinaryIO) -> Outcome:
-        commands = self._commands(journal, self.work.stop, self.rule.timeout)
-        commands.note(f"{format_exact_time(self.started)} dumps {self.vm} of {self.work.backup_set} to {self.name}")
+        commands = self._commands(journal, self.context.stop, self.rule.timeout)
+        commands.note(f"{format_exact_time(self.started)} dumps {self.vm} of {self.context.backup_set} to {self.name}")
         try:
-            self.work.space.reserve(self.name, self.last_bytes, self.rule.margin)
-            self._place.begin(self.name)
+            self.context.space.reserve(self.name, self.last_bytes, self.rule.margin)
+            self._folder.begin(self.name)
             made, warning = self._bracketed(commands, journal)
             failpoints.point("dump made")
-            contents = settle(
-                self._place.out(self.name), made, checksum=self.rule.checksum, pause=commands.unless_stopped
+            contents = make_durable(
+                self._folder.out(self.name), made, checksum=self.rule.checksum, interrupt=commands.unless_stopped
             )
-            verify(self.rule.verify, self._place.out(self.name), contents, commands)
+            verify(self.rule.verify, self._folder.out(self.name), contents, commands)
             failpoints.point("dump verified")
             return self._done(contents, warning, journal)
         except (DumpFailed, OSError) as error:
@@ -141,13 +136,13 @@ class Attempt:
             return outcome
 
     def _commands(self, journal: BinaryIO, stop: Stop, seconds: float) -> Commands:
-        told = environment(self.vm, self.work.backup_set, self.run)
+        told = environment(self.vm, self.context.backup_set, self.run)
         return Commands(journal, stop, {**told, "STARTED": format_exact_time(self.started)}, seconds)
 
-    def _bracketed(self, commands: Commands, journal: BinaryIO) -> tuple[Sum | None, str]:
+    def _bracketed(self, commands: Commands, journal: BinaryIO) -> tuple[Written | None, str]:
         """Between ``pre`` and ``post``, which runs whatever came before. Returns what ``post`` had to complain of."""
-        out = self._place.out(self.name)
-        task = Task(self.vm, self.work.backup_set, self.rule, out, commands)
+        out = self._folder.out(self.name)
+        task = Task(self.vm, self.context.backup_set, self.rule, out, commands)
         try:
             if self.rule.pre:
                 commands.run(self.rule.pre, OUT=str(out))
@@ -161,7 +156,7 @@ class Attempt:
 
     def _clean_up(self, journal: BinaryIO) -> None:
         """What it has begun elsewhere is ended, also where the run itself is to end."""
-        left = Left(self.vm, self.work.backup_set, self._place.out(self.name), self.rule.uri)
+        left = FailedDump(self.vm, self.context.backup_set, self._folder.out(self.name), self.rule.uri)
         with self._unstoppable(journal) as commands:
             for end in (lambda: leftovers.end_all(self.run), lambda: self._adapter.clean_up(left, commands)):
                 try:
@@ -174,7 +169,7 @@ class Attempt:
             return ""
         with self._unstoppable(journal) as commands:
             try:
-                commands.run(self.rule.post, OUT=str(self._place.out(self.name)), RESULT=result)
+                commands.run(self.rule.post, OUT=str(self._folder.out(self.name)), RESULT=result)
             except DumpFailed as error:
                 commands.note(f"post: {error.sentence}")
                 return f"post: {error.sentence}"
@@ -188,17 +183,17 @@ class Attempt:
     # --- its end
 
     def _done(self, contents: Contents, warning: str, journal: BinaryIO) -> Outcome:
-        self._place.publish(self.name)
+        self._folder.publish(self.name)
         failpoints.point("dump named")
         finished = self._now()
-        body = {**self._told(), RUN: self.run, "finished": format_exact_time(finished), **contents.told()}
-        self._place.mark(self.name, MarkerKind.DONE, body if _fits(body) else {**body, "files": None})
+        body = {**self._fields(), RUN: self.run, "finished": format_exact_time(finished), **contents.marker_fields()}
+        self._folder.mark(self.name, MarkerKind.DONE, body if _fits(body) else {**body, "files": None})
         failpoints.point("dump marked")
         with suppress(OSError):  # the next run sees to it
-            self._place.clear(self.name)
+            self._folder.clear(self.name)
         size = contents.identity.bytes
         log.info("%s: dumped, %s", self.vm, format_size(size))
-        path = self._place.in_watch(self.name)
+        path = self._folder.in_watch(self.name)
         return Outcome(
             self.vm,
             DumpResult.DONE,
@@ -214,11 +209,11 @@ class Attempt:
         """Undoes all of it, which also makes room for the marker. Raises OSError."""
         sentence = sentence_of(error) + self.trouble
         status = error.exit_status if isinstance(error, DumpFailed) else None
-        self._place.undo(self.name)
+        self._folder.undo(self.name)
         failpoints.point("dump undone")
         finished = self._now()
-        body: dict[str, Any] = {**self._told(), "finished": format_exact_time(finished), "error": sentence}
-        self._place.mark(self.name, MarkerKind.FAILED, body if status is None else {**body, "exit_status": status})
+        body: dict[str, Any] = {**self._fields(), "finished": format_exact_time(finished), "error": sentence}
+        self._folder.mark(self.name, MarkerKind.FAILED, body if status is None else {**body, "exit_status": status})
         log.warning("%s: its dump failed: %s", self.vm, sentence)
         return Outcome(
             self.vm,
@@ -232,7 +227,7 @@ class Attempt:
 
     def _now(self) -> float:
         """Never before it was started, whatever becomes of the clock."""
-        return max(self.started, self.work.clock.now().wall)
+        return max(self.started, self.context.clock.now().wall)
 
 
 def _fits(body: dict[str, Any]) -> bool:

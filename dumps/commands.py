@@ -7,14 +7,14 @@ import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import IO, BinaryIO
+from pathlib import Path
+from typing import IO, BinaryIO, cast
 
 from core import process
 from core.filenames import printable
 from core.process import Child, wait_for
 from core.units import format_size, format_span
-from dumps.failure import DumpFailed, Stopped
-from dumps.stop import Stop
+from dumps.failure import DumpFailed, Stop, Stopped
 
 #: From the request to end to the kill. Whoever cleans up after himself gets so long.
 GRACE_SECONDS = 10.0
@@ -23,6 +23,8 @@ _PART_BYTES = 1 << 17
 
 #: What ``read`` keeps of an answer; a VM's description takes some kilobytes.
 _MOST_READ_BYTES = 16 * 1024 * 1024
+#: Of each VM so many logs stay.
+_LOGS_KEPT = 30
 #: Of a command that failed the last line is shown.
 _LAST_BYTES = 4096
 
@@ -142,3 +144,33 @@ class Commands:
 
     def _size(self) -> int:
         return os.fstat(self._journal.fileno()).st_size
+
+
+# --- the log
+
+
+def open_journal(folder: Path, vm: str, name: str) -> BinaryIO:
+    """A new log for the dump of this name, in the VM's own folder, less those that nobody reads any more.
+
+    Raises OSError.
+    """
+    own = folder / vm
+    own.mkdir(parents=True, exist_ok=True)
+    path = own / f"{name}.log"
+    journal = open(path, "a+b", buffering=0, opener=_private)  # noqa: SIM115 - it is the caller's to close
+    for old in sorted(own.glob("*.log"), key=_written)[:-_LOGS_KEPT]:
+        with suppress(OSError):  # two runs may tidy at once
+            old.unlink()
+    return cast(BinaryIO, journal)
+
+
+def _private(path: str, flags: int) -> int:
+    """What commands print may be nobody else's business."""
+    return os.open(path, flags, 0o640)
+
+
+def _written(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

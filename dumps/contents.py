@@ -7,21 +7,22 @@ import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from core.filenames import printable
 from core.fs.fingerprint import DumpRejected, Identity, allowed_owners, identify
-from core.fs.openat import open_folder
-from dumps.adapter import Sum
+from core.fs.openat import open_file_below, open_folder
+from core.fs.subtree import each_folder
+from dumps.adapter import Written
 from dumps.failure import DumpFailed
 
 #: Folder dumps may be of thousands of small files, and each waits for the disk alone.
 _FSYNCS_AT_ONCE = 8
 _PART_BYTES = 1 << 20
 
-Pause = Callable[[], None]
+#: Called now and then, and raises what ends the work.
+Interrupt = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Contents:
     identity: Identity
     sums: dict[str, str] | None
 
-    def told(self) -> dict[str, Any]:
+    def marker_fields(self) -> dict[str, Any]:
         """The keys of its marker."""
         sums = self.sums or {}
         if not self.identity.is_folder:
@@ -44,8 +45,8 @@ def _sum(sha256: str | None) -> dict[str, str]:
     return {} if sha256 is None else {"sha256": sha256}
 
 
-def look(out: Path) -> Identity:
-    """The files of the dump at ``out``. Raises DumpFailed where there is none that could ever leave."""
+def identify_dump(out: Path) -> Identity:
+    """The files of the dump at ``out``. Raises DumpFailed where there is none that could ever be released."""
     try:
         with open_folder(out.parent) as folder:
             return identify(folder, out.name, allowed_owners(folder))
@@ -53,61 +54,63 @@ def look(out: Path) -> Identity:
         raise DumpFailed(f"nothing that can be taken was made at {out.name}: {error.detail}") from None
 
 
-def settle(out: Path, made: Sum | None, *, checksum: bool, pause: Pause) -> Contents:
-    """Sums the files unless that was done on the way, and has the disk keep them. Raises DumpFailed and OSError.
-
-    ``pause`` is called now and then, and raises what ends it.
-    """
-    before = look(out)
-    if made is not None and made.bytes != before.bytes:
-        raise DumpFailed(f"{made.bytes} bytes were written and {before.bytes} are there")
-    paths = {one.name: out / one.name if one.name else out for one in before.members}
-    if made is not None and made.sha256 is not None:
-        sums: dict[str, str] | None = {"": made.sha256}
+def make_durable(out: Path, written: Written | None, *, checksum: bool, interrupt: Interrupt) -> Contents:
+    """Sums the files unless that was done on the way, and has the disk keep them. Raises DumpFailed and OSError."""
+    before = identify_dump(out)
+    if written is not None and written.bytes != before.bytes:
+        raise DumpFailed(f"{written.bytes} bytes were written and {before.bytes} are there")
+    names = [one.name for one in before.members]
+    if written is not None and written.sha256 is not None:
+        sums: dict[str, str] | None = {"": written.sha256}
     else:
-        sums = {name: sha256_of(path, pause) for name, path in paths.items()} if checksum else None
-    with ThreadPoolExecutor(_FSYNCS_AT_ONCE) as pool:
-        list(pool.map(_keep, paths.values()))
-    for folder in _folders(out) if before.is_folder else ():
-        _keep(folder)
-    if look(out) != before:
+        sums = {name: sha256_of(out, name, interrupt) for name in names} if checksum else None
+    with open_folder(out.parent) as folder:
+        with ThreadPoolExecutor(_FSYNCS_AT_ONCE) as pool:
+            list(pool.map(lambda name: _sync(folder, _below(out, name)), names))
+        for inside, _, _ in each_folder(folder, (out.name,)) if before.is_folder else ():
+            os.fsync(inside)
+    if identify_dump(out) != before:
         raise DumpFailed("it was still being written after its command had ended")
     return Contents(before, sums)
 
 
-def sha256_of(path: Path, pause: Pause) -> str:
-    """The sum of one file. Raises DumpFailed when it is none."""
+def sha256_of(out: Path, name: str, interrupt: Interrupt) -> str:
+    """The sum of one file of the dump at ``out``, "" for a dump that is one file. Raises DumpFailed when it is none."""
     digest = hashlib.sha256()
     part = bytearray(_PART_BYTES)
     view = memoryview(part)
-    with _opened(path) as file:
+    with open_folder(out.parent) as folder, os.fdopen(open_plain(folder, _below(out, name)), "rb", 0) as file:
         while count := file.readinto(view):
             digest.update(view[:count])
-            pause()
+            interrupt()
     return digest.hexdigest()
 
 
-def _opened(path: Path) -> FileIO:
-    """Whoever owns it may have put something else in its place: a pipe that nobody writes to, a way to any file."""
+def open_plain(folder: int, path: str) -> int:
+    """A descriptor of the plain file that ``path`` leads to from this folder. Raises DumpFailed when it is none.
+
+    Whoever owns it may have put something else in its place: a pipe that nobody writes to, a way to any file.
+    """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        file = open_file_below(folder, path)
     except OSError as error:
-        if error.errno != errno.ELOOP:
+        if error.errno not in {errno.ELOOP, errno.ENOTDIR}:
             raise
     else:
-        if stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return FileIO(descriptor)
-        os.close(descriptor)
-    raise DumpFailed(f"{printable(path.name)} is no longer a plain file")
+        if stat.S_ISREG(os.fstat(file).st_mode):
+            return file
+        os.close(file)
+    raise DumpFailed(f"{printable(path.rpartition('/')[2])} is no longer a plain file")
 
 
-def _folders(out: Path) -> list[Path]:
-    return [Path(folder) for folder, _, _ in os.walk(out, topdown=False)]
+def _below(out: Path, name: str) -> str:
+    """The path of a dump's file from the folder that holds the dump."""
+    return f"{out.name}/{name}" if name else out.name
 
 
-def _keep(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+def _sync(folder: int, path: str) -> None:
+    file = open_file_below(folder, path)
     try:
-        os.fsync(descriptor)
+        os.fsync(file)
     finally:
-        os.close(descriptor)
+        os.close(file)

@@ -1,6 +1,9 @@
-"""Why a dump was not made."""
+"""Why a dump was not made, and the word to stop."""
+
+import os
 
 from core.filenames import printable
+from core.process import wait_for
 
 
 class DumpFailed(Exception):
@@ -20,6 +23,29 @@ class Stopped(DumpFailed):
 
     def __init__(self) -> None:
         super().__init__("its run was stopped")
+
+
+class Stop:
+    """The word to stop; once asked for it stays so.
+
+    A signal handler says it while any thread holds any lock, so it is nothing but a descriptor.
+    """
+
+    def __init__(self) -> None:
+        self.descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+
+    def ask(self) -> None:
+        """Whoever waits for its descriptor wakes."""
+        os.eventfd_write(self.descriptor, 1)
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether somebody has asked for it."""
+        return bool(wait_for([self.descriptor], 0))
+
+    def close(self) -> None:
+        """Nobody waits any more."""
+        os.close(self.descriptor)
 
 
 def sentence_of(error: Exception) -> str:

@@ -16,14 +16,12 @@ from core.enums import AdapterName, DumpResult
 from core.markers.format import MarkerBody, MarkerKind
 from core.units import format_exact_time
 from dumps import leftovers
-from dumps.adapter import Left
+from dumps.adapter import FailedDump
 from dumps.adapters import ADAPTERS
-from dumps.attempt import ADAPTER, POST_SECONDS, RUN, URI, environment
-from dumps.commands import Commands
-from dumps.failure import DumpFailed, sentence_of
-from dumps.journal import open_journal
-from dumps.place import Place
-from dumps.stop import Stop
+from dumps.attempt import POST_SECONDS, environment
+from dumps.commands import Commands, open_journal
+from dumps.dump_folder import ADAPTER, RUN, URI, DumpFolder
+from dumps.failure import DumpFailed, Stop, sentence_of
 
 log = logging.getLogger("tidegate.dumps")
 
@@ -32,46 +30,46 @@ _SENTENCE = "its run was killed, or the host went down"
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """In ``place``, for a run of the set ``name``. ``is_dead`` tells of a set whether none of its runs is alive."""
+    """In ``folder``, for a run of the set ``name``. ``is_dead`` tells of a set whether none of its runs is alive."""
 
     name: str
     is_dead: Callable[[str], bool]
     dumping: SetDumping
-    place: Place
+    folder: DumpFolder
     journals: Path
     clock: Clock
 
     def run(self) -> Iterator[tuple[str, str]]:
         """Undoes what dead runs left. Tells of each dump its name and what was done. Raises OSError."""
-        for dump, claim in list(self.place.claims()):
+        for dump, claim in list(self.folder.claims()):
             if claim.vm is None or claim.backup_set is None or RUN not in claim.extra:
                 continue  # a script's own
             if self.is_dead(claim.backup_set):
                 uri = claim.extra.get(URI)
-                out = self.place.out(dump)
-                left = Left(claim.vm, claim.backup_set, out, uri if isinstance(uri, str) else None)
+                out = self.folder.out(dump)
+                left = FailedDump(claim.vm, claim.backup_set, out, uri if isinstance(uri, str) else None)
                 yield dump, self._undo(dump, left, claim)
-        self.place.sweep()
+        self.folder.sweep()
 
-    def _undo(self, dump: str, left: Left, claim: MarkerBody) -> str:
-        if self.place.is_marked(dump, MarkerKind.DONE):  # killed in the last instant: it is whole
-            self.place.release(dump)
+    def _undo(self, dump: str, left: FailedDump, claim: MarkerBody) -> str:
+        if self.folder.is_marked(dump, MarkerKind.DONE):  # killed in the last instant: it is whole
+            self.folder.release(dump)
             return "was finished"
         with open_journal(self.journals / left.backup_set, left.vm, dump) as journal, closing(Stop()) as never:
             marks = environment(left.vm, left.backup_set, str(claim.extra[RUN]))
             commands = Commands(journal, never, marks, seconds=POST_SECONDS)
             commands.note(f"{self._now()} cleans up: {_SENTENCE}")
             trouble = "; ".join(self._end(left, claim, commands))
-        self.place.undo(dump)
+        self.folder.undo(dump)
         failpoints.point("dump recovered")
         sentence = f"{_SENTENCE}; {trouble}" if trouble else _SENTENCE
         told = {"vm": left.vm, "backup_set": left.backup_set, "finished": self._now(), "error": sentence}
         started = {} if claim.started is None else {"started": format_exact_time(claim.started)}
-        self.place.mark(dump, MarkerKind.FAILED, {**started, **told})
+        self.folder.mark(dump, MarkerKind.FAILED, {**started, **told})
         log.warning("%s: %s", dump, sentence)
         return f"was undone: {sentence}"
 
-    def _end(self, left: Left, claim: MarkerBody, commands: Commands) -> Iterator[str]:
+    def _end(self, left: FailedDump, claim: MarkerBody, commands: Commands) -> Iterator[str]:
         """Ends what may still run, and lets ``post`` do its part. Tells what does not work."""
         try:
             leftovers.end_all(str(claim.extra[RUN]))

@@ -11,21 +11,23 @@ Killed on the way it leaves the first; whoever restores the VM there again remov
 import fcntl
 import hashlib
 import os
-import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import BusyError, FaultError, UsageError
 from core.filenames import printable
+from core.fs.openat import open_below, open_folder, open_new, open_to_read, write_new
 from core.fs.rename import rename_new
+from core.fs.subtree import each_folder, remove
 from dumps import domain
 from dumps.adapters.libvirt import DEFINITION
+from dumps.contents import open_plain
 from dumps.copies import Copy, Expected
 from dumps.failure import DumpFailed
 
-_WORKSHOP = ".tidegate-restore-"
+_WORK_FOLDER = ".tidegate-restore-"
 #: The definition whose disks are those that were put back.
 _TO_DEFINE = "define.xml"
 _PART_BYTES = 1 << 20
@@ -56,56 +58,65 @@ def restore(vm: str, copy: Copy, to: Path) -> Restored:
     except OSError as error:
         raise UsageError(f"{to}: nothing can be restored there: {error.strerror}") from error
     try:
-        with _workshop(to, target.name) as folder:
-            return _restore(copy, folder / target.name, target)
+        with _work_folder(to, target.name) as folder:
+            return _restore(copy, folder, target)
     except FileExistsError:
         raise UsageError(f"{target}: stands there already, and nothing is overwritten; name another folder") from None
     except OSError as error:
         raise FaultError(f"{error.filename or to}: {error.strerror or error}") from error
 
 
-def _restore(copy: Copy, aside: Path, target: Path) -> Restored:
+def _restore(copy: Copy, work_folder: int, target: Path) -> Restored:
     if os.path.lexists(target):
         raise FileExistsError
     sums, size = {}, 0
-    for name, expected in sorted(copy.files.items()):
-        source, own = (copy.path / name, aside / name) if name else (copy.path, aside)
-        own.parent.mkdir(parents=True, exist_ok=True)
-        sums[name], one = _copy(source, own)
-        _compare(source, expected, sums[name], one, copy)
-        size += one
-    define, notes = _write_definition(aside, target) if DEFINITION in copy.files else (None, ())
-    for folder, _, _ in os.walk(aside, topdown=False):
-        _keep(Path(folder))
-    _name(aside, target)
+    with open_folder(copy.path.parent) as source:
+        for name, expected in sorted(copy.files.items()):
+            path = f"{copy.path.name}/{name}" if name else copy.path.name
+            sums[name], one = _copy(source, path, work_folder, f"{target.name}/{name}" if name else target.name)
+            _compare(copy.path / name if name else copy.path, expected, sums[name], one, copy)
+            size += one
+    define, notes = _write_definition(work_folder, target) if DEFINITION in copy.files else (None, ())
+    if "" not in copy.files:
+        for folder, _, _ in each_folder(work_folder, (target.name,)):
+            os.fsync(folder)
+    with open_folder(target.parent) as to:
+        rename_new(work_folder, target.name, to, target.name)
+        os.fsync(to)
     return Restored(target, sums, size, define, notes)
 
 
 @contextmanager
-def _workshop(to: Path, name: str) -> Iterator[Path]:
-    """A folder of its own for as long as it lasts. What somebody who was killed has left in it goes first."""
-    folder = to / f"{_WORKSHOP}{name}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BusyError(f"{to / name}: is being restored by somebody else") from None
-        for left in folder.iterdir():
-            shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder)
-    finally:
-        os.close(descriptor)
+def _work_folder(to: Path, name: str) -> Iterator[int]:
+    """A folder of our own for as long as it lasts. What somebody who was killed has left in it goes first."""
+    own = f"{_WORK_FOLDER}{name}"
+    with open_folder(to) as parent:
+        with suppress(FileExistsError):
+            os.mkdir(own, 0o700, dir_fd=parent)
+        with open_below(parent, [own]) as folder:
+            status = os.fstat(folder)
+            if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+                raise FaultError(f"{to / own}: others can write in it; remove it")
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BusyError(f"{to / name}: is being restored by somebody else") from None
+            for left in os.listdir(folder):
+                remove(folder, left)
+            try:
+                yield folder
+            finally:
+                remove(parent, own)
 
 
-def _copy(source: Path, target: Path) -> tuple[str, int]:
+def _copy(source: int, path: str, target: int, name: str) -> tuple[str, int]:
     """Its sha256 and its size. A part that is nothing but zeros takes no room."""
     digest, total = hashlib.sha256(), 0
-    with open(source, "rb", buffering=0, opener=_plain) as read, open(target, "xb", opener=_private) as write:
+    try:
+        file = open_plain(source, path)
+    except DumpFailed as error:
+        raise FaultError(f"{error}: nothing was restored") from None
+    with open(file, "rb", buffering=0) as read, open(_new_file(target, name), "wb") as write:
         while part := read.read(_PART_BYTES):
             digest.update(part)
             total += len(part)
@@ -119,13 +130,14 @@ def _copy(source: Path, target: Path) -> tuple[str, int]:
     return digest.hexdigest(), total
 
 
-def _plain(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
-
-
-def _private(path: str, flags: int) -> int:
-    """What a VM has is nobody else's business; libvirt lets QEMU at it."""
-    return os.open(path, flags, 0o600)
+def _new_file(folder: int, path: str) -> int:
+    """A new file and the folders that lead to it. What a VM has is nobody else's business; libvirt lets QEMU at it."""
+    *steps, name = path.split("/")
+    for depth, step in enumerate(steps):
+        with open_below(folder, steps[:depth]) as above, suppress(FileExistsError):
+            os.mkdir(step, dir_fd=above)
+    with open_below(folder, steps) as above:
+        return open_new(name, above)
 
 
 def _compare(source: Path, expected: Expected, sha256: str, size: int, copy: Copy) -> None:
@@ -138,34 +150,13 @@ def _compare(source: Path, expected: Expected, sha256: str, size: int, copy: Cop
     raise FaultError(f"{printable(str(source))}: {told}: nothing was restored")
 
 
-def _write_definition(aside: Path, target: Path) -> tuple[Path, Sequence[str]]:
+def _write_definition(work_folder: int, target: Path) -> tuple[Path, Sequence[str]]:
     """The definition with the disks that are put back, beside the one of the dump."""
-    try:
-        text, notes = domain.moved((aside / DEFINITION).read_text(encoding="utf-8"), target, set(os.listdir(aside)))
-    except (DumpFailed, UnicodeDecodeError) as error:
-        raise FaultError(f"{DEFINITION}: {error}: nothing was restored") from None
-    with open(aside / _TO_DEFINE, "x", encoding="utf-8", opener=_private) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    with open_below(work_folder, [target.name]) as folder:
+        try:
+            with open(open_to_read(DEFINITION, folder), encoding="utf-8") as file:
+                text, notes = domain.moved(file.read(), target, set(os.listdir(folder)))
+        except (DumpFailed, UnicodeDecodeError) as error:
+            raise FaultError(f"{DEFINITION}: {error}: nothing was restored") from None
+        write_new(folder, _TO_DEFINE, text.encode(), mode=0o600)
     return target / _TO_DEFINE, notes
-
-
-def _name(aside: Path, target: Path) -> None:
-    descriptors = [
-        os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) for folder in (aside.parent, target.parent)
-    ]
-    try:
-        rename_new(descriptors[0], aside.name, descriptors[1], target.name)
-        os.fsync(descriptors[1])
-    finally:
-        for descriptor in descriptors:
-            os.close(descriptor)
-
-
-def _keep(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

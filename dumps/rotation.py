@@ -11,8 +11,7 @@ from core.fs.openat import open_folder
 from core.state import dumps, ledger
 from core.state.database import Connection, State
 from core.state.dumps import DumpRow
-from dumps.attempt import RUN
-from dumps.place import Place
+from dumps.dump_folder import RUN, DumpFolder
 
 log = logging.getLogger("tidegate.dumps")
 
@@ -23,12 +22,12 @@ _MOST_ROWS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """Of the dumps that the runner has made for the set ``backup_set`` in ``place``, of the watch folder ``watch``."""
+    """Of the dumps that the runner has made for the set ``backup_set`` in ``folder``, of the watch folder ``watch``."""
 
     state: State
     watch: str
     backup_set: str
-    place: Place
+    folder: DumpFolder
 
     def rotate(self, vm: str, keep: int, newest: str) -> list[str]:
         """Removes dumps of ``vm`` until ``keep`` good ones are left; ``newest`` is the one that was just made.
@@ -40,7 +39,7 @@ class Rotation:
             with self.state.read() as connection:
                 going = list(self._going(connection, vm, keep, newest))
             for name in going:
-                self.place.remove(name)
+                self.folder.remove(name)
         if going:
             log.info("%s: removed older dumps: %s", vm, ", ".join(going))
         return going
@@ -50,18 +49,18 @@ class Rotation:
         known = [row for row in dumps.of_vm(connection, vm, _MOST_ROWS) if self._is_here(row)]
         bodies = dumps.bodies(connection, [row.id for row in known])
         good = [row for row in known if _is_mine(bodies.get(row.id)) and self._stands(row)]
-        older = [row for row in good if row.path != self.place.in_watch(newest)]
+        older = [row for row in good if row.path != self.folder.in_watch(newest)]
         for row in older[keep - 1 :]:
             if row.state in ENDED_STATES and row.id not in outstanding:
                 yield row.path.rpartition("/")[2]
 
     def _is_here(self, row: DumpRow) -> bool:
         is_of_set = (row.watch, row.backup_set) == (self.watch, self.backup_set)
-        return is_of_set and bool(row.fingerprint) and row.path.rpartition("/")[0] == self.place.folder
+        return is_of_set and bool(row.fingerprint) and row.path.rpartition("/")[0] == self.folder.folder
 
     def _stands(self, row: DumpRow) -> bool:
         """Whether what is there is what was recorded: else it is no good dump, and none of ours to remove."""
-        with open_folder(self.place.path) as folder:
+        with open_folder(self.folder.path) as folder:
             try:
                 found = identify(folder, row.path.rpartition("/")[2], allowed_owners(folder))
             except DumpRejected:

@@ -16,13 +16,11 @@ from core.enums import DumpResult
 from core.errors import FaultError, TidegateError
 from core.state import counters, dumps, locks, mount_identity, vms
 from core.state.database import State
-from dumps.attempt import Attempt, Outcome, Workplace
-from dumps.failure import sentence_of
-from dumps.place import Place
+from dumps.attempt import Attempt, Outcome, RunContext
+from dumps.dump_folder import DiskSpace, DumpFolder
+from dumps.failure import Stop, sentence_of
 from dumps.recovery import Recovery
 from dumps.rotation import Rotation
-from dumps.space import Space
-from dumps.stop import Stop
 
 log = logging.getLogger("tidegate.dumps")
 
@@ -89,9 +87,9 @@ class Runner:
     def run(self) -> Run:
         """Dumps all of them; to be called within ``alone``. Raises FaultError."""
         started = self.clock.now().wall
-        with self._place() as place:
-            undone = tuple(self._recover(place))
-            outcomes = self._dump_all(place)
+        with self._dump_folder() as folder:
+            undone = tuple(self._recover(folder))
+            outcomes = self._dump_all(folder)
         ordered = tuple(outcomes[vm] for vm in self.dumping.rules)
         ended = self.clock.now().wall
         return Run(started, ended, ordered, undone, tuple(self._removed), self.stop.is_asked)
@@ -108,10 +106,10 @@ class Runner:
     # --- before
 
     @contextmanager
-    def _place(self) -> Iterator[Place]:
+    def _dump_folder(self) -> Iterator[DumpFolder]:
         watch = self.config.watch(self.dumping.watch)
         self._see_that_it_is_there(watch)
-        with closing(Place(watch.path, self.dumping.folder)) as place:
+        with closing(DumpFolder(watch.path, self.dumping.folder)) as place:
             yield place
 
     def _see_that_it_is_there(self, watch: WatchFolder) -> None:
@@ -132,17 +130,18 @@ class Runner:
                 f"If it stays here, say `tidegate adopt --moved {watch.name}`"
             )
 
-    def _recover(self, place: Place) -> Iterator[tuple[str, str]]:
+    def _recover(self, folder: DumpFolder) -> Iterator[tuple[str, str]]:
         try:
             journals = self.config.dump_logs
-            yield from Recovery(self.name, self._is_dead, self.dumping, place, journals, self.clock).run()
+            yield from Recovery(self.name, self._is_dead, self.dumping, folder, journals, self.clock).run()
         except OSError as error:
             raise FaultError(f"what an earlier run left cannot be cleaned up: {sentence_of(error)}") from error
 
     # --- all of them
 
-    def _dump_all(self, place: Place) -> dict[str, tuple[Outcome, int]]:
-        work = Workplace(self.name, place, Space(place), self.config.dump_logs, self.clock, self.stop, self._is_known)
+    def _dump_all(self, folder: DumpFolder) -> dict[str, tuple[Outcome, int]]:
+        space = DiskSpace(folder)
+        context = RunContext(self.name, folder, space, self.config.dump_logs, self.clock, self.stop, self._is_known)
         waiting = deque(self._turns())
         outcomes: dict[str, tuple[Outcome, int]] = {}
         running: dict[Future[Outcome], Turn] = {}
@@ -150,7 +149,7 @@ class Runner:
             while waiting or running:
                 while waiting and len(running) < self.dumping.parallel:
                     turn = waiting.popleft()
-                    running[pool.submit(self._dump, turn, work)] = turn
+                    running[pool.submit(self._dump, turn, context)] = turn
                 ended, _ = wait(running, timeout=_TURN_SECONDS, return_when=FIRST_COMPLETED)
                 self.show(self._under_way)
                 for future in ended:
@@ -171,30 +170,30 @@ class Runner:
         again = turn.attempts <= self.dumping.rules[turn.vm].retries
         return outcome.result is DumpResult.FAILED and again and not self.stop.is_asked
 
-    def _dump(self, turn: Turn, work: Workplace) -> Outcome:
+    def _dump(self, turn: Turn, context: RunContext) -> Outcome:
         """Never raises for what one VM alone is to blame for."""
         now = self.clock.now().wall
         if self.stop.is_asked:
             return turn.outcome or Outcome(turn.vm, DumpResult.SKIPPED, now, now, error=_NOT_STARTED)
         turn.attempts += 1
-        turn.attempt = Attempt(turn.vm, self.dumping.rules[turn.vm], work, turn.last_bytes)
+        turn.attempt = Attempt(turn.vm, self.dumping.rules[turn.vm], context, turn.last_bytes)
         self._under_way[turn.vm] = turn
         try:
             outcome = turn.attempt.make()
-            return self._rotated(outcome, turn.attempt, work.place)
+            return self._rotated(outcome, turn.attempt, context.folder)
         except (TidegateError, OSError) as error:
             log.warning("%s: its dump failed, and no marker can be written: %s", turn.vm, sentence_of(error))
             return Outcome(turn.vm, DumpResult.FAILED, now, self.clock.now().wall, error=sentence_of(error))
         finally:
             self._under_way.pop(turn.vm, None)
 
-    def _rotated(self, outcome: Outcome, attempt: Attempt, place: Place) -> Outcome:
+    def _rotated(self, outcome: Outcome, attempt: Attempt, folder: DumpFolder) -> Outcome:
         """A dump is made all the same where older ones cannot be removed."""
         keep = attempt.rule.keep
         if outcome.result is not DumpResult.DONE or keep is None:
             return outcome
         try:
-            rotation = Rotation(self.state, self.dumping.watch, self.name, place)
+            rotation = Rotation(self.state, self.dumping.watch, self.name, folder)
             removed = rotation.rotate(outcome.vm, keep, attempt.name)
         except (TidegateError, OSError) as error:
             return replace(outcome, warning=f"{outcome.warning}; keep: {sentence_of(error)}".removeprefix("; "))

@@ -85,6 +85,16 @@ def open_below(root: int, steps: Sequence[str]) -> Iterator[int]:
         os.close(descriptor)
 
 
+def open_file_below(root: int, path: str) -> int:
+    """A descriptor to read of the file that ``path`` (``a/b/c``) leads to from the folder with the descriptor ``root``.
+
+    Raises OSError as ``open_folder`` and ``open_to_read`` do.
+    """
+    *steps, name = path.split("/")
+    with open_below(root, steps) as folder:
+        return open_to_read(name, folder)
+
+
 def open_folder_at(folder: int, name: str) -> int:
     """A descriptor of the folder ``name``. Raises OSError as ``open_folder`` does."""
     if name in {"", ".", ".."} or "/" in name:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from core.fs.openat import Steps, open_below
 
@@ -24,14 +25,16 @@ def each_folder(root: int, steps: Steps = ()) -> Iterator[tuple[int, Steps, list
 def remove(folder: int, name: str) -> bool:
     """Removes ``name``, a file or a whole folder, from the folder with this descriptor. False when it is not there.
 
-    Follows no symbolic link, so that nobody who still holds the folder open can lead it elsewhere. Raises OSError.
+    Follows no symbolic link, so that nobody who still holds the folder open can lead it elsewhere. Where somebody else
+    removes it at the same time, something may be left. Raises OSError.
     """
     try:
         os.unlink(name, dir_fd=folder)
     except FileNotFoundError:
         return False
     except IsADirectoryError:
-        _remove_folder(folder, name)
+        with suppress(FileNotFoundError):
+            _remove_folder(folder, name)
     return True
 
 
@@ -45,7 +48,8 @@ def _remove_folder(folder: int, name: str) -> None:
     for current, steps, entries in each_folder(folder, (name,)):
         for entry in entries:
             if not entry.is_dir(follow_symlinks=False):
-                os.unlink(entry.name, dir_fd=current)
+                with suppress(FileNotFoundError):
+                    os.unlink(entry.name, dir_fd=current)
         emptied.append(steps)
     _remove_emptied(folder, emptied)
 

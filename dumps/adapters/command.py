@@ -3,32 +3,33 @@
 import hashlib
 import os
 
-from dumps.adapter import Left, Sum, Task
+from core.fs.openat import open_new
+from dumps.adapter import FailedDump, Task, Written
 from dumps.commands import Commands
 
 
 class Command:
     """The command's exit status decides."""
 
-    def dump(self, task: Task) -> Sum | None:
+    def dump(self, task: Task) -> Written | None:
         """Runs it."""
         if not task.rule.stdout:
             task.commands.run(task.rule.command, OUT=str(task.out))
             return None
-        target = os.open(task.out, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        target = open_new(task.out, mode=0o666)
         try:
             if task.rule.checksum:
                 return _summed(task, target)
             task.commands.run_into(task.rule.command, target)
-            return Sum(os.fstat(target).st_size, None)
+            return Written(os.fstat(target).st_size, None)
         finally:
             os.close(target)
 
-    def clean_up(self, left: Left, commands: Commands) -> None:
+    def clean_up(self, left: FailedDump, commands: Commands) -> None:
         """Its processes and its files are all that it has, and the runner sees to both."""
 
 
-def _summed(task: Task, target: int) -> Sum:
+def _summed(task: Task, target: int) -> Written:
     digest = hashlib.sha256()
 
     def take(part: memoryview) -> None:
@@ -36,7 +37,7 @@ def _summed(task: Task, target: int) -> Sum:
         _write(target, part)
 
     task.commands.run_through(task.rule.command, take)
-    return Sum(os.fstat(target).st_size, digest.hexdigest())
+    return Written(os.fstat(target).st_size, digest.hexdigest())
 
 
 def _write(target: int, part: memoryview) -> None:

@@ -15,14 +15,14 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from core.fs.openat import open_folder, write_new
 from core.units import format_span
 from dumps import domain
-from dumps.adapter import Left, Sum, Task
+from dumps.adapter import FailedDump, Task, Written
 from dumps.commands import Commands
 from dumps.domain import Disk, Domain
 from dumps.failure import DumpFailed, Stopped
-from dumps.guest import Guest
-from dumps.virsh import Virsh
+from dumps.virsh import Guest, Virsh
 
 DEFINITION = "domain.xml"
 _SYSTEM = "qemu:///system"
@@ -39,7 +39,7 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 15.0
 class Libvirt:
     """libvirt is asked by `virsh`, and believed only where it tells the end of a job."""
 
-    def dump(self, task: Task) -> Sum | None:
+    def dump(self, task: Task) -> Written | None:
         """Makes a folder."""
         virsh = Virsh(task.commands, task.rule.uri or _SYSTEM, task.vm)
         live = domain.parse(virsh.ask("dumpxml"))
@@ -54,7 +54,7 @@ class Libvirt:
         _compare(task, live)
         return None
 
-    def clean_up(self, left: Left, commands: Commands) -> None:
+    def clean_up(self, left: FailedDump, commands: Commands) -> None:
         """Ends the backup job that writes to its files, and lets the guest go on."""
         if left.out.is_dir():
             virsh = Virsh(commands, left.uri or _SYSTEM, left.vm)
@@ -73,15 +73,10 @@ def _describe(task: Task, virsh: Virsh, live: Domain) -> None:
     if domain.parse(text).disks != live.disks:
         task.commands.note("its definition has other disks than it has now: what it is now is written down")
         text = virsh.ask("dumpxml", "--migratable", "--security-info")
-    with open(task.out / DEFINITION, "x", encoding="utf-8", opener=_private) as file:
-        file.write(text)
+    with open_folder(task.out) as folder:  # nobody else's business: it may hold the password of the VM's screen
+        write_new(folder, DEFINITION, text.encode(), mode=0o600)
     if live.nvram is not None:
         _copy_variables(task, live, live.nvram)
-
-
-def _private(path: str, flags: int) -> int:
-    """It may hold the password of the VM's screen."""
-    return os.open(path, flags, 0o600)
 
 
 def _copy_variables(task: Task, live: Domain, nvram: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.enums import AdapterName
-from dumps.adapter import Adapter, Left, Sum, Task
+from dumps.adapter import Adapter, FailedDump, Task, Written
 from dumps.adapters import ADAPTERS
 from dumps.commands import Commands
 from dumps.failure import DumpFailed
@@ -17,13 +17,13 @@ class Hypervisor:
 
     def __init__(self, error: Exception) -> None:
         self.error = error
-        self.left: list[Left] = []
+        self.left: list[FailedDump] = []
 
-    def dump(self, task: Task) -> Sum | None:
+    def dump(self, task: Task) -> Written | None:
         task.out.mkdir()
         raise self.error
 
-    def clean_up(self, left: Left, commands: Commands) -> None:
+    def clean_up(self, left: FailedDump, commands: Commands) -> None:
         assert left.out.is_dir()
         self.left.append(left)
         assert commands.read(["echo", left.vm]) == "vm1\n"

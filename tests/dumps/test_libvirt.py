@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dumps import guest, virsh
+from dumps import virsh
 from tests.dumps import hypervisor
 from tests.dumps.guest import Agent, answering, hanging, stuck_in_freezing
 from tests.dumps.house import dump, is_tidy, marker, one, results, tell, until
@@ -134,8 +134,8 @@ def test_a_vm_that_libvirt_does_not_have_is_named_with_those_that_it_has(tmp_pat
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """An agent that hangs is waited for as long as it takes to see that it does."""
-    monkeypatch.setattr(guest, "_FREEZE_SECONDS", "2")
-    monkeypatch.setattr(guest, "_THAW_SECONDS", "2")
+    monkeypatch.setattr(virsh, "_FREEZE_SECONDS", "2")
+    monkeypatch.setattr(virsh, "_THAW_SECONDS", "2")
 
 
 def test_a_guest_with_an_agent_is_at_rest_when_the_job_begins_and_no_longer(

@@ -260,7 +260,7 @@ def test_a_dump_for_which_there_is_no_room_is_not_begun(tmp_path: Path, mount: M
     dump(host, "--then-pass")
     host.dumps.joinpath("filler").write_bytes(bytes(2_500_000))
     shape = dump(host, code=1)
-    assert one(shape)["error"].startswith("no room for it: ")
+    assert one(shape)["error"].startswith("not enough disk space: ")
     assert "it needs 4 MB (the last one had 3 MB)" in one(shape)["error"]
     assert one(shape, "vm2")["result"] == "done"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dumps import guest
+from dumps import virsh
 from tests.dumps.guest import Agent, hanging
 from tests.dumps.house import dump, is_tidy, marker, one, results, tell, until
 from tests.dumps.hypervisor import Hypervisor, house_of, is_same
@@ -63,8 +63,8 @@ def test_five_vms_and_one_dump_that_fails(
     ``busy`` and ``busier`` are written to all the while, ``idle`` is shut off, ``hung`` does not answer, and ``fat``
     has more data than the dumps' disk has room.
     """
-    monkeypatch.setattr(guest, "_FREEZE_SECONDS", "2")
-    monkeypatch.setattr(guest, "_THAW_SECONDS", "2")
+    monkeypatch.setattr(virsh, "_FREEZE_SECONDS", "2")
+    monkeypatch.setattr(virsh, "_THAW_SECONDS", "2")
     for name in ("busy", "busier", "idle"):
         libvirt.define(name)
     libvirt.define("hung", agent=True)

@@ -77,8 +77,8 @@ def _dumping(config: "Config", name: str) -> "SetDumping":
 
 def _run(session: Session, config: "Config", name: str, dumping: "SetDumping", *, wait: float) -> "Run":
     from core.clock import SystemClock
+    from dumps.failure import Stop
     from dumps.runner import Runner
-    from dumps.stop import Stop
     from tidegate.cli import hypervisor
     from tidegate.cli.dump_progress import progress
 

@@ -143,7 +143,7 @@ def _release_all(session: Session, config: "Config", clock: "Clock", *, wait: fl
 
 def _verify(config: "Config") -> "Verify":
     """Asks a dump that others have made for the checks of its set."""
-    from dumps.checking import fault
+    from dumps.verify import fault
     from tidegate.cli.stopping import ended_by_signals
 
     def verify(row: "DumpRow", body: str | None) -> str | None:

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dumps.stop import Stop
+    from dumps.failure import Stop
 
 #: A service manager, a hand, and a terminal that goes.
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -34,8 +34,7 @@ def stopped_by_signals(stop: "Stop") -> Iterator[list[int]]:
 @contextmanager
 def ended_by_signals() -> Iterator["Stop"]:
     """As if nobody had caught the signal, but only after what was waited for has been told to stop."""
-    from dumps.failure import Stopped
-    from dumps.stop import Stop
+    from dumps.failure import Stop, Stopped
 
     with closing(Stop()) as stop:
         with stopped_by_signals(stop) as came:
