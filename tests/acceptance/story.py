@@ -17,8 +17,8 @@ from typing import Any
 from tests.acceptance.warm import Ended, Warm
 from tests.host import Host
 
-#: Inner name ("" for a dump that is one file) -> inode.
-Inodes = Mapping[str, int]
+#: Inner name ("" for a dump that is one file) -> inode, and when it was written: a number that is free is given again.
+Inodes = Mapping[str, tuple[int, int]]
 
 LIMIT = 6000
 OVERSIZE = "huge"
@@ -250,9 +250,8 @@ class Story:
 
 
 def _inodes(path: Path) -> Inodes:
-    if path.is_file():
-        return {"": path.stat().st_ino}
-    return {str(file.relative_to(path)): file.stat().st_ino for file in sorted(path.rglob("*")) if file.is_file()}
+    files = {"": path} if path.is_file() else {str(file.relative_to(path)): file for file in sorted(path.rglob("*"))}
+    return {name: (file.stat().st_ino, file.stat().st_mtime_ns) for name, file in files.items() if file.is_file()}
 
 
 def _is_copy(copy: Path, file: Path) -> bool:
