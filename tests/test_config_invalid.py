@@ -17,7 +17,7 @@ INVALID = Path(__file__).parent / "data" / "config" / "invalid"
 
 
 @pytest.fixture
-def dry_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "dumps").mkdir()
     (tmp_path / "weekly" / "inside").mkdir(parents=True)
     (tmp_path / "link-to-dumps").symlink_to("dumps")
@@ -32,26 +32,26 @@ def without_access_times(mount: Mount) -> Path:
     return folder
 
 
-def stand_ins(content: bytes, dry_run: Path, mount: Mount) -> dict[bytes, bytes]:
+def stand_ins(content: bytes, scratch: Path, mount: Mount) -> dict[bytes, bytes]:
     """What the words in a file stand for; a mount is made only for a file that names it."""
     made: dict[bytes, Callable[[], Path]] = {
-        b"@here@": lambda: dry_run,
+        b"@here@": lambda: scratch,
         b"@other-filesystem@": lambda: mount("tmpfs"),
-        b"@bind-mount@": lambda: mount("bind", source=dry_run / "weekly"),
+        b"@bind-mount@": lambda: mount("bind", source=scratch / "weekly"),
         b"@noatime@": lambda: without_access_times(mount),
     }
     return {word: bytes(make()) for word, make in made.items() if word in content or word == b"@here@"}
 
 
 @pytest.mark.parametrize("mistake", sorted(INVALID.glob("*.toml")), ids=lambda path: path.stem)
-def test_a_mistake_gets_its_sentence(mistake: Path, dry_run: Path, mount: Mount) -> None:
+def test_a_mistake_gets_its_sentence(mistake: Path, scratch: Path, mount: Mount) -> None:
     """Its line, its key, what is wrong and what would be right; and nothing is left behind in the folders."""
     content = mistake.read_bytes()
-    words = stand_ins(content, dry_run, mount)
+    words = stand_ins(content, scratch, mount)
     for word, meaning in words.items():
         content = content.replace(word, meaning)
     Path("config.toml").write_bytes(content)
-    before = set(dry_run.rglob("*"))
+    before = set(scratch.rglob("*"))
     with pytest.raises(ConfigError) as caught:
         load(Path("config.toml"))
     told = f"{caught.value}\n"
@@ -63,7 +63,7 @@ def test_a_mistake_gets_its_sentence(mistake: Path, dry_run: Path, mount: Mount)
     assert told == expected.read_text()
     assert caught.value.exit_code is ExitCode.USAGE
     assert "\n".join(caught.value.errors) == str(caught.value)
-    assert set(dry_run.rglob("*")) == before
+    assert set(scratch.rglob("*")) == before
 
 
 def test_every_sentence_belongs_to_a_mistake() -> None:

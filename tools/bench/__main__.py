@@ -10,45 +10,34 @@ from functools import partial
 from pathlib import Path
 
 from tools.bench import (
-    arriving,
-    beside,
-    crowding,
+    bursting,
     dumping,
-    footprint,
     growing,
-    linking,
+    latency,
     lost,
     machine,
-    marking,
     paging,
     passing,
-    recording,
+    resting,
     scanning,
-    scraping,
+    starting,
 )
 from tools.bench.paired import ROOT
 from tools.bench.report import Section, page
 
 PAGE = ROOT / "docs" / "BENCHMARKS.md"
 BENCHMARKS: dict[str, Callable[[Path], Section]] = {
-    "mark": marking.measure,
+    "start": starting.measure,
     "pass": passing.measure,
-    "link": linking.measure,
-    "record": recording.measure,
+    "burst": bursting.measure,
     "scan": scanning.measure,
+    "latency": latency.measure,
     "lost": lost.measure,
     "stopped": lost.measure_stopped,
-    "arriving": arriving.measure,
-    "burst": arriving.measure_burst,
-    "beside": beside.measure,
-    "scrape": scraping.measure,
-    "scraped": scraping.measure_beside,
-    "crowd": crowding.measure,
-    "footprint": footprint.measure,
-    "growth": growing.measure,
     "page": paging.measure,
+    "rest": resting.measure,
+    "growth": growing.measure,
     "dump": dumping.measure,
-    "idle": footprint.measure_idle,
 }
 
 
@@ -60,10 +49,10 @@ def main() -> int:
     parser.add_argument("--scratch", type=Path, default=ROOT / "build", help="where to measure; default: build/")
     parser.add_argument("--idle", type=float, default=1, metavar="MINUTES", help="at rest for so long; default: 1")
     chosen = parser.parse_args()
-    BENCHMARKS["idle"] = partial(footprint.measure_idle, minutes=chosen.idle)
+    BENCHMARKS["rest"] = partial(resting.measure, minutes=chosen.idle)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started and made goes with it
-    chosen.dry_run.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=chosen.dry_run.resolve()) as name:
+    chosen.scratch.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=chosen.scratch.resolve()) as name:
         facts = machine.facts(Path(name))
         names = chosen.only or list(BENCHMARKS)
         text = page(facts, [_measured(one, Path(name)) for one in names])
@@ -75,9 +64,9 @@ def main() -> int:
     return 0
 
 
-def _measured(name: str, dry_run: Path) -> Section:
+def _measured(name: str, scratch: Path) -> Section:
     begun = time.perf_counter()
-    folder = dry_run / name
+    folder = scratch / name
     folder.mkdir()
     section = BENCHMARKS[name](folder)
     told = "; ".join(f"{aim.aim}: {aim.found}, {'kept' if aim.kept else 'missed'}" for aim in section.aims)

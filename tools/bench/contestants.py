@@ -42,7 +42,7 @@ class Contestant(Protocol):
     name: str
     process: Process
 
-    def start(self, folders: Sequence[Path], dry_run: Path) -> None: ...
+    def start(self, folders: Sequence[Path], scratch: Path) -> None: ...
     def told(self) -> int: ...
 
 
@@ -52,11 +52,11 @@ class Tidegate:
     name = "Tidegate"
     process: Process
 
-    def start(self, folders: Sequence[Path], dry_run: Path) -> None:
-        (dry_run / "config.toml").write_text(_CONFIG.format(dumps=folders[0]))
-        words = [sys.executable, "-m", "tidegate", "--config", str(dry_run / "config.toml"), "watch"]
-        self.state = dry_run / "state.db"
-        self.process = _popen(words, dry_run / "log")
+    def start(self, folders: Sequence[Path], scratch: Path) -> None:
+        (scratch / "config.toml").write_text(_CONFIG.format(dumps=folders[0]))
+        words = [sys.executable, "-m", "tidegate", "--config", str(scratch / "config.toml"), "watch"]
+        self.state = scratch / "state.db"
+        self.process = _popen(words, scratch / "log")
         self.seen = StateFile(self.state)
         wait_until(lambda: self.seen.count("select count(last_scan_at) from watch_status") > 0, _START_SECONDS)
 
@@ -78,8 +78,8 @@ class Peer:
         self._words = words
         self._packages = packages
 
-    def start(self, folders: Sequence[Path], dry_run: Path) -> None:
-        self._output = dry_run / "told"
+    def start(self, folders: Sequence[Path], scratch: Path) -> None:
+        self._output = scratch / "told"
         self._names: set[bytes] = set()
         self._offset = 0
         self.process = _popen([*self._words, str(folders[0])], self._output, self._packages)
@@ -108,15 +108,15 @@ class Peer:
 
 
 @contextmanager
-def listening(one: Contestant, folders: Sequence[Path], dry_run: Path) -> Iterator[None]:
+def listening(one: Contestant, folders: Sequence[Path], scratch: Path) -> Iterator[None]:
     """Has it listen for the length of the block: to the first of these folders, in which the others lie."""
-    dry_run.mkdir()
+    scratch.mkdir()
     try:
-        one.start(folders, dry_run)
+        one.start(folders, scratch)
         yield
     finally:
         _end(one.process)
-        shutil.rmtree(dry_run)
+        shutil.rmtree(scratch)
 
 
 def send(one: Contestant, number: signal.Signals) -> None:

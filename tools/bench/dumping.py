@@ -18,11 +18,11 @@ _COPY = "cat {source}"
 _Contestants = dict[str, Callable[[int], Cost]]
 
 
-def measure(dry_run: Path) -> Section:
+def measure(scratch: Path) -> Section:
     """All rounds, in folders of their own below ``scratch``."""
-    small = rounds(ROUNDS, _contestants(dry_run / "small", SMALL, SMALL_BYTES))
-    large = rounds(ROUNDS, _contestants(dry_run / "large", 1, LARGE_BYTES))
-    start = rounds(ROUNDS, {"start": lambda number: run(BenchHost(dry_run / f"start-{number}").command("status"))})
+    small = rounds(ROUNDS, _contestants(scratch / "small", SMALL, SMALL_BYTES))
+    large = rounds(ROUNDS, _contestants(scratch / "large", 1, LARGE_BYTES))
+    start = rounds(ROUNDS, {"start": lambda number: run(BenchHost(scratch / f"start-{number}").command("status"))})
     return Section(
         f"Dumps: {SMALL} of 1 MB, and one of 1 GB",
         "The command of each dump is `cat` of a file. Alone, a shell runs it in a loop: `cat FILE > X.part`, "
@@ -47,15 +47,15 @@ def _lines(what: str, costs: dict[str, list[Cost]], show: Callable[[float], str]
     return times + used[1:]
 
 
-def _contestants(dry_run: Path, count: int, size: int) -> _Contestants:
-    dry_run.mkdir(parents=True)
-    source = dry_run / "source"
+def _contestants(scratch: Path, count: int, size: int) -> _Contestants:
+    scratch.mkdir(parents=True)
+    source = scratch / "source"
     _fill(source, size)
     vms = [f"vm{number}" for number in range(count)]
 
     def runner(name: str, *, script: str, **keys: object) -> Callable[[int], Cost]:
         def measured(number: int) -> Cost:
-            host = BenchHost(dry_run / f"{name}-{number}".replace(" ", "-"))
+            host = BenchHost(scratch / f"{name}-{number}".replace(" ", "-"))
             told = {"vms": vms, "command": ["sh", "-c", script], **keys}
             lines = [f"{key} = {json.dumps(value)}" for key, value in told.items()]  # TOML has the same
             host.file.write_text("\n".join([host.file.read_text(), "[backup_sets.bench]", *lines, ""]))
@@ -67,7 +67,7 @@ def _contestants(dry_run: Path, count: int, size: int) -> _Contestants:
 
     copy = _COPY.format(source=source)
     return {
-        "shell": lambda number: _alone(dry_run / f"shell-{number}", copy, vms),
+        "shell": lambda number: _alone(scratch / f"shell-{number}", copy, vms),
         "`tidegate dump`, `$OUT`": runner("out", script=f"{copy} > $OUT"),
         "`tidegate dump`, `$OUT`, checksum = false": runner("bare", script=f"{copy} > $OUT", checksum=False),
         "`tidegate dump`, stdout = true": runner("stdout", script=copy, stdout=True),

@@ -6,8 +6,8 @@ from contextlib import closing
 from pathlib import Path
 
 from tools.bench.host import BenchHost
+from tools.bench.latency import watched
 from tools.bench.paired import Cost, run
-from tools.bench.recording import watched
 from tools.bench.report import Section, seconds
 
 VMS = (1_000, 10_000, 100_000)
@@ -16,9 +16,9 @@ DUMPS = 10
 DAY = 86_400.0
 
 
-def measure(dry_run: Path) -> Section:
+def measure(scratch: Path) -> Section:
     """One host for each number of VMs."""
-    columns = [_column(dry_run / str(count), count) for count in VMS]
+    columns = [_column(scratch / str(count), count) for count in VMS]
     names = list(columns[0])
     heading = ["", *(f"{count:,} VMs" for count in VMS), "growth of the last step"]
     rows = [[name, *(_shown(column[name]) for column in columns), _growth(columns, name)] for name in names]

@@ -1,33 +1,28 @@
 """Markers that come faster than anybody can look: how many each contestant never hears of."""
 
-import os
-import shutil
 import signal
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-from tools.bench.burst import Ground
 from tools.bench.contestants import Contestant, Tidegate, listening, send, wait_for_all
+from tools.bench.markers import Ground, ground
 from tools.bench.peers import Peers, peers
 from tools.bench.report import Aim, Section
 
-SIZES = (10_000, 50_000, 100_000)
+SIZES = (10_000, 100_000)
 LAYOUTS = (1, 1000)
 STOPPED = 30_000
 FOLDERS = 20_000
 LATER = 100
 #: Who hears nothing new for so long has heard all that he will. watchman waits until a burst has settled.
 _QUIET_SECONDS = 10.0
-_SHARED_MEMORY = Path("/dev/shm")
 
 #: What happens: given the contestant and the dumps, it marks them, and returns when the clock was started.
 Deed = Callable[[Contestant, Ground], float]
 
 
-def measure(dry_run: Path) -> Section:
+def measure(scratch: Path) -> Section:
     """Bursts while everybody listens."""
     here = peers()
     everybody: tuple[Contestant, ...] = (Tidegate(), *here.found)
@@ -36,7 +31,7 @@ def measure(dry_run: Path) -> Section:
     for folders in LAYOUTS:
         for count in SIZES:
             with ground(count, folders) as dumps:
-                cells = {one.name: _cell(one, dumps, dry_run, _mark_all) for one in everybody}
+                cells = {one.name: _cell(one, dumps, scratch, _mark_all) for one in everybody}
             ours.append(cells["Tidegate"][0])
             columns[f"{count:,} in {_folders(folders)}"] = {name: text for name, (_, text) in cells.items()}
     return Section(
@@ -52,7 +47,7 @@ def measure(dry_run: Path) -> Section:
     )
 
 
-def measure_stopped(dry_run: Path) -> Section:
+def measure_stopped(scratch: Path) -> Section:
     """A burst while nobody can listen, and 20,000 folders after that."""
     here = peers()
     everybody: tuple[Contestant, ...] = (Tidegate(), *here.found)
@@ -63,7 +58,7 @@ def measure_stopped(dry_run: Path) -> Section:
         (f"one in each of {FOLDERS:,} folders", FOLDERS + LATER, FOLDERS),
     ):
         with ground(count, folders) as dumps:
-            cells = {one.name: _cell(one, dumps, dry_run, _mark_stopped) for one in everybody}
+            cells = {one.name: _cell(one, dumps, scratch, _mark_stopped) for one in everybody}
         ours.append(cells["Tidegate"][0])
         columns[title] = {name: text for name, (_, text) in cells.items()}
     return Section(
@@ -76,17 +71,6 @@ def measure_stopped(dry_run: Path) -> Section:
         (Aim("0 lost after at most one scan for each overflow", f"{max(ours)}", max(ours) == 0),),
         after=table(columns, here),
     )
-
-
-@contextmanager
-def ground(count: int, folders: int) -> Iterator[Ground]:
-    """Dumps in memory where there is such a place."""
-    parent = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None
-    root = Path(tempfile.mkdtemp(prefix="tidegate-bench-", dir=parent))
-    try:
-        yield Ground(root / "dumps", count, folders)
-    finally:
-        shutil.rmtree(root)
 
 
 def table(columns: dict[str, dict[str, str]], here: Peers) -> str:
@@ -102,8 +86,8 @@ def table(columns: dict[str, dict[str, str]], here: Peers) -> str:
     return "\n".join(lines)
 
 
-def _cell(one: Contestant, dumps: Ground, dry_run: Path, deed: Deed) -> tuple[int, str]:
-    with listening(one, dumps.all_folders(), dry_run / "contestant"):
+def _cell(one: Contestant, dumps: Ground, scratch: Path, deed: Deed) -> tuple[int, str]:
+    with listening(one, dumps.all_folders(), scratch / "contestant"):
         begun = deed(one, dumps)
         told = wait_for_all(one, dumps.count, _QUIET_SECONDS)
         took = time.perf_counter() - begun - (_QUIET_SECONDS if told < dumps.count else 0)

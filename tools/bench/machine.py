@@ -16,13 +16,13 @@ from tools.bench.report import milliseconds
 _PACKAGES = ("pydantic", "click", "watchdog", "filelock")
 
 
-def facts(dry_run: Path) -> list[tuple[str, str]]:
+def facts(scratch: Path) -> list[tuple[str, str]]:
     """Name and value of each. ``scratch`` is the folder that was measured in."""
     return [
         ("date", datetime.now(UTC).strftime("%Y-%m-%d")),
         ("processor", f"{os.cpu_count()} × {_processor()}; {_load()}"),
         ("system", f"Linux {platform.release()}"),
-        ("filesystem", f"{_filesystem(dry_run)}; an fsync of 4 KiB takes {milliseconds(_fsync(dry_run))}"),
+        ("filesystem", f"{_filesystem(scratch)}; an fsync of 4 KiB takes {milliseconds(_fsync(scratch))}"),
         ("versions", ", ".join(_versions())),
     ]
 

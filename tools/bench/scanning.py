@@ -13,9 +13,9 @@ MARKERS = 100_000
 ROUNDS = 5
 
 
-def measure(dry_run: Path) -> Section:
+def measure(scratch: Path) -> Section:
     """Dumps and markers are made once and recorded once."""
-    host = BenchHost(dry_run / "host")
+    host = BenchHost(scratch / "host")
     host.mark(host.dump(MARKERS))
     host.record()
     config, clock = host.config(), SystemClock()

@@ -1,13 +1,17 @@
-"""Dumps, and markers for them in bursts or at a pace: written and renamed in the folder of the dump."""
+"""Dumps, and markers for them in bursts: written and renamed in the folder of the dump."""
 
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
 _VMS = 1000
+_SHARED_MEMORY = Path("/dev/shm")
 
 
 @dataclass(slots=True)
@@ -45,17 +49,6 @@ class Ground:
             mark(path)
         return time.perf_counter() - begun
 
-    def mark_at(self, rate: float, count: int) -> "Paced":
-        """Marks the next so many dumps, ``rate`` of them a second if this machine can."""
-        times: dict[str, int] = {}
-        begun = time.monotonic()
-        for number, path in enumerate(islice(self._unmarked, count)):
-            if (early := begun + number / rate - time.monotonic()) > 0:
-                time.sleep(early)
-            mark(path)
-            times[os.path.relpath(path, self.root)] = time.monotonic_ns()
-        return Paced(times, len(times) / (time.monotonic() - begun))
-
     def clear(self) -> None:
         """Removes all markers."""
         for path in self.paths():
@@ -64,12 +57,15 @@ class Ground:
         self._unmarked = self.paths()
 
 
-@dataclass(frozen=True, slots=True)
-class Paced:
-    """``times``: path of the dump -> when its marker stood, monotonic nanoseconds. ``rate``: what was reached."""
-
-    times: dict[str, int]
-    rate: float
+@contextmanager
+def ground(count: int, folders: int = 1) -> Iterator[Ground]:
+    """Dumps in memory where there is such a place."""
+    parent = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None
+    root = Path(tempfile.mkdtemp(prefix="tidegate-bench-", dir=parent))
+    try:
+        yield Ground(root / "dumps", count, folders)
+    finally:
+        shutil.rmtree(root)
 
 
 def mark(path: str) -> None:
