@@ -14,7 +14,7 @@ from core.config.dump_settings import SetDumping
 from core.config.settings import Config, WatchFolder
 from core.enums import DumpResult
 from core.errors import FaultError, TidegateError
-from core.state import counters, dumps, locks, mount_identity, vms
+from core.state import dumps, locks, mount_identity, vms
 from core.state.database import State
 from dumps.attempt import Attempt, Outcome, RunContext
 from dumps.dump_folder import DiskSpace, DumpFolder
@@ -114,20 +114,15 @@ class Runner:
 
     def _see_that_it_is_there(self, watch: WatchFolder) -> None:
         """A disk that is not mounted leaves its mount point, and the dumps would fill another disk."""
-        with self.state.read() as connection:
-            known = counters.watch_statuses(connection).get(watch.name)
         try:
-            stands = mount_identity.filesystem_id_at(watch.path)
+            with self.state.read() as connection:
+                is_mounted = mount_identity.is_mounted(connection, watch)
         except OSError as error:
             raise FaultError(f"{watch.path}: no dumps can be made there: {error.strerror}") from error
-        if (
-            known is not None
-            and known.filesystem_id is not None
-            and mount_identity.is_elsewhere(known.filesystem_id, stands)
-        ):
+        if not is_mounted:
             raise FaultError(
-                f"{watch.path}: another filesystem stands in its place: is its disk mounted? "
-                f"If it stays here, say `tidegate adopt --moved {watch.name}`"
+                f"{watch.path}: another filesystem is in its place: is its disk mounted? "
+                f"If the new one is to stay, run `tidegate adopt --moved {watch.name}`"
             )
 
     def _recover(self, folder: DumpFolder) -> Iterator[tuple[str, str]]:

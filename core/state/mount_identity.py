@@ -1,7 +1,7 @@
-"""Which folder of which filesystem stands at a path: a disk may have gone, and another folder shows in its place.
+"""Which folder of which filesystem is at a path: a disk may have gone, and another folder shows in its place.
 
 The device number will not do: btrfs, device-mapper and USB give a filesystem another one at a mount. Its own id
-(``f_fsid``) stays on ext4, btrfs and zfs; where it does not, what stands in the folder tells (``any_stands``).
+(``f_fsid``) stays on ext4, btrfs and zfs; where it does not, the files in the folder decide (``any_stands``).
 """
 
 import os
@@ -11,12 +11,16 @@ from sqlite3 import Connection
 
 from core.config.settings import WatchFolder
 from core.fs.fingerprint import Member
+from core.fs.io_timeout import ask
 from core.fs.openat import open_folder
-from core.state import dumps, ledger
+from core.state import counters, dumps, ledger
 from core.state.ledger import LinkRow
 
-#: Where the disk is there nearly all of them stand; where it is away nobody should look for ten thousand.
+#: Where the disk is mounted nearly all of them are there; where it is not, nobody should look for ten thousand.
 _MOST_ASKED = 200
+
+#: A disk that has not answered by then does not hold up the others.
+_ANSWER_SECONDS = 10.0
 
 
 def filesystem_id_of(folder: int) -> str:
@@ -36,6 +40,20 @@ def filesystem_id_at(path: Path) -> str:
     """Of the folder at this path. Raises OSError."""
     with open_folder(path) as folder:
         return filesystem_id_of(folder)
+
+
+def is_mounted(connection: Connection, watch: WatchFolder) -> bool:
+    """Whether the watch folder is on the filesystem on which it was when it was last found up.
+
+    Raises OSError where it is missing, cannot be opened, or does not answer in time.
+    """
+    status = counters.watch_statuses(connection).get(watch.name)
+    now = ask(str(watch.path), _ANSWER_SECONDS, lambda: filesystem_id_at(watch.path))
+    if status is None or status.filesystem_id is None or not is_elsewhere(status.filesystem_id, now):
+        return True
+    # A filesystem may get another id at a mount: then what was released must be on it.
+    expected = expected_in_tree(connection, watch)
+    return ask(str(watch.path), _ANSWER_SECONDS, lambda: any_stands(expected))
 
 
 #: A file of a link that should stand in the export tree.

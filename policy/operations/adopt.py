@@ -16,8 +16,11 @@ from core.state import dumps, ledger, vms
 from core.state.database import Connection, State
 from core.state.ledger import LinkRow
 from policy.export import ExportTree
-from policy.passes import budget, run
-from policy.reconcile import confirm, reconcile
+from policy.passes import budget
+from policy.passes.trees import remove_unneeded
+from policy.reconcile import confirm
+from policy.reconcile.settle import settle
+from policy.reconcile.tree_scan import scan_trees
 from policy.recovery import manifest
 
 
@@ -54,19 +57,19 @@ def adopt(config: Config, state: State, clock: Clock, *, sent: bool, wait: float
     with state.pass_lock(wait=wait):
         now = clock.now()
         with state.read() as connection:
-            look = reconcile.look(connection, config)
+            scan = scan_trees(connection, config)
         with state.write() as connection:
             day = budget.current(connection, config, now)
-            reconcile.settle(connection, config, day.number, look, now=now)
+            settle(connection, config, day.number, scan, now=now)
             foreign = [link for link in ledger.in_tree(connection) if link.dump_id is None]
-            foreign = [link for link in foreign if link.watch not in look.down]
+            foreign = [link for link in foreign if link.watch not in scan.unmounted]
             adopted = take_over(connection, config, foreign, now)
             if sent:
                 names = {one.name for one in adopted if one.vm is not None}
                 links = [one for one in ledger.outstanding(connection) if one.export_name in names]
                 confirm.confirm(connection, links, Evidence.MARK_SENT, now.wall)
-        run.take_out(config, state, now)
-        manifest.write(config, state, now, down=look.down)
+        remove_unneeded(config, state, now)
+        manifest.write(config, state, now, down=scan.unmounted)
         return adopted
 
 

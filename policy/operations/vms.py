@@ -1,6 +1,6 @@
 """The admin's word: hold, release, force, retire, and copies that are at the storage already."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from core.clock import Clock
@@ -9,13 +9,13 @@ from core.enums import DumpState, Evidence, Force, LinkState
 from core.errors import UsageError
 from core.state import decisions, dumps, ledger, vms
 from core.state.database import Connection, State
-from core.state.ledger import LinkRow
 from core.state.vms import VmRow
-from policy.passes import run
-from policy.reconcile import confirm, reconcile
+from policy.passes.trees import remove_unneeded, settle_trees
+from policy.reconcile import confirm
+from policy.reconcile.link_check import were_read
 from policy.reconcile.mounts import unmounted
+from policy.reconcile.revoke import revoke
 from policy.recovery import manifest
-from policy.sync import report
 
 
 def hold(config: Config, state: State, clock: Clock, vm: str, *, wait: float) -> LinkState | None:
@@ -25,14 +25,14 @@ def hold(config: Config, state: State, clock: Clock, vm: str, *, wait: float) ->
     """
     with state.pass_lock(wait=wait):
         now = clock.now()
-        down = report.settle(config, state, now)  # what was read by now is confirmed first
+        down = settle_trees(config, state, now)  # what was read by now is confirmed first
         with state.write() as connection:
             _known(connection, vm)
             vms.change(connection, vm, on_hold=True, forced=None)
             links = [link for link in ledger.outstanding(connection) if link.vm == vm]
-            read = reconcile.were_read(connection, config, [link for link in links if link.watch not in down])
-            _revoke(connection, [link for link in links if link.id not in read])
-        run.take_out(config, state, now)
+            read = were_read(connection, config, [link for link in links if link.watch not in down])
+            revoke(connection, [link for link in links if link.id not in read])
+        remove_unneeded(config, state, now)
         manifest.write(config, state, now, down=down)
         return None if not links else LinkState.LINKED if read else LinkState.REVOKED
 
@@ -60,12 +60,12 @@ def retire(config: Config, state: State, clock: Clock, vm: str, *, wait: float) 
         now = clock.now()
         with state.write() as connection:
             _known(connection, vm)
-            _revoke(connection, [link for link in ledger.outstanding(connection) if link.vm == vm])
+            revoke(connection, [link for link in ledger.outstanding(connection) if link.vm == vm])
             waiting = [row.id for row in dumps.without_end(connection) if row.vm == vm]
             retired = {"state": DumpState.REVOKED, "reason": None, "detail": "its VM was retired"}
             dumps.change_many(connection, waiting, ended_at=now.wall, **retired)
             vms.change(connection, vm, retired_at=now.wall, on_hold=False, forced=None)
-        run.take_out(config, state, now)
+        remove_unneeded(config, state, now)
         with state.read() as connection:
             down = unmounted(connection, config)
         manifest.write(config, state, now, down=down)
@@ -111,10 +111,3 @@ def _known(connection: Connection, name: str) -> VmRow:
     if vm is None:
         raise UsageError(f"no VM named {name!r} is known; `tidegate status` lists them")
     return vm
-
-
-def _revoke(connection: Connection, links: Sequence[LinkRow]) -> None:
-    """Records that these links go; their dumps wait again."""
-    ledger.change_links(connection, [link.id for link in links], state=LinkState.REVOKED)
-    ids = [link.dump_id for link in links if link.dump_id is not None]
-    dumps.change_many(connection, ids, state=DumpState.PENDING, reason=None, detail="")

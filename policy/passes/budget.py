@@ -5,15 +5,15 @@ import logging
 
 from core.clock import Instant
 from core.config.settings import Config
-from core.enums import DayEnd, Evidence
+from core.enums import DayEnd
 from core.state import ledger, slices, syncs
 from core.state.database import Connection
 from core.state.ledger import DayRow
 from core.units import last_reached
-from policy.passes import facts
 from policy.planner import day as rules
 from policy.planner.model import DayAccount
-from policy.reconcile import confirm
+from policy.reconcile.confirm import confirm
+from policy.reconcile.confirm_modes import confirm_mode
 from policy.reconcile.mounts import recorded_unmounted
 
 log = logging.getLogger("tidegate.policy")
@@ -27,22 +27,10 @@ def current(connection: Connection, config: Config, now: Instant) -> DayRow:
     day = _mend(connection, day, now)
     if not rules.is_over(_facts(connection, config, day, now), _rules(config), now.wall):
         return day
-    presume(connection, config, now)
+    mode = confirm_mode(config)
+    confirm(connection, mode.confirmed_at_day_end(connection, config, now), mode.evidence, now.wall)
     ledger.change_day(connection, day.number, closed_at=now.wall, closed_by=config.day.ends)
     return _open(connection, config, day.number + 1, now)
-
-
-def presume(connection: Connection, config: Config, now: Instant) -> None:
-    """At a day's end, with ``confirm = "presumed"``: links old enough are held to have arrived."""
-    if config.offsite.confirm is not Evidence.PRESUMED:
-        return
-    since_end = now.wall - last_reached(config.day.at, config.day.timezone, now.wall)
-    ripe = [
-        link
-        for link in ledger.outstanding(connection)
-        if link.in_tree and now.elapsed_since(link.released) - since_end >= rules.PRESUMED_AFTER
-    ]
-    confirm.confirm(connection, ripe, Evidence.PRESUMED, now.wall)
 
 
 def account(connection: Connection, config: Config, day: DayRow, now: Instant) -> DayAccount:
@@ -117,17 +105,9 @@ def _facts(connection: Connection, config: Config, day: DayRow, now: Instant) ->
         age=now.elapsed_since(day.opened),
         opened_wall=day.opened.wall,
         sync_reported=_all_reported(connection, config, day),
-        last_read=_last_read(connection, config, day, now),
+        last_read=confirm_mode(config).last_read_of_sync(connection, day.opened.wall, now.wall),
         needs_no_sync=day.limit_bytes <= day.reserve_bytes < _limit(config, now),
     )
-
-
-def _last_read(connection: Connection, config: Config, day: DayRow, now: Instant) -> float | None:
-    """None where reads tell nothing of a sync that has passed: also while one runs."""
-    tells = config.offsite.confirm in (Evidence.READ, Evidence.REMOVAL)
-    if not tells or facts.is_being_fetched(connection, config, now.wall):
-        return None
-    return ledger.last_read(connection, since=day.opened.wall)
 
 
 def _rules(config: Config) -> rules.DayRules:

@@ -17,7 +17,9 @@ from core.state import counters, dumps, ledger, syncs
 from core.state.database import Connection
 from core.state.ledger import LinkRow
 from core.units import format_size
-from policy.reconcile.reconcile import LinkCheck, Look
+from policy.reconcile.confirm_modes import SEAL_LASTS_SECONDS
+from policy.reconcile.link_check import LinkCheck
+from policy.reconcile.tree_scan import TreeScan
 
 log = logging.getLogger("tidegate.policy")
 
@@ -47,17 +49,17 @@ class Short:
         return f"{self.watch.name}: {free} are free, less than min_free = {least}; {kept}: {advice}"
 
 
-def measure(connection: Connection, config: Config, look: Look) -> dict[str, Room]:
+def measure(connection: Connection, config: Config, scan: TreeScan) -> dict[str, Room]:
     """What the disks say, by the names of the watch folders that answer. Changes nothing."""
     rooms = {}
     for watch in config.watches:
-        if watch.name not in look.down:
+        if watch.name not in scan.unmounted:
             try:
                 free = ask(str(watch.path), _ANSWER_SECONDS, partial(_free, watch.path))
             except OSError as error:
                 log.warning("%s: its room cannot be told: %s", watch.path, error.strerror)
                 continue
-            rooms[watch.name] = Room(free, _pinned(connection, watch, look.seen))
+            rooms[watch.name] = Room(free, _pinned(connection, watch, scan.checks))
     return rooms
 
 
@@ -81,7 +83,7 @@ def short(connection: Connection, config: Config) -> tuple[Short, ...]:
     return tuple(found)
 
 
-def to_drop(connection: Connection, config: Config, now: Instant, seal_lasts: float) -> list[LinkRow]:
+def to_drop(connection: Connection, config: Config, now: Instant) -> list[LinkRow]:
     """Confirmed links that go though the storage was reading a moment ago: their disk has too little room.
 
     Only a collection has had its use of them, and none goes while a sync is sealed: its manifest names them.
@@ -89,7 +91,7 @@ def to_drop(connection: Connection, config: Config, now: Instant, seal_lasts: fl
     wanting = {one.watch.name for one in short(connection, config)}
     if not wanting or config.offsite.storage is not Storage.COLLECT:
         return []
-    if syncs.open_seals(connection, since=now.wall - seal_lasts):
+    if syncs.open_seals(connection, since=now.wall - SEAL_LASTS_SECONDS):
         return []
     confirmed = ledger.in_tree_and(connection, [LinkState.CONFIRMED])
     links = [link for link in confirmed if link.watch in wanting and link.dump_id is not None]
@@ -104,9 +106,9 @@ def _free(path: Path) -> int:
     return status.f_bavail * status.f_frsize
 
 
-def _pinned(connection: Connection, watch: WatchFolder, seen: Sequence[LinkCheck]) -> int:
+def _pinned(connection: Connection, watch: WatchFolder, checks: Sequence[LinkCheck]) -> int:
     """Bytes on the disk of files that have no other name, and of copies whose dumps are gone or other ones by now."""
-    ours = [one for one in seen if one.link.watch == watch.name and one.alone]
+    ours = [one for one in checks if one.link.watch == watch.name and one.alone]
     copies = [one for one in ours if one.link.copy_inodes is not None]
     rows = dumps.by_ids(connection, {one.link.dump_id for one in copies if one.link.dump_id is not None})
     identities = dumps.identities_of(connection, rows.values())

@@ -6,10 +6,10 @@ from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from core.config.settings import Config
-from core.enums import DumpState, Evidence, LinkState, Reason, Storage
+from core.enums import DumpState, LinkState, Reason, Storage
 from core.filenames import printable
-from core.markers.vm_name import export_name, stem
-from core.state import dumps, ledger, syncs, vms
+from core.markers.vm_name import stem
+from core.state import dumps, ledger, vms
 from core.state.database import Connection
 from core.state.dumps import DumpRow
 from core.state.late_links import Unfetched
@@ -18,9 +18,7 @@ from core.state.vms import VmRow
 from policy.passes import slices
 from policy.planner.explanations import not_fetched
 from policy.planner.model import Day, Dump, Rules, SliceProgress, Vm
-
-#: A seal without a report is forgotten after this (DESIGN 6): the puller has died.
-SEAL_LASTS_SECONDS = 24 * 3600.0
+from policy.reconcile.confirm_modes import is_syncing
 
 _LET_OUT = (DumpState.RELEASED, DumpState.LINKED)
 
@@ -105,30 +103,6 @@ def _coming(config: Config, moment: float) -> tuple[int, ...]:
     """What the seven days from the one that opens at ``moment`` on may let out."""
     first = datetime.datetime.fromtimestamp(moment, config.day.timezone).weekday()
     return tuple(max(0, config.limit.on((first + days) % 7) - config.limit.reserve) for days in range(7))
-
-
-def is_syncing(connection: Connection, config: Config, now: float) -> bool:
-    """True while the storage may be pulling: announced and not reported, or read a moment ago."""
-    if syncs.open_seals(connection, since=now - SEAL_LASTS_SECONDS):
-        return True
-    if config.offsite.confirm not in (Evidence.READ, Evidence.REMOVAL):
-        return False
-    if is_being_fetched(connection, config, now):
-        return True
-    last_read = ledger.last_read(connection, since=now - config.day.quiet)
-    reported = syncs.reports(connection)
-    return last_read is not None and not (reported and (reported[0].reported_at or 0) >= last_read)
-
-
-def is_being_fetched(connection: Connection, config: Config, now: float) -> bool:
-    """Where the puller removes what it has: something was read and is not removed yet. As long as a seal lasts."""
-    removes = config.offsite.confirm is Evidence.REMOVAL
-    return removes and ledger.has_some_read(connection, since=now - SEAL_LASTS_SECONDS)
-
-
-def export_name_of(config: Config, row: DumpRow) -> str:
-    """The name of this dump in its export tree."""
-    return export_name(config.watch(row.watch).layout, vm=row.vm or "", path=row.path, backup_set=row.backup_set)
 
 
 def _ended_newest(connection: Connection, known: dict[str, VmRow], rows: Iterable[DumpRow]) -> list[DumpRow]:

@@ -16,10 +16,10 @@ from core.state import counters, dumps, ledger, vms
 from core.state.database import Connection, State
 from core.state.ledger import LinkRow
 from policy.export import ExportTree, LinkFailure, LinkRequest, Published, check_all
-from policy.passes import facts
+from policy.export_names import export_name_of
 from policy.passes.facts import Facts
 from policy.planner.model import Decision
-from policy.reconcile import reconcile
+from policy.reconcile.withdrawal import withdraw
 
 log = logging.getLogger("tidegate.policy")
 
@@ -143,7 +143,7 @@ class Releasing:
         rows, drafts = [], []
         for decision in decisions:
             dump = known.rows[decision.dump.dump_id]
-            name = facts.export_name_of(self._config, dump)
+            name = export_name_of(self._config, dump)
             old = kept.get((dump.watch, name))
             replaces = old.id if old is not None and old.vm == dump.vm else None
             drafts.append(_Draft(dump, name, replaces, swaps.get(dump.vm or "")))
@@ -207,7 +207,7 @@ class Releasing:
         if not old:
             return {}
         with self._state.read() as connection:
-            gone = {link.id for link in reconcile.withdraw(connection, self._config, old)}
+            gone = {link.id for link in withdraw(connection, self._config, old)}
         with self._state.write() as connection:
             ledger.change_links(connection, gone, in_tree=False)
         detail = "the link that it takes the place of cannot be removed"

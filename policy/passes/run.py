@@ -13,18 +13,24 @@ from itertools import count
 from core import failpoints
 from core.clock import Clock, Instant
 from core.config.settings import Config
-from core.enums import LinkState
-from core.state import counters, dumps, late_links, ledger, vms
+from core.state import counters, dumps, late_links, vms
 from core.state.database import Connection, DryRunState, State
 from core.units import format_size
 from policy.passes import budget, cleanup, disk_space, facts, slices
 from policy.passes.facts import Facts
 from policy.passes.grant import Failed, Grant, Releasing, Verify, end_swapped
 from policy.passes.storing import Outcome
+from policy.passes.trees import remove_unneeded
 from policy.planner.decide import decide
 from policy.planner.model import Day, Decision, Plan, Rules
-from policy.reconcile import reconcile, unfetched
-from policy.reconcile.mounts import recorded_unmounted, unmounted
+from policy.reconcile import unfetched
+from policy.reconcile.confirm_modes import is_syncing
+from policy.reconcile.link_check import still_unread
+from policy.reconcile.mounts import recorded_unmounted
+from policy.reconcile.revoke import revoke_being_dumped_again
+from policy.reconcile.settle import settle
+from policy.reconcile.tree_scan import remove_emptied, scan_trees
+from policy.reconcile.withdrawal import record_withdrawn, withdraw_and_record
 from policy.recovery import manifest
 
 log = logging.getLogger("tidegate.policy")
@@ -88,7 +94,7 @@ class _Pass:
     def run(self, clock: Clock) -> PassResult:
         self._settle_trees()
         plan, failed, known = self._release_all(clock)
-        take_out(self._config, self._state, self._now)
+        remove_unneeded(self._config, self._state, self._now)
         with self._state.write() as connection:
             cleanup.end_displaced(connection, self._now.wall)
             day = self._account(connection)
@@ -156,29 +162,29 @@ class _Pass:
 
     def _settle_trees(self, *, ignore_strangers: bool = False, act: bool = True) -> None:
         with self._state.read() as connection:
-            look = reconcile.look(connection, self._config)
-            rooms = disk_space.measure(connection, self._config, look)
-        self._down = look.down
-        self._unread = frozenset(seen.link.id for seen in look.seen if seen.is_unread)
+            scan = scan_trees(connection, self._config)
+            rooms = disk_space.measure(connection, self._config, scan)
+        self._down = scan.unmounted
+        self._unread = frozenset(check.link.id for check in scan.checks if check.is_unread)
         if act:
             for watch in self._config.watches:
-                if watch.name not in look.down:
+                if watch.name not in scan.unmounted:
                     self._releasing.tree(watch.name).sweep()
         if ignore_strangers:
-            look.unmanaged.clear()
+            scan.unmanaged.clear()
         with self._state.write() as connection:
             disk_space.record(connection, rooms)
             self._short = disk_space.short(connection, self._config)
             day = budget.current(connection, self._config, self._now)
-            gone = reconcile.settle(connection, self._config, day.number, look, now=self._now)
-            if not facts.is_syncing(connection, self._config, self._now.wall):
-                gone += reconcile.revoke_running(connection, self._now.wall)
+            gone = settle(connection, self._config, day.number, scan, now=self._now)
+            if not is_syncing(connection, self._config, self._now.wall):
+                gone += revoke_being_dumped_again(connection, self._now.wall)
                 gone += unfetched.revoke_left_out(connection, self._now)
             if not act:
-                end_withdrawn(connection, gone, self._now)
+                record_withdrawn(connection, gone, self._now)
         if act:
             withdraw_and_record(self._config, self._state, gone, self._now)
-            reconcile.clear_leftovers(self._config, look)
+            remove_emptied(self._config, scan)
 
     def _decide(self) -> tuple[Plan, Facts]:
         """Decides, looks at what was granted, and decides again without what cannot be taken after all."""
@@ -214,7 +220,7 @@ class _Pass:
         if not swapped:
             return frozenset()
         with self._state.read() as connection:
-            return frozenset(link.id for link in swapped) - reconcile.still_unread(connection, self._config, swapped)
+            return frozenset(link.id for link in swapped) - still_unread(connection, self._config, swapped)
 
     def _account(self, connection: Connection) -> Day:
         row = budget.current(connection, self._config, self._now)
@@ -263,38 +269,3 @@ def _joined(last: Plan, done: Sequence[Decision]) -> Plan:
     together = (*done, *(one for one in last.decisions if one.dump.dump_id not in out))
     numbered = (one if one.position is None else one._replace(position=next(positions)) for one in together)
     return Plan(last.day, tuple(numbered))
-
-
-def take_out(config: Config, state: State, now: Instant) -> None:
-    """Removes links that have had their use, unless a sync may be reading the trees and their disk has room."""
-    with state.read() as connection:
-        syncing = facts.is_syncing(connection, config, now.wall)
-        if syncing:
-            links = disk_space.to_drop(connection, config, now, facts.SEAL_LASTS_SECONDS)
-        else:
-            links = reconcile.to_withdraw(connection, config)
-        down = unmounted(connection, config) if links else frozenset()
-        links = [link for link in links if link.watch not in down]
-    withdraw_and_record(config, state, links, now)
-    with state.write() as connection:
-        budget.tell(connection, config, now)
-
-
-def withdraw_and_record(config: Config, state: State, links: Sequence[ledger.LinkRow], now: Instant) -> int:
-    """Removes links whose reason to go is recorded already, then records that they are gone; how many."""
-    if not links:
-        return 0
-    with state.read() as connection:
-        gone = reconcile.withdraw(connection, config, links)
-    failpoints.point("withdrawn")
-    with state.write() as connection:
-        end_withdrawn(connection, gone, now)
-    return len(gone)
-
-
-def end_withdrawn(connection: Connection, gone: Sequence[ledger.LinkRow], now: Instant) -> None:
-    """Records that these links do not stand any more."""
-    ledger.change_links(connection, [link.id for link in gone], in_tree=False)
-    # Confirmed ones stopped to be outstanding when they were confirmed; their time stays.
-    ended = [link.id for link in gone if link.state is not LinkState.CONFIRMED]
-    ledger.change_links(connection, ended, ended_at=now.wall)

@@ -35,7 +35,7 @@ from core.state.dumps import DumpRow
 from core.state.ledger import LinkRow
 from core.units import format_time
 from policy.export import ExportTree
-from policy.passes import facts
+from policy.reconcile.confirm_modes import SEAL_LASTS_SECONDS
 
 log = logging.getLogger("tidegate.policy")
 
@@ -98,7 +98,7 @@ def write(config: Config, state: State, now: Instant, *, down: Collection[str], 
 
 def _sealed(connection: Connection, config: Config, now: float) -> frozenset[str]:
     """The watch folders whose trees a sync may be reading that was sealed and is not reported."""
-    seals = syncs.open_seals(connection, now - facts.SEAL_LASTS_SECONDS)
+    seals = syncs.open_seals(connection, now - SEAL_LASTS_SECONDS)
     covered = {seal.watch for seal in seals}
     return frozenset(watch.name for watch in config.watches if None in covered or watch.name in covered)
 

@@ -23,8 +23,9 @@ from policy.export import ExportTree, Presence
 from policy.operations import adopt
 from policy.operations.adopt import Tales, Told
 from policy.passes import budget
-from policy.reconcile import confirm, reconcile
-from policy.reconcile.reconcile import Look
+from policy.reconcile.confirm import confirm
+from policy.reconcile.settle import settle
+from policy.reconcile.tree_scan import TreeScan, scan_trees
 from policy.recovery import manifest
 
 
@@ -57,9 +58,9 @@ def find_exports(config: Config) -> list[Found]:
 
 
 def rebuild(
-    config: Config, draft: State, clock: Clock, source: Found | None, scan: Callable[[], Sequence[str]]
+    config: Config, draft: State, clock: Clock, source: Found | None, rescan: Callable[[], Sequence[str]]
 ) -> Rebuilt:
-    """Fills the empty state ``draft``. ``scan`` records the markers into it and tells which folders are down, and why.
+    """Fills the empty state ``draft``. ``rescan`` records the markers into it and returns what is down, and why.
 
     Looks at the trees and moves nothing in them. For who is alone with them. Raises NotAnExport.
     """
@@ -70,16 +71,16 @@ def rebuild(
         with draft.write() as connection:
             restore(connection, source.packed)
             result.known.append(_what_came_back(connection, source))
-    result.unknown += scan()
+    result.unknown += rescan()
     with draft.read() as connection:
-        look = reconcile.look(connection, config)
+        scan = scan_trees(connection, config)
     with draft.write() as connection:
         day = budget.current(connection, config, now)
-        reconcile.settle(connection, config, day.number, look, now=now)
-        result.known += _standing(look)
+        settle(connection, config, day.number, scan, now=now)
+        result.known += _standing(scan)
         if source is None:
-            _by_the_manifests(connection, config, look, now, result)
-        if _may_have_left(config, look, source, latest):
+            _by_the_manifests(connection, config, scan, now, result)
+        if _may_have_left(config, scan, source, latest):
             result.unknown.insert(0, _charge_the_rest(connection, config, now))
         budget.tell(connection, config, now)
     result.unknown += _not_told(source)
@@ -91,20 +92,17 @@ def _what_came_back(connection: Connection, source: Found) -> str:
     return f"{source.place}, written {format_time(source.header.written)}: {counts[0]} VMs, {counts[1]} links came back"
 
 
-def _standing(look: Look) -> Iterator[str]:
+def _standing(scan: TreeScan) -> Iterator[str]:
     """What was seen in the trees that the export does not tell."""
-    for seen in look.seen:
-        name = printable(seen.link.export_name)
-        if seen.link.ended_at is None and seen.presence in (Presence.ABSENT, Presence.OTHER):
-            yield f"{name}: let out on day {seen.link.day}, and stands no more; its dump waits again if it is there"
-        elif seen.presence is Presence.CHANGED:
+    for check in scan.checks:
+        name = printable(check.link.export_name)
+        if check.link.ended_at is None and check.presence in (Presence.ABSENT, Presence.OTHER):
+            yield f"{name}: let out on day {check.link.day}, and stands no more; its dump waits again if it is there"
+        elif check.presence is Presence.CHANGED:
             yield f"{name}: rewritten since it was let out; the next pass takes it back"
-    for unmanaged_entry in look.unmanaged:
-        path, size = (
-            f"{unmanaged_entry.watch.export}/{printable(unmanaged_entry.name)}",
-            unmanaged_entry.standing.identity.bytes,
-        )
-        yield f"{path}: stands without a record; its {format_size(size)} count as let out"
+    for entry in scan.unmanaged:
+        size = format_size(entry.found.identity.bytes)
+        yield f"{entry}: is in the tree without a record; its {size} count as released"
 
 
 def _not_told(source: Found | None) -> Iterator[str]:
@@ -118,15 +116,15 @@ def _not_told(source: Found | None) -> Iterator[str]:
 # --- the limit
 
 
-def _may_have_left(config: Config, look: Look, source: Found | None, latest: Sequence[Header]) -> bool:
+def _may_have_left(config: Config, scan: TreeScan, source: Found | None, latest: Sequence[Header]) -> bool:
     """Whether something may have been let out that nothing tells any more.
 
     Where no tree stands there is nothing that a sync could find.
     """
     standing = [watch for watch in config.watches if _stands(watch)]
-    if source is None or look.down:
-        return bool(standing or look.down)
-    if look.unmanaged or any(not source.header.is_as_late_as(one) for one in latest):
+    if source is None or scan.unmounted:
+        return bool(standing or scan.unmounted)
+    if scan.unmanaged or any(not source.header.is_as_late_as(one) for one in latest):
         return True
     return any(_paper(watch, manifest.STATE) is None for watch in standing)
 
@@ -151,12 +149,12 @@ def _charge_the_rest(connection: Connection, config: Config, now: Instant) -> st
 # --- without an export
 
 
-def _by_the_manifests(connection: Connection, config: Config, look: Look, now: Instant, result: Rebuilt) -> None:
+def _by_the_manifests(connection: Connection, config: Config, scan: TreeScan, now: Instant, result: Rebuilt) -> None:
     told: Tales = {}
     for watch in config.watches:
-        if watch.name not in look.down:
+        if watch.name not in scan.unmounted:
             told = {**told, **_told(watch, result)}
-    foreign = [link for link in ledger.in_tree(connection) if link.dump_id is None and link.watch not in look.down]
+    foreign = [link for link in ledger.in_tree(connection) if link.dump_id is None and link.watch not in scan.unmounted]
     for one in adopt.take_over(connection, config, foreign, now, told):
         if one.vm is None:
             result.unknown.append(f"{one.name}: not known whose it is: {one.note}")
@@ -175,7 +173,7 @@ def _as_told(connection: Connection, link: LinkRow, told: Told) -> None:
     if link.dump_id is not None:
         dumps.change(connection, link.dump_id, dump_time=told.dump_time)
     if told.evidence is not None:
-        confirm.confirm(connection, [link], told.evidence, told.confirmed)
+        confirm(connection, [link], told.evidence, told.confirmed)
 
 
 def _told(watch: WatchFolder, result: Rebuilt) -> Tales:

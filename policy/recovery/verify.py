@@ -13,8 +13,8 @@ from core.state import dumps, ledger
 from core.state.database import Connection, DryRunState
 from core.state.dumps import DumpRow
 from policy.export import ExportTree, Presence, check_all
-from policy.reconcile import reconcile
-from policy.reconcile.reconcile import LinkCheck
+from policy.reconcile.link_check import LinkCheck
+from policy.reconcile.tree_scan import scan_trees
 from policy.recovery import manifest
 
 #: What puts most things right.
@@ -29,25 +29,24 @@ class Difference(NamedTuple):
     say: str
 
 
-def verify(config: Config, copy: DryRunState, clock: Clock, scan: Callable[[], Sequence[str]]) -> list[Difference]:
-    """Every difference. ``scan`` records the markers into the copy and tells which folders are down, and why."""
+def verify(config: Config, copy: DryRunState, clock: Clock, rescan: Callable[[], Sequence[str]]) -> list[Difference]:
+    """Every difference. ``rescan`` records the markers into the copy and returns which folders are down, and why."""
     with copy.read() as connection:
         found = [*_damages(connection)]
         recorded = {row.id: row for row in dumps.without_end(connection)}
-    found += [Difference(sentence, "what is recorded of it stays as it was", "mount its disk") for sentence in scan()]
+    found += [Difference(sentence, "what is recorded of it stays as it was", "mount its disk") for sentence in rescan()]
     with copy.read() as connection:
         found += _news(recorded, dumps.without_end(connection))
-        look = reconcile.look(connection, config)
-        found += _of_dumps(connection, config, look.down)
-        for seen in look.seen:
-            found += _of_link(config, seen)
-        for unmanaged_entry in look.unmanaged:
-            path = f"{unmanaged_entry.watch.export}/{printable(unmanaged_entry.name)}"
+        scan = scan_trees(connection, config)
+        found += _of_dumps(connection, config, scan.unmounted)
+        for check in scan.checks:
+            found += _of_link(config, check)
+        for entry in scan.unmanaged:
             found.append(
-                Difference(path, "stands there and is not in the ledger", f"{_NEXT} charges it; tidegate adopt")
+                Difference(str(entry), "stands there and is not in the ledger", f"{_NEXT} charges it; tidegate adopt")
             )
         for watch in config.watches:
-            if watch.name not in look.down:
+            if watch.name not in scan.unmounted:
                 found += _of_papers(connection, config, watch, clock.now().wall)
     return found
 
@@ -92,10 +91,10 @@ def _of_dumps(connection: Connection, config: Config, down: Collection[str]) -> 
             yield Difference(where, f"it waits, and is {failure.reason}", "dump it again, or remove its marker")
 
 
-def _of_link(config: Config, seen: LinkCheck) -> Iterator[Difference]:
-    link = seen.link
+def _of_link(config: Config, check: LinkCheck) -> Iterator[Difference]:
+    link = check.link
     path = f"{config.watch(link.watch).export}/{printable(link.export_name)}"
-    match seen.presence, link.state:
+    match check.presence, link.state:
         case Presence.INTACT, LinkState.RELEASED:
             yield Difference(path, "stands, and a killed pass has not recorded it", _NEXT)
         case Presence.INTACT, LinkState.CHANGED | LinkState.REVOKED:

@@ -13,8 +13,10 @@ from core.state import ledger, syncs
 from core.state.database import Connection, State
 from core.state.ledger import LinkRow
 from core.state.syncs import SyncRow
-from policy.passes import budget, facts, run
-from policy.reconcile import confirm, reconcile
+from policy.passes import budget
+from policy.passes.trees import remove_unneeded, settle_trees
+from policy.reconcile.confirm import confirm
+from policy.reconcile.confirm_modes import SEAL_LASTS_SECONDS
 from policy.recovery import manifest
 from policy.sync import wire
 from policy.sync.rsync_log import Transfer
@@ -67,7 +69,7 @@ def announce(
     """
     with state.pass_lock(wait=wait):
         now = clock.now()
-        down = settle(config, state, now)
+        down = settle_trees(config, state, now)
         with state.write() as connection:
             day = budget.current(connection, config, now)
             links = [one for one in ledger.outstanding(connection) if one.in_tree and watch in (None, one.watch)]
@@ -92,10 +94,10 @@ def report(
         now = clock.now()
         if said.expected is not None:
             watch = _expecting(config, said.expected)
-        down = settle(config, state, now)
+        down = settle_trees(config, state, now)
         with state.write() as connection:
             outcome = _record(connection, config, said, watch, now, down=down)
-        run.take_out(config, state, now)
+        remove_unneeded(config, state, now)
         manifest.write(config, state, now, down=down)
         return outcome
 
@@ -111,27 +113,13 @@ def _expecting(config: Config, digest: str) -> str | None:
     return watch.name if len(config.watches) > 1 else None
 
 
-def settle(config: Config, state: State, now: Instant) -> frozenset[str]:
-    """Believes the trees first: a link that no longer stands as it was made must be neither sealed nor confirmed.
-
-    Returns the names of the watch folders that are away.
-    """
-    with state.read() as connection:
-        look = reconcile.look(connection, config)
-    with state.write() as connection:
-        day = budget.current(connection, config, now)
-        rewritten = reconcile.settle(connection, config, day.number, look, now=now)
-    run.withdraw_and_record(config, state, rewritten, now)
-    return look.down
-
-
 def _record(
     connection: Connection, config: Config, said: Report, watch: str | None, now: Instant, *, down: Collection[str]
 ) -> Outcome:
     """Nothing is confirmed of a folder that is away: nobody knows whether its links stood when the sync came by."""
     day = budget.current(connection, config, now)
     standing = [one for one in ledger.outstanding(connection) if watch in (None, one.watch)]
-    announced = syncs.seals(connection, now.wall - facts.SEAL_LASTS_SECONDS)
+    announced = syncs.seals(connection, now.wall - SEAL_LASTS_SECONDS)
     seals = [one for one in announced if one.reported_at is None]
     # A list that is told once more speaks of the sync that it was told for.
     meant = seals or (announced if said.arrived is not None else [])
@@ -146,7 +134,7 @@ def _record(
     if said.transfer is not None:
         wire.record(connection, own[0], said.transfer)
     confirmed = [link for link in standing if link.in_tree and link.watch not in down and covers(link)]
-    confirm.confirm(connection, confirmed, Evidence.REPORT, now.wall)
+    confirm(connection, confirmed, Evidence.REPORT, now.wall)
     for sync_id in own:
         told = {"reported_at": now.wall, "evidence": "" if said.broke_off else Evidence.REPORT, "day": day.number}
         syncs.change_sync(connection, sync_id, **told, confirmed=len(confirmed) if sync_id == own[0] else 0)

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from core.clock import Clock, Instant
 from core.config.settings import Config
-from core.enums import Evidence
 from core.errors import ExitCode, TidegateError, UsageError
 from core.filenames import printable
 from core.state import ledger
@@ -20,6 +19,7 @@ from core.state.database import Connection, State
 from core.state.ledger import DayRow
 from core.units import format_size, format_time
 from policy.planner.day import COUNTS_FOR
+from policy.reconcile.confirm_modes import confirm_mode
 from policy.sync import report, rsync_log, wire
 from policy.sync.rsync_log import Transfer
 
@@ -117,8 +117,8 @@ def end(config: Config, state: State, clock: Clock, request: Request, log: Path)
 
 def _end_transfer(connection: Connection, config: Config, sync_id: int) -> None:
     """The process's number is another's soon. And where no report is to come, nothing waits for it any longer."""
-    awaits_report = config.offsite.confirm is Evidence.REPORT
-    sync_rows.change_sync(connection, sync_id, process=None, **({} if awaits_report else {"sealed_at": None}))
+    over = {} if confirm_mode(config).awaits_report else {"sealed_at": None}
+    sync_rows.change_sync(connection, sync_id, process=None, **over)
 
 
 def _watch_of(config: Config, request: Request) -> str | None:

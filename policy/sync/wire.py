@@ -7,13 +7,13 @@ transfer that was interrupted and began anew, a second puller.
 import logging
 from collections.abc import Mapping
 
-from core.enums import Evidence, LinkState
+from core.enums import LinkState
 from core.state import counters, ledger, syncs
 from core.state.database import Connection
 from core.state.ledger import LinkRow
 from core.state.syncs import SyncRow
 from core.units import format_size
-from policy.reconcile import kept
+from policy.reconcile.confirm import record_sent_again
 from policy.sync.rsync_log import Transfer
 
 log = logging.getLogger("tidegate.policy")
@@ -45,7 +45,7 @@ def _record_links(connection: Connection, sync: SyncRow, files: Mapping[str, int
     links |= {link.export_name: link for link in ledger.of_sync(connection, sync.id)}
     crossed = [links[name] for name in files if name in links]
     syncs.add_transfers(connection, sync.id, {link.id: files[link.export_name] for link in crossed})
-    kept.tell_sent_again(connection, [link for link in crossed if _had_it_before(link, sync)])
+    record_sent_again(connection, [link for link in crossed if _had_it_before(link, sync)])
 
 
 def _had_it_before(link: LinkRow, sync: SyncRow) -> bool:
@@ -53,7 +53,7 @@ def _had_it_before(link: LinkRow, sync: SyncRow) -> bool:
     if link.state is not LinkState.CONFIRMED or link.confirmed_at is None:
         return False
     if sync.started_at is None:
-        return link.confirmed_by is not Evidence.READ
+        return link.confirmed_by is None or not link.confirmed_by.by_access_time
     return link.confirmed_at < sync.started_at
 
 

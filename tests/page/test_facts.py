@@ -7,8 +7,8 @@ import pytest
 
 from core.clock import SystemClock
 from core.enums import Freshness, LinkState, Reason
+from core.state import mount_identity
 from exporters.page.shown import Level, Mark, Shown
-from policy.reconcile import mounts
 from tests.host import Host
 from tests.page.world import World
 from tests.watcher.hung import Hung, hung
@@ -83,7 +83,7 @@ def test_a_dump_disk_that_hangs_does_not_keep_the_page_from_being_made(
     """What is recorded is shown, as the process that makes the page looks at it."""
     host.dump("vm1", 600)
     host.run("pass")
-    monkeypatch.setattr(mounts, "_ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(mount_identity, "_ANSWER_SECONDS", 0.2)
     hung.mount(host.dumps)
     look = Source(host.file).look()
     hung.release()

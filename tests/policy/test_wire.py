@@ -114,7 +114,7 @@ def test_a_kept_link_that_crosses_the_line_again_is_told_by_name(host: Host) -> 
     assert "sent again" not in told.stderr
     released(host, vm2=1000)
     told = host.run("synced", "--all", "--log", "-", stdin=log(vm1=1000, vm2=1000))
-    assert "sent again though the storage had it: vm1;" in told.stderr
+    assert "sent again although the storage has them: vm1." in told.stderr
     assert counted(host, "links_sent_again") == 1
     assert crossed(host) == {"vm1": 1000, "vm2": 1000} | {"vm1": 2000}
 
@@ -168,7 +168,7 @@ def test_a_kept_link_that_is_read_again_is_told_once_for_each_time(host: Host) -
     released(host, vm1=1000)
     host.run("synced", "--all")
     assert "read again" not in read_again(host, 19)  # it was being read when it was confirmed
-    assert "read again though the storage had it: vm1;" in read_again(host, 21)
+    assert "read again although the storage has them: vm1." in read_again(host, 21)
     assert "read again" not in host.run("synced", "--all").stderr
     assert "read again" in read_again(host, 45)
     assert counted(host, "links_read_again") == 2

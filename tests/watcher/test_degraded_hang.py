@@ -10,9 +10,9 @@ from core.config.load import load
 from core.config.messages import ConfigError
 from core.enums import Reason
 from core.preflight import folders
+from core.state import mount_identity
 from core.state.database import DryRunState, State
 from policy.passes import run
-from policy.reconcile import mounts
 from policy.sync import report
 from tests.host import Host, reasons
 from tests.watcher.following import Site, done, until
@@ -104,7 +104,7 @@ def test_what_looks_at_the_trees_looks_past_a_folder_that_hangs(
 ) -> None:
     """A plan, and a report that the storage has everything: what stands where nobody can look stays as it is."""
     monkeypatch.setattr(scanner, "_ANSWER_SECONDS", 0.3)
-    monkeypatch.setattr(mounts, "_ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(mount_identity, "_ANSWER_SECONDS", 0.3)
     done(two.dumps, "vm1")
     done(two.folder / "second", "vm9")
     two.run("pass")

@@ -89,6 +89,7 @@ def _scanned(session: Session, config: "Config") -> "DryRunState":
 def _print_names(session: Session) -> None:
     from core.clock import SystemClock
     from core.filenames import printable
+    from policy.export_names import export_name_of
     from policy.passes import facts
 
     config = session.config()
@@ -99,7 +100,7 @@ def _print_names(session: Session) -> None:
     rows = []
     for dump in known.dumps:
         row = known.rows[dump.dump_id]
-        name = "" if row.vm is None else printable(facts.export_name_of(config, row))
+        name = "" if row.vm is None else printable(export_name_of(config, row))
         rows.append((dump.path, row.vm or "", name, dump.block_reason or "", dump.note))
     output.table(
         (

@@ -85,9 +85,9 @@ def take_back(config: "Config", state: "State", clock: "Clock") -> "TakeBack":
     """What takes back links whose dumps are written into. In this process: to start another one takes too long."""
 
     def act(watch: str, names: Collection[str] | None) -> None:
-        from policy.reconcile import takeback
+        from policy.operations.revoke_rewritten import revoke_rewritten
 
-        takeback.take_back(config, state, clock, watch, names, wait=_PASS_SECONDS)
+        revoke_rewritten(config, state, clock, watch, names, wait=_PASS_SECONDS)
 
     return act
 
