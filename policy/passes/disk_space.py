@@ -108,12 +108,12 @@ def _free(path: Path) -> int:
 
 def _pinned(connection: Connection, watch: WatchFolder, checks: Sequence[LinkCheck]) -> int:
     """Bytes on the disk of files that have no other name, and of copies whose dumps are gone or other ones by now."""
-    ours = [one for one in checks if one.link.watch == watch.name and one.alone]
+    ours = [one for one in checks if one.link.watch == watch.name and one.exclusive_bytes]
     copies = [one for one in ours if one.link.copy_inodes is not None]
     rows = dumps.by_ids(connection, {one.link.dump_id for one in copies if one.link.dump_id is not None})
     identities = dumps.identities_of(connection, rows.values())
     shared = {row.id for row in rows.values() if _stands(watch.path / row.path, identities[row.id])}
-    return sum(one.alone for one in ours if one.link.copy_inodes is None or one.link.dump_id not in shared)
+    return sum(one.exclusive_bytes for one in ours if one.link.copy_inodes is None or one.link.dump_id not in shared)
 
 
 def _stands(path: Path, dump: Identity) -> bool:

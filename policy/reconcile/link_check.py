@@ -22,9 +22,9 @@ _LONGEST_READ_SECONDS = 20 * 3600.0
 class LinkCheck:
     """One row of the ledger and what was found under its name.
 
-    ``copy``: a crash kept it from being recorded as that. ``alone`` are the bytes on the disk of what is unchanged and
-    has no other name. ``is_unread``: the mount shows that nobody has read it. ``read_again_at`` is of a kept link that
-    the storage had long had. Times of reads are in seconds since the epoch.
+    ``copy``: a crash kept it from being recorded as that. ``exclusive_bytes`` are those on the disk of what is
+    unchanged and has no other name. ``is_unread``: the mount shows that nobody has read it. ``read_again_at`` is of a
+    kept link that the storage had long had. Times of reads are in seconds since the epoch.
     """
 
     link: LinkRow
@@ -33,7 +33,7 @@ class LinkCheck:
     read_again_at: float | None = None
     ctime_ns: int | None = None
     copy: Identity | None = None
-    alone: int = 0
+    exclusive_bytes: int = 0
     is_unread: bool = False
 
     @property
@@ -81,14 +81,14 @@ def _check_unchanged(
 ) -> LinkCheck:
     """By the one look at the whole tree: nothing is asked of the disk again."""
     if link.state is LinkState.RELEASED:
-        return LinkCheck(link, Presence.INTACT, ctime_ns=found.ctime_ns, alone=found.exclusive_bytes)
+        return LinkCheck(link, Presence.INTACT, ctime_ns=found.ctime_ns, exclusive_bytes=found.exclusive_bytes)
     if link.ended_at is not None:
         return LinkCheck(
-            link, Presence.INTACT, read_again_at=_read_again(config, link, found), alone=found.exclusive_bytes
+            link, Presence.INTACT, read_again_at=_read_again(config, link, found), exclusive_bytes=found.exclusive_bytes
         )
     is_unread = shows_reads and found.is_unread_since(link.linked_ctime_ns or 0)
     read_at = mode.read_at(link, found)
-    return LinkCheck(link, Presence.INTACT, read_at=read_at, alone=found.exclusive_bytes, is_unread=is_unread)
+    return LinkCheck(link, Presence.INTACT, read_at=read_at, exclusive_bytes=found.exclusive_bytes, is_unread=is_unread)
 
 
 def _check_other(look: _Look, link: LinkRow, dump: DumpRow, recorded: Identity) -> LinkCheck:

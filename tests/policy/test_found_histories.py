@@ -145,3 +145,24 @@ def test_a_file_linked_by_hand_and_rewritten_is_not_read_by_what_was_read_of_it_
         assert world.unseen() == []
     finally:
         world.end()
+
+
+@pytest.mark.parametrize("seen_while_ahead", [True, False])
+def test_a_read_of_a_clock_that_ran_ahead_holds_no_sync_to_be_running_once_it_is_right(seen_while_ahead: bool) -> None:
+    """Else nothing was replaced or removed until the time came that the clock showed."""
+    world = World(DayEnd.AT, Evidence.READ, Storage.COLLECT)
+    try:
+        world.dump("vm1", 20, dated=False, folder=False)
+        world.run_pass()
+        world.clock.jump_wall(30 * DAY)
+        world.pull(world.standing())
+        if seen_while_ahead:
+            world.run_pass()
+        world.clock.jump_wall(-30 * DAY)
+        world.run_pass()
+        assert world.fresh_without_a_copy() == []
+        world.clock.advance(2 * HOUR)
+        world.run_pass()
+        assert world.standing() == []
+    finally:
+        world.end()
