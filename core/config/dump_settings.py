@@ -120,7 +120,8 @@ class DumpRule(Table):
         default=(), description='What a dump has to pass: "size", "sha256", or commands that are given its path.'
     )
     keep: Annotated[int, count(1, 10_000)] | None = Field(
-        default=None, description="How many dumps of a VM stay once newer ones are off-site; by default all."
+        default=None,
+        description="How many dumps of a VM stay; older ones are removed once they are off-site; by default none.",
     )
     uri: Uri | None = Field(default=None, description="The address of libvirt; by default this host.")
 

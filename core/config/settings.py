@@ -196,14 +196,17 @@ class Offsite(Table):
         description='What confirms that a dump is off-site; by default "read", with [sync] "report".',
     )
     retention: SpanAboveZero | None = Field(
-        default=None, description="How long the storage keeps a copy; by default for ever."
+        default=None, description="How long the storage keeps a copy, which then counts as gone; by default for ever."
     )
 
 
 class MarkerSettings(Table):
     """``[markers]``."""
 
-    remove: Flag = Field(default=True, description="Whether a completion marker is removed once its dump has its end.")
+    remove: Flag = Field(
+        default=True,
+        description="Whether a completion marker is removed once its dump is off-site, superseded or expired.",
+    )
 
 
 class DumpLogs(Table):
