@@ -57,7 +57,7 @@ def read_problems(confirm: str, watches: Iterable[WatchFolder]) -> Iterator[Prob
         if not shows_reads(watch.export):
             yield Problem(
                 ("offsite", "confirm"),
-                f'"{confirm}" cannot work: the mount of {watch.export} shows no reads (noatime); '
+                f'"{confirm}" cannot work: the mount of {watch.export} records no reads (noatime); '
                 'mount it with relatime, or set confirm = "report"',
             )
 
@@ -70,7 +70,7 @@ def _folder_fault(path: Path) -> tuple[str | None, bool]:
         return f"the folder {path} does not exist; make it (mkdir -p) or correct the path", True
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        return f"the folder {path} cannot be looked at: {reason}", error.errno in _DISK_IS_AWAY
+        return f"the folder {path} cannot be read: {reason}", error.errno in _DISK_IS_AWAY
     fault = None if stat.S_ISDIR(mode) else f"{path} is not a folder; name the folder that the dumps are in"
     return fault, False
 
@@ -83,7 +83,7 @@ def _found_twice(watch: WatchFolder, *, others: list[WatchFolder], before: list[
     for other in others:
         if other.recursive and _would_find(other.path, watch.path):
             return (
-                f"{watch.path} lies inside the watch folder {other.path}, which finds its dumps too; "
+                f"{watch.path} is inside the watch folder {other.path}, which finds its dumps too; "
                 f'leave one of the two out, or set recursive = false for "{other.name}"'
             )
     return None
@@ -92,7 +92,7 @@ def _found_twice(watch: WatchFolder, *, others: list[WatchFolder], before: list[
 def _tree_fault(watch: WatchFolder, *, others: list[WatchFolder], before: list[WatchFolder]) -> str | None:
     tree = watch.export
     if _same(tree, watch.path) or _within(watch.path, tree):
-        return f"{tree} holds the watch folder {watch.path} itself; name a folder in it or beside it"
+        return f"{tree} contains the watch folder {watch.path} itself; name a folder in it or beside it"
     for other in before:
         if _same(tree, other.export):
             return f'{tree} is the export tree of the watch "{other.name}" too; give each its own'
@@ -100,13 +100,13 @@ def _tree_fault(watch: WatchFolder, *, others: list[WatchFolder], before: list[W
         if _same(watch.path, other.path):
             continue  # told with the path of the second
         if _same(tree, other.path) or _within(other.path, tree):
-            return f"{tree} holds the watch folder {other.path}; name a folder outside of it"
+            return f"{tree} contains the watch folder {other.path}; name a folder outside of it"
         # A watch folder that may stand inside another (recursive = false there) may have its tree in itself.
         if _within(tree, other.path) and not (_within(tree, watch.path) and _within(watch.path, other.path)):
-            return f"{tree} lies inside another watch folder, {other.path}; name a folder outside of it"
+            return f"{tree} is inside another watch folder, {other.path}; name a folder outside of it"
         # A watch folder inside another's export tree is told with that tree.
         if _within(tree, other.export) and not _within(tree, watch.path):
-            return f"{tree} lies inside another export tree, {other.export}; name a folder outside of it"
+            return f"{tree} is inside another export tree, {other.export}; name a folder outside of it"
     return None if watch.publish is Publish.REFLINK else link_fault(watch.path, tree)
 
 
@@ -162,8 +162,9 @@ def advice(watch: WatchFolder) -> str | None:
     if kind is None:
         return None
     return (
-        f"{watch.path} is on {kind}: no event tells what another machine or program puts there, and a scan finds it "
-        f'up to {watch.scan_interval:.0f} s later; set mode = "poll" in its [[watch]] for a scan every minute'
+        f"{watch.path} is on {kind}: the kernel reports no events for what another machine or program writes there; "
+        f"a scan finds it up to {watch.scan_interval:.0f} s later; "
+        'set mode = "poll" in its [[watch]] for a scan every minute'
     )
 
 

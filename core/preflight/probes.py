@@ -55,8 +55,8 @@ def reflink_fault(dumps: Path, tree: Path) -> str | None:
         if error.errno not in _NO_REFLINKS:
             return _sentence(error, dumps, beside, tree)
         return (
-            f"the filesystem of {dumps} and {tree} makes no reflinks ({_reason(error)}): they need one xfs (made with "
-            'reflink=1) or btrfs that holds both; leave publish = "reflink" out, or move them there'
+            f"the filesystem of {dumps} and {tree} supports no reflinks ({_reason(error)}): they need one xfs (made "
+            'with reflink=1) or btrfs that has both; leave publish = "reflink" out, or move them there'
         )
     return None
 
@@ -81,7 +81,7 @@ def _no_tree(tree: Path) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        return f"{tree} cannot be looked at: {(error.strerror or str(error)).lower()}"
+        return f"{tree} cannot be read: {(error.strerror or str(error)).lower()}"
     if stat.S_ISLNK(mode):
         return f"{tree} is a symlink; name the folder that it leads to"
     return None if stat.S_ISDIR(mode) else f"{tree} is not a folder; name one, or one that can be made"
@@ -156,7 +156,7 @@ def _sentence(error: OSError, dumps: Path, beside: Path, tree: Path) -> str | No
             "write there, or run this as the user of the service"
         )
     if error.errno in _NO_HARD_LINKS:
-        return f"the filesystem of {where} makes no hard links ({reason}); keep the dumps on one that does"
+        return f"the filesystem of {where} supports no hard links ({reason}); keep the dumps on one that does"
     return f"no link can be made in {where}: {reason}"
 
 

@@ -104,7 +104,7 @@ def test_a_filesystem_without_reflinks_is_a_mistake_of_the_configuration(mount: 
     host = Host(mount("ext4") / "host", **REFLINK)
     said = host.run("check", code=2).stderr
     assert "config.toml:3: [[watch]] publish: the filesystem of" in said
-    assert "makes no reflinks (operation not supported)" in said
+    assert "supports no reflinks (operation not supported)" in said
     assert host.exported() == {}
 
 

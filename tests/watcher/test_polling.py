@@ -111,4 +111,4 @@ def test_check_ends_well_with_the_advice(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", script, "--config", str(Site(tmp_path).host.file), "check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "is on cifs: no event tells" in done.stdout
+    assert "is on cifs: the kernel reports no events" in done.stdout
