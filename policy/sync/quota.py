@@ -1,19 +1,23 @@
-"""The line's day: how many bytes may still be sent today, and the loan of them to one sync.
+"""How many bytes may still be sent today, and the lease of them to one sync.
 
-The ledger charges what is let out at its size; this counts what crosses, rsync's own words included, since it is the
-line that has the limit. Only what is sent counts; what the storage answers is recorded beside.
+The ledger charges what is released at its size; this counts the bytes transferred, rsync's own words included, since
+it is the link to the storage that has the limit. Only what is sent counts; what the storage answers is recorded
+beside.
 """
 
 from core.clock import Instant
 from core.config.settings import Config
 from core.enums import DayEnd
-from core.state import ledger, syncs
+from core.state import ledger, slices, syncs
 from core.state.database import Connection, State
 from core.state.ledger import DayRow
-from policy.passes import budget
+from policy.passes import budget, facts
+from policy.passes import slices as slicing
 from policy.planner.day import COUNTS_FOR
+from policy.planner.model import Day, Dump
+from policy.planner.oversize import kept_free
 
-#: A sync that is killed has lost at most one part in so many of its bytes: what was lent counts as sent.
+#: A sync that is killed has lost at most one part in so many of its bytes: what was leased counts as sent.
 _PORTIONS = 128
 _LEAST_PORTION = 64 * 1024
 
@@ -21,7 +25,7 @@ _LEAST_PORTION = 64 * 1024
 def left_today(connection: Connection, config: Config, day: DayRow, now: Instant) -> int:
     """Bytes that may still be sent in ``day``: its limit less the reserve, less what its syncs have sent.
 
-    What was let out above the limit, by force or in debt, may cross it too.
+    What was released above the limit, by force or in debt, may be sent too.
     """
     whole = max(0, day.limit_bytes - day.reserve_bytes)
     leased = syncs.leased(connection, day.number, now, COUNTS_FOR if config.day.ends is DayEnd.AT else 0.0)
@@ -36,8 +40,29 @@ def open_day(connection: Connection, config: Config, now: Instant) -> tuple[DayR
     return day, left_today(connection, config, day, now)
 
 
+def set_slices(connection: Connection, config: Config, now: Instant) -> None:
+    """Sets of the open day what a pass would keep free for dumps under way that have no slice of it yet.
+
+    No pass may have run on it: a day may begin with the sync itself, and on the next one again. A whole link is carried
+    over, a slice is a day's. For the holder of the pass lock. What nobody else wants is left to the pass.
+    """
+    row = budget.current(connection, config, now)
+    without = [one for one in slices.under_way(connection, row.number) if not one.today]
+    if not without:
+        return
+    progress = slicing.progress(connection, is_syncing=False)
+    dumps = [
+        Dump(one.dump_id, "", "", one.bytes, 0.0, outstanding=True, progress=progress.get(one.dump_id))
+        for one in without
+    ]
+    day = Day(row.number, row.opened.wall, budget.account(connection, config, row, now))
+    largest_day = max(day.account.capacity, facts.rules_of(config, day, now.wall).largest_day)
+    kept = kept_free(dumps, day.account, largest_day)
+    slices.put(connection, {one.link_id: kept[one.dump_id] for one in without}, row.number, now)
+
+
 class ByteBudget:
-    """The bytes of one sync. A portion is in the state before it may cross, so a kill wastes and never exceeds."""
+    """The bytes of one sync. A portion is in the state before it may be sent, so a kill wastes and never exceeds."""
 
     def __init__(self, state: State, sync_id: int, size: int) -> None:
         self.size = size

@@ -18,7 +18,7 @@ from policy.passes.trees import remove_unneeded, settle_trees
 from policy.reconcile.confirm import confirm
 from policy.reconcile.confirm_modes import SEAL_LASTS_SECONDS
 from policy.recovery import manifest
-from policy.sync import wire
+from policy.sync import rsync_log
 from policy.sync.rsync_log import Transfer
 
 log = logging.getLogger("tidegate.policy")
@@ -132,7 +132,7 @@ def _record(
     own = [one.id for one in seals if one.watch == watch and _is_of(said, one)]
     own = own or [syncs.add_sync(connection, watch=watch, started_at=said.started, day=day.number)]
     if said.transfer is not None:
-        wire.record(connection, own[0], said.transfer)
+        rsync_log.record(connection, own[0], said.transfer)
     confirmed = [link for link in standing if link.in_tree and link.watch not in down and covers(link)]
     confirm(connection, confirmed, Evidence.REPORT, now.wall)
     for sync_id in own:

@@ -1,16 +1,32 @@
-"""What rsync says of a transfer: how many bytes crossed the line, and for which names.
+"""What rsync says of a transfer, and what is recorded of it: how many bytes were sent, and for which names.
 
 Three texts tell it: ``--stats --no-h``, and the lines of ``--out-format``, of ``--log-file-format``, or of a daemon's
 ``log format``, which must be LOG_FORMAT. There the name comes last: it may hold blanks, and rsync itself escapes
 control characters, so that a name cannot forge a line.
 """
 
+import logging
 import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from core.enums import LinkState
+from core.state import counters, ledger, syncs
+from core.state.database import Connection
+from core.state.ledger import LinkRow
+from core.state.syncs import SyncRow
+from core.units import format_size
+from policy.reconcile.confirm import record_sent_again
+
+log = logging.getLogger("tidegate.policy")
+
+#: rsync's own words and Tidegate's metadata are sent too, and nothing is charged for them: a part of the day, and what
+#: a sync takes that finds nothing to do.
+_TOLERATED = 0.02
+_TOLERATED_BYTES = 1_000_000
 
 LOG_FORMAT = "%o %i %b %l %n"
 
@@ -34,7 +50,7 @@ class NotTold(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Bytes that crossed the line, rsync's own words included: ``sent`` to the storage, ``received`` from it.
+    """Bytes transferred, rsync's own words included: ``sent`` to the storage, ``received`` from it.
 
     ``received`` None: nobody tells. ``files``: top-level name of the export tree -> bytes for what is under it; a name
     that is missing needed none, or it is not told.
@@ -156,3 +172,60 @@ def _plain(name: str) -> str:
     if "\\#" not in name:
         return name
     return os.fsdecode(_ESCAPED.sub(lambda match: bytes([int(match[1], 8)]), os.fsencode(name)))
+
+
+# --- what is recorded of it
+
+
+def record(connection: Connection, sync_id: int, transfer: Transfer) -> None:
+    """Records the bytes transferred in a sync; they are never given back. Told twice of one, the larger figures hold.
+
+    To be called before the sync's links are confirmed: what has been confirmed until then was sent again.
+    """
+    before = syncs.one_sync(connection, sync_id)
+    sent = max(transfer.sent, before.sent_bytes or 0)
+    received = max(transfer.received or 0, before.received_bytes or 0)
+    is_told = transfer.received is not None or before.received_bytes is not None
+    syncs.change_sync(connection, sync_id, sent_bytes=sent, received_bytes=received if is_told else None)
+    counters.count(connection, "wire_sent_bytes", sent - (before.sent_bytes or 0))
+    counters.count(connection, "wire_received_bytes", received - (before.received_bytes or 0))
+    _record_links(connection, before, transfer.files)
+    _record_beyond(connection, before)
+
+
+def _record_links(connection: Connection, sync: SyncRow, files: Mapping[str, int]) -> None:
+    links = {link.export_name: link for link in ledger.in_tree(connection, sync.watch)}
+    links |= {link.export_name: link for link in ledger.of_sync(connection, sync.id)}
+    crossed = [links[name] for name in files if name in links]
+    syncs.add_transfers(connection, sync.id, {link.id: files[link.export_name] for link in crossed})
+    record_sent_again(connection, [link for link in crossed if _had_it_before(link, sync)])
+
+
+def _had_it_before(link: LinkRow, sync: SyncRow) -> bool:
+    """Not by a read: that may have been this sync's own, where nothing tells when it began."""
+    if link.state is not LinkState.CONFIRMED or link.confirmed_at is None:
+        return False
+    if sync.started_at is None:
+        return link.confirmed_by is None or not link.confirmed_by.by_access_time
+    return link.confirmed_at < sync.started_at
+
+
+def _record_beyond(connection: Connection, sync: SyncRow) -> None:
+    """Counted for the whole day: what one sync has left the next one may carry."""
+    if sync.day is None:
+        return
+    sent, known = syncs.sent_on(connection, sync.day)
+    charged = ledger.charged_for(connection, sync.day)
+    new = sent - charged - known
+    if new <= 0:
+        return
+    syncs.change_sync(connection, sync.id, beyond_bytes=sync.beyond_bytes + new)
+    counters.count(connection, "wire_beyond_charge_bytes", new)
+    if sent - charged > _TOLERATED_BYTES + _TOLERATED * max(charged, ledger.limit_of(connection, sync.day)):
+        log.warning(
+            "%s was sent on day %d for %s that was released: look for links that were fetched again, for an "
+            "interrupted transfer that began anew (--partial-dir), and for a second puller",
+            format_size(sent),
+            sync.day,
+            format_size(charged),
+        )

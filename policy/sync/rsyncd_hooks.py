@@ -20,7 +20,7 @@ from core.state.ledger import DayRow
 from core.units import format_size, format_time
 from policy.planner.day import COUNTS_FOR
 from policy.reconcile.confirm_modes import confirm_mode
-from policy.sync import report, rsync_log, wire
+from policy.sync import report, rsync_log
 from policy.sync.rsync_log import Transfer
 
 #: Of the daemon's log: what a connection has written is its end, and a transfer of a hundred thousand files is in it.
@@ -110,7 +110,7 @@ def end(config: Config, state: State, clock: Clock, request: Request, log: Path)
         if sync_id is None and day is not None and transfer.files:  # a part was fetched: it crossed the line as well
             sync_id = sync_rows.add_sync(connection, watch=watch, started_at=now, day=day.number)
         if sync_id is not None:
-            wire.record(connection, sync_id, transfer)
+            rsync_log.record(connection, sync_id, transfer)
             _end_transfer(connection, config, sync_id)
     return transfer
 

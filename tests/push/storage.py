@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from policy.sync.command import PARTIAL
+from policy.sync.rsync import PARTIAL
 
 OWN = (".tidegate", PARTIAL)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import FaultError
-from policy.sync.command import Job, call
+from policy.sync.rsync import Job, call
 from tests.host import Host
 
 

@@ -3,7 +3,6 @@
 import os
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,8 @@ from core.errors import FaultError
 from core.state import syncs
 from core.state.database import State
 from policy.sync import rsync as running
-from policy.sync.command import Job
 from policy.sync.quota import ByteBudget
-from policy.sync.rsync import Ran
+from policy.sync.rsync import Job, Ran
 from tests.host import Host
 from tests.push import storage
 
@@ -129,7 +127,7 @@ def test_what_takes_no_more_than_its_bytes_is_not_cut(line: MakeLine) -> None:
 
 def test_an_rsync_that_is_not_there_is_a_fault_and_sends_nothing(line: MakeLine) -> None:
     here = line()
-    here.push = replace(here.push, rsync="/no/such/rsync")
+    here.push = here.push.model_copy(update={"rsync": "/no/such/rsync"})
     with pytest.raises(FaultError, match="/no/such/rsync: rsync cannot be started"):
         here.send(1000)
     assert here.recorded() == 0
