@@ -5,14 +5,15 @@ A test module that needs them imports the fixture ``mount`` and names it in its 
 
 import contextlib
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 import pytest
+
+from tests.real_parts import cannot, needs_program, needs_root
 
 #: A tmpfs that everybody may write to: another filesystem without root.
 _SHARED_MEMORY = Path("/dev/shm")
@@ -68,17 +69,8 @@ def _disk(kind: str, image: Path) -> str:
 
 
 def _run(*command: str) -> None:
-    if os.geteuid() != 0:
-        cannot("a mount needs root")
-    if shutil.which(command[0]) is None:
-        cannot(f"{command[0]} is missing")
+    needs_root("a mount")
+    needs_program(command[0])
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         cannot(f"{' '.join(command)}: {result.stderr.strip()}")
-
-
-def cannot(reason: str) -> NoReturn:
-    """Skips the test; under CI that is a failure."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"this must be tested here, and cannot be: {reason}")
-    pytest.skip(reason)

@@ -1,30 +1,18 @@
 """Commands as a user who is not root, with exactly the capabilities that a service unit gives."""
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
-from typing import NoReturn
-
-import pytest
 
 from tests.host import ROOT
+from tests.real_parts import cannot, needs_program, needs_root
 from tests.users import NOBODY
 
 
-def cannot(reason: str) -> NoReturn:
-    """Skips the test; under CI it fails."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"this must be tested here, and cannot be: {reason}")
-    pytest.skip(reason)
-
-
-def needs_root(*capabilities: str) -> None:
+def needs_capabilities(*capabilities: str) -> None:
     """Says that the test cannot be where nobody can become another user with these capabilities."""
-    if os.geteuid() != 0:
-        cannot("only root can become another user")
-    if shutil.which("setpriv") is None:
-        cannot("setpriv is missing (Debian's util-linux)")
+    needs_root("to become another user")
+    needs_program("setpriv")
     tried = subprocess.run([*become(*capabilities), "true"], capture_output=True, text=True, check=False)
     if tried.returncode != 0:
         cannot(tried.stderr.strip())

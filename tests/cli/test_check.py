@@ -7,7 +7,7 @@ import pytest
 
 from tests.dumps.house import tell
 from tests.host import Host
-from tests.privileges import needs_root
+from tests.privileges import needs_capabilities
 from tests.users import open_the_way
 
 USER = "nobody"
@@ -16,7 +16,7 @@ USER = "nobody"
 @pytest.fixture
 def root() -> None:
     """Only root can try what another user may read."""
-    needs_root()
+    needs_capabilities()
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from tests.deploy import rules
-from tests.privileges import needs_root
+from tests.host import ROOT
+from tests.privileges import needs_capabilities
+from tests.real_parts import needs_program
 from tests.service.running import IO_TIMEOUT, free_port
 
 ALERTMANAGER = "prometheus-alertmanager"
@@ -127,7 +128,7 @@ def _point(told: Sequence[Any]) -> tuple[float, float]:
 @contextmanager
 def prometheus(folder: Path, configuration: str, *options: str) -> Iterator[Prometheus]:
     """One with this configuration; its data are in ``folder/data``."""
-    rules.needs("prometheus")
+    needs_program("prometheus")
     folder.mkdir(exist_ok=True)
     (folder / "prometheus.yml").write_text(configuration)
     words = ["prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=data", *options]
@@ -158,7 +159,7 @@ class Alertmanager(Program):
 @contextmanager
 def alertmanager(folder: Path, configuration: str) -> Iterator[Alertmanager]:
     """One with this configuration."""
-    rules.needs(ALERTMANAGER)
+    needs_program(ALERTMANAGER)
     folder.mkdir(exist_ok=True)
     (folder / "alertmanager.yml").write_text(configuration)
     words = [*_somewhere_else(), ALERTMANAGER, "--config.file=alertmanager.yml", "--storage.path=data"]
@@ -171,8 +172,8 @@ def _somewhere_else() -> list[str]:
     """Where it is not installed: what it reads in /usr/share is mounted there for it alone."""
     if TEMPLATES.exists():
         return []
-    needs_root("sys_admin")
-    mount = f'mount --bind "{rules.ROOT}/build/share" /usr/share && exec "$@"'
+    needs_capabilities("sys_admin")
+    mount = f'mount --bind "{ROOT}/build/share" /usr/share && exec "$@"'
     return ["unshare", "--mount", "sh", "-c", mount, "sh"]
 
 
@@ -182,7 +183,7 @@ def _somewhere_else() -> list[str]:
 @contextmanager
 def node_exporter(folder: Path, textfiles: Path) -> Iterator[Program]:
     """One that tells of the textfiles in a folder, and of nothing else."""
-    rules.needs(NODE_EXPORTER)
+    needs_program(NODE_EXPORTER)
     collector = ["--collector.disable-defaults", "--collector.textfile", f"--collector.textfile.directory={textfiles}"]
     with Program.running(
         folder, [NODE_EXPORTER, *collector, "--web.listen-address=127.0.0.1:{port}"], "/metrics"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from tests.exporters.client import wait_for
 from tests.host import ROOT, Host
-from tests.privileges import as_user, become, needs_root
+from tests.privileges import as_user, become, needs_capabilities
 from tests.service.running import free_port
 from tests.users import NOBODY, open_the_way
 
@@ -23,7 +23,7 @@ STATE: dict[str, Any] = {"state": {"path": "../state/state.db"}}
 
 def service_host(folder: Path, **how: Any) -> Host:
     """As deploy/systemd/README.md sets it up: the dumps are root's, the state is the service's."""
-    needs_root(*CAPABILITIES)
+    needs_capabilities(*CAPABILITIES)
     (folder / "state").mkdir()
     os.chown(folder / "state", NOBODY, NOBODY)
     host = Host(folder / "host", **STATE, **how)

@@ -2,15 +2,14 @@
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.privileges import cannot
+from tests.host import ROOT
+from tests.real_parts import needs_program
 
-ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "deploy" / "prometheus"
 CORE = FOLDER / "core.rules.yml"
 MORE = FOLDER / "more.rules.yml"
@@ -74,12 +73,6 @@ def hurried(folder: Path) -> Path:
     return folder
 
 
-def needs(program: str) -> None:
-    """Says that the test cannot be where a program is not."""
-    if shutil.which(program) is None:
-        cannot(f"{program} is missing; `make test` fetches it")
-
-
 def snippet(file: str, page: Path = FOLDER / "README.md") -> str:
     """The configuration that a page shows for ``file``, as it stands there."""
     (found,) = re.findall(rf"`{re.escape(file)}`.*?```yaml\n(.*?)```", page.read_text(), flags=re.DOTALL)
@@ -93,6 +86,6 @@ def filled(text: str, labels: Mapping[str, str]) -> str:
 
 def promtool(*words: str | Path) -> None:
     """Runs Prometheus' own tool, which has to find nothing to say."""
-    needs("promtool")
+    needs_program("promtool")
     done = subprocess.run(["promtool", *words], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr

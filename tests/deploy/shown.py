@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from tests.clock import DAY
 from tests.deploy import programs, rules
 from tests.deploy.programs import Prometheus, Sample, await_true
+from tests.host import ROOT
 
-FILE = rules.ROOT / "deploy" / "grafana" / "tidegate.json"
+FILE = ROOT / "deploy" / "grafana" / "tidegate.json"
 #: What it shows at first.
 SPAN = 30 * DAY
 STEPS = {"1d": DAY}

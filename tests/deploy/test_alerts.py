@@ -13,8 +13,9 @@ from exporters.exposition import CATALOGUE
 from tests.deploy import rules
 from tests.deploy.alert_cases import CASES, CORE, MORE, QUIET, UP, VARIANTS, Case
 from tests.deploy.rules import promtool
+from tests.host import ROOT
 
-TABLE = rules.ROOT / "docs" / "RELIABILITY.md"
+TABLE = ROOT / "docs" / "RELIABILITY.md"
 ALERT = re.compile(r"\bTidegate[A-Z][A-Za-z]+")
 #: Fires always.
 WATCHDOG = "TidegateWatchdog"

@@ -23,7 +23,7 @@ from exporters.exposition import CATALOGUE
 from tests.clock import DAY, HOUR
 from tests.deploy import rules, schema, shown
 from tests.deploy.programs import Prometheus, Sample
-from tests.host import Host
+from tests.host import ROOT, Host
 from tests.service.running import IO_TIMEOUT, free_port, service
 from tests.shown_commands import BLOCK, mentioned, understood
 from tools.life.life import Life
@@ -98,7 +98,7 @@ def test_a_panel_says_what_it_shows_in_which_unit_and_what_to_do(title: str) -> 
     assert panel["type"] in ("table", "state-timeline") or panel["fieldConfig"]["defaults"]["unit"]
     for link in panel.get("links", []):
         page = link["url"].removeprefix("${runbooks}/")
-        assert (rules.ROOT / "docs" / "runbooks" / page).exists()
+        assert (ROOT / "docs" / "runbooks" / page).exists()
 
 
 def test_the_pages_are_where_the_alerts_say_that_they_are() -> None:
@@ -109,7 +109,7 @@ def test_the_pages_are_where_the_alerts_say_that_they_are() -> None:
 def test_the_readme_shows_how_it_is_put_in_place_and_gets_the_pages_from_elsewhere(tmp_path: Path) -> None:
     lines = BLOCK.findall((shown.FILE.parent / "README.md").read_text())[0]
     command = lines.replace("/var/lib/grafana/dashboards", str(tmp_path))
-    subprocess.run(command, shell=True, check=True, cwd=rules.ROOT)
+    subprocess.run(command, shell=True, check=True, cwd=ROOT)
     put = json.loads((tmp_path / "tidegate" / "tidegate.json").read_text())
     assert put["templating"]["list"][-1]["query"] == "https://wiki.example.org/tidegate"
 
@@ -281,4 +281,4 @@ def test_the_dashboard_can_be_drawn(shown_month: Shown) -> None:
         written = "".join("".join(ElementTree.fromstring(picture).itertext()) for picture in rows.values())
         assert [title for title in PANELS if title not in written] == []
     names = {f"{row}-{name}.svg" for name, rows in pictures.items() for row in rows}
-    assert names == {file.name for file in (rules.ROOT / "docs" / "dashboard").iterdir()}
+    assert names == {file.name for file in (ROOT / "docs" / "dashboard").iterdir()}

@@ -16,10 +16,11 @@ import pytest
 
 from tests.deploy import rules
 from tests.deploy.programs import await_true
-from tests.host import Host
+from tests.host import ROOT, Host
+from tests.real_parts import needs_program
 from tests.service.running import IO_TIMEOUT, free_port, service
 
-FOLDER = rules.ROOT / "deploy" / "nginx"
+FOLDER = ROOT / "deploy" / "nginx"
 README = (FOLDER / "README.md").read_text()
 NAME = "backup.example.org"
 USER, PASSWORD = "prometheus", "correct horse"
@@ -109,7 +110,7 @@ def _configured(folder: Path, port: int, behind: int) -> Path:
 @contextmanager
 def nginx(folder: Path, behind: int) -> Iterator[Front]:
     """Until the block has ended."""
-    rules.needs("nginx")
+    needs_program("nginx")
     folder.mkdir()
     _own_certificate(folder)
     _users(folder)

@@ -11,9 +11,10 @@ import pytest
 
 from exporters.exposition import CATALOGUE
 from tests.deploy import rules
+from tests.host import ROOT
 from tests.shown_commands import BLOCK, mentioned, pasted, understood
 
-PAGES = {page.stem: page for page in sorted((rules.ROOT / "docs" / "runbooks").iterdir())}
+PAGES = {page.stem: page for page in sorted((ROOT / "docs" / "runbooks").iterdir())}
 HEADINGS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
 LINK = re.compile(r"\]\(([^)]+)\)")
 

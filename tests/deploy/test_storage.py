@@ -16,8 +16,8 @@ import pytest
 from tests.deploy import rsyncd
 from tests.deploy.pulling import FOLDER, Storage, let_in
 from tests.host import ROOT, Host
-from tests.privileges import cannot
 from tests.push.storage import sshd
+from tests.real_parts import needs_program, needs_root
 
 REPORT: dict[str, Any] = {"offsite": {"confirm": "report"}, "day": {"at_least": "0s"}}
 COLLECT: dict[str, Any] = {**REPORT, "offsite": {"confirm": "report", "storage": "collect"}}
@@ -29,8 +29,7 @@ CORRUPT = (
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[str]]]:
     """One sshd for all tests here; each gives the key to its own host."""
-    if os.geteuid() != 0:
-        cannot("only root can have a server of ssh and immutable folders")
+    needs_root("a server of ssh")
     folder = tmp_path_factory.mktemp("server")
     with sshd(folder) as words:
         yield folder, words
@@ -289,8 +288,7 @@ def test_a_receipt_that_is_none_confirms_nothing(host: Host, server: tuple[Path,
 
 
 def test_shellcheck_finds_nothing_to_say_about_any_script() -> None:
-    if shutil.which("shellcheck") is None:
-        cannot("shellcheck is missing; `make test` as root installs it")
+    needs_program("shellcheck")
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     files = [name for name in tracked.split("\0") if name and not (ROOT / name).is_symlink()]
     scripts = [name for name in files if re.match(rb"#!/bin/(?:ba)?sh\b", (ROOT / name).read_bytes()[:20])]

@@ -17,7 +17,8 @@ from tests.deploy import units
 from tests.exporters.client import wait_for
 from tests.host import Host
 from tests.notify.receivers import receiving
-from tests.privileges import as_user, become, cannot, needs_root
+from tests.privileges import as_user, become, needs_capabilities
+from tests.real_parts import cannot
 from tests.service.running import free_port, service
 from tests.users import NOBODY
 
@@ -28,7 +29,7 @@ CONFINED = [sys.executable, "-m", "tests.deploy.confined"]
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
     """As deploy/systemd/README.md sets it up: dumps root:root 0640, the folder for the service's group to write to."""
-    needs_root(*CAPABILITIES)
+    needs_capabilities(*CAPABILITIES)
     (tmp_path / "state").mkdir()
     os.chown(tmp_path / "state", NOBODY, NOBODY)
     host = Host(tmp_path / "host", state={"path": "../state/state.db"})

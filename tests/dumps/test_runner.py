@@ -25,7 +25,7 @@ from tests.dumps.house import (
 )
 from tests.host import Host, reasons
 from tests.mounts import Mount, mount
-from tests.privileges import needs_root
+from tests.privileges import needs_capabilities
 from tests.users import NOBODY, open_the_way
 
 __all__ = ["mount"]  # the fixture
@@ -384,7 +384,7 @@ def test_check_names_the_programs_that_dumps_need_and_that_are_not_there(tmp_pat
 
 def test_a_command_may_run_as_the_owner_of_the_folder(tmp_path: Path) -> None:
     """Where the runner is root and its dumps are not to be."""
-    needs_root("chown")
+    needs_capabilities("chown")
     host = house(tmp_path / "host", script=f"setpriv --reuid {NOBODY} --clear-groups sh -c 'echo a > $OUT'")
     open_the_way(host.dumps)
     os.chown(host.dumps, NOBODY, NOBODY)

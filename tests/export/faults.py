@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.export.house import House, cannot
+from tests.export.house import House
 from tests.mounts import FILESYSTEMS
+from tests.real_parts import cannot
 
 BROKEN = ("file", "folder")
 

@@ -6,9 +6,6 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
-
-import pytest
 
 from core import failpoints
 from core.enums import Reason
@@ -115,15 +112,3 @@ def inode(path: Path) -> int:
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
-
-
-def needs_root(what: str) -> None:
-    if os.geteuid() != 0:
-        cannot(f"{what} needs root")
-
-
-def cannot(reason: str) -> NoReturn:
-    """Skips, but never in CI, where everything is to be tested."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"this must be tested here, and cannot be: {reason}")
-    pytest.skip(reason)

@@ -14,9 +14,10 @@ from core.enums import Publish, Reason
 from core.fs import rename
 from core.fs.fingerprint import Identity
 from policy.export import LinkFailure, LinkRequest, Presence, Published
-from tests.export.house import Content, House, at, inode, mode, needs_root
+from tests.export.house import Content, House, at, inode, mode
 from tests.export.test_read import read, wait_for_the_next_tick
 from tests.mounts import Mount, mount
+from tests.real_parts import needs_root
 from tests.users import NOBODY, as_nobody, open_the_way
 
 __all__ = ["mount"]  # the fixture

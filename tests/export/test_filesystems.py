@@ -9,8 +9,9 @@ import pytest
 
 from policy.export import LinkFailure, Presence
 from tests.export.faults import BROKEN, FAULTS, Fault, files
-from tests.export.house import Content, House, at, needs_root
+from tests.export.house import Content, House, at
 from tests.mounts import FILESYSTEMS, Mount, mount
+from tests.real_parts import needs_root
 from tests.users import NOBODY, as_nobody, open_the_way
 
 __all__ = ["mount"]  # the fixture

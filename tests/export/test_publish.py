@@ -8,7 +8,8 @@ import pytest
 from core.enums import Reason
 from core.errors import FaultError
 from policy.export import LinkFailure, Presence, Published
-from tests.export.house import Content, House, at, inode, mode, needs_root
+from tests.export.house import Content, House, at, inode, mode
+from tests.real_parts import needs_root
 
 FOLDER = {"disk0": b"zero", "disk1": b"one", "efi/vars": b"two"}
 

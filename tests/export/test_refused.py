@@ -15,7 +15,8 @@ import pytest
 from core.enums import Reason
 from core.fs.fingerprint import Identity, Member
 from policy.export import Published, check_all
-from tests.export.house import Content, House, at, inode, needs_root
+from tests.export.house import Content, House, at, inode
+from tests.real_parts import needs_root
 
 FOLDER = {"disk0": b"zero", "sub/disk1": b"one"}
 

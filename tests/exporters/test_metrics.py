@@ -1,8 +1,6 @@
 """The text of the metrics: what stands in it, what does not, and what becomes of it when something fails."""
 
-import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
@@ -21,6 +19,7 @@ from exporters.families import Heading
 from exporters.host_metrics import Loading
 from tests.exporters.conftest import NOW
 from tests.exporters.filled import DAY, START
+from tests.real_parts import needs_program
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -53,9 +52,7 @@ def test_the_whole_text_is_the_one_that_was_looked_at(
 
 def test_promtool_finds_nothing_to_say(exposition: Exposition, config: Config) -> None:
     """Names, units, types and help texts are as Prometheus wants them."""
-    if shutil.which("promtool") is None:
-        assert not os.environ.get("CI"), "promtool is missing, and nobody would ever notice that"
-        pytest.skip("promtool is missing; `make test` fetches it")
+    needs_program("promtool")
     checked = subprocess.run(
         ["promtool", "check", "metrics"],
         input=exposition.text(config),

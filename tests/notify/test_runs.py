@@ -18,7 +18,7 @@ from tests.clock import HOUR, GivenClock
 from tests.host import Host
 from tests.notify import receivers
 from tests.notify.receivers import Receiver, misbehaving, receiving
-from tests.privileges import needs_root
+from tests.privileges import needs_capabilities
 from tests.service.running import service
 from tests.watcher.following import until
 from tests.watcher.hung import Hung, hung
@@ -153,7 +153,7 @@ def silent_name_server() -> Iterator[str]:
 
 def test_a_name_server_that_hangs_costs_no_more(tmp_path: Path) -> None:
     """Nothing can interrupt the C library's look-up: its thread is left behind, and the process ends all the same."""
-    needs_root()
+    needs_capabilities()
     with silent_name_server() as address:
         resolv = tmp_path / "resolv.conf"
         resolv.write_text(f"nameserver {address}\noptions timeout:30 attempts:5\n")

@@ -8,7 +8,7 @@ import pytest
 
 from core.state.database import State
 from tests.host import Host
-from tests.privileges import as_user, needs_root
+from tests.privileges import as_user, needs_capabilities
 from tests.users import NOBODY
 
 #: So that a checkout which only root may read can be run from; it gives no right to write anything.
@@ -25,7 +25,7 @@ def owned_by_nobody(folder: Path) -> Path:
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
     """Dumps and state of a user who is not root; the test runs as root."""
-    needs_root()
+    needs_capabilities()
     owned_by_nobody(tmp_path / "state")
     host = Host(tmp_path / "host", state={"path": "../state/state.db"})
     host.dump("vm1", 100)
@@ -55,7 +55,7 @@ def test_what_root_looks_at_the_service_can_still_write(host: Host, again: bool)
 
 def test_every_file_that_root_makes_beside_the_state_is_its_folders_owners(tmp_path: Path) -> None:
     """The database and what SQLite puts beside it, and the three locks."""
-    needs_root()
+    needs_capabilities()
     folder = owned_by_nobody(tmp_path / "var")
     state = State(folder / "state.db")
     with state.watch_lock(), state.pass_lock(wait=0), state.write():
@@ -67,7 +67,7 @@ def test_every_file_that_root_makes_beside_the_state_is_its_folders_owners(tmp_p
 
 def test_root_gives_away_nothing_that_stood_there_before(tmp_path: Path) -> None:
     """A name in a folder of somebody else's may be a trap: a link to a file that only root may write."""
-    needs_root()
+    needs_capabilities()
     folder = owned_by_nobody(tmp_path / "var")
     secret = tmp_path / "secret"
     secret.write_text("root's own")
@@ -78,6 +78,6 @@ def test_root_gives_away_nothing_that_stood_there_before(tmp_path: Path) -> None
 
 def test_in_roots_own_folder_files_are_roots(tmp_path: Path) -> None:
     """Nothing changes where the service runs as root."""
-    needs_root()
+    needs_capabilities()
     State(tmp_path / "state.db").close()
     assert {path.stat().st_uid for path in tmp_path.iterdir()} == {0}

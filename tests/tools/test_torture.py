@@ -1,18 +1,16 @@
 """A short torture: some points of each kind, and each deliberate defect. `make torture` tries them all."""
 
-import os
 import re
 import subprocess
 import sys
 
 from tests.host import ROOT
-from tests.mounts import cannot
+from tests.real_parts import needs_root
 
 
 def test_some_points_of_each_kind_violate_nothing_and_each_deliberate_defect_is_caught() -> None:
     """Kills, errors, power cuts, two at once, a wrong clock; a missing fsync is seen by a power cut on btrfs."""
-    if os.geteuid() != 0:
-        cannot("torture mounts filesystems")
+    needs_root("a mount")
     words = [sys.executable, "-m", "tools.torture", "--short"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr[-6000:]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mounts import cannot
+from tests.real_parts import cannot
 
 
 class Disk:

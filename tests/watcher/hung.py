@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mounts import cannot
+from tests.real_parts import cannot, needs_root
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -22,8 +22,7 @@ class Hung:
 
     def mount(self, point: Path) -> None:
         """Hangs from now on."""
-        if os.geteuid() != 0:
-            cannot("a mount needs root")
+        needs_root("a mount")
         try:
             descriptor = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.host import ROOT
-from tests.mounts import cannot
+from tests.real_parts import cannot
 from tests.watcher.following import Site, until
 
 _LIMITS = Path("/proc/sys/user")

@@ -9,11 +9,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.deploy import rules, shown
+from tests.deploy import shown
+from tests.host import ROOT
 from tools.pictures.colours import THEMES
 from tools.pictures.page import Drawn, pages
 
-FOLDER = rules.ROOT / "docs" / "dashboard"
+FOLDER = ROOT / "docs" / "dashboard"
 #: Between two scrapes of such a life. When the last is older, Prometheus has forgotten it and nothing fires.
 HOURS = 2
 
