@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from policy.sync.rsync import PARTIAL
 
@@ -71,6 +72,23 @@ def sshd(folder: Path) -> Iterator[list[str]]:
     told = ["-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={folder}/known"]
     with _running([program, "-D", "-e", "-f", str(config)], port, folder):
         yield ["ssh", "-F", "none", "-i", str(folder / "client-key"), "-p", str(port), "-o", "LogLevel=ERROR", *told]
+
+
+@contextmanager
+def to_a_folder(_: Path, there: Path) -> Iterator[dict[str, Any]]:
+    yield {"destination": str(there)}
+
+
+@contextmanager
+def over_ssh(folder: Path, there: Path) -> Iterator[dict[str, Any]]:
+    with sshd(folder) as client:
+        yield {"destination": f"127.0.0.1:{there}", "ssh": client}
+
+
+@contextmanager
+def to_a_daemon(folder: Path, there: Path) -> Iterator[dict[str, Any]]:
+    with daemon(folder, there) as destination:
+        yield {"destination": destination}
 
 
 @contextmanager

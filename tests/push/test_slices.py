@@ -3,8 +3,6 @@
 import random
 import re
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +15,6 @@ from tests.push import storage
 
 LIMIT = 1_000_000
 HUGE = 2_300_000
-
-
-@contextmanager
-def to_a_folder(_: Path, there: Path) -> Iterator[dict[str, Any]]:
-    yield {"destination": str(there)}
-
-
-@contextmanager
-def over_ssh(folder: Path, there: Path) -> Iterator[dict[str, Any]]:
-    with storage.sshd(folder) as client:
-        yield {"destination": f"127.0.0.1:{there}", "ssh": client}
 
 
 class Days:
@@ -66,14 +53,7 @@ class Days:
         return day
 
 
-@pytest.fixture
-def there(tmp_path: Path) -> Path:
-    folder = tmp_path / "storage"
-    folder.mkdir()
-    return folder
-
-
-@pytest.mark.parametrize("transport", [to_a_folder, over_ssh])
+@pytest.mark.parametrize("transport", [storage.to_a_folder, storage.over_ssh])
 def test_an_oversize_dump_leaves_beside_three_others_and_all_of_it_arrives(
     tmp_path: Path, there: Path, transport: Any
 ) -> None:

@@ -7,8 +7,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,30 +20,6 @@ from tests.host import Host
 from tests.push import storage
 
 SIZE = 200_000
-
-
-@pytest.fixture
-def there(tmp_path: Path) -> Path:
-    folder = tmp_path / "storage"
-    folder.mkdir()
-    return folder
-
-
-@contextmanager
-def to_a_folder(_: Path, there: Path) -> Iterator[dict[str, Any]]:
-    yield {"destination": str(there)}
-
-
-@contextmanager
-def over_ssh(folder: Path, there: Path) -> Iterator[dict[str, Any]]:
-    with storage.sshd(folder) as client:
-        yield {"destination": f"127.0.0.1:{there}", "ssh": client}
-
-
-@contextmanager
-def to_a_daemon(folder: Path, there: Path) -> Iterator[dict[str, Any]]:
-    with storage.daemon(folder, there) as destination:
-        yield {"destination": destination}
 
 
 def filled(folder: Path, sync: dict[str, Any], *, daily: int = 2_000_000, dumps: int = 3) -> Host:
@@ -66,7 +41,7 @@ def names(links: list[dict[str, Any]]) -> set[str]:
     return {link["export_name"] for link in links}
 
 
-@pytest.mark.parametrize("transport", [to_a_folder, over_ssh, to_a_daemon])
+@pytest.mark.parametrize("transport", [storage.to_a_folder, storage.over_ssh, storage.to_a_daemon])
 def test_all_arrives_over_every_transport_cut_by_the_end_of_a_day_in_between(
     tmp_path: Path, there: Path, transport: Any
 ) -> None:
