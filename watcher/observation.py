@@ -6,7 +6,7 @@ Whatever is there, a look ends in an Observation: names, bodies and dumps are un
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from core.config.settings import Config, WatchFolder
@@ -45,13 +45,15 @@ _TRIES = 5
 _LONGEST_DETAIL = 500
 #: The state file holds times as signed 64-bit nanoseconds; later ones are newer than any marker.
 _EARLIEST_NS = -(1 << 63)
+#: A larger size, as sparse files may claim, is recorded as this.
+_LARGEST = (1 << 63) - 1
 
 
 class Observation(NamedTuple):
     """One dump as it was found. A tuple: one is made for each marker of a burst.
 
     ``signature`` "": it has no marker; ``is_aside``: a pass is just removing one that has had its use.
-    ``reason`` None: it may leave, and ``identity`` is there.
+    ``reason`` None: it may leave, ``identity`` is there, and ``bytes`` is its size.
     Times are seconds since the epoch; ``finished_at`` is when the dump finished or failed. ``dump_time_said`` is true
     when the marker's body has the dump's time, which then does not depend on when the marker was touched.
     """
@@ -69,13 +71,9 @@ class Observation(NamedTuple):
     dump_time_said: bool = False
     finished_at: float = 0.0
     identity: Identity | None = None
+    bytes: int = 0
     sha256: str | None = None
     body: str | None = None
-
-    @property
-    def bytes(self) -> int:
-        """The size of a dump that may leave, else 0. Sparse files may claim more than the state file can hold."""
-        return 0 if self.identity is None else min(self.identity.bytes, (1 << 63) - 1)
 
 
 class Observer:
@@ -132,7 +130,7 @@ class _Found:
     """What was found out about one dump before it was rejected."""
 
     text: bytes = b""
-    body: MarkerBody = field(default_factory=MarkerBody)
+    body: MarkerBody = MarkerBody()  # noqa: RUF009 - a tuple
     vm: str | None = None
     identity: Identity | None = None
 
@@ -169,6 +167,7 @@ class _Look:
             self._examine(name, markers[0], found)
         except DumpRejected as error:
             rejection = error
+        identity = found.identity if rejection is None else None
         body, mtime = found.body, max(0.0, markers[0].mtime_ns / 1e9)
         said = body.started if body.started is not None else body.finished
         return Observation(
@@ -184,7 +183,8 @@ class _Look:
             dump_time=min(self.now, mtime if said is None else said),
             dump_time_said=said is not None,
             finished_at=min(self.now, mtime if body.finished is None else body.finished),
-            identity=found.identity if rejection is None else None,
+            identity=identity,
+            bytes=0 if identity is None else min(identity.bytes, _LARGEST),
             sha256=body.sha256,
             body=found.text.decode() or None,
         )

@@ -25,7 +25,7 @@ from watcher.watch_tree import WatchTree
 log = logging.getLogger("tidegate.watcher")
 
 #: Dumps in one transaction: with so many its fsync costs next to nothing for each (docs/BENCHMARKS.md).
-BATCH = 1000
+BATCH = 4000
 #: As a Recorder's ``filesystem_id``: wherever the watch folder is, no marker counts as removed.
 NO_FOLDER = ""
 
@@ -148,7 +148,7 @@ def _record(connection: Connection, watch: str, observations: Iterable[Observati
     rows = _rows_by_path(connection, watch, by_path)
     merges: list[tuple[Observation, Merge]] = []
     for path, found in by_path.items():
-        seen = _without_guess(found, known)
+        seen = _without_guess(found, known) if found.state is DumpState.BAD else found
         merges.append((seen, merge(watch, rows.get(path, ()), seen, now)))
     _write_dumps(connection, merges)
     _write_vms(connection, known, merges, now)
@@ -170,16 +170,16 @@ def _rows_by_path(connection: Connection, watch: str, paths: Collection[str]) ->
 
 def _without_guess(seen: Observation, known: Mapping[str, vms.VmRow]) -> Observation:
     """A bad marker does not make a VM: the VM of its file name counts only where that VM is known."""
-    if seen.state is DumpState.BAD and seen.vm is not None:
-        row = known.get(seen.vm)
-        if row is None or row.retired_at is not None:
-            return seen._replace(vm=None)
-    return seen
+    row = known.get(seen.vm or "")
+    return seen._replace(vm=None) if row is None or row.retired_at is not None else seen
 
 
 def _marked_at(seen: Observation, rows: Sequence[DumpRow]) -> float | None:
-    known = {marker for row in rows for marker in row.signature.split()}
-    stamps = [int(marker.split(":")[1]) for marker in seen.signature.split() if marker not in known]
+    markers = seen.signature.split()
+    if rows:
+        known = {marker for row in rows for marker in row.signature.split()}
+        markers = [marker for marker in markers if marker not in known]
+    stamps = [int(marker.split(":")[1]) for marker in markers]
     return max(stamps) / 1e9 if stamps else None
 
 

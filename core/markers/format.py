@@ -66,6 +66,9 @@ class MarkerBody(NamedTuple):
     extra: Mapping[str, Any] = MappingProxyType({})
 
 
+_EMPTY_BODY = MarkerBody()
+
+
 class MarkerFile(NamedTuple):
     """One marker as it stands on the disk, before its body is read. ``is_empty``: a plain file without a body.
 
@@ -154,7 +157,8 @@ def look(folder: int, dump: str, kind: MarkerKind) -> MarkerFile | None:
 
 def look_at_all(folder: int, dump: str) -> tuple[MarkerFile, ...]:
     """Every marker beside ``dump``, the one that counts first. Raises OSError as ``look`` does."""
-    return in_order(marker for kind in PRECEDENCE if (marker := look(folder, dump, kind)) is not None)
+    found = [marker for kind in PRECEDENCE if (marker := look(folder, dump, kind)) is not None]
+    return in_order(found) if len(found) > 1 else tuple(found)
 
 
 def in_order(found: Iterable[MarkerFile]) -> tuple[MarkerFile, ...]:
@@ -195,7 +199,7 @@ def read_text(folder: int, dump: str, kind: MarkerKind) -> bytes:
 def parse_body(text: bytes) -> MarkerBody:
     """The body in ``text``. Raises BadMarker."""
     if not text.strip():
-        return MarkerBody()
+        return _EMPTY_BODY
     try:
         body = json.loads(text.decode("utf-8"), parse_constant=_refuse_constant)
     except UnicodeDecodeError:

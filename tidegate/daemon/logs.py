@@ -29,12 +29,19 @@ _DEBUG_PRIORITY = 7
 
 def set_up(level: int, shape: str) -> None:
     """Sends everything from ``level`` on to stderr; ``shape`` is one of FORMATS."""
+    _leave_out_what_no_format_shows()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter(shape))
     logging.basicConfig(level=level, handlers=[handler])
     if not _is_plain():
         sys.excepthook = _tell_bug
         threading.excepthook = lambda bug: _tell_bug(bug.exc_type, bug.exc_value, bug.exc_traceback)
+
+
+def _leave_out_what_no_format_shows() -> None:
+    """The place in the source, thread and process: finding them takes longer than writing the line."""
+    logging._srcfile = None  # noqa: SLF001 - so the documentation of logging names it
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def complain(sentence: str) -> None:
