@@ -72,10 +72,11 @@ class ForecastRow(NamedTuple):
     bytes: int
 
 
-def replace_forecast(connection: Connection, coming: Iterable[ForecastRow]) -> None:
-    """Puts what is expected of the coming days in place of what was expected before."""
+def replace_forecast(connection: Connection, pass_id: int, days: int, coming: Iterable[ForecastRow]) -> None:
+    """Puts what this pass expects of so many ``days`` in place of what was expected before."""
     connection.execute("DELETE FROM forecast")
     connection.executemany(_PUT_FORECAST, coming)
+    update(connection, "pass", {"forecast_days": days}, "id = ?", pass_id)
 
 
 # --- what everybody reads
@@ -287,18 +288,22 @@ class StoredForecast(NamedTuple):
     """Which VMs leave on which of the coming ``days``: VM -> (day, bytes), from the day of a pass on, which is 0."""
 
     decided_at: float
-    days: dict[str, list[tuple[int, int]]]
+    days: int
+    releases: dict[str, list[tuple[int, int]]]
 
 
 def forecast(connection: Connection) -> StoredForecast | None:
     """As the last pass expected it; ``decided_at`` is when it began. None before the first one."""
-    (decided_at,) = connection.execute("SELECT max(started_at) FROM pass WHERE density IS NOT NULL").fetchone()
-    if decided_at is None:
+    row = connection.execute(
+        "SELECT started_at, forecast_days FROM pass WHERE forecast_days IS NOT NULL ORDER BY id DESC LIMIT 1"
+    ).fetchone()
+    if row is None:
         return None
-    days: dict[str, list[tuple[int, int]]] = {}
+    releases: dict[str, list[tuple[int, int]]] = {}
     for vm, day, size in connection.execute("SELECT vm, day, bytes FROM forecast ORDER BY vm, day"):
-        days.setdefault(vm, []).append((day, size))
-    return StoredForecast(decided_at, days)
+        releases.setdefault(vm, []).append((day, size))
+    decided_at, days = row
+    return StoredForecast(decided_at, days, releases)
 
 
 class DayStatus(NamedTuple):

@@ -196,7 +196,8 @@ CREATE TABLE pass (
     -- as it found them; NULL: it has not decided yet
     density        REAL,                             -- share of the limit that the targets need; above 1: too much
     needed_bytes   INTEGER,                          -- a day, for the targets
-    mean_bytes     INTEGER                           -- limit of a coming day, on the average
+    mean_bytes     INTEGER,                          -- limit of a coming day, on the average
+    forecast_days  INTEGER                           -- how far the forecast goes
 );
 
 

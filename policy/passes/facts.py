@@ -3,7 +3,7 @@
 import datetime
 from collections import Counter, defaultdict
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from core.config.settings import Config
 from core.enums import DumpState, LinkState, Reason, Storage
@@ -17,6 +17,7 @@ from core.state.ledger import LinkRow
 from core.state.vms import VmRow
 from policy.passes import slices
 from policy.planner.explanations import not_fetched
+from policy.planner.forecast import Start
 from policy.planner.model import Day, Dump, Rules, SliceProgress, Vm
 from policy.reconcile.confirm_modes import is_syncing
 
@@ -83,6 +84,12 @@ def gather(
         unread_links=unread_links,
         late=late,
     )
+
+
+def forecast_start(known: Facts, day: Day, rules: Rules, now: float) -> Start:
+    """What a forecast starts from: all but the markers that name no VM."""
+    named = tuple(vm for vm in known.vms if vm.vm in known.known)
+    return Start(named, tuple(dump for dump in known.dumps if dump.vm in known.known), day, rules, now)
 
 
 def rules_of(config: Config, day: Day, now: float) -> Rules:
@@ -193,7 +200,7 @@ def _told_late(found: Sequence[Dump], late: Sequence[Unfetched]) -> tuple[Dump, 
     notes = {one.link.dump_id: not_fetched(one.waited, others=one.others) for one in late}
     if not notes:
         return tuple(found)
-    return tuple(replace(dump, note=notes[dump.dump_id]) if dump.dump_id in notes else dump for dump in found)
+    return tuple(dump._replace(note=notes[dump.dump_id]) if dump.dump_id in notes else dump for dump in found)
 
 
 def _vms(
@@ -223,7 +230,7 @@ def _vms(
 def _with_unread_links(found: Iterable[Vm], unread_links: Mapping[str, LinkRow]) -> Iterable[Vm]:
     for vm in found:
         link = unread_links.get(vm.vm)
-        yield vm if link is None else replace(vm, unread_link_bytes=link.bytes)
+        yield vm if link is None else vm._replace(unread_link_bytes=link.bytes)
 
 
 def _nameless_vms(rows: Iterable[DumpRow]) -> Iterable[Vm]:

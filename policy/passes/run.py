@@ -19,7 +19,7 @@ from core.units import format_size
 from policy.passes import budget, cleanup, disk_space, facts, slices
 from policy.passes.facts import Facts
 from policy.passes.grant import Failed, Grant, Releasing, Verify, end_swapped
-from policy.passes.storing import Outcome
+from policy.passes.storing import Expected, Outcome
 from policy.passes.trees import remove_unneeded
 from policy.planner.decide import decide
 from policy.planner.model import Day, Decision, Plan, Rules
@@ -95,14 +95,16 @@ class _Pass:
         self._settle_trees()
         plan, failed, known = self._release_all(clock)
         remove_unneeded(self._config, self._state, self._now)
+        rules = facts.rules_of(self._config, plan.day, self._now.wall)
+        expected = Expected.of(facts.forecast_start(known, plan.day, rules, self._now.wall))
         with self._state.write() as connection:
             cleanup.end_displaced(connection, self._now.wall)
             day = self._account(connection)
+            expected.store(connection, self._pass_id)
             self._finish(connection, plan, failed, clock.now().wall)
         unfetched.tell(known.late)
         cleanup.remove_markers(self._config, self._state)
         manifest.write(self._config, self._state, self._now, down=self._down)
-        rules = facts.rules_of(self._config, plan.day, self._now.wall)
         return PassResult(day, plan, rules, tuple(failed), tuple(sorted(self._down)), known, self._short)
 
     def _release_all(self, clock: Clock) -> tuple[Plan, list[Failed], Facts]:

@@ -6,9 +6,10 @@ from typing import NamedTuple
 from core.enums import Reason
 from core.state import decisions, vms
 from core.state.database import Connection
-from core.state.decisions import Decided, Load
+from core.state.decisions import Decided, ForecastRow, Load
 from policy.passes.facts import Facts
 from policy.planner import explanations
+from policy.planner.forecast import Start, run_forward
 from policy.planner.model import Decision, Plan, Rules
 from policy.planner.staleness import density, targets
 
@@ -34,6 +35,28 @@ class Outcome(NamedTuple):
         decisions.set_load(connection, pass_id, self.load)
         vms.set_dropped(connection, self.dropped)
         vms.set_targets(connection, self.targets)
+
+
+#: How far the forecast goes, and after how many days of a VM it ends before: a pass of 10,000 VMs waits for it too.
+_FORECAST_DAYS, _VM_DAYS = 30, 30_000
+
+
+class Expected(NamedTuple):
+    """The forecast that is stored with a pass: which VMs leave on which of so many coming ``days``."""
+
+    days: int
+    rows: list[ForecastRow]
+
+    @classmethod
+    def of(cls, start: Start) -> "Expected":
+        """The same planner run forward."""
+        days = min(_FORECAST_DAYS, max(1, _VM_DAYS // max(1, len(start.vms))))
+        future = run_forward(start, days)
+        return cls(days, [ForecastRow(one.vm.vm, day, one.vm.bytes) for one in future.vms for day in one.days_out])
+
+    def store(self, connection: Connection, pass_id: int) -> None:
+        """In place of that of the pass before."""
+        decisions.replace_forecast(connection, pass_id, self.days, self.rows)
 
 
 def _decided(plan: Plan) -> Iterator[Decided]:

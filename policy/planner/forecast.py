@@ -99,7 +99,7 @@ class Start:
     def with_target(self, target: float, vm: str | None = None) -> "Start":
         """As if the target of all VMs, or of this one, were ``target`` seconds."""
         return replace(
-            self, vms=tuple(replace(one, target=target) if vm in (None, one.vm) else one for one in self.vms)
+            self, vms=tuple(one._replace(target=target) if vm in (None, one.vm) else one for one in self.vms)
         )
 
     def without(self, vm: str) -> "Start":
@@ -143,7 +143,7 @@ def needed_limit(start: Start, days: int) -> int | None:
         return run_forward(fixed.with_limit(limit), days).keeps_targets(days // 2)
 
     goals = targets(start.vms, start.rules)
-    fixed = replace(start, vms=tuple(replace(vm, target=goals[vm.vm]) for vm in start.vms))
+    fixed = replace(start, vms=tuple(vm._replace(target=goals[vm.vm]) for vm in start.vms))
     least, most = start.rules.reserve + 1, start.rules.reserve + 1 + sum(vm.bytes for vm in start.vms)
     if not is_enough(most):
         return None
@@ -188,7 +188,9 @@ class _World:
 
     def _wake(self, now: float) -> None:
         """The next day, with the dumps that were made until ``now``; the sync that ran before it is over."""
-        self.vms = {name: replace(vm, replaces_while_syncing=False) for name, vm in self.vms.items()}
+        for name, vm in self.vms.items():
+            if vm.replaces_while_syncing:
+                self.vms[name] = vm._replace(replaces_while_syncing=False)
         coming, reserve = self._rules.coming, self._rules.reserve
         capacity = coming[0] if coming else self._rules.capacity
         account = DayAccount(capacity + reserve, reserve, debt=self._debt, owed=max(0, self._debt - capacity))
@@ -212,8 +214,7 @@ class _World:
             self._send_slice(one)
         for dump in self._release_all(plan):
             vm = self.vms[dump.vm]
-            self.vms[dump.vm] = replace(
-                vm,
+            self.vms[dump.vm] = vm._replace(
                 offsite_time=max(dump.dump_time, vm.offsite_time or dump.dump_time),
                 outstanding_since_day=None,
                 forced=None,
@@ -226,10 +227,10 @@ class _World:
             return
         progress = SliceProgress(one.slice.first + one.slice.bytes)
         own = self._dumps[one.dump.vm]
-        begun = replace(one.dump, outstanding=True, progress=progress)
+        begun = one.dump._replace(outstanding=True, progress=progress)
         self._dumps[one.dump.vm] = [begun if dump.dump_id == begun.dump_id else dump for dump in own]
         vm = self.vms[one.dump.vm]
-        self.vms[one.dump.vm] = replace(vm, outstanding_since_day=self._day.number, forced=None)
+        self.vms[one.dump.vm] = vm._replace(outstanding_since_day=self._day.number, forced=None)
 
     def _arriving(self, plan: Plan) -> Iterator[Dump]:
         """What was released, and of what leaves in slices that which is complete today."""

@@ -1,6 +1,7 @@
 """The facts that go into a decision and the decisions that come out.
 
-Plain frozen records. Sizes are bytes; times are seconds since the epoch; spans are seconds.
+Plain frozen records; tuples where there are tens of thousands of them. Sizes are bytes; times are seconds since the
+epoch; spans are seconds.
 """
 
 from collections.abc import Iterator
@@ -27,8 +28,7 @@ class SliceProgress(NamedTuple):
     committed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Dump:
+class Dump(NamedTuple):
     """One dump without an end, or a VM's newest one.
 
     ``block_reason`` is why it cannot leave whatever is left of the day (``running``, ``changed``, ``missing``, …);
@@ -48,8 +48,7 @@ class Dump:
     progress: SliceProgress | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Vm:
+class Vm(NamedTuple):
     """One VM: what is known of it besides its dumps.
 
     ``period`` is the learned time between its dumps, None while unknown. ``bytes`` is the size of its newest

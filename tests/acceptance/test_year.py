@@ -5,7 +5,7 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ class Alone:
         times = dump_history.remembered(row.dump_times, dump_time)
         self.rows[vm] = row._replace(dump_times=times, period=dump_history.period(times), last_dump_time=dump_time)
         known = self.vms.get(vm) or Vm(vm, None, now, 0)
-        self.vms[vm] = replace(known, bytes=size, period=self.rows[vm].period)
+        self.vms[vm] = known._replace(bytes=size, period=self.rows[vm].period)
 
     def live(self, number: int, now: float) -> dict[str, int]:
         """What leaves on this day, and is brought by its sync."""
@@ -85,7 +85,7 @@ class Alone:
         released = decide(self.vms.values(), self.waiting.values(), day, Rules(LIMIT), now).released
         for one in released:
             del self.waiting[one.dump.vm]
-            self.vms[one.dump.vm] = replace(self.vms[one.dump.vm], offsite_time=one.dump.dump_time)
+            self.vms[one.dump.vm] = self.vms[one.dump.vm]._replace(offsite_time=one.dump.dump_time)
         return {one.dump.vm: one.dump.bytes for one in released}
 
 

@@ -146,3 +146,13 @@ def test_the_load_is_that_of_the_last_pass(at: AtGivenTime) -> None:
     assert load is not None
     assert 0 < load.density < 1
     assert load.mean == 10_000
+
+
+def test_the_forecast_is_that_of_the_last_pass(at: AtGivenTime) -> None:
+    with State(at.host.state).read() as connection:
+        forecast = decisions.forecast(connection)
+    assert forecast is not None
+    assert (forecast.decided_at, forecast.days) == (at.clock.wall, 30)
+    assert forecast.releases.keys() == {"vm1", "vm2", "vm3"}
+    assert forecast.releases["vm1"][0] == (0, 4000)
+    assert forecast.releases["vm3"][0] == (1, 6000)

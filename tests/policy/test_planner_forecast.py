@@ -57,7 +57,7 @@ def test_a_set_twice_as_heavy_as_the_limit_takes_turns_and_nobody_is_left_behind
 
 def test_a_vm_without_a_copy_has_no_age_until_it_left() -> None:
     start = a_start(1)
-    start = dataclasses.replace(start, vms=(dataclasses.replace(start.vms[0], offsite_time=None),))
+    start = dataclasses.replace(start, vms=(start.vms[0]._replace(offsite_time=None),))
     (one,) = run_forward(start, 3).vms
     assert one.ages == (None, DAY + HOUR, DAY + HOUR)
     assert one.oldest is None
@@ -129,14 +129,14 @@ def test_the_first_day_out_is_that_of_the_whole_forecast() -> None:
 
 def test_a_sync_that_runs_now_is_over_with_the_day() -> None:
     start = a_start(1)
-    syncing = dataclasses.replace(start.vms[0], replaces_while_syncing=True)
+    syncing = start.vms[0]._replace(replaces_while_syncing=True)
     assert days_out(dataclasses.replace(start, vms=(syncing,)), 3) == {"vm0": (1, 2)}
 
 
 def test_a_vm_of_which_no_dump_ever_succeeded_is_not_expected_to_leave() -> None:
     start = a_start(1)
     failed = a_dump(1, "vm0", bytes=0, block_reason=Reason.DUMP_FAILED)
-    never = dataclasses.replace(start.vms[0], bytes=0, offsite_time=None)
+    never = start.vms[0]._replace(bytes=0, offsite_time=None)
     (one,) = run_forward(dataclasses.replace(start, vms=(never,), dumps=(failed,)), 3).vms
     assert one.days_out == ()
     assert one.within_from is None
@@ -144,7 +144,7 @@ def test_a_vm_of_which_no_dump_ever_succeeded_is_not_expected_to_leave() -> None
 
 def test_a_held_vm_waits_and_its_age_grows() -> None:
     start = a_start(1)
-    start = dataclasses.replace(start, vms=(dataclasses.replace(start.vms[0], on_hold=True),))
+    start = dataclasses.replace(start, vms=(start.vms[0]._replace(on_hold=True),))
     (one,) = run_forward(start, 3).vms
     assert one.days_out == ()
     assert one.ages == (3 * DAY, 4 * DAY, 5 * DAY)

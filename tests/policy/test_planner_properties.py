@@ -13,7 +13,7 @@ from policy.planner.model import Day, DayAccount, Dump, Plan, Rules, Vm
 from tests.policy.planner_facts import DAY, HOUR, NOW, a_day, a_dump, a_vm, plan_of, released_ids
 
 NAMES = ("vm1", "vm2", "vm3", "vm4", "vm5", "vm6")
-HINDRANCES = (None, None, None, Reason.CHANGED, Reason.DUMP_FAILED, Reason.RUNNING)
+BLOCK_REASONS = (None, None, None, Reason.CHANGED, Reason.DUMP_FAILED, Reason.RUNNING)
 
 ages = st.integers(0, 12).map(lambda days: days * DAY)
 sizes = st.integers(0, 14)
@@ -32,6 +32,8 @@ vms_of_a_host = st.tuples(
             on_hold=st.sampled_from((False, False, False, True)),
             backing_off_until=st.sampled_from((None, None, NOW + HOUR, NOW - HOUR)),
             replaces_while_syncing=st.sampled_from((False, False, False, True)),
+            forced=st.none(),
+            unread_link_bytes=st.just(0),
         )
         for name in NAMES
     )
@@ -43,7 +45,7 @@ dumps_of_a_host = st.lists(
         st.sampled_from(NAMES),
         age=ages,
         bytes=sizes,
-        block_reason=st.sampled_from(HINDRANCES),
+        block_reason=st.sampled_from(BLOCK_REASONS),
         outstanding=st.sampled_from((False, False, False, True)),
         offsite=st.sampled_from((False, False, False, True)),
     ),
@@ -122,8 +124,8 @@ def _applied(plan: Plan, vms: Sequence[Vm], dumps: Sequence[Dump]) -> tuple[list
     """The facts once what the plan grants has been let out."""
     released = {one.dump.dump_id: one.dump.vm for one in plan.released}
     return (
-        [replace(vm, outstanding_since_day=plan.day.number) if vm.vm in released.values() else vm for vm in vms],
-        [replace(dump, outstanding=dump.outstanding or dump.dump_id in released) for dump in dumps],
+        [vm._replace(outstanding_since_day=plan.day.number) if vm.vm in released.values() else vm for vm in vms],
+        [dump._replace(outstanding=dump.outstanding or dump.dump_id in released) for dump in dumps],
     )
 
 
@@ -166,7 +168,7 @@ def _turns_of_days(limit: int, sizes_by_vm: dict[str, int], *, days: int) -> dic
             for name, size in sizes_by_vm.items()
         ]
         dumps = [
-            replace(a_dump(n, name, bytes=size), dump_time=now) for n, (name, size) in enumerate(sizes_by_vm.items())
+            a_dump(n, name, bytes=size)._replace(dump_time=now) for n, (name, size) in enumerate(sizes_by_vm.items())
         ]
         for one in decide(vms, dumps, Day(number, now, DayAccount(limit)), Rules(limit), now).released:
             turns[one.dump.vm].append(number)

@@ -1,7 +1,5 @@
 """What may go of a dump that is sent in slices, and when it will be whole."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +16,7 @@ RULES = Rules(10 * GB)
 
 def slice_of_today(size: int, sent: int, day: Day, rules: Rules, *, others: int = 0) -> Slice:
     """Of a dump that is alone with others that take so many bytes of what is left of the day."""
-    dump = replace(a_dump(1, "huge", bytes=size), progress=SliceProgress(sent))
+    dump = a_dump(1, "huge", bytes=size)._replace(progress=SliceProgress(sent))
     return slices_of_today([dump], {1: 0}, max(0, day.account.left - others), day, rules)[1]
 
 
@@ -114,7 +112,7 @@ def test_one_that_is_not_due_yet_says_when_its_first_slice_goes(offsite_time: fl
 
 
 def test_one_that_is_under_way_goes_on_and_neither_a_newer_one_nor_another_begins() -> None:
-    begun = replace(a_dump(1, "huge", bytes=25 * GB), outstanding=True, progress=SliceProgress(10 * GB))
+    begun = a_dump(1, "huge", bytes=25 * GB)._replace(outstanding=True, progress=SliceProgress(10 * GB))
     newer = a_dump(2, "huge", bytes=24 * GB, age=60.0)
     plan = decide(
         [
@@ -137,22 +135,22 @@ def test_one_that_is_under_way_goes_on_and_neither_a_newer_one_nor_another_begin
 
 def test_a_later_pass_of_the_day_takes_back_what_has_not_gone_and_leaves_half() -> None:
     """All of the day was set for it; 2 GB of that have gone."""
-    begun = replace(
-        a_dump(1, "huge", bytes=25 * GB), outstanding=True, progress=SliceProgress(0, today=10 * GB, committed=2 * GB)
+    begun = a_dump(1, "huge", bytes=25 * GB)._replace(
+        outstanding=True, progress=SliceProgress(0, today=10 * GB, committed=2 * GB)
     )
     vms = [a_vm("huge", bytes=25 * GB, outstanding_since_day=12), a_vm("vm1", bytes=5 * GB), a_vm("vm2", bytes=3 * GB)]
     dumps = [begun, a_dump(2, "vm1", bytes=5 * GB), a_dump(3, "vm2", bytes=3 * GB)]
     plan = decide(vms, dumps, Day(12, NOW, DayAccount(LIMIT, sliced=10 * GB)), SLICES, NOW)
     assert sum(one.charge for one in plan.released) + plan.slices[0].charge == 10 * GB
     assert plan.slices[0].charge >= 5 * GB
-    pinned = replace(begun, progress=SliceProgress(0, today=10 * GB, committed=10 * GB))
+    pinned = begun._replace(progress=SliceProgress(0, today=10 * GB, committed=10 * GB))
     assert (
         decide(vms, [pinned, *dumps[1:]], Day(12, NOW, DayAccount(LIMIT, sliced=10 * GB)), SLICES, NOW).released == ()
     )
 
 
 def test_the_rest_of_one_that_a_day_cut_short_has_what_it_needs_first() -> None:
-    rest = replace(a_dump(1, "vm1", bytes=4 * GB), outstanding=True, progress=SliceProgress(3 * GB))
+    rest = a_dump(1, "vm1", bytes=4 * GB)._replace(outstanding=True, progress=SliceProgress(3 * GB))
     plan = decide(
         [a_vm("vm1", bytes=4 * GB, outstanding_since_day=11), a_vm("vm2", bytes=9 * GB)],
         [rest, a_dump(2, "vm2", bytes=9 * GB)],
@@ -185,7 +183,7 @@ def test_slices_and_whole_dumps_together_never_take_more_than_the_day_has(
 ) -> None:
     huge = a_dump(1, "huge", bytes=size)
     if is_under_way:
-        huge = replace(huge, outstanding=True, progress=SliceProgress(min(sent, size)))
+        huge = huge._replace(outstanding=True, progress=SliceProgress(min(sent, size)))
     vms = [a_vm("huge", bytes=size, outstanding_since_day=11 if is_under_way else None)]
     dumps = [huge]
     for number, weight in enumerate(others, 2):

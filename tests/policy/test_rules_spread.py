@@ -29,7 +29,7 @@ def planned(vms: Iterable[Vm], dumps: Iterable[Dump], day: Day | None = None, ru
 
 def heavy_beside(name: str = "light", **facts: object) -> tuple[list[Vm], list[Dump]]:
     """A due VM of 25 GB, and a light one beside it."""
-    vms = [a_vm("heavy", offsite_time=DUE, bytes=25 * GB), replace(a_vm(name), **facts)]  # type: ignore[arg-type]
+    vms = [a_vm("heavy", offsite_time=DUE, bytes=25 * GB), a_vm(name)._replace(**facts)]  # type: ignore[arg-type]
     return vms, [a_dump(1, "heavy", bytes=25 * GB), a_dump(2, name)]
 
 
@@ -86,7 +86,7 @@ def test_it_leaves_the_day_to_whoever_is_later() -> None:
 
 def test_forced_it_need_not_be_due_nor_the_latest() -> None:
     vms, dumps = heavy_beside(offsite_time=NOW - 30 * DAY)
-    vms[0] = replace(vms[0], offsite_time=EARLY, forced=Force.WITHIN_LIMIT)
+    vms[0] = vms[0]._replace(offsite_time=EARLY, forced=Force.WITHIN_LIMIT)
 
     assert released_ids(planned(vms, dumps)) == [1]
 
@@ -143,7 +143,7 @@ class Days:
         day = Day(number, now, DayAccount(limit, debt=self.debt, owed=max(0, self.debt - limit)))
         released = decide(self.vms, dumps, day, rules, now).released
         out = {one.dump.vm for one in released}
-        self.vms = [replace(vm, offsite_time=now - HOUR) if vm.vm in out else vm for vm in self.vms]
+        self.vms = [vm._replace(offsite_time=now - HOUR) if vm.vm in out else vm for vm in self.vms]
         self.debt = max(0, self.debt - limit) + sum(one.debt for one in released)
         self.out.append(sum(one.dump.bytes for one in released))
         self.oldest = max(now - (NOW if vm.offsite_time is None else vm.offsite_time) for vm in self.vms)

@@ -1,7 +1,5 @@
 """Rules that meet: a timetable, a debt and a force in the order of turns and in the forecast."""
 
-from dataclasses import replace
-
 from core.enums import Force, Oversize
 from policy.planner.decide import decide
 from policy.planner.forecast import Start, run_forward
@@ -22,14 +20,14 @@ def test_what_leaves_alone_has_its_part_in_the_price() -> None:
     vms = [a_vm("light", bytes=5 * GB, period=DAY), a_vm("heavy", bytes=35 * GB, period=7 * DAY)]
 
     assert shadow_price(vms, Rules(LIMIT)) == 0
-    assert shadow_price([*vms, replace(vms[1], vm="other")], Rules(LIMIT, oversize=Oversize.SPREAD)) > 0
+    assert shadow_price([*vms, vms[1]._replace(vm="other")], Rules(LIMIT, oversize=Oversize.SPREAD)) > 0
 
 
 def test_days_that_pay_a_debt_are_not_relied_on_for_a_deadline() -> None:
     """The one due in two days leaves today, before one that is worth more, if the coming days have other duties."""
     vms = [a_vm("due", target=4 * DAY, bytes=6 * GB), a_vm("worth", target=30 * DAY, offsite_time=NOW - 20 * DAY)]
     dumps = [a_dump(1, "due", bytes=6 * GB), a_dump(2, "worth", bytes=6 * GB)]
-    vms[1] = replace(vms[1], bytes=6 * GB)
+    vms[1] = vms[1]._replace(bytes=6 * GB)
     free = Day(12, NOW, DayAccount(LIMIT))
     owing = Day(12, NOW, DayAccount(LIMIT, owed=30 * GB))
 
@@ -50,7 +48,7 @@ def test_a_forecast_pays_a_debt_and_owes_nothing_for_what_was_forced() -> None:
     """25 GB in debt take two and a half days; 25 GB forced above the limit one."""
     light = [a_vm(f"vm{n}", bytes=2 * GB, period=DAY, target=30 * DAY) for n in range(5)]
     heavy = a_vm("heavy", bytes=25 * GB, period=60 * DAY, offsite_time=NOW - 6 * DAY)
-    forced = replace(heavy, forced=Force.OVER_LIMIT)
+    forced = heavy._replace(forced=Force.OVER_LIMIT)
     dump = (a_dump(1, "heavy", bytes=25 * GB),)
     rules = Rules(LIMIT, oversize=Oversize.SPREAD)
     spread = run_forward(Start((*light, heavy), dump, a_day(), rules, NOW), 6)

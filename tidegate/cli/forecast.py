@@ -106,11 +106,9 @@ def _needed(limit: int | None) -> str:
 
 def beginning(result: "PassResult", now: float) -> "Start":
     """What a forecast starts from, as a preview found it."""
-    from policy.planner.forecast import Start
+    from policy.passes.facts import forecast_start
 
-    vms = [vm for vm in result.facts.vms if vm.vm in result.facts.known]  # the rest are markers that name none
-    dumps = [dump for dump in result.facts.dumps if dump.vm in result.facts.known]
-    return Start(tuple(vms), tuple(dumps), result.plan.day, result.rules, now)
+    return forecast_start(result.facts, result.plan.day, result.rules, now)
 
 
 def _changed(
