@@ -3,6 +3,7 @@
 The exit codes are the same for every command (DESIGN 9).
 """
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 #: What Python raises over JSON that is none, is nested too deep, or tells of other things than it should.
@@ -29,6 +30,18 @@ class UsageError(TidegateError):
     """Wrong usage or configuration: nothing was done."""
 
     exit_code = ExitCode.USAGE
+
+
+class UnknownVmError(UsageError):
+    """A VM is named that no marker, link or copy was ever recorded for; ``known`` are the names that there are."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        from difflib import get_close_matches  # 10 ms of each command's start
+
+        near = get_close_matches(name, list(known), n=1)
+        super().__init__(
+            f"Unknown VM {name!r}. Did you mean {near[0]}?" if near else f"Unknown VM {name!r}; see `tidegate status`"
+        )
 
 
 class FaultError(TidegateError):

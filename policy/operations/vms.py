@@ -1,17 +1,20 @@
-"""The admin's word: hold, release, force, retire, and copies that are at the storage already."""
+"""What the admin says of a VM: hold, unhold, force, retire, rename, and copies that the storage has already."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
+from core import dump_history
 from core.clock import Clock
 from core.config.settings import Config
 from core.enums import DumpState, Evidence, Force, LinkState
-from core.errors import UsageError
+from core.errors import UnknownVmError, UsageError
+from core.filenames import is_single_component, printable
 from core.state import decisions, dumps, ledger, vms
 from core.state.database import Connection, State
 from core.state.vms import VmRow
 from policy.passes.trees import remove_unneeded, settle_trees
-from policy.reconcile import confirm
+from policy.reconcile.confirm import end_older
 from policy.reconcile.link_check import were_read
 from policy.reconcile.mounts import unmounted
 from policy.reconcile.revoke import revoke
@@ -19,7 +22,7 @@ from policy.recovery import manifest
 
 
 def hold(config: Config, state: State, clock: Clock, vm: str, *, wait: float) -> LinkState | None:
-    """No dump of ``vm`` leaves until it is released. Takes an unread link back.
+    """No dump of ``vm`` leaves until ``unhold``. Revokes an unread link.
 
     Returns what its outstanding link is then: ``revoked``, or ``linked`` where it was read; None where it has none.
     """
@@ -37,7 +40,7 @@ def hold(config: Config, state: State, clock: Clock, vm: str, *, wait: float) ->
         return None if not links else LinkState.LINKED if read else LinkState.REVOKED
 
 
-def release(state: State, vm: str) -> None:
+def unhold(state: State, vm: str) -> None:
     """Ends a hold, and takes a force back."""
     with state.write() as connection:
         _known(connection, vm)
@@ -49,7 +52,7 @@ def force(state: State, vm: str, how: Force | None) -> None:
     """The next dump of ``vm`` is the first in line, within the limit or above it; None takes that back."""
     with state.write() as connection:
         if _known(connection, vm).on_hold and how is not None:
-            raise UsageError(f"force: {vm} is on hold; say tidegate release {vm} first")
+            raise UsageError(f"force: {vm} is on hold; run `tidegate unhold {vm}` first")
         vms.change(connection, vm, forced=how)
         decisions.forget(connection, [vm])
 
@@ -69,6 +72,9 @@ def retire(config: Config, state: State, clock: Clock, vm: str, *, wait: float) 
         with state.read() as connection:
             down = unmounted(connection, config)
         manifest.write(config, state, now, down=down)
+
+
+# --- copies that the storage has already
 
 
 class Sent(NamedTuple):
@@ -94,7 +100,7 @@ def mark_sent(config: Config, state: State, clock: Clock, copies: Mapping[str, f
             if vm.offsite_time is None or vm.offsite_time < dump_time:
                 fresher.append(_sent(vm, dump_time))
         vms.save(connection, fresher)
-        confirm.end_older(connection, {vm.name: vm.offsite_time or 0 for vm in fresher}, now)
+        end_older(connection, {vm.name: vm.offsite_time or 0 for vm in fresher}, now)
         decisions.forget(connection, [vm.name for vm in fresher])
     return Sent([vm.name for vm in fresher], sorted(copies.keys() - known.keys()))
 
@@ -106,8 +112,81 @@ def _sent(vm: VmRow, dump_time: float) -> VmRow:
     )
 
 
+# --- another name
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """``joined``: dumps of the new name were known already. ``configured``: the configuration names the old one."""
+
+    joined: bool
+    configured: bool
+
+
+def rename(config: Config, state: State, clock: Clock, old: str, new: str, *, wait: float) -> Renamed:
+    """Gives the dumps, links, copies and the admin's word of ``old`` to ``new``. Nothing moves in the export trees.
+
+    What stands there keeps its name until a newer dump is off-site: renamed, it would be sent again. A VM that is new
+    under its new name, without a copy or a link, joins it; two histories are never made one.
+    """
+    if not is_single_component(new):
+        raise UsageError(f"rename: {printable(new)!r} is not a usable name")
+    if old == new:
+        raise UsageError(f"rename: {old} has that name")
+    with state.pass_lock(wait=wait), state.write() as connection:
+        row = _known(connection, old)
+        other = _newcomer(connection, old, new)
+        dumps.rename_vm(connection, old, new)
+        ledger.rename_vm(connection, old, new)
+        vms.forget(connection, old)
+        backup_set = config.backup_set_of(new)
+        joined = _joined(row, other) if other is not None else row
+        joined = joined._replace(name=new, backup_set=backup_set or joined.backup_set)
+        vms.save(connection, [joined])
+        decisions.forget(connection, [old, new])
+        if joined.offsite_time is not None:
+            end_older(connection, {new: joined.offsite_time}, clock.now().wall)
+    return Renamed(other is not None, old in config.vms or config.backup_set_of(old) is not None)
+
+
+def _newcomer(connection: Connection, old: str, new: str) -> VmRow | None:
+    """The VM of the new name if there is one that may be joined."""
+    other = vms.one(connection, new)
+    if other is None:
+        return None
+    if other.offsite_time is not None:
+        raise UsageError(f"rename: {new} has copies of its own off-site; {old} cannot take its name")
+    if new in ledger.outstanding_since(connection):
+        raise UsageError(
+            f"rename: a dump of {new} is let out and not yet confirmed; wait for its sync, or say "
+            f"tidegate hold {new} and try again"
+        )
+    return other
+
+
+def _joined(row: VmRow, other: VmRow) -> VmRow:
+    """The history of ``row`` with the dumps of ``other``."""
+    times = dump_history.joined(row.dump_times, other.dump_times)
+    dumped = max(row, other, key=lambda one: one.last_dump_time or float("-inf"))
+    told = max(row, other, key=lambda one: one.last_result_at or float("-inf"))
+    return row._replace(
+        backup_set=dumped.backup_set,
+        first_seen=min(row.first_seen, other.first_seen),
+        dump_times=times,
+        dump_sizes=dump_history.joined_sizes(row.dump_sizes, other.dump_sizes),
+        period=dump_history.period(times),
+        last_dump_time=dumped.last_dump_time,
+        last_dump_bytes=dumped.last_dump_bytes,
+        last_result_at=told.last_result_at,
+        last_dump_failed=told.last_dump_failed,
+        failures=told.failures,
+        on_hold=row.on_hold or other.on_hold,
+        forced=row.forced or other.forced,
+    )
+
+
 def _known(connection: Connection, name: str) -> VmRow:
-    vm = vms.all_vms(connection).get(name)
+    vm = vms.one(connection, name)
     if vm is None:
-        raise UsageError(f"no VM named {name!r} is known; `tidegate status` lists them")
+        raise UnknownVmError(name, vms.all_vms(connection))
     return vm

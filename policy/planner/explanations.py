@@ -174,7 +174,7 @@ def too_old(age: float, limit: float) -> str:
 
 def on_hold(vm: str) -> str:
     """Of a VM that the admin holds."""
-    return f"held by the admin until tidegate release {vm}"
+    return f"on hold; `tidegate unhold {vm}` ends that"
 
 
 def backing_off(rest: float) -> str:

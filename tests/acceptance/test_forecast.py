@@ -69,9 +69,9 @@ def test_nothing_is_written(admin: AtGivenTime) -> None:
 
 
 def test_what_cannot_be_asked_is_said(admin: AtGivenTime) -> None:
-    with pytest.raises(UsageError, match="no VM named 'vm9' is known"):
+    with pytest.raises(UsageError, match="Unknown VM 'vm9'"):
         admin.run("forecast", "--without", "vm9")
-    with pytest.raises(UsageError, match="no VM named 'vm9' is known"):
+    with pytest.raises(UsageError, match="Unknown VM 'vm9'"):
         admin.run("forecast", "--target", "vm9=3d")
     with pytest.raises(Exception, match="is not a size"):
         admin.run("forecast", "--limit", "much")

@@ -184,12 +184,12 @@ def test_a_hold_takes_an_unread_link_back_and_a_release_gives_the_vm_its_turn_ag
     """What it took of the day stays used: it may have been on its way."""
     host.dump("vm1", 1000)
     host.run("pass")
-    assert "taken back" in host.run("hold", "vm1").stdout
+    assert "removed" in host.run("hold", "vm1").stdout
     assert host.exported() == {}
     shape = host.json("pass")
     assert reasons(shape) == {"vm1": "on_hold"}
     assert shape["day"]["used_bytes"] == 1000
-    host.run("release", "vm1")
+    host.run("unhold", "vm1")
     assert reasons(host.json("pass")) == {"vm1": "released"}
 
 

@@ -270,7 +270,7 @@ def test_wrong_usage_and_a_wrong_configuration_end_with_2_and_a_sentence(host: H
     """DESIGN 9; a trace is never shown."""
     host.run("pass", "--no-such-option", code=2)
     assert "nothing says what the storage has" in host.run("synced", code=2).stderr
-    assert "no VM named 'nobody'" in host.run("explain", "nobody", code=2).stderr
+    assert "Unknown VM 'nobody'" in host.run("explain", "nobody", code=2).stderr
     host.file.write_text(host.file.read_text().replace("daily", "dayly"))
     told = host.run("pass", code=2).stderr
     assert "did you mean `daily`" in told

@@ -50,7 +50,7 @@ def test_commands_and_options(host: Host) -> None:
     assert offered(host, "completion z") == ["zsh"]
 
 
-@pytest.mark.parametrize("command", ["explain", "history", "locate", "restore", "hold", "release", "force", "retire"])
+@pytest.mark.parametrize("command", ["explain", "history", "locate", "restore", "hold", "unhold", "force", "retire"])
 def test_vms_that_live_and_whose_names_a_shell_leaves_as_they_are(host: Host, command: str) -> None:
     assert offered(host, f"{command} ") == ["alpha", "beta.qcow", "betamax", "仮想"]
     assert offered(host, f"{command} bet") == ["beta.qcow", "betamax"]

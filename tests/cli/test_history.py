@@ -84,7 +84,7 @@ def test_people_read_the_same_in_tables(given: AtGivenTime) -> None:
 def test_nothing_was_yet(tmp_path: Path) -> None:
     host = Host(tmp_path / "host")
     assert host.json("history") == {"format": 2, "days": [], "syncs": []}
-    assert "no VM named 'vm7' is known" in host.run("history", "vm7", code=2).stderr
+    assert "Unknown VM 'vm7'" in host.run("history", "vm7", code=2).stderr
 
 
 def test_the_paper_names_every_key(given: AtGivenTime) -> None:

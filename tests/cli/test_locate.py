@@ -46,4 +46,4 @@ def test_a_copy_that_was_marked_as_sent_is_at_the_storage_alone(tmp_path: Path) 
 
 def test_an_unknown_vm_is_refused(tmp_path: Path) -> None:
     host = host_with_papers(tmp_path / "host")
-    assert "no VM named 'vm7' is known" in host.run("locate", "vm7", code=2).stderr
+    assert "Unknown VM 'vm7'" in host.run("locate", "vm7", code=2).stderr

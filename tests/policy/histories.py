@@ -130,8 +130,8 @@ class World:
         """The admin's word. Raises UsageError for a VM that is not known."""
         if what == "hold":
             admin.hold(self.config, self.state, self.clock, vm, wait=0)
-        elif what == "release":
-            admin.release(self.state, vm)
+        elif what == "unhold":
+            admin.unhold(self.state, vm)
         elif what in list(Force):
             admin.force(self.state, vm, Force(what))
         else:

@@ -106,7 +106,7 @@ def test_a_vm_on_hold_is_blocked_and_without_the_hold_waits_for_the_next_pass(at
     on_hold = (Verdict.BLOCKED, Reason.ON_HOLD)
     assert read(at) == {"vm1": on_hold, "vm2": RELEASED, "vm3": on_hold, "huge": OVERSIZE}
     for vm in ("vm1", "vm3"):
-        at.run("release", vm)
+        at.run("unhold", vm)
     assert read(at) == {"vm1": NEXT_PASS, "vm2": RELEASED, "vm3": NEXT_PASS, "huge": OVERSIZE}
 
 

@@ -186,7 +186,7 @@ class Histories(RuleBasedStateMachine):
         elif what == "link" and name not in tops and files:
             self.world.link_by_hand(files[size % len(files)], name)
 
-    @rule(what=st.sampled_from(["hold", "release", "adopt"]), vm=st.sampled_from(VMS))
+    @rule(what=st.sampled_from(["hold", "unhold", "adopt"]), vm=st.sampled_from(VMS))
     def the_admin_speaks(self, what: str, vm: str) -> None:
         try:
             self.world.admin(what, vm)

@@ -33,7 +33,7 @@ ACTIONS = st.lists(
         st.tuples(st.just("unfetched day")),
         st.tuples(st.just("pass")),
         st.tuples(st.just("killed"), POINTS),
-        st.tuples(st.just("say"), st.sampled_from([*Force, "hold", "release"]), VMS),
+        st.tuples(st.just("say"), st.sampled_from([*Force, "hold", "unhold"]), VMS),
     ),
     min_size=5,
     max_size=20,

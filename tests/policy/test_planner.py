@@ -332,7 +332,7 @@ def test_a_grant_that_waives_the_dump_age_says_so() -> None:
 @pytest.mark.parametrize(
     ("facts", "reason", "detail"),
     [
-        pytest.param({"on_hold": True}, Reason.ON_HOLD, "held by the admin until tidegate release vm1", id="hold"),
+        pytest.param({"on_hold": True}, Reason.ON_HOLD, "on hold; `tidegate unhold vm1` ends that", id="hold"),
         pytest.param(
             {"backing_off_until": NOW + 30 * HOUR},
             Reason.BACKING_OFF,
@@ -355,7 +355,7 @@ def test_a_grant_that_waives_the_dump_age_says_so() -> None:
         pytest.param(
             {"on_hold": True, "outstanding_since_day": 11, "backing_off_until": NOW + DAY},
             Reason.ON_HOLD,
-            "held by the admin until tidegate release vm1",
+            "on hold; `tidegate unhold vm1` ends that",
             id="the admin's word comes first",
         ),
     ],

@@ -244,7 +244,7 @@ class Losses(RuleBasedStateMachine):
         else:
             self.world.clock.advance(seconds)
 
-    @rule(what=st.sampled_from(["hold", "release", "within-limit", "over-limit"]), vm=st.sampled_from(VMS))
+    @rule(what=st.sampled_from(["hold", "unhold", "within-limit", "over-limit"]), vm=st.sampled_from(VMS))
     def the_admin_speaks(self, what: str, vm: str) -> None:
         try:
             self.world.admin(what, vm)

@@ -147,7 +147,7 @@ def test_one_in_slices_that_is_held_back_ends_and_is_begun_anew(tmp_path: Path, 
     days.live()
     days.commands.run("hold", "huge")
     assert days.account()["outstanding_bytes"] == 0
-    days.commands.run("release", "huge")
+    days.commands.run("unhold", "huge")
     for _ in range(4):
         days.live()
     assert storage.arrived(there)["huge.img"].stat().st_size == HUGE

@@ -45,7 +45,7 @@ def test_what_root_looks_at_the_service_can_still_write(host: Host, again: bool)
         assert passed(host).returncode == 0
         host.dump("vm2", 100)
         os.chown(host.dumps / "vm2", NOBODY, NOBODY)
-    for command in (["status"], ["plan"], ["hold", "vm1"], ["release", "vm1"], ["export-metrics", "--output", "-"]):
+    for command in (["status"], ["plan"], ["hold", "vm1"], ["unhold", "vm1"], ["export-metrics", "--output", "-"]):
         subprocess.run(host.command(*command), check=False, capture_output=True, timeout=60)
     host.run("status")
     done = passed(host)

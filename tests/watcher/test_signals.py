@@ -196,7 +196,7 @@ def test_one_that_is_written_again_before_it_left_waits_anew(tmp_path: Path) -> 
     assert host.exported() == {}
     with path.open("ab") as file:
         file.write(b"more")
-    tell(host, "release", "vm1")
+    tell(host, "unhold", "vm1")
     assert released(host) == {}
     rested(path, REST + 60)
     assert released(host) == {"vm1.img": "released"}

@@ -1,4 +1,4 @@
-"""``tidegate hold``, ``release``, ``force``, ``retire``, ``rename``, ``adopt`` and ``mark-sent``: the admin's word."""
+"""``tidegate hold``, ``unhold``, ``force``, ``retire``, ``rename``, ``adopt`` and ``mark-sent``: the admin's word."""
 
 import datetime
 import re
@@ -27,7 +27,7 @@ _LISTED = re.compile(r"[-d]\S{9,}\s+[0-9.,]+\s+(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) 
 @wait_option
 @pass_session
 def hold(session: Session, *, vm: str, wait: float) -> None:
-    """Keep VM's dumps here until `tidegate release VM`. An unread link is taken back too."""
+    """Keep VM's dumps here until `tidegate unhold VM`. A link that nobody has read is removed too."""
     from core.clock import SystemClock
     from policy.operations import vms
 
@@ -39,7 +39,7 @@ def hold(session: Session, *, vm: str, wait: float) -> None:
 #: By the value of LinkState, None where it had no link.
 _HELD = {
     None: "",
-    "revoked": "; its unread link was taken back",
+    "revoked": "; its unread link was removed",
     "linked": "; its link stays: the storage has read it, and has not reported it",
 }
 
@@ -47,13 +47,13 @@ _HELD = {
 @click.command()
 @vm_argument
 @pass_session
-def release(session: Session, *, vm: str) -> None:
-    """End the hold of VM, and its force: its newest dump takes its turn again."""
+def unhold(session: Session, *, vm: str) -> None:
+    """End the hold of VM, and cancel its force: its newest dump is in the queue again."""
     from policy.operations import vms
 
     config = session.config()
-    vms.release(session.state(config), vm)
-    output.sentence(f"{vm} is released")
+    vms.unhold(session.state(config), vm)
+    output.sentence(f"{vm} is not on hold")
 
 
 @click.command()
@@ -113,10 +113,10 @@ def rename(session: Session, *, old: str, new: str, wait: float) -> None:
     a dump under the new one is off-site.
     """
     from core.clock import SystemClock
-    from policy.operations import renaming
+    from policy.operations import vms
 
     config = session.config()
-    done = renaming.rename(config, session.state(config), SystemClock(), old, new, wait=wait)
+    done = vms.rename(config, session.state(config), SystemClock(), old, new, wait=wait)
     output.sentence(f"{old} is {new} from now on" + (f"; the dumps of {new} belong to it" if done.joined else ""))
     if done.configured:
         click.echo(f"tidegate: {config.file} still names {old}: name {new} there too", err=True)

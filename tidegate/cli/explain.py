@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from core.enums import Reason, Verdict
-from core.errors import UsageError
+from core.errors import UnknownVmError, UsageError
 from core.filenames import printable
 from core.units import format_date, format_minute, format_size, format_span, format_time
 from tidegate.cli import output, shapes
@@ -56,7 +56,7 @@ def explain(session: Session, *, vm: str, as_json: bool) -> None:
     if vm not in result.facts.known and not decisions:
         if (backup_set := config.backup_set_of(vm)) is not None:
             raise UsageError(f"explain: {vm} stands in [backup_sets.{backup_set}], and no dump of it was ever marked")
-        raise UsageError(f"explain: no VM named {vm!r} is known; `tidegate status` lists them")
+        raise UnknownVmError(vm, result.facts.known)
     now = SystemClock().now().wall
     expected = _expected(result, vm, now, decisions)
     if as_json:

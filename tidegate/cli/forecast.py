@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.errors import UsageError
+from core.errors import UnknownVmError
 from core.units import format_date, format_size, format_span
 from tidegate.cli import completing, output, shapes
 from tidegate.cli.context import Session, Size, Span, json_option, pass_session, print_json
@@ -82,7 +82,7 @@ def forecast(
     start = beginning(preview(config, session.dry_run(config)), SystemClock().now().wall)
     for name in (*without, *(vm for vm, _ in goals if vm is not None)):
         if name not in {vm.vm for vm in start.vms}:
-            raise UsageError(f"forecast: no VM named {name!r} is known; `tidegate status` lists them")
+            raise UnknownVmError(name, (vm.vm for vm in start.vms))
     changed = _changed(start, limit, goals, without)
     future = run_forward(changed, days)
     limit = needed_limit(changed, days) if needed else None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.errors import UsageError
+from core.errors import UnknownVmError
 from core.filenames import printable
 from core.units import format_minute, format_size, format_time, parse_time
 from tidegate.cli import completing, output, shapes
@@ -77,7 +77,7 @@ def history(session: Session, *, vm: str | None, days: int, as_json: bool) -> No
         elif vms.by_names(connection, [vm]):
             shape = _shape_of_vm(vm, past.of_vm(connection, vm, found[-1].opened_at if found else 0.0))
         else:
-            raise UsageError(f"history: no VM named {vm!r} is known; `tidegate status` lists them")
+            raise UnknownVmError(vm, vms.all_vms(connection))
     if as_json:
         print_json(shape)
     elif vm is None:

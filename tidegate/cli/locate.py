@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.errors import UsageError
+from core.errors import UnknownVmError
 from core.filenames import printable
 from core.units import format_minute, format_size, format_time, parse_time
 from tidegate.cli import output, shapes
@@ -35,11 +35,13 @@ _NEWEST = 20
 @pass_session
 def locate(session: Session, *, vm: str, as_json: bool) -> None:
     """Where the copies of VM are: dump folder, export tree, storage. Looks whether those here are what was recorded."""
+    from core.state import vms
+
     config = session.config()
     with session.dry_run(config).read() as connection:
         copies = [*_here(connection, config, vm), *_in_trees(connection, config, vm), *_off_site(connection, vm)]
         if not copies and not _is_known(connection, vm):
-            raise UsageError(f"locate: no VM named {vm!r} is known; `tidegate status` lists them")
+            raise UnknownVmError(vm, vms.all_vms(connection))
     if as_json:
         print_json({"format": shapes.FORMAT, "vm": vm, "copies": copies})
         return

@@ -32,7 +32,7 @@ COMMANDS = {
     "pre-xfer": ("hooks:pre_xfer", "Hook of an rsync daemon: seal the pull, or refuse it."),
     "post-xfer": ("hooks:post_xfer", "Hook of an rsync daemon: record what crossed the line."),
     "hold": ("admin:hold", "Keep a VM's dumps here until it is released."),
-    "release": ("admin:release", "End a hold, or a force."),
+    "unhold": ("admin:unhold", "End a hold, or a force."),
     "force": ("admin:force", "Put a VM's next dump first in line, within the limit or above it."),
     "retire": ("admin:retire", "End a VM's life in Tidegate."),
     "rename": ("admin:rename", "Give a VM's history to its new name."),
