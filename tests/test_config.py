@@ -1,6 +1,7 @@
 """What a good configuration becomes; ``tests/data/config/valid`` holds samples, ``config.toml`` is one."""
 
 import datetime
+import json
 import re
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from core.config import load as loading
 from core.config.dump_settings import SHA256, SIZE, Verification
 from core.config.load import find, load
 from core.config.messages import ConfigError, _sections
-from core.config.settings import Config, Weekdays
+from core.config.settings import Config, Weekdays, schema
 from core.config.types import host_zone, utc
 from core.enums import (
     AdapterName,
@@ -362,6 +363,19 @@ def test_every_key_has_a_sentence_of_what_it_is() -> None:
         for name, field in model.model_fields.items():
             assert field.description, f"{model.__name__}.{name}"
             assert field.description.endswith("."), f"{model.__name__}.{name}"
+
+
+def test_the_json_schema_has_every_key_and_asks_for_what_must_be_there() -> None:
+    """It is made of the same models; a section whose keys all have defaults may be left out."""
+    found = json.loads(json.dumps(schema()))
+    assert found["required"] == ["limit", "offsite", "state", "watch"]
+    assert found["$defs"]["Limit"]["required"] == ["daily"]
+    oversize = found["$defs"]["Limit"]["properties"]["oversize"]
+    assert oversize["enum"] == ["hold", "spread", "slices"]
+    for model in SECTIONS.values():
+        names = {field.alias or name for name, field in model.model_fields.items()}
+        part = found if model is Config else found["$defs"][model.__name__]
+        assert part["properties"].keys() == names
 
 
 # --- finding and reading the file -------------------------------------------------------------------------

@@ -338,3 +338,16 @@ class Config(Table):
     def sets_of_vms(self) -> dict[str, str]:
         """VM -> the first backup set that lists it."""
         return {vm: name for name, one in reversed(self.backup_sets.items()) for vm in one.vms}
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of the file, for editors that check TOML with one."""
+    found = Config.model_json_schema()
+    sections = found["$defs"]
+    for model in (found, *sections.values()):
+        for key in model.get("properties", {}).values():
+            key.pop("default", None)  # as it is in memory, in bytes or seconds, and not as it is written
+    # A section that needs no key may be left out.
+    needed = {one["$ref"].rpartition("/")[2]: key for key, one in found["properties"].items() if "$ref" in one}
+    optional = {key for name, key in needed.items() if not sections[name].get("required")}
+    return found | {"required": sorted(set(found["required"]) - optional)}
