@@ -159,7 +159,8 @@ class Reason(StrEnum):
         "ambiguous",
         _blocked(
             "ambiguous name",
-            "Put the files of each VM into a folder of its own, name the VM in the marker, or set vm_pattern.",
+            'Give each VM a folder named after it and set [[watch]] vm = "folder", set vm_pattern or prefix, or name '
+            "the VM in the marker.",
         ),
     )
     BAD_MARKER = (
@@ -347,6 +348,14 @@ class WatchMode(StrEnum):
 
     EVENTS = "events"
     POLL = "poll"
+
+
+class VmFrom(StrEnum):
+    """Which part of a dump's path names its VM."""
+
+    AUTO = "auto"  # the name, or its folder where the name says nothing
+    NAME = "name"
+    FOLDER = "folder"
 
 
 class Signals(StrEnum):

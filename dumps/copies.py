@@ -22,7 +22,7 @@ from core.filenames import printable
 from core.fs.openat import open_folder
 from core.markers import format as markers
 from core.markers.format import BadMarker, MarkerBody, MarkerKind
-from core.markers.vm_name import vm_of
+from core.markers.vm_name import Naming, parse
 from core.units import format_time, parse_time
 
 _PAPERS, _MANIFEST, _SUMS = ".tidegate", "manifest.json", "SHA256SUMS"
@@ -194,7 +194,7 @@ def _see_that_it_is_one_dump(vm: str, folder: Path) -> None:
 
 def _is_named_after(vm: str, path: Path) -> bool:
     try:
-        return vm_of(path.name, None) == vm
+        return parse(path.name, Naming()).vm == vm
     except BadMarker:
         return False
 

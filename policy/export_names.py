@@ -7,4 +7,10 @@ from core.state.dumps import DumpRow
 
 def export_name_of(config: Config, dump: DumpRow) -> str:
     """As the layout of its watch folder asks."""
-    return export_name(config.watch(dump.watch).layout, vm=dump.vm or "", path=dump.path, backup_set=dump.backup_set)
+    return export_name(
+        config.watch(dump.watch).layout,
+        vm=dump.vm or "",
+        path=dump.path,
+        backup_set=dump.backup_set,
+        written=dump.dump_time,
+    )

@@ -28,6 +28,7 @@ from core.enums import (
     Signals,
     Storage,
     Trouble,
+    VmFrom,
     WatchMode,
 )
 from core.errors import UsageError
@@ -89,6 +90,8 @@ def test_every_key_arrives_in_its_place(written: Written) -> None:
         "export": here / "out",
         "layout": "{backup_set}-{vm}{suffixes}",
         "vm_pattern": re.compile("^(?P<vm>[a-z]+)_"),
+        "vm": VmFrom.FOLDER,
+        "prefix": "host1-",
         "recursive": False,
         "mode": WatchMode.POLL,
         "scan_interval": 90.0,

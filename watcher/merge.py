@@ -107,7 +107,7 @@ def _refresh(merged: Merge, row: DumpRow, seen: Observation, identity: Identity)
         row,
         is_folder=identity.is_folder,
         bytes=seen.bytes,
-        vm_said=seen.vm_said,
+        series=seen.series,
         backup_set=seen.backup_set,
         state=DumpState.PENDING,
         reason=None,
@@ -174,7 +174,7 @@ def _reject(merged: Merge, row: DumpRow, seen: Observation, now: float) -> bool:
     is_news = merged.change(row, state=seen.state, reason=seen.reason, detail=seen.detail) or is_marked_anew
     merged.change(row, has_marker=True, ended_at=None)
     if not row.fingerprint:  # else the row still describes the dump that was there
-        merged.change(row, vm=seen.vm, vm_said=seen.vm_said, backup_set=seen.backup_set)
+        merged.change(row, vm=seen.vm, series=seen.series, backup_set=seen.backup_set)
         if is_marked_anew:
             merged.change(row, dump_time=seen.dump_time)
         if row.ended_at is not None:
@@ -210,7 +210,7 @@ def _new_row(watch: str, seen: Observation, now: float) -> dict[str, Any]:
         "is_folder": identity is not None and identity.is_folder,
         "bytes": seen.bytes,
         "vm": seen.vm,
-        "vm_said": seen.vm_said,
+        "series": seen.series,
         "backup_set": seen.backup_set,
         "state": seen.state,
         "reason": seen.reason,

@@ -6,6 +6,7 @@ Whatever is there, a look ends in an Observation: names, bodies and dumps are un
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ from core.markers.format import (
     read_text,
     signature,
 )
-from core.markers.vm_name import vm_of
+from core.markers.vm_name import parse, series_of_marker
 from watcher.watch_tree import NOWHERE, WatchTree, join
 
 log = logging.getLogger("tidegate.watcher")
@@ -62,7 +63,7 @@ class Observation(NamedTuple):
     signature: str = ""
     is_aside: bool = False
     vm: str | None = None
-    vm_said: bool = False
+    series: str = ""
     backup_set: str | None = None
     state: DumpState = DumpState.PENDING
     reason: Reason | None = None
@@ -132,6 +133,7 @@ class _Found:
     text: bytes = b""
     body: MarkerBody = MarkerBody()  # noqa: RUF009 - a tuple
     vm: str | None = None
+    series: str = ""
     identity: Identity | None = None
 
 
@@ -174,13 +176,13 @@ class _Look:
             path=self._path(name),
             signature=signature(markers),
             vm=found.vm,
-            vm_said=body.vm is not None or self.watch.vm_pattern is not None,
+            series=found.series,
             backup_set=body.backup_set or self.backup_sets.get(found.vm or ""),
             state=DumpState.PENDING if rejection is None else _STATES[rejection.reason],
             reason=None if rejection is None else rejection.reason,
             detail="" if rejection is None else printable(rejection.detail)[:_LONGEST_DETAIL],
             # No dump has a time in the future: it counts as now.
-            dump_time=min(self.now, mtime if said is None else said),
+            dump_time=min(self.now, _time_of(markers[0], body)),
             dump_time_said=said is not None,
             finished_at=min(self.now, mtime if body.finished is None else body.finished),
             identity=identity,
@@ -195,26 +197,23 @@ class _Look:
             text = b"" if marker.is_empty else read_text(self.descriptor, name, marker.kind)
             found.body = body_of(name, self.watch.signals) if marker.is_foreign else parse_body(text)
             found.text = text
-            found.vm = self._vm(name, found.body)
+            self._name(name, marker, found)
             found.identity = self._identify(name, marker, found.body)
         except BadMarker as error:
-            found.vm = found.vm or self._vm_by_name(name)
+            with suppress(BadMarker):
+                self._name(name, marker, found)
             raise DumpRejected(Reason.BAD_MARKER, str(error)) from None
 
-    def _vm(self, name: str, body: MarkerBody) -> str:
-        """The VM. Raises BadMarker, also for a path that cannot be shown as it is."""
-        path = self._path(name)
-        if body.vm is None:
-            return vm_of(path, self.watch.vm_pattern)
-        if not is_clean(path):
-            raise BadMarker("the dump's name is not UTF-8 or holds control characters")
-        return body.vm
-
-    def _vm_by_name(self, name: str) -> str | None:
-        try:
-            return vm_of(self._path(name), self.watch.vm_pattern)
-        except BadMarker:
-            return None
+    def _name(self, name: str, marker: MarkerFile, found: _Found) -> None:
+        """Whose dump it is. Raises BadMarker, also for a path that cannot be shown as it is."""
+        path, body = self._path(name), found.body
+        if body.vm is not None:
+            if not is_clean(path):
+                raise BadMarker("the dump's name is not UTF-8 or holds control characters")
+            found.vm, found.series = body.vm, series_of_marker(body)
+            return
+        named = parse(path, self.watch.naming, _time_of(marker, body))
+        found.vm, found.series = named.vm, named.series
 
     def _identify(self, name: str, marker: MarkerFile, body: MarkerBody) -> Identity:
         """The dump's identity. Raises DumpRejected, and BadMarker where the body's list of files is invalid."""
@@ -234,6 +233,11 @@ class _Look:
 
     def _path(self, name: str) -> str:
         return join(self.folder, name)
+
+
+def _time_of(marker: MarkerFile, body: MarkerBody) -> float:
+    said = body.started if body.started is not None else body.finished
+    return max(0.0, marker.mtime_ns / 1e9) if said is None else said
 
 
 def _failure(body: MarkerBody) -> str:

@@ -23,6 +23,7 @@ from core.config.types import (
     Name,
     Names,
     Pattern,
+    Prefix,
     ScanInterval,
     Size,
     SizeAboveZero,
@@ -35,8 +36,9 @@ from core.config.types import (
     host_zone,
     read_word,
 )
-from core.enums import CONFIRM_MODES, DayEnd, Evidence, Links, Oversize, Publish, Signals, Storage, WatchMode
+from core.enums import CONFIRM_MODES, DayEnd, Evidence, Links, Oversize, Publish, Signals, Storage, VmFrom, WatchMode
 from core.markers.foreign import Foreign, Quiet
+from core.markers.vm_name import Naming
 
 #: A mirror wants names that stay, so that rsync can send the difference; a collection wants each dump's own.
 _LAYOUTS = {Storage.MIRROR: "{vm}{suffixes}", Storage.COLLECT: "{name}"}
@@ -79,6 +81,13 @@ class WatchFolder(Table):
         default=None,
         description="Regular expression with a group named vm, where names of dumps do not begin with the VM's.",
     )
+    vm: Annotated[VmFrom, read_word(*VmFrom)] = Field(
+        default=VmFrom.AUTO,
+        description='What names the VM: "name", "folder", or "auto", which is the folder where the name says nothing.',
+    )
+    prefix: Prefix = Field(
+        default="", description="Put before the VM's name, where several hosts' dumps have the same numbers."
+    )
     recursive: Flag = Field(default=True, description="Whether subfolders are searched too.")
     mode: Annotated[WatchMode, read_word(*WatchMode)] = Field(
         default=WatchMode.EVENTS, description='"events" of the kernel, or "poll" where there are none (NFS, FUSE).'
@@ -108,6 +117,11 @@ class WatchFolder(Table):
     signals: Annotated[Foreign | None, read_word(*Signals)] = Field(
         default_factory=_quiet, description="What programs that write no markers leave beside a complete dump."
     )
+
+    @property
+    def naming(self) -> Naming:
+        """How the VM of a dump is read from its path."""
+        return Naming(self.vm, self.vm_pattern, self.prefix, counts_up=self.signals is Signals.STATUS_OK)
 
 
 class Weekdays(Table):

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic_core import CoreSchema, core_schema
 
 from core.config.messages import choice, did_you_mean
-from core.filenames import is_clean
+from core.filenames import is_clean, is_single_component
 from core.units import parse_size, parse_span
 
 #: What SQLite can hold in an integer.
@@ -273,6 +273,14 @@ def pattern(value: object) -> re.Pattern[str]:
         raise ValueError(f"{value!r} is not a regular expression: {error}") from None
 
 
+def prefix(value: object) -> str:
+    """What is put before names of VMs: with any name behind it, it is one name."""
+    found = "" if value == "" else text(value)
+    if not is_single_component(f"{found}x"):
+        raise ValueError(f'{shown(value)} cannot begin the name of a VM; write it like "host1-"')
+    return found
+
+
 def vm_pattern(value: object) -> re.Pattern[str]:
     """A regular expression with a group named vm."""
     compiled = pattern(value)
@@ -301,6 +309,7 @@ def layout(value: object) -> str:
 
 FilePath = Annotated[Path, ReadAt(path)]
 Pattern = Annotated[re.Pattern[str], Read(pattern)]
+Prefix = Annotated[str, Read(prefix)]
 VmPattern = Annotated[re.Pattern[str], Read(vm_pattern)]
 Layout = Annotated[str, Read(layout)]
 

@@ -24,7 +24,7 @@ class DumpRow(NamedTuple):
     is_folder: bool
     bytes: int
     vm: str | None
-    vm_said: bool
+    series: str
     backup_set: str | None
     state: DumpState
     reason: Reason | None
@@ -53,11 +53,11 @@ _REASONS = {None: None} | words(Reason)
 def _rows(connection: Connection, where: str, given: Iterable[object] = ()) -> list[DumpRow]:
     return [
         DumpRow(
-            number, watch, os.fsdecode(path), fingerprint, is_folder == 1, size, vm, vm_said == 1, backup_set,
+            number, watch, os.fsdecode(path), fingerprint, is_folder == 1, size, vm, series, backup_set,
             _STATES[state], _REASONS[reason], detail, dump_time, recorded_at, ended_at,
             signature, standing == 1, sha256,
         )
-        for number, watch, path, fingerprint, is_folder, size, vm, vm_said, backup_set,
+        for number, watch, path, fingerprint, is_folder, size, vm, series, backup_set,
             state, reason, detail, dump_time, recorded_at, ended_at, signature, standing, sha256
         in connection.execute(_SELECT + where, tuple(given))
     ]  # fmt: skip
@@ -206,9 +206,24 @@ def change_many(connection: Connection, ids: Iterable[int], **values: Any) -> No
     update(connection, "dump", values, f"id {_LISTED}", json_list(ids))
 
 
+def series_that_came_back(connection: Connection, ids: Collection[int]) -> set[int]:
+    """Those of these dumps before which their VM had a confirmed dump of their series, and later one of another."""
+    return {
+        number
+        for (number,) in connection.execute(
+            "SELECT dump.id FROM dump JOIN vm ON vm.name = dump.vm JOIN dump AS copy ON copy.id = vm.offsite_dump_id "
+            "WHERE dump.id IN (SELECT value FROM json_each(?)) AND dump.series != '' AND copy.series != '' "
+            "AND (copy.watch, copy.series) != (dump.watch, dump.series) AND (dump.dump_time <= copy.dump_time "
+            "OR EXISTS (SELECT 1 FROM dump AS before WHERE before.vm = dump.vm AND before.state = ? "
+            "AND before.watch = dump.watch AND before.series = dump.series))",
+            (json_list(ids), DumpState.CONFIRMED),
+        )
+    }
+
+
 def rename_vm(connection: Connection, old: str, new: str) -> None:
-    """Gives the dumps of one VM to another. Whose they are was said by then: their names clash with nobody's."""
-    update(connection, "dump", {"vm": new, "vm_said": True}, "vm = ?", old)
+    """Gives the dumps of one VM to another: by the admin's order they are of one series."""
+    update(connection, "dump", {"vm": new, "series": ""}, "vm = ?", old)
 
 
 # --- the files of a dump

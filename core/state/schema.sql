@@ -47,7 +47,7 @@ CREATE TABLE dump (
     is_folder       BOOLEAN NOT NULL DEFAULT 0,
     bytes           INTEGER NOT NULL DEFAULT 0,
     vm              TEXT,                            -- NULL: the marker is too bad to name it
-    vm_said         BOOLEAN NOT NULL DEFAULT 0,      -- by the marker or vm_pattern: never ambiguous
+    series          TEXT NOT NULL DEFAULT '',        -- dumps of one series replace each other (core/markers/vm_name.py)
     backup_set      TEXT,
     state           TEXT NOT NULL,                   -- DumpState
     reason          TEXT,                            -- Reason why it cannot leave, whatever is left of the day

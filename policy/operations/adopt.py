@@ -11,7 +11,7 @@ from core.enums import DumpState, Evidence, LinkState
 from core.filenames import printable
 from core.fs.fingerprint import Identity
 from core.markers.format import BadMarker
-from core.markers.vm_name import vm_of
+from core.markers.vm_name import parse
 from core.state import dumps, ledger, vms
 from core.state.database import Connection, State
 from core.state.ledger import LinkRow
@@ -95,7 +95,7 @@ def _adopt(
     identity = entry.identity
     path = _path_in(inodes, identity) or f"{watch.export.name}/{link.export_name}"
     try:
-        vm = vm_of(path, watch.vm_pattern) if told is None else told.vm
+        vm = parse(path, watch.naming, _dump_time(identity)).vm if told is None else told.vm
     except BadMarker as error:
         return Adopted(printable(link.export_name), None, link.bytes, None, str(error))
     when = _dump_time(identity) if told is None else told.dump_time

@@ -1,21 +1,20 @@
 """From the state to the plain facts that a decision is made of."""
 
 import datetime
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from core.config.settings import Config
 from core.enums import DumpState, LinkState, Reason, Storage
 from core.filenames import printable
-from core.markers.vm_name import stem
 from core.state import dumps, ledger, vms
 from core.state.database import Connection
 from core.state.dumps import DumpRow
 from core.state.late_links import Unfetched
 from core.state.ledger import LinkRow
 from core.state.vms import VmRow
-from policy.passes import slices
+from policy.passes import series, slices
 from policy.planner.explanations import not_fetched
 from policy.planner.forecast import Start
 from policy.planner.model import Day, Dump, Rules, SliceProgress, Vm
@@ -60,7 +59,7 @@ def gather(
     dropped = {vm.name for vm in known.values() if vm.offsite_time is not None and not vm.is_kept(retention, now)}
     rows = [row for row in dumps.without_end(connection) if row.vm is None or row.vm in known]
     rows += _ended_newest(connection, known, rows)
-    clashing = _clashing_names(rows)
+    rivals = series.ambiguous(connection, rows, {watch.name for watch in config.watches})
     replaced = _would_be_replaced(connection, config, now)
     since_day = ledger.outstanding_since(connection)
     syncing = is_syncing(connection, config, now)
@@ -73,7 +72,7 @@ def gather(
         ),
         dumps=_told_late(
             [
-                _dump(row, _gone_with(row, config, down), clashing.get(row.id), dropped, progress.get(row.id))
+                _dump(row, _gone_with(row, config, down), rivals.get(row.id), dropped, progress.get(row.id))
                 for row in rows
             ],
             late,
@@ -119,21 +118,6 @@ def _ended_newest(connection: Connection, known: dict[str, VmRow], rows: Iterabl
     return sorted(dumps.by_ids(connection, wanted).values(), key=lambda row: row.id)
 
 
-def _clashing_names(rows: Sequence[DumpRow]) -> dict[int, str]:
-    """Dump id -> what it clashes with: other stems in its folder that would be the same VM (DESIGN 4)."""
-    groups: dict[tuple[str, str, str], list[DumpRow]] = defaultdict(list)
-    for row in rows:
-        if row.vm is not None and not row.vm_said:
-            groups[row.watch, row.path.rpartition("/")[0], row.vm].append(row)
-    clashes = {}
-    for group in groups.values():
-        stems = {stem(row.path.rpartition("/")[2]) for row in group} if len(group) > 1 else ()
-        if len(stems) > 1:
-            note = ", ".join(printable(one) for one in sorted(stems))
-            clashes.update({row.id: note for row in group})
-    return clashes
-
-
 def _unread_links(connection: Connection, unread: Collection[int], in_slices: Container[int]) -> dict[str, LinkRow]:
     """VM -> its one link. Not one that exceeds a day: who let it out, let out that dump and no other.
 
@@ -172,15 +156,15 @@ def _gone_with(row: DumpRow, config: Config, down: Collection[str]) -> str | Non
 
 
 def _dump(
-    row: DumpRow, gone: str | None, clash: str | None, dropped: Container[str | None], progress: SliceProgress | None
+    row: DumpRow, gone: str | None, rival: str | None, dropped: Container[str | None], progress: SliceProgress | None
 ) -> Dump:
     block_reason = row.reason or Reason.of_state(row.state)
     note = row.detail
     if gone is not None and block_reason is None:
         block_reason, note = Reason.MISSING, gone
-    if clash is not None and block_reason is None and row.state is DumpState.PENDING:
+    if rival is not None and block_reason is None and row.state is DumpState.PENDING:
         block_reason = Reason.AMBIGUOUS
-        note = f"{clash} would all be {row.vm}; put a VM's files into one folder, say its vm, or set vm_pattern"
+        note = rival
     return Dump(
         dump_id=row.id,
         vm=row.vm if row.vm is not None else _nameless(row),

@@ -26,7 +26,7 @@ def test_a_marked_dump_may_leave(place: Place) -> None:
     """An empty marker is enough."""
     place.done("vm1.img", b"12345")
     seen = place.look("vm1.img")
-    assert (seen.vm, seen.vm_said, seen.bytes, seen.state, seen.reason) == ("vm1", False, 5, DumpState.PENDING, None)
+    assert (seen.vm, seen.series, seen.bytes, seen.state, seen.reason) == ("vm1", "vm1", 5, DumpState.PENDING, None)
 
 
 def test_what_the_marker_says_comes_before_what_the_name_says(place: Place) -> None:
@@ -34,7 +34,7 @@ def test_what_the_marker_says_comes_before_what_the_name_says(place: Place) -> N
     times = {"started": "2026-11-20T03:00:00Z", "finished": "2026-11-20T04:00:00Z"}
     place.done("x.img", text=json.dumps({"vm": "web", "backup_set": "weekly", **times, "sha256": "a" * 64}))
     seen = place.look("x.img")
-    assert (seen.vm, seen.vm_said, seen.backup_set, seen.sha256) == ("web", True, "weekly", "a" * 64)
+    assert (seen.vm, seen.series, seen.backup_set, seen.sha256) == ("web", "=", "weekly", "a" * 64)
     assert (seen.dump_time, seen.finished_at - seen.dump_time) == (1795143600.0, HOUR)
 
 

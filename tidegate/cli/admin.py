@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from core.errors import UsageError
-from core.markers.vm_name import vm_of
+from core.markers.vm_name import Naming, parse
 from core.units import format_size, format_time, parse_time
 from tidegate.cli import completing, output, shapes
 from tidegate.cli.context import Session, json_option, pass_session, print_json, vm_argument, wait_option, watch_names
@@ -238,10 +238,10 @@ def _listed(session: Session, file: Path) -> dict[str, float]:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise UsageError(f"mark-sent: --from: {file} cannot be read: {error.strerror}") from None
-    return listed_copies(text, config.day.timezone, config.watches[0].vm_pattern, str(file))
+    return listed_copies(text, config.day.timezone, config.watches[0].naming, str(file))
 
 
-def listed_copies(text: str, zone: datetime.tzinfo, pattern: re.Pattern[str] | None, file: str) -> dict[str, float]:
+def listed_copies(text: str, zone: datetime.tzinfo, naming: Naming, file: str) -> dict[str, float]:
     """VM -> the newest time, of the output of ``rsync --list-only``. Raises UsageError that names the line."""
     copies: dict[str, float] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -252,7 +252,7 @@ def listed_copies(text: str, zone: datetime.tzinfo, pattern: re.Pattern[str] | N
             continue
         try:
             when = datetime.datetime.strptime(match[1], "%Y/%m/%d %H:%M:%S").replace(tzinfo=zone).timestamp()
-            name = vm_of(match[2].partition("/")[0], pattern)
+            name = parse(match[2].partition("/")[0], naming, when).vm
         except (ValueError, OverflowError) as error:  # a bad name is one too
             raise UsageError(f"mark-sent: {file}:{number}: {error}") from None
         copies[name] = max(when, copies.get(name, when))

@@ -14,7 +14,7 @@ from core.errors import UsageError
 from core.filenames import is_clean, is_single_component, printable
 from core.fs.fingerprint import DumpRejected
 from core.markers.format import BadMarker, MarkerKind, aside_name, marker_name, parse_body, split_name
-from core.markers.vm_name import export_name, stem, vm_of
+from core.markers.vm_name import Naming, export_name, parse, stem
 from core.state.backup import NotAnExport, read_header
 from core.state.migrations import SCHEMA_VERSION
 from core.units import format_time
@@ -49,9 +49,9 @@ def names(given: bytes) -> None:
     told = split_name(name)
     assert told is None or marker_name(*told) == name
     assert len(os.fsencode(aside_name(marker_name(name, MarkerKind.DONE)))) <= 255
-    stem(name)
+    stem(name, Naming())
     with suppress(BadMarker):
-        vm = vm_of(path, None)
+        vm = parse(path, Naming()).vm
         assert is_single_component(vm)
         for layout in _LAYOUTS:
             _release_all(export_name(layout, vm=vm, path=path, backup_set=vm))
@@ -99,7 +99,7 @@ def transfer(given: bytes) -> None:
 def listing(given: bytes) -> None:
     """A list of the copies at the storage."""
     with suppress(UsageError):
-        for vm, moment in listed_copies(os.fsdecode(given), UTC, None, "list").items():
+        for vm, moment in listed_copies(os.fsdecode(given), UTC, Naming(), "list").items():
             assert is_single_component(vm)
             assert format_time(moment)
 
