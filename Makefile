@@ -32,7 +32,7 @@ bench: needs-demo .venv/built ## Measure, and write docs/BENCHMARKS.md anew; at 
 	.venv/bin/python -m tools.bench --idle $(IDLE)
 
 bench-policy: needs-test .venv/built ## Simulate the policy beside others and a proven bound, and write docs/POLICY.md
-	.venv/bin/python -m tools.simulation.bench
+	.venv/bin/python -m tools.simulation.compare
 
 soak: needs-demo .venv/built ## Disturb the watcher for MINUTES=30 and account for every marker
 	.venv/bin/python -m tools.soak --minutes $(MINUTES) --write

@@ -28,7 +28,7 @@ from tests.service.running import IO_TIMEOUT, free_port, service
 from tests.shown_commands import BLOCK, mentioned, understood
 from tools.life.life import Life
 from tools.pictures.colours import THEMES
-from tools.pictures.page import Drawn, pages
+from tools.pictures.panel_rows import Drawn, pages
 
 PANELS = {panel["title"]: panel for panel in shown.panels()}
 #: Of the real program, with a little before it: a day's bar begins a day earlier.

@@ -8,8 +8,8 @@ import pytest
 
 from tools.bench import bursting, dumping, growing, latency, lost, machine, paging, passing, resting, scanning, starting
 from tools.bench.__main__ import BENCHMARKS
-from tools.bench.peers import Peers
-from tools.bench.report import Section, page
+from tools.bench.peer_programs import Peers
+from tools.bench.results_page import Section, page
 
 SMALL: dict[ModuleType, dict[str, object]] = {
     starting: {"ROUNDS": 1},

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tools.demo import proof, words
+from tools.demo import proof, reported
 from tools.demo.proof import Cast, Copy, DayTold, Differs
 
 LIMIT = 1000
@@ -91,7 +91,7 @@ def _status(**changes: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_last_line_is_counted() -> None:
     """Of what the days brought and what ``status`` says."""
-    line, problems = words.verdict([DayTold(1, (), 5, 5, 5)], _status(), CAST, LIMIT)
+    line, problems = reported.verdict([DayTold(1, (), 5, 5, 5)], _status(), CAST, LIMIT)
     assert line == "1 of 1 days within the limit, 2 of 2 VMs off-site, 1 failed, 1 held"
     assert problems == []
 
@@ -121,7 +121,7 @@ def test_a_last_line_that_should_be_another_is_a_problem(
     days: list[DayTold], changes: dict[str, dict[str, Any]], line: str
 ) -> None:
     """Also one that reads well while somebody left who should not have."""
-    found, problems = words.verdict(days, _status(**changes), CAST, LIMIT)
+    found, problems = reported.verdict(days, _status(**changes), CAST, LIMIT)
     assert found == line
     assert problems
 
@@ -144,8 +144,8 @@ tidegate_link_failures_total 0.0
 tidegate_dumps_waiting{reason="oversize"} 1.0
 tidegate_dumps_waiting{reason="dump_failed"} 1.0
 """
-    words.check_metrics(told, CAST, 500)
+    reported.check_metrics(told, CAST, 500)
     with pytest.raises(Differs, match="tidegate_released_bytes_total is 500, not 501"):
-        words.check_metrics(told, CAST, 501)
+        reported.check_metrics(told, CAST, 501)
     with pytest.raises(Differs, match="does not tell tidegate_outstanding_bytes"):
-        words.check_metrics(told.replace("outstanding", "elsewhere"), CAST, 500)
+        reported.check_metrics(told.replace("outstanding", "elsewhere"), CAST, 500)

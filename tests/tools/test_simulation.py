@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from tools.simulation.bound import cheapest_way, least_worst, lower_bound
-from tools.simulation.exact import optimum
+from tools.simulation.optimum import optimum
 from tools.simulation.policies import BASELINES, Tidegate
 from tools.simulation.simulate import run
 from tools.simulation.workloads import FEASIBLE, OVERLOAD, Kind, SimVm, Workload

@@ -23,7 +23,7 @@ from tools.bench import (
     starting,
 )
 from tools.bench.paired import ROOT
-from tools.bench.report import Section, page
+from tools.bench.results_page import Section, page
 
 PAGE = ROOT / "docs" / "BENCHMARKS.md"
 BENCHMARKS: dict[str, Callable[[Path], Section]] = {

@@ -9,7 +9,7 @@ from pathlib import Path
 from tools.bench.contestants import Tidegate, listening, wait_for_all
 from tools.bench.markers import Ground, ground
 from tools.bench.paired import median, rounds
-from tools.bench.report import Aim, Line, Section, each_second
+from tools.bench.results_page import Aim, Line, Section, each_second
 
 BURST = 100_000
 ROUNDS = 3

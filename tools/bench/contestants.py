@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.host import ROOT
-from tools.soak.seen import StateFile
-from tools.soak.service import die_with_parent
+from tools.soak.state_reader import StateFile
+from tools.soak.watch_process import die_with_parent
 
 _START_SECONDS = 120.0
 _END_SECONDS = 60.0

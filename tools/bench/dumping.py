@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from tools.bench.host import BenchHost
+from tools.bench.bench_host import BenchHost
 from tools.bench.paired import Cost, cpus, median, rounds, run, walls
-from tools.bench.report import Line, Section, milliseconds, seconds
+from tools.bench.results_page import Line, Section, milliseconds, seconds
 
 SMALL, SMALL_BYTES = 100, 1_000_000
 LARGE_BYTES = 1_000_000_000

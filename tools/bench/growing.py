@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from tools.bench.host import BenchHost
+from tools.bench.bench_host import BenchHost
 from tools.bench.latency import watched
 from tools.bench.paired import Cost, run
-from tools.bench.report import Section, seconds
+from tools.bench.results_page import Section, seconds
 
 VMS = (1_000, 10_000, 100_000)
 #: Of each VM: nine that were off-site once, of which only the books tell, and a newer one that waits.

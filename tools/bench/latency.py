@@ -10,9 +10,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tools.bench.host import BenchHost
+from tools.bench.bench_host import BenchHost
 from tools.bench.paired import ROOT, median, rounds
-from tools.bench.report import Aim, Line, Section, milliseconds, seconds
+from tools.bench.results_page import Aim, Line, Section, milliseconds, seconds
 
 ROUNDS = 5
 RATE = 100

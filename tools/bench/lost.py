@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tools.bench.contestants import Contestant, Tidegate, listening, send, wait_for_all
 from tools.bench.markers import Ground, ground
-from tools.bench.peers import Peers, peers
-from tools.bench.report import Aim, Section
+from tools.bench.peer_programs import Peers, peers
+from tools.bench.results_page import Aim, Section
 
 SIZES = (10_000, 100_000)
 LAYOUTS = (1, 1000)

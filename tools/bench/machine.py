@@ -11,7 +11,7 @@ from pathlib import Path
 
 from core.version import __version__
 from tools.bench.paired import median
-from tools.bench.report import milliseconds
+from tools.bench.results_page import milliseconds
 
 _PACKAGES = ("pydantic", "click", "watchdog", "filelock")
 

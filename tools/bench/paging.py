@@ -6,11 +6,11 @@ import urllib.request
 from pathlib import Path
 
 from tests.service.running import free_port
+from tools.bench.bench_host import BenchHost
 from tools.bench.growing import live
-from tools.bench.host import BenchHost
 from tools.bench.latency import watched
 from tools.bench.paired import median
-from tools.bench.report import Aim, Line, Section, milliseconds, seconds
+from tools.bench.results_page import Aim, Line, Section, milliseconds, seconds
 
 VMS = 5_000
 ASKED = 40

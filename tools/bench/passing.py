@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from tools.bench.host import BenchHost
+from tools.bench.bench_host import BenchHost
 from tools.bench.paired import Cost, cpus, median, ratios, rounds, run, walls
-from tools.bench.report import Aim, Line, Section, milliseconds, times
+from tools.bench.results_page import Aim, Line, Section, milliseconds, times
 
 DUMPS = 10_000
 ROUNDS = 5

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tools.bench.contestants import Tidegate, listening, wait_for_all
 from tools.bench.markers import ground
-from tools.bench.report import Aim, Line, Section, milliseconds, percent
+from tools.bench.results_page import Aim, Line, Section, milliseconds, percent
 
 VMS = 1_000
 BURST = 100_000

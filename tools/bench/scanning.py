@@ -4,9 +4,9 @@ from pathlib import Path
 
 from core.clock import SystemClock
 from core.state.database import State
-from tools.bench.host import BenchHost
+from tools.bench.bench_host import BenchHost
 from tools.bench.paired import Cost, cpus, rounds, run, timed, walls
-from tools.bench.report import Line, Section, milliseconds, percent
+from tools.bench.results_page import Line, Section, milliseconds, percent
 from watcher.scanner import scan_and_record
 
 MARKERS = 100_000

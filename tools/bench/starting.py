@@ -4,9 +4,9 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from tools.bench.host import BenchHost
+from tools.bench.bench_host import BenchHost
 from tools.bench.paired import Cost, cpus, median, ratios, rounds, run
-from tools.bench.report import Aim, Line, Section, milliseconds, times
+from tools.bench.results_page import Aim, Line, Section, milliseconds, times
 
 DUMPS = 12
 ROUNDS = 15

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # also where Tidegate is not installed
 
-from tools.demo.play import main
+from tools.demo.ten_days import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from tests.clock import HOUR, GivenClock
 from tests.host import Host
-from tools.demo import play
-from tools.demo.world import HERE
+from tools.demo import ten_days
+from tools.demo.demo_host import HERE
 from tools.oracle import terms
 from tools.oracle.passes import Pass, RecordingAdmin
 
@@ -26,8 +26,8 @@ def record(folder: Path) -> list[Pass]:
     """Plays in ``folder``, which is made."""
     host = Host(
         folder,
-        daily=play.LIMIT,
-        backup_sets={"house": {"vms": list(play.VMS)}},
+        daily=ten_days.LIMIT,
+        backup_sets={"house": {"vms": list(ten_days.VMS)}},
         **terms.DEMO,
     )
     clock = GivenClock(_BEGIN.timestamp())
@@ -35,8 +35,8 @@ def record(folder: Path) -> list[Pass]:
     storage = folder / "storage"
     _dump(host, clock, "weekly.sh", ends_with=1)
     _dump(host, clock, "every-third-day.sh")
-    for day in range(1, play.DAYS + 1):
-        if day in play.DUMPED_AGAIN:
+    for day in range(1, ten_days.DAYS + 1):
+        if day in ten_days.DUMPED_AGAIN:
             _dump(host, clock, "every-third-day.sh")
         admin.run(terms.PASS)
         admin.run(terms.SYNC_STARTED)

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.deploy import shown
 from tests.host import ROOT
 from tools.pictures.colours import THEMES
-from tools.pictures.page import Drawn, pages
+from tools.pictures.panel_rows import Drawn, pages
 
 FOLDER = ROOT / "docs" / "dashboard"
 #: Between two scrapes of such a life. When the last is older, Prometheus has forgotten it and nothing fires.

@@ -10,7 +10,7 @@ from tests.clock import DAY
 from tests.deploy.shown import SPAN, Json
 from tools.pictures.amounts import amount
 from tools.pictures.colours import Theme
-from tools.pictures.drawing import Box, area, line, rectangle, width_of, words
+from tools.pictures.svg_shapes import Box, area, line, rectangle, width_of, words
 
 _MARKS = 4
 _LEGEND = 24.0

@@ -10,7 +10,7 @@ from tests.deploy.shown import Json
 from tools.pictures.amounts import amount
 from tools.pictures.charts import Series
 from tools.pictures.colours import Theme
-from tools.pictures.drawing import Box, line, rectangle, words
+from tools.pictures.svg_shapes import Box, line, rectangle, words
 
 _ROW = 30.0
 

@@ -11,9 +11,9 @@ import tempfile
 from pathlib import Path
 from types import FrameType
 
-from tools.soak import papers
-from tools.soak.disk import own_mounts
-from tools.soak.play import Play
+from tools.soak import reliability_page
+from tools.soak.removable_disk import own_mounts
+from tools.soak.run import Play
 
 
 def main() -> int:
@@ -28,14 +28,14 @@ def main() -> int:
             found = play.run()
         finally:
             play.close()
-        faults = papers.faults(found, play)
-        print(text := papers.section(found, play, words.minutes))
+        faults = reliability_page.faults(found, play)
+        print(text := reliability_page.section(found, play, words.minutes))
         if faults:
             faults += [f"kept: {file}" for file in play.keep_logs(Path(tempfile.gettempdir()))]
     for fault in faults:
         print(f"soak: {fault}", file=sys.stderr)
     if words.write and not faults:
-        papers.put_into(papers.PAPER, text)
+        reliability_page.put_into(reliability_page.PAPER, text)
     return 1 if faults else 0
 
 
@@ -43,7 +43,7 @@ def _words() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0, help="how long (default: 30)")
     parser.add_argument("--seed", type=int, default=1, help="the same seed does the same things (default: 1)")
-    parser.add_argument("--write", action="store_true", help=f"put the account into {papers.PAPER.name}")
+    parser.add_argument("--write", action="store_true", help=f"put the account into {reliability_page.PAPER.name}")
     return parser.parse_args()
 
 

@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tools.soak.clerk import Key
-from tools.soak.conductor import Disturbances
-from tools.soak.journal import Written
+from tools.soak.disturber import Disturbances
+from tools.soak.sampler import Key
+from tools.soak.written_markers import Written
 
 #: A marker is left alone when nothing disturbed its service from so long before it to so long after, in seconds.
 _BEFORE, _AFTER = 1.0, 5.0

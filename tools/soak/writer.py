@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.fs.fingerprint import allowed_owners, identify
-from tools.soak.journal import Journal, Written
-from tools.soak.marks import Mark, Tools
-from tools.soak.names import Names
-from tools.soak.seen import StateFile
+from tools.soak.dump_names import Names
+from tools.soak.marking_tools import Mark, Tools
+from tools.soak.state_reader import StateFile
+from tools.soak.written_markers import Journal, Written
 
 _CONTENT = os.urandom(4096)
 #: A dump may be rotated away when so many newer ones of its writer stand.

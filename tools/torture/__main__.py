@@ -15,11 +15,11 @@ from pathlib import Path
 from types import FrameType
 
 from tests.forked import load_everything
-from tools.soak.disk import own_mounts
-from tools.soak.papers import PAPER, put_into
-from tools.torture import clocks, errors, killed, papers, power, scenario, together
+from tools.soak.reliability_page import PAPER, put_into
+from tools.soak.removable_disk import own_mounts
+from tools.torture import clock_jumps, concurrency, kills, power_cuts, scenario, syscall_errors, torture_table
 from tools.torture.defects import DEFECTS, Plays, having
-from tools.torture.disk import KINDS as FILESYSTEMS
+from tools.torture.image_disk import KINDS as FILESYSTEMS
 from tools.torture.points import Found, Point, sampled, try_all
 from tools.torture.scenario import Act
 
@@ -55,11 +55,11 @@ def _end(number: int, _frame: FrameType | None) -> None:
 def _torture(words: argparse.Namespace, folder: Path) -> int:
     plays = _rehearsed(folder, short=words.short)
     points: dict[str, Callable[[], list[Point]]] = {
-        "kill": lambda: killed.points(plays["ext4"], folder),
-        "errors": lambda: errors.points(plays["ext4"], folder),
-        "power": lambda: power.points(plays, folder),
-        "together": lambda: together.points(plays["ext4"], folder),
-        "clock": clocks.points,
+        "kill": lambda: kills.points(plays["ext4"], folder),
+        "errors": lambda: syscall_errors.points(plays["ext4"], folder),
+        "power": lambda: power_cuts.points(plays, folder),
+        "together": lambda: concurrency.points(plays["ext4"], folder),
+        "clock": clock_jumps.points,
     }
     found: dict[str, Found] = {}
     counts: dict[str, int] = {}
@@ -70,12 +70,12 @@ def _torture(words: argparse.Namespace, folder: Path) -> int:
     if not any(counts.values()):
         sys.exit(f"torture: there is no such point: {words.only}")
     caught = _defects(plays, folder, words.kinds) if words.defects else []
-    print(text := papers.section(found, counts, caught))
+    print(text := torture_table.section(found, counts, caught))
     faults = [fault for one in found.values() for fault in one.faults]
     faults += [f"not caught: {told}" for told, _, one in caught if not one.faults]
     for fault in faults:
         print(f"torture: {fault}", file=sys.stderr)
-    if words.write and not faults and found.keys() == papers.TOLD.keys():
+    if words.write and not faults and found.keys() == torture_table.TOLD.keys():
         put_into(PAPER, text)
     return 1 if faults else 0
 
@@ -114,7 +114,7 @@ def _share(word: str) -> tuple[str, float]:
 
 def _words() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.torture", description=__doc__)
-    kinds = list(papers.TOLD)
+    kinds = list(torture_table.TOLD)
     parser.add_argument("--kinds", nargs="+", choices=kinds, default=kinds, help="default: all of them")
     parser.add_argument("--only", default="", help="try the one point of this name, as a violation tells it")
     share = "of this kind try only such a share of the points, evenly chosen (errors=0.2)"

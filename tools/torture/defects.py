@@ -1,4 +1,7 @@
-"""Deliberate defects: each is given to the disturbed command alone, and must be found by its kind of disturbance."""
+"""Deliberate defects: each is given to the disturbed command alone, and must be found by its kind of disturbance.
+
+What is patched is imported by its name, so that a type checker sees when it is renamed.
+"""
 
 import datetime
 import os
@@ -10,8 +13,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from tools.torture import clocks, errors, killed, power, together
-from tools.torture.command import Body, Having
+from tools.torture import clock_jumps, concurrency, kills, power_cuts, syscall_errors
+from tools.torture.forked_command import Body, Having
 from tools.torture.points import Point
 from tools.torture.scenario import Act
 
@@ -34,7 +37,9 @@ class Defect:
 
 def _tree_is_not_made_lasting() -> AbstractContextManager[object]:
     """The one fsync after which ``linked`` may be written."""
-    return mock.patch("policy.export.publish.os", _Without("fsync"))
+    from policy.export import publish
+
+    return mock.patch.object(publish, "os", _Without("fsync"))
 
 
 class _Without:
@@ -78,7 +83,10 @@ def _folders_are_built_in_the_tree() -> AbstractContextManager[object]:
 
 def _confirmed_before_looked() -> AbstractContextManager[object]:
     """A report is believed without a look at what stands."""
-    return mock.patch("policy.sync.report.settle", return_value=frozenset())
+    from policy.passes.trees import settle_trees
+    from policy.sync import report
+
+    return mock.patch.object(report, settle_trees.__name__, return_value=frozenset())
 
 
 @contextmanager
@@ -96,12 +104,13 @@ def _passes_do_not_wait_for_each_other() -> Iterator[None]:
 @contextmanager
 def _given_back_without_proof() -> Iterator[None]:
     """Whatever goes wrong with a link, its charge is given back."""
+    from policy.export import publish
     from policy.export.model import LinkFailure
 
     def failure(reason: Any, detail: str, *, proven_absent: bool) -> LinkFailure:
         return LinkFailure(reason, detail, proven_absent=True)
 
-    with mock.patch("policy.export.publish.LinkFailure", failure):
+    with mock.patch.object(publish, LinkFailure.__name__, failure):
         yield
 
 
@@ -113,14 +122,15 @@ def _state_is_not_made_lasting() -> AbstractContextManager[object]:
 @contextmanager
 def _a_day_is_a_date() -> Iterator[None]:
     """The day of the account ends with the date that the wall clock shows."""
+    from policy.planner import day as planner_day
 
     def is_over(day: Any, rules: Any, now: float) -> bool:
         opened, shown = (datetime.datetime.fromtimestamp(moment, rules.zone) for moment in (day.opened_wall, now))
         return opened.date() != shown.date()
 
     with (
-        mock.patch("policy.planner.day.is_over", is_over),
-        mock.patch("policy.planner.day.counts_as_used", lambda day, current, *_: day == current),
+        mock.patch.object(planner_day, planner_day.is_over.__name__, is_over),
+        mock.patch.object(planner_day, planner_day.counts_as_used.__name__, lambda day, current, *_: day == current),
     ):
         yield
 
@@ -133,25 +143,27 @@ def _of(plays: Plays, having: Having, name: str, kind: str = "ext4") -> list[Act
 
 
 def _killed(name: str, plays: Plays, folder: Path, having: Having) -> list[Point]:
-    return killed.points(_of(plays, having, name), folder)
+    return kills.points(_of(plays, having, name), folder)
 
 
 def _fsyncs(plays: Plays, folder: Path, having: Having) -> list[Point]:
-    return [point for point in errors.points(_of(plays, having, "mirror pass"), folder) if " fsync " in point.name]
+    return [
+        point for point in syscall_errors.points(_of(plays, having, "mirror pass"), folder) if " fsync " in point.name
+    ]
 
 
 def _power(kind: str, plays: Plays, folder: Path, having: Having) -> list[Point]:
     """In a pass that links one file, no other fsync makes its link lasting by the way."""
-    return power.points({kind: _of(plays, having, "collect pass", kind)}, folder)
+    return power_cuts.points({kind: _of(plays, having, "collect pass", kind)}, folder)
 
 
 def _two_passes(plays: Plays, folder: Path, having: Having) -> list[Point]:
-    found = together.points([act for act in plays["ext4"] if act.name == "mirror pass"], folder, having)
+    found = concurrency.points([act for act in plays["ext4"] if act.name == "mirror pass"], folder, having)
     return [point for point in found if point.name.startswith("together pass, pass:")]
 
 
 def _ahead(_plays: Plays, _folder: Path, having: Having) -> list[Point]:
-    return [point for point in clocks.points(having) if "+26 h" in point.name]
+    return [point for point in clock_jumps.points(having) if "+26 h" in point.name]
 
 
 DEFECTS = (

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.host import Host
-from tools.torture import judge
-from tools.torture.command import Body, record, run, tidegate
-from tools.torture.disk import Disk
-from tools.torture.truth import Dump, Truth, standing, written
+from tools.torture import invariants
+from tools.torture.expected_state import Dump, Truth, standing, written
+from tools.torture.forked_command import Body, record, run, tidegate
+from tools.torture.image_disk import Disk
 
 LIMIT = 6000
 
@@ -25,7 +25,7 @@ class Act:
     body: Body
     image: Path
     truth: Truth
-    end: judge.End
+    end: invariants.End
 
     @property
     def is_pass(self) -> bool:
@@ -97,7 +97,7 @@ class Rehearsal:
         self._disk.save(after)
         for _ in range(2):
             self.run("pass")
-        self.acts.append(Act(f"{self._name} {name}", body, before, truth, judge.end(self._host.folder)))
+        self.acts.append(Act(f"{self._name} {name}", body, before, truth, invariants.end(self._host.folder)))
         self._disk.put_back(after)
 
     def close(self) -> None:

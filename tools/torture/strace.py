@@ -10,6 +10,7 @@ import re
 import subprocess
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,8 @@ from typing import NamedTuple
 from unittest import mock
 
 from core.fs.io_timeout import IoTimeout
-from tools.torture.command import Body, Command, Ended
+from policy.export import publish
+from tools.torture.forked_command import Body, Command, Ended
 
 #: "4711  linkat(10</proc/4711/fd>, "12", 5</mounted/host/dumps/.rsync>, "vm1", AT_SYMLINK_FOLLOW) = 0"
 _CALL = re.compile(r"(?P<thread>\d+) +(?P<name>\w+)\((?P<words>.*)")
@@ -89,6 +91,6 @@ def _in_one_thread(body: Body, folder: Path) -> None:
     """What the command asks of other threads it does itself, at once."""
     with (
         mock.patch.object(IoTimeout, "ask", lambda _self, question: question()),
-        mock.patch("policy.export.publish.ThreadPoolExecutor", return_value=contextlib.nullcontext(builtins)),
+        mock.patch.object(publish, ThreadPoolExecutor.__name__, return_value=contextlib.nullcontext(builtins)),
     ):
         body(folder)

@@ -8,14 +8,14 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from tools.soak import journal
+from tools.soak import written_markers
 from tools.soak.account import Account, account
-from tools.soak.clerk import Clerk, Key
-from tools.soak.conductor import Conductor
-from tools.soak.crew import Crew, noise, passing, writing
-from tools.soak.disk import Disk, Plug
-from tools.soak.service import Service
-from tools.soak.ways import CLEAN, WAYS, everything, turn
+from tools.soak.disturber import Conductor
+from tools.soak.marker_methods import CLEAN, WAYS, everything, turn
+from tools.soak.processes import Crew, noise, passing, writing
+from tools.soak.removable_disk import Disk, Plug
+from tools.soak.sampler import Clerk, Key
+from tools.soak.watch_process import Service
 from tools.soak.writer import Place, Writer
 
 #: A soak that is shorter scans as often as it must to end in time.
@@ -76,7 +76,7 @@ class Play:
 
     def doings(self) -> Counter[str]:
         """What else was done."""
-        return journal.doings(self.journals)
+        return written_markers.doings(self.journals)
 
     def keep_logs(self, folder: Path) -> list[Path]:
         """Copies the services' logs and states to where they outlive the soak."""
@@ -110,14 +110,14 @@ class Play:
 
     def _conductor(self) -> Conductor:
         storms = [self._writer(service.place("dumps"), f"storm-{service.name}") for service in self.services]
-        return Conductor(self.services, storms, journal.Journal(self.journals, "conductor"), self.seed)
+        return Conductor(self.services, storms, written_markers.Journal(self.journals, "conductor"), self.seed)
 
     def _writer(self, place: Place, name: str) -> Writer:
         return Writer(place, name, self.seed, self.journals)
 
     def _settle(self) -> None:
         deadline = time.monotonic() + _SCANS_TO_SETTLE * self.scan_seconds
-        wanted = [(one.service, one.watch, one.path, one.fingerprint) for one in journal.markers(self.journals)]
+        wanted = [(one.service, one.watch, one.path, one.fingerprint) for one in written_markers.markers(self.journals)]
         while time.monotonic() < deadline and not self._all_seen(wanted):
             time.sleep(0.5)
 
@@ -132,4 +132,4 @@ class Play:
             for row in service.seen().rows()
         ]
         seen = {key: at for clerk in self._clerks for key, at in clerk.first_seen().items()}
-        return account(journal.markers(self.journals), rows, seen, conductor.disturbances)
+        return account(written_markers.markers(self.journals), rows, seen, conductor.disturbances)

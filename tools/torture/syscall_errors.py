@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tools.torture import strace
 from tools.torture.points import Point
+from tools.torture.rehearsal import DOCUMENTED, Stage, staged
 from tools.torture.scenario import Act
-from tools.torture.stage import DOCUMENTED, Stage, staged
 
 _NO_ENTRY = ("EIO", "ENOSPC", "EROFS", "EPERM")
 #: What each call that changes something may meet.

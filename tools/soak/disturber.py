@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools.soak import marks
-from tools.soak.journal import Journal
-from tools.soak.seen import StateFile
-from tools.soak.service import Service
+from tools.soak import marking_tools
+from tools.soak.state_reader import StateFile
+from tools.soak.watch_process import Service
 from tools.soak.writer import Writer
+from tools.soak.written_markers import Journal
 
 QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
 #: A dump with its marker rings about six times.
@@ -117,7 +117,7 @@ class Conductor:
     def _storm(self, storm: Writer, count: int) -> None:
         for _ in range(count):
             path = storm.dump(storm.names.fresh())
-            storm.mark(self._dice.choice((marks.touch, marks.rename_beside)), path, "in a burst")
+            storm.mark(self._dice.choice((marking_tools.touch, marking_tools.rename_beside)), path, "in a burst")
 
     def _wait_for_storm(self, storm: Writer) -> None:
         self._wait(storm.is_recorded)

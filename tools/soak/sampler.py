@@ -4,7 +4,7 @@ import threading
 import time
 from pathlib import Path
 
-from tools.soak.seen import Row, StateFile
+from tools.soak.state_reader import Row, StateFile
 
 _LOOK_SECONDS = 0.005
 #: Service, watch, path, fingerprint.

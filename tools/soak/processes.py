@@ -10,9 +10,9 @@ from multiprocessing.context import ForkProcess
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
-from tools.soak.journal import Journal
-from tools.soak.service import Service
+from tools.soak.watch_process import Service
 from tools.soak.writer import Writer
+from tools.soak.written_markers import Journal
 
 _FORK = multiprocessing.get_context("fork")
 _BIG_BYTES = 32 << 20

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.host import ROOT
-from tools.soak.marks import Tools
-from tools.soak.seen import StateFile
+from tools.soak.marking_tools import Tools
+from tools.soak.state_reader import StateFile
 from tools.soak.writer import Place
 
 _CONFIG = """\

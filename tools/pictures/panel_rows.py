@@ -11,7 +11,7 @@ from tests.deploy.shown import Json
 from tools.pictures import charts, figures
 from tools.pictures.charts import Series
 from tools.pictures.colours import Theme
-from tools.pictures.drawing import Box, rectangle, words
+from tools.pictures.svg_shapes import Box, rectangle, words
 
 WIDTH, GAP, HEIGHT = 1440.0, 8.0, 38.0
 _FONT = "Inter, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tools.soak import marks
+from tools.soak import marking_tools
 from tools.soak.writer import Writer
 
 _CLONE_NEWNS = 0x00020000
@@ -102,7 +102,7 @@ class Plug:
 
 def _write(writer: Writer, way: str) -> tuple[str, str]:
     path = writer.dump(writer.names.fresh())
-    return writer.mark(writer.dice.choice((marks.touch, marks.rename_beside)), path, way)
+    return writer.mark(writer.dice.choice((marking_tools.touch, marking_tools.rename_beside)), path, way)
 
 
 def _rest(writer: Writer) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tools.simulation import pages, speed
+from tools.simulation import policy_page, speed
 from tools.simulation.bound import least_worst, lower_bound
-from tools.simulation.exact import optimum
+from tools.simulation.optimum import optimum
 from tools.simulation.policies import BASELINES, Tidegate
 from tools.simulation.simulate import Policy, Result, run
 from tools.simulation.workloads import FEASIBLE, OVERLOAD, PACKING, Kind
@@ -23,7 +23,7 @@ from tools.simulation.workloads import FEASIBLE, OVERLOAD, PACKING, Kind
 #: Seeds that no rule was tuned on.
 HOLD_OUT = (11, 12)
 
-POLICIES: dict[str, Policy] = {**BASELINES, pages.OURS: Tidegate()}
+POLICIES: dict[str, Policy] = {**BASELINES, policy_page.OURS: Tidegate()}
 
 SMALL = tuple(
     Kind(f"small {3 + number % 3} {sizes} {mix}", 3 + number % 3, sizes, mix, days=12)
@@ -105,8 +105,14 @@ def disturbed(kind: Kind, seed: int) -> Figures:
 def draw(folder: Path) -> None:
     """The pictures, of a workload like the user's own."""
     workload = next(kind for kind in FEASIBLE if kind.name == "user").make(HOLD_OUT[0])
-    shown = (pages.OURS, "gain² by size", "oldest copy first, skip", "earliest deadline first", pages.FIRST_THAT_FITS)
-    pages.draw(folder, workload, {name: run(workload, POLICIES[name]) for name in shown})
+    shown = (
+        policy_page.OURS,
+        "gain² by size",
+        "oldest copy first, skip",
+        "earliest deadline first",
+        policy_page.FIRST_THAT_FITS,
+    )
+    policy_page.draw(folder, workload, {name: run(workload, POLICIES[name]) for name in shown})
 
 
 def main() -> None:
@@ -115,7 +121,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="kinds of workloads, or small, troubles, speed, pictures")
     parser.add_argument("--seeds", nargs="*", type=int, default=HOLD_OUT)
     asked, seeds = parser.parse_args().only, parser.parse_args().seeds
-    figures: Figures = json.loads(pages.FIGURES.read_text()) if pages.FIGURES.exists() else {}
+    figures: Figures = json.loads(policy_page.FIGURES.read_text()) if policy_page.FIGURES.exists() else {}
 
     def wanted(name: str) -> bool:
         return asked is None or name in asked
@@ -123,7 +129,7 @@ def main() -> None:
     parts: dict[str, Callable[[], object]] = {
         "small": lambda: against_optimum((*HOLD_OUT, 13, 14)),
         "speed": speed.measure,
-        "pictures": lambda: draw(pages.FIGURES.parent),
+        "pictures": lambda: draw(policy_page.FIGURES.parent),
     }
     for name, part in parts.items():
         if wanted(name) and (found := part()) is not None:
@@ -131,14 +137,14 @@ def main() -> None:
     with ProcessPoolExecutor(2) as pool:
         kinds = [kind for kind in (*FEASIBLE, *PACKING, *OVERLOAD) if wanted(kind.name)]
         runs = {f"{kind.name} {seed}": pool.submit(measure, kind, seed) for kind in kinds for seed in seeds}
-        troubled = [kind for kind in FEASIBLE if kind.name in pages.TROUBLED and wanted("troubles")]
+        troubled = [kind for kind in FEASIBLE if kind.name in policy_page.TROUBLED and wanted("troubles")]
         troubles = {kind.name: pool.submit(disturbed, kind, HOLD_OUT[0]) for kind in troubled}
         for name, one in runs.items():
             figures.setdefault("workloads", {})[name] = one.result()
             print(name, flush=True)
         for name, trouble in troubles.items():
             figures.setdefault("troubles", {})[name] = trouble.result()
-    pages.write(figures)
+    policy_page.write(figures)
 
 
 if __name__ == "__main__":

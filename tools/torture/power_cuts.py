@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from tools.torture.command import Ended
+from tools.torture.disk_writes import Write, apply, writes_of
+from tools.torture.forked_command import Ended
 from tools.torture.points import Point
+from tools.torture.rehearsal import staged
 from tools.torture.scenario import Act
-from tools.torture.stage import staged
-from tools.torture.writes import Write, apply, writes_of
 
 #: The command went with the power.
 _CUT = Ended(-9, "", "")

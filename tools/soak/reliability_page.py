@@ -9,8 +9,8 @@ from pathlib import Path
 from core.filenames import printable
 from tests.host import ROOT
 from tools.soak.account import Account, Latency
-from tools.soak.play import Play
-from tools.soak.service import Service
+from tools.soak.run import Play
+from tools.soak.watch_process import Service
 
 PAPER = ROOT / "docs" / "RELIABILITY.md"
 HEADING = "## Soak"

@@ -12,10 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, SupportsIndex
 
-from tools.torture.command import Body, Command, Ended, Having, nothing, record, run, tidegate, with_hook
+from tools.torture.forked_command import Body, Command, Ended, Having, nothing, record, run, tidegate, with_hook
 from tools.torture.points import Point
+from tools.torture.rehearsal import Stage, staged
 from tools.torture.scenario import Act
-from tools.torture.stage import Stage, staged
 
 _PASS = tidegate("pass")
 _SYNCED = tidegate("synced")

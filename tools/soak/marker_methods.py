@@ -7,8 +7,17 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tools.soak import marks
-from tools.soak.marks import Mark
+from tools.soak.marking_tools import (
+    PLAIN,
+    REPEATABLE,
+    STARTED,
+    Mark,
+    hard_link,
+    redirect,
+    rename_beside,
+    rename_in,
+    touch,
+)
 from tools.soak.writer import Writer, fingerprint_of
 
 Way = Callable[[Writer, str], None]
@@ -22,12 +31,12 @@ def _one(writer: Writer, way: str, *, mark: Mark) -> None:
 def _deep(writer: Writer, way: str) -> None:
     folder = f"{writer.root}/{writer.names.folder()}/b"
     os.makedirs(folder)
-    writer.mark(marks.touch, writer.dump(writer.names.fresh(), folder), way)
+    writer.mark(touch, writer.dump(writer.names.fresh(), folder), way)
 
 
 def _odd(writer: Writer, way: str) -> None:
     path = writer.dump(writer.names.odd())
-    mark = writer.dice.choice((marks.touch, marks.rename_beside, marks.rename_in, marks.hard_link))
+    mark = writer.dice.choice((touch, rename_beside, rename_in, hard_link))
     # Whether such a name can be a VM's is not the matter here: it is recorded, be it as a bad one.
     writer.mark(mark, path, way, is_taken=False)
 
@@ -39,16 +48,16 @@ def _symbolic(writer: Writer, way: str) -> None:
 
 def _failed(writer: Writer, way: str) -> None:
     path = f"{writer.root}/{writer.names.fresh()}"
-    mark = writer.dice.choice((marks.touch, marks.redirect, marks.rename_beside, marks.hard_link))
+    mark = writer.dice.choice((touch, redirect, rename_beside, hard_link))
     writer.mark(mark, path, way, kind="failed", is_taken=False)
 
 
 def _running(writer: Writer, way: str) -> None:
     path = f"{writer.root}/{writer.names.fresh()}"
-    marks.touch(writer.place.tools, f"{path}.running")
+    touch(writer.place.tools, f"{path}.running")
     time.sleep(writer.dice.choice((0, 0.01, 1.0)))
     writer.write(path)
-    writer.mark(marks.touch, path, way)
+    writer.mark(touch, path, way)
     os.unlink(f"{path}.running")
 
 
@@ -57,7 +66,7 @@ def _folder(writer: Writer, way: str) -> None:
     os.makedirs(f"{path}/disks")
     for name in ("config", "disks/a.img", "disks/b.img"):
         writer.write(f"{path}/{name}")
-    writer.mark(marks.touch, path, way)
+    writer.mark(touch, path, way)
 
 
 def _again(writer: Writer, way: str) -> None:
@@ -75,7 +84,7 @@ def _again(writer: Writer, way: str) -> None:
     else:
         writer.write(path)
     fingerprint = fingerprint_of(path)
-    writer.dice.choice(marks.REPEATABLE)(writer.place.tools, f"{path}.done")
+    writer.dice.choice(REPEATABLE)(writer.place.tools, f"{path}.done")
     writer.wrote(path, fingerprint, way, time.time(), is_kept=True)
     writer.again[name] = fingerprint
 
@@ -100,7 +109,7 @@ def _tree(writer: Writer) -> tuple[Path, Path]:
     (source / "inner").mkdir(parents=True)
     for folder in ("", "inner", "inner"):
         path = writer.dump(writer.names.fresh(), f"{source}/{folder}".rstrip("/"))
-        marks.touch(writer.place.tools, f"{path}.done")
+        touch(writer.place.tools, f"{path}.done")
     return source, Path(writer.root, name)
 
 
@@ -113,8 +122,8 @@ def _note(writer: Writer, target: Path, way: str) -> None:
 
 #: Way -> (how often, what it does).
 WAYS: dict[str, tuple[float, Way]] = {
-    **{name: (3.0, partial(_one, mark=mark)) for name, mark in marks.PLAIN.items()},
-    **{name: (0.2, partial(_one, mark=mark)) for name, mark in marks.STARTED.items()},
+    **{name: (3.0, partial(_one, mark=mark)) for name, mark in PLAIN.items()},
+    **{name: (0.2, partial(_one, mark=mark)) for name, mark in STARTED.items()},
     "mkdir -p a/b and touch at once": (2.0, _deep),
     "a folder with markers moved in": (1.0, _moved),
     "rsync of a folder of dumps": (0.4, partial(_copied, command=("rsync", "-a"))),

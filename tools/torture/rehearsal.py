@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.torture import judge
-from tools.torture.command import Body, Ended, run, tidegate
-from tools.torture.disk import Disk, copy
+from tools.torture import invariants
+from tools.torture.forked_command import Body, Ended, run, tidegate
+from tools.torture.image_disk import Disk, copy
 from tools.torture.scenario import Act
 
 #: Exit codes that the command line documents.
@@ -35,7 +35,7 @@ class Stage:
 
     def at_once(self) -> list[str]:
         """What is wrong right now."""
-        return [f"at once: {fault}" for fault in judge.at_once(self.folder, self.act.truth)]
+        return [f"at once: {fault}" for fault in invariants.at_once(self.folder, self.act.truth)]
 
     def aftermath(self, ended: Ended, *, same_end: bool) -> list[str]:
         """What is wrong now, after the next pass, after another try, and after one more pass with nothing to do.
@@ -48,11 +48,11 @@ class Stage:
             if again.code not in (0, 2):
                 return [f"tried again it ends with {again.code}: {again.told()}"]
             faults = self._whole_pass("after another try")
-        before = judge.everything(self.folder)
+        before = invariants.everything(self.folder)
         faults = faults or self._whole_pass("after one more pass")
-        if not faults and (after := judge.everything(self.folder)) != before:
+        if not faults and (after := invariants.everything(self.folder)) != before:
             faults = [f"a further pass changes something: {_differences(before, after)}"]
-        if not faults and same_end and (come_to := judge.end(self.folder)) != self.act.end:
+        if not faults and same_end and (come_to := invariants.end(self.folder)) != self.act.end:
             faults = [f"it comes to another end: {_differences(come_to, self.act.end)}"]
         return faults
 
@@ -61,8 +61,8 @@ class Stage:
         if ended.code != 0 or "Traceback" in ended.stderr:
             return [f"{when}: it ends with {ended.code}: {ended.told()}"]
         day = json.loads(ended.stdout)["day"]
-        found = judge.after_a_pass(self.folder, self.act.truth, day)
-        return [f"{when}: {fault}" for fault in (*found, *judge.within_the_account(day))]
+        found = invariants.after_a_pass(self.folder, self.act.truth, day)
+        return [f"{when}: {fault}" for fault in (*found, *invariants.within_the_account(day))]
 
 
 @contextmanager

@@ -19,9 +19,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from tools.demo import proof, words
+from tools.demo import proof, reported
+from tools.demo.demo_host import HERE, IO_TIMEOUT, Broken, World, start, wait_until
 from tools.demo.proof import Cast, DayTold, Differs
-from tools.demo.world import HERE, IO_TIMEOUT, Broken, World, start, wait_until
 
 DAYS = 10
 LIMIT = 10_000_000
@@ -134,7 +134,7 @@ class _Play:
         )
 
     def _dump_again(self) -> None:
-        before = words.sample(self._world.metrics(), 'tidegate_markers_total{state="recorded"}')
+        before = reported.sample(self._world.metrics(), 'tidegate_markers_total{state="recorded"}')
         _run_scripts(self._world, "every-third-day.sh")
         self._await_markers(recorded=int(before) + 3, failed=1)
         self._say("  [dim]in the night every-third-day.sh has dumped vm10 vm11 vm12 again[/]")
@@ -144,8 +144,8 @@ class _Play:
 
         def are_recorded() -> bool:
             metrics = self._world.metrics()
-            told = [words.sample(metrics, f'tidegate_markers_total{{state="{one}"}}') for one in ("recorded", "failed")]
-            return told == [recorded, failed]
+            series = [f'tidegate_markers_total{{state="{one}"}}' for one in ("recorded", "failed")]
+            return [reported.sample(metrics, one) for one in series] == [recorded, failed]
 
         wait_until(f"the watcher recording {recorded} dumps and {failed} failure", are_recorded)
 
@@ -160,10 +160,10 @@ class _Play:
             stats = world.pull()
             report = world.tidegate("synced")
         arrived = proof.arrived(before, proof.copies(world.storage))
-        day = words.day_of(number, plan, arrived, proof.transferred(stats))
+        day = reported.day_of(number, plan, arrived, proof.transferred(stats))
         self._show_day(day, sum(one["reason"] == "limit_reached" for one in plan["decisions"]))
         proof.check_day(day, LIMIT)
-        words.check_day(day, plan, report)
+        reported.check_day(day, plan, report)
         self._days.append(day)
 
     def _show_day(self, day: DayTold, waiting: int) -> None:
@@ -181,8 +181,8 @@ class _Play:
         self._show_status()
         self._show_metrics(metrics)
         self._compare(cast)
-        words.check_metrics(metrics, cast, sum(day.arrived for day in self._days))
-        line, problems = words.verdict(self._days, status, cast, LIMIT)
+        reported.check_metrics(metrics, cast, sum(day.arrived for day in self._days))
+        line, problems = reported.verdict(self._days, status, cast, LIMIT)
         took = time.monotonic() - self._begun
         self._say(f"\n[bold {'red' if problems else 'green'}]{line}[/]   [dim]{took:.0f} s[/]")
         if problems:

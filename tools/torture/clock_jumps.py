@@ -18,10 +18,10 @@ from zoneinfo import ZoneInfo
 
 from tests.clock import DAY, HOUR, GivenClock
 from tests.host import Host
-from tools.torture import judge
-from tools.torture.command import Having, nothing, run, tidegate
+from tools.torture import invariants
+from tools.torture.expected_state import Dump, Truth, standing, written
+from tools.torture.forked_command import Having, nothing, run, tidegate
 from tools.torture.points import Point
-from tools.torture.truth import Dump, Truth, standing, written
 
 LIMIT = 6000
 _DUMP = 2000
@@ -128,9 +128,9 @@ class _Days:
         day = json.loads(shown)["day"]
         if day["outstanding_bytes"] + day["used_bytes"] >= LIMIT:
             self._full_days.add(day["number"])
-        yield from judge.after_a_pass(self._host.folder, self._truth, day)
+        yield from invariants.after_a_pass(self._host.folder, self._truth, day)
         if new:  # of a clock that was set back the account may hold more: then nothing is let out
-            yield from judge.within_the_account(day)
+            yield from invariants.within_the_account(day)
         yield from self._within_20_hours()
 
     def _within_20_hours(self) -> Iterator[str]:
@@ -141,12 +141,12 @@ class _Days:
 
     def _sync(self) -> Iterator[str]:
         self._run("sync-started")
-        yield from judge.at_once(self._host.folder, self._truth)
+        yield from invariants.at_once(self._host.folder, self._truth)
         self._truth.had |= set(standing(self._host.folder).values())
         self._clock.advance(1)
         self._run("synced")
         self._clock.advance(-1)
-        yield from judge.at_once(self._host.folder, self._truth)
+        yield from invariants.at_once(self._host.folder, self._truth)
 
     def _dump(self) -> None:
         """Three dumps wait at any time."""

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tools.torture.truth import Made, Truth, standing
+from tools.torture.expected_state import Made, Truth, standing
 
 #: Dumps whose markers are no longer needed.
 _ENDED = ("confirmed", "superseded", "expired", "revoked")

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from tools.torture.command import Body, run
-from tools.torture.disk import Disk, copy
+from tools.torture.forked_command import Body, run
+from tools.torture.image_disk import Disk, copy
 
 _SECTOR = 512
 _MAGIC = 0x6A736677736872

@@ -6,8 +6,8 @@ from math import exp, log
 from pathlib import Path
 from typing import Any
 
+from tools.simulation.line_chart import chart
 from tools.simulation.simulate import Result
-from tools.simulation.svg import chart
 from tools.simulation.workloads import FEASIBLE, GB, OVERLOAD, PACKING, Workload
 
 PAGE = Path(__file__).parents[2] / "docs" / "POLICY.md"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tools.torture import strace
 from tools.torture.points import Point
+from tools.torture.rehearsal import staged
 from tools.torture.scenario import Act
-from tools.torture.stage import staged
 
 CHANGING = (
     "linkat",
