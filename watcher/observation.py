@@ -102,7 +102,7 @@ class Observer:
     def _observe_in(self, root: int, folder: str, names: Iterable[str], now: float) -> Iterator[Observation]:
         try:
             with self._tree.open(root, folder) as descriptor:
-                look = _Look(self._tree.watch, self._backup_sets, folder, descriptor, allowed_owners(descriptor), now)
+                look = _Look(self._tree.watch, self._backup_sets, folder, descriptor, allowed_owners(root), now)
                 for name in names:
                     if (seen := look.at(name)) is not None:
                         yield seen

@@ -1,7 +1,8 @@
 """Which folders of a watch folder are searched for dumps.
 
-Left out are export trees, other watch folders, names that begin with a dot, dumps that are folders, and whatever
-only a symbolic link leads to.
+Left out are export trees, other watch folders, names that begin with a dot, recycle bins and other folders that a
+NAS or a filesystem makes, folders that a program is still filling, dumps that are folders, and whatever only a symbolic
+link leads to.
 """
 
 import errno
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from core.config.settings import Config, WatchFolder
+from core.fs.fingerprint import is_unfinished
 from core.fs.io_timeout import ask
 from core.fs.openat import open_folder
 from core.markers.foreign import is_looked_into, look_at_all
@@ -23,6 +25,18 @@ _IO_TIMEOUT_SECONDS = 2.0
 
 #: Errors of opening a path where there is no folder to be searched.
 NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
+
+
+#: What is in these was deleted, or is no dump: Synology, QNAP, Windows, desktops, fsck.
+_NO_DUMPS = frozenset(
+    {"#recycle", "@recycle", "@recently-snapshot", "@eadir", "@tmp", "$recycle.bin", "recycler", "lost+found"}
+    | {"system volume information", "network trash folder", "temporary items"}
+)
+
+
+def is_searched(name: str) -> bool:
+    """Whether dumps may be in a folder of this name."""
+    return name[:1] != "." and name.lower() not in _NO_DUMPS and not is_unfinished(name)
 
 
 class WatchTree:
@@ -42,7 +56,7 @@ class WatchTree:
         if not folder:
             return True
         parts = folder.split("/")
-        if not self.watch.recursive or any(part.startswith(".") for part in parts):
+        if not self.watch.recursive or not all(map(is_searched, parts)):
             return False
         return self._excluded_folders().isdisjoint("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
 

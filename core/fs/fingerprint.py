@@ -18,7 +18,7 @@ from core.fs.openat import Steps, open_folder_at
 from core.fs.subtree import each_folder
 
 #: Names under which programs write what is not finished yet.
-_UNFINISHED = (".tmp", ".partial", ".part")
+_UNFINISHED = (".tmp", ".temp", ".partial", ".part", ".incomplete", ".filepart", ".crdownload", ".inprogress")
 _UNFINISHED_VZDUMP = ("vzdump-", ".dat")
 #: No dump has folders within folders deeper than this.
 MAX_DEPTH = 64
@@ -95,9 +95,12 @@ class Identity(NamedTuple):
         return digest.hexdigest()
 
 
-def allowed_owners(folder: int) -> frozenset[int]:
-    """User ids whose files may be let out of the dump folder with this descriptor: its owner, root and ourselves."""
-    return frozenset({os.fstat(folder).st_uid, 0, os.geteuid()})
+def allowed_owners(folder: int | os.PathLike[str]) -> frozenset[int]:
+    """User ids whose files may be released from this watch folder: its owner, root and ourselves.
+
+    Never of a folder below it, which may be a guest's own.
+    """
+    return frozenset({os.stat(folder).st_uid, 0, os.geteuid()})
 
 
 def identify(folder: int, name: str, owners: frozenset[int]) -> Identity:
@@ -185,7 +188,7 @@ def _members(dump: int, owners: frozenset[int], device: int) -> Iterator[Member]
 def is_unfinished(name: str) -> bool:
     """Whether a name says that its file is still being written."""
     start, end = _UNFINISHED_VZDUMP
-    return name.endswith(_UNFINISHED) or (name.startswith(start) and name.endswith(end))
+    return name.lower().endswith(_UNFINISHED) or (name.startswith(start) and name.endswith(end))
 
 
 def _refuse_unfinished(name: str) -> None:

@@ -231,7 +231,7 @@ def check_all(dumps: Sequence[Dump], most_names: Mapping[int, int] = _ANY) -> li
         for (source, parent), numbers in by_folder((source, path) for source, path, _ in dumps).items():
             try:
                 with opened_parent(source, parent) as folder:
-                    opener = Opener(allowed_owners(folder), proc)
+                    opener = Opener(allowed_owners(source), proc)
                     for number in numbers:
                         mine = replace(opener, most_names=most_names[number]) if number in most_names else opener
                         outcomes[number] = _check(mine, folder, dumps[number])

@@ -63,7 +63,7 @@ class Batch:
     def _publish_from(self, source: Path, parent: str, batch: Sequence[LinkRequest]) -> None:
         try:
             with opened_parent(source, parent) as folder:
-                opener = Opener(allowed_owners(folder), self._proc)
+                opener = Opener(allowed_owners(source), self._proc)
                 for request in batch:
                     try:
                         self._publish_one(opener, folder, request)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.enums import DumpState
+from core.enums import DumpState, Reason
 from core.fs.fingerprint import Identity, identify
 from core.state import counters
 from core.state.counters import WatchStatus
@@ -38,6 +38,40 @@ def test_nobody_looks_through_links_into_dumps_dot_names_or_the_export_tree(plac
     (place.dumps / "loop").symlink_to(".")
     place.scan()
     assert place.standing() == {"vm1", "real/vm5"}
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "#recycle",
+        "@Recycle",
+        "$RECYCLE.BIN",
+        "@eaDir",
+        ".Trash-1000",
+        "lost+found",
+        "System Volume Information",
+        "vzdump-lxc-101-2026_11_22-03_00_00.tmp",
+        "vm1.part",
+        "vm1.PARTIAL",
+        "a/vm1.tmp/b",
+    ],
+)
+def test_what_was_deleted_or_is_being_filled_is_no_dump(folder: str, place: Place) -> None:
+    """A container's own files lie in vzdump's folder: one that holds 100.vma.zst.done is no dump of VM 100."""
+    place.done(f"{folder}/100.vma.zst")
+    place.done("vm2")
+    place.scan()
+    assert place.standing() == {"vm2"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_folder_below_the_watch_folder_makes_nobody_an_owner(place: Place) -> None:
+    """Files of a guest's user are not released because the guest's folder is his too."""
+    place.done("guest/vm1")
+    for path in ("guest", "guest/vm1", "guest/vm1.done"):
+        os.chown(place.dumps / path, 100_000, 100_000)
+    place.scan()
+    assert place.row("guest/vm1").reason is Reason.UNSAFE
 
 
 def test_a_running_or_failed_folder_is_not_looked_into_either(place: Place) -> None:
