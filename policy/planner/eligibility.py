@@ -14,8 +14,7 @@ from typing import NamedTuple
 
 from core.enums import Force, Oversize, Reason
 from policy.planner import explanations
-from policy.planner.explanations import Sentence
-from policy.planner.model import Dump, Rules, Vm
+from policy.planner.model import Dump, Rules, Sentence, Vm
 from policy.planner.staleness import offsite_age, queue_age, target_of
 
 #: An off-site copy older than this many targets waives ``max_dump_age``: a late copy beats none.
@@ -127,7 +126,7 @@ class Eligibility:
         if newer is not None:
             return Rejection(dump, staleness, Reason.SUPERSEDED, explanations.superseded(newer.path))
         if dump.bytes > self.largest_day and rules.oversize is Oversize.HOLD and vm.forced is not Force.OVER_LIMIT:
-            sentence = explanations.oversize(dump.bytes, self.largest_day, dump.vm)
+            sentence = explanations.oversize(dump.bytes, self.largest_day, dump.vm, dump.dump_time)
             return Rejection(dump, staleness, Reason.OVERSIZE, sentence)
         return None
 
@@ -139,8 +138,7 @@ class Eligibility:
         if linked and not vm.unread_link_bytes:
             return Rejection(dump, staleness, Reason.OUTSTANDING, explanations.waits_for_link(vm.outstanding_since_day))
         if vm.backing_off_until is not None and vm.backing_off_until > self.now and vm.forced is None:
-            sentence = explanations.backing_off(vm.backing_off_until - self.now)
-            return Rejection(dump, staleness, Reason.BACKING_OFF, sentence)
+            return Rejection(dump, staleness, Reason.BACKING_OFF, explanations.BACKING_OFF)
         if vm.replaces_while_syncing:
             return Rejection(dump, staleness, Reason.OUTSTANDING, explanations.SYNC_RUNS)
         return self._by_its_age(dump, staleness)
@@ -152,7 +150,7 @@ class Eligibility:
             return Candidate(dump, staleness, late=False)
         if staleness.offsite_age is None or staleness.offsite_age > WAIVED_PAST_TARGETS * staleness.target:
             return Candidate(dump, staleness, late=True)
-        return Rejection(dump, staleness, Reason.TOO_OLD, explanations.too_old(age, limit))
+        return Rejection(dump, staleness, Reason.TOO_OLD, explanations.too_old(limit))
 
 
 def _by_its_state(dump: Dump, staleness: VmStaleness) -> Rejection:

@@ -4,14 +4,13 @@ Plain frozen records; tuples where there are tens of thousands of them. Sizes ar
 epoch; spans are seconds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import cycle, repeat
 from typing import NamedTuple
 
 from core.enums import Force, Oversize, Reason, ReleaseRule, Verdict
-from policy.planner.explanations import Sentence
 
 # --- the facts
 
@@ -161,6 +160,19 @@ class Rules:
 
 
 # --- the decisions
+
+
+class Sentence(NamedTuple):
+    """A sentence that is made when it is read, by ``str``: a pass writes a hundred thousand of which nobody reads any.
+
+    Equal figures make equal sentences.
+    """
+
+    words: Callable[..., str]
+    figures: tuple[object, ...]
+
+    def __str__(self) -> str:
+        return self.words(*self.figures)
 
 
 class Slice(NamedTuple):

@@ -137,13 +137,13 @@ def must_leave(deadlines: Iterable[Deadline], coming: Iterable[int]) -> list[Dea
     most that is too much, leave today.
     """
     ordered = sorted(one for one in deadlines if one.days <= HORIZON)
-    capacities = (RELIED_ON * size for size in coming)
-    day, due, capacity, too_much = 0, 0, 0.0, 0.0
+    capacities = iter(coming)
+    day, due, capacity, too_much = 0, 0, 0, 0.0
     for one in ordered:
         while day < one.days:
             day, capacity = day + 1, capacity + next(capacities)
         due += one.size
-        too_much = max(too_much, due - capacity)
+        too_much = max(too_much, due - RELIED_ON * capacity)
     due_before = accumulate((one.size for one in ordered), initial=0)
     return [one for one, before in zip(ordered, due_before, strict=False) if before < too_much]
 

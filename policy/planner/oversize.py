@@ -78,7 +78,7 @@ def not_alone(oversize: Sequence[Candidate], others: Sequence[Candidate], day: D
 def _why_not_alone(candidate: Candidate, others: Sequence[Candidate], account: DayAccount) -> str:
     size = candidate.dump.bytes
     if not _is_due(candidate):
-        return explanations.alone_later(size, SHARE * candidate.staleness.target, -overdue(candidate))
+        return explanations.alone_later(size, SHARE * candidate.staleness.target)
     if debt := max(account.debt, account.owed):
         return explanations.alone_after_debt(size, debt)
     if _is_free(account) and not _is_latest(candidate, others):
@@ -158,8 +158,8 @@ class Slicing(NamedTuple):
             rest = _rest_until_first_slice(candidate, rules)
             leaves = None
             if rest > 0:
-                sentence = explanations.sliced_later(dump.bytes, None if age is None else SHARE * target - rest, rest)
                 leaves = day.number - int(-rest // DAY)
+                sentence = explanations.sliced_later(dump.bytes, leaves)
             else:
                 sentence = explanations.sliced_after(dump.bytes, None if ahead is None else ahead.vm)
             yield Decision(dump, vm.backup_set, Reason.LIMIT_REACHED, sentence, target, age, forecast_day=leaves)

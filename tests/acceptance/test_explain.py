@@ -38,8 +38,8 @@ def test_who_waits_hears_its_turn_who_leaves_instead_and_its_date(admin: AtGiven
     (leaves,) = [one["vm"] for one in admin.json("plan")["decisions"] if one["reason"] == "released"]
     said = admin.run("explain", vm)
     assert f"{vm}-7 (6 kB, of " in said
-    assert "is waiting (limit_reached): 6 kB do not fit into the 4 kB left today: 2 kB are missing" in said
-    assert re.search(r"its fair turn at 10 kB a day is every [2-4]d, with one of [2-4] dumps;", said)
+    assert "is waiting (limit_reached): 6 kB does not fit into the 4 kB left today (2 kB too much)" in said
+    assert re.search(r"at 10 kB a day its fair interval is [2-4]d: one of [2-4] dumps;", said)
     assert f"{leaves} makes more of today's limit" in said
     assert re.search(r"it last left \d+d", said)
     days = {format_date(admin.clock.wall + day * DAY) for day in range(1, 8)}
@@ -57,8 +57,8 @@ def test_the_date_is_that_of_the_forecast(admin: AtGivenTime) -> None:
 def test_who_leaves_hears_why(admin: AtGivenTime) -> None:
     (leaves,) = [one["vm"] for one in admin.json("plan")["decisions"] if one["reason"] == "released"]
     said = admin.run("explain", leaves)
-    assert "would leave with the next pass: off-site copy is" in said
-    assert "it belongs to the dumps that make the most of today's limit" in said
+    assert "would leave with the next pass: the off-site copy is" in said
+    assert "it is one of the dumps that make the most of today's limit" in said
     assert "Expected" not in said
 
 
@@ -72,5 +72,5 @@ def test_what_is_let_out_already_is_not_expected_to_leave(tmp_path: Path) -> Non
     admin.host.dump("vm1", 100)
     admin.run("pass")
     said = admin.run("explain", "vm1")
-    assert "let out on day 1, not yet confirmed" in said
+    assert "released on day 1; the storage has not fetched it yet" in said
     assert "Expected" not in said

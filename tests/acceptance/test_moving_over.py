@@ -213,7 +213,7 @@ def test_explain_answers_in_sentences_why_a_vm_did_not_leave(host: Host) -> None
     host.dump("vm7", 3000)
     told = host.run("explain", "vm7").stdout
     assert "vm7 has no copy off-site" in told
-    assert "3 kB do not fit into the 1 kB left today" in told
+    assert "3 kB does not fit into the 1 kB left today" in told
     assert "Expected to leave on " in told
     shape = host.json("explain", "vm7")
     assert [one["reason"] for one in shape["decisions"]] == ["limit_reached"]

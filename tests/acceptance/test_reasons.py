@@ -80,7 +80,7 @@ def test_what_does_not_fit_is_skipped_and_the_next_is_tried(host: Host) -> None:
     assert reasons(shape) == {"vm1": "released", "vm2": "limit_reached", "vm3": "released"}
     [waits] = [one for one in shape["decisions"] if one["dump"] == "vm2"]
     assert waits["forecast_day"] == shape["day"]["number"] + 1
-    assert "missing" in waits["detail"]
+    assert "too much" in waits["detail"]
 
 
 def test_an_oversize_dump_is_held_and_in_nobodys_way(host: Host) -> None:

@@ -117,9 +117,8 @@ def _turns(dice: random.Random, names: list[str], now: float) -> list[Turn]:
     for rank, name in enumerate(names, 1):
         reason = Reason.RELEASED if rank == 1 else dice.choice(list(Reason))
         leaves = dice.choice((None, now, now + 3 * DAY))
-        detail = (
-            f"off-site copy of {name} is 3d 4h old, its target is 7d; 6.1 GB do not fit into the 1.93 GB left today"
-        )
+        copy = f"the off-site copy of {name} is 3d 4h old, its target is 7d"
+        detail = f"{copy}; 6.1 GB does not fit into the 1.93 GB left today"
         turns.append(
             Turn(rank, name, None, f"{name}.img", rank * GB, now - DAY, reason.verdict, reason, detail, leaves)
         )

@@ -48,7 +48,7 @@ def test_after_a_pass_it_is_as_decided_and_what_was_released_is_outstanding(at: 
     with State(at.host.state).read() as connection:
         rows = {row.path: row for row in decisions.read(connection, at.clock.wall)}
     assert rows["vm1"].rule in (ReleaseRule.UTILITY, ReleaseRule.DEADLINE)
-    assert rows["vm1"].detail.endswith("not yet confirmed")
+    assert rows["vm1"].detail.endswith("the storage has not fetched it yet")
     assert (rows["vm3"].position, rows["vm3"].forecast_day, rows["vm3"].rule) == (1, 2, None)
     assert rows["huge"].position is None
 

@@ -53,7 +53,7 @@ def test_when_nothing_is_fetched_it_is_said_and_nothing_is_taken_back(at: AtGive
     clock.advance(2 * HOUR)
     assert "nothing has been fetched for 3d 1h: 2 links with 200 B wait for the storage" in at.run("status")
     assert decision(at, "vm1.img")["detail"] == (
-        "let out on day 1, not yet confirmed; not fetched for 3d 1h, and neither is anything else"
+        "released on day 1; the storage has not fetched it yet; not fetched for 3d 1h, and neither is anything else"
     )
     clock.advance(30 * DAY)
     at.run("pass")

@@ -32,7 +32,7 @@ def test_a_finished_dump_that_fits_leaves_and_says_how_old_the_copy_is() -> None
 
     only = plan.decisions[0]
     assert (only.verdict, only.reason, only.position) == (Verdict.RELEASED, Reason.RELEASED, 1)
-    assert only.detail == "off-site copy is 5d 2h old, its target is 7d"
+    assert only.detail == "the off-site copy is 5d 2h old, its target is 7d"
     assert (only.backup_set, only.target, only.offsite_age) == ("weekly", 7 * DAY, 5 * DAY + 2 * HOUR)
     assert only.forecast_day is None
 
@@ -139,7 +139,7 @@ def test_a_dump_without_room_is_told_what_is_missing_and_on_which_day_it_would_l
 
     only = plan_of([a_vm()], [a_dump(bytes=8_100_000_000)], day=day).decisions[0]
 
-    assert only.detail == "8.1 GB do not fit into the 1.9 GB left today: 6.2 GB are missing"
+    assert only.detail == "8.1 GB does not fit into the 1.9 GB left today (6.2 GB too much)"
     assert only.forecast_day == 13
 
 
@@ -148,7 +148,7 @@ def test_what_is_left_counts_from_the_turn_of_the_dump() -> None:
     vms = [a_vm("first", offsite_time=NOW - 5 * DAY), a_vm("second")]
     dumps = [a_dump(1, "first", bytes=8 * GB), a_dump(2, "second", bytes=3 * GB)]
 
-    assert "3 GB do not fit into the 2 GB left today: 1 GB are" in by_dump(plan_of(vms, dumps))[2].detail
+    assert "3 GB does not fit into the 2 GB left today" in by_dump(plan_of(vms, dumps))[2].detail
 
 
 def test_an_account_that_is_overdrawn_lets_nothing_out() -> None:
@@ -246,9 +246,9 @@ def test_an_oversize_dump_is_held_with_the_choices_and_keeps_nobody_back() -> No
 
     assert reasons(plan) == {1: Reason.OVERSIZE, 2: Reason.RELEASED}
     assert by_dump(plan)[1].detail == (
-        "12 GB are heavier than the 10 GB of a whole day: raise [limit] daily, make the dump smaller, "
-        "say tidegate force huge --over-limit, "
-        "or bring it off-site by hand and say tidegate mark-sent huge"
+        "12 GB is more than a whole day's limit (10 GB). Raise [limit] daily, "
+        'set [limit] oversize = "slices" or "spread", shrink the dump, run `tidegate force huge --over-limit`, '
+        "or copy it yourself and run `tidegate mark-sent huge --time 2027-01-15T07:00:00Z`"
     )
     assert by_dump(plan)[1].forecast_day is None
 
@@ -317,13 +317,13 @@ def test_a_dump_too_old_says_its_age_and_its_elders_are_superseded() -> None:
     plan = plan_of([a_vm()], [a_dump(1, age=50 * HOUR), a_dump(2, age=60 * HOUR)], max_dump_age=2 * DAY)
 
     assert reasons(plan) == {1: Reason.TOO_OLD, 2: Reason.SUPERSEDED}
-    assert by_dump(plan)[1].detail == "made 2d 2h ago, past the max_dump_age of 2d"
+    assert by_dump(plan)[1].detail == "older than max_dump_age (2d)"
 
 
 def test_a_grant_that_waives_the_dump_age_says_so() -> None:
     only = plan_of([a_vm(offsite_time=None)], [a_dump(age=9 * DAY)], max_dump_age=2 * DAY).decisions[0]
 
-    assert only.detail == "never off-site; made 9d ago, past the max_dump_age of 2d: a late copy beats none"
+    assert only.detail == "never off-site; made 9d ago, past max_dump_age (2d), but a late copy is better than none"
 
 
 # --- what makes a VM wait
@@ -332,17 +332,17 @@ def test_a_grant_that_waives_the_dump_age_says_so() -> None:
 @pytest.mark.parametrize(
     ("facts", "reason", "detail"),
     [
-        pytest.param({"on_hold": True}, Reason.ON_HOLD, "on hold; `tidegate unhold vm1` ends that", id="hold"),
+        pytest.param({"on_hold": True}, Reason.ON_HOLD, "`tidegate unhold vm1` ends that", id="hold"),
         pytest.param(
             {"backing_off_until": NOW + 30 * HOUR},
             Reason.BACKING_OFF,
-            "its last link was not fetched; it has its turn again in 1d 6h",
+            "the storage did not fetch the VM's last dump; the VM is left out for a week",
             id="backing off",
         ),
         pytest.param(
             {"backing_off_until": NOW + 1.5 * HOUR},
             Reason.BACKING_OFF,
-            "its last link was not fetched; it has its turn again in 1h 30m",
+            "the storage did not fetch the VM's last dump; the VM is left out for a week",
             id="backing off for less than a day",
         ),
         pytest.param({"backing_off_until": NOW}, Reason.RELEASED, None, id="no longer backing off"),
@@ -355,7 +355,7 @@ def test_a_grant_that_waives_the_dump_age_says_so() -> None:
         pytest.param(
             {"on_hold": True, "outstanding_since_day": 11, "backing_off_until": NOW + DAY},
             Reason.ON_HOLD,
-            "on hold; `tidegate unhold vm1` ends that",
+            "`tidegate unhold vm1` ends that",
             id="the admin's word comes first",
         ),
     ],
@@ -390,8 +390,8 @@ def test_while_a_link_is_outstanding_newer_dumps_of_its_vm_wait() -> None:
         3: Reason.OUTSTANDING,
         4: Reason.SUPERSEDED,
     }
-    assert by_dump(plan)[1].detail == "let out on day 11, not yet confirmed"
-    assert by_dump(plan)[3].detail == "waits until the link of day 11 is confirmed"
+    assert by_dump(plan)[1].detail == "released on day 11; the storage has not fetched it yet"
+    assert by_dump(plan)[3].detail == "waits until its VM's link of day 11 is confirmed"
     assert by_dump(plan)[2].detail == "vm1-3 is newer"
     assert by_dump(plan)[3].forecast_day is None
 
@@ -428,7 +428,7 @@ def test_a_dump_let_out_and_rewritten_tells_both() -> None:
 
     assert (only.reason, only.detail) == (
         Reason.CHANGED,
-        "written at 03:00; let out on day 11, not yet confirmed",
+        "written at 03:00; released on day 11; the storage has not fetched it yet",
     )
 
 

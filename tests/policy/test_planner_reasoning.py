@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from policy.planner.decide import decide
+from policy.planner.explanations import of_queue
 from policy.planner.model import Day, Dump, Rules, Vm
-from policy.planner.reasons import reasons
 from tests.policy.planner_facts import DAY, GB, LIMIT, NOW, a_day, a_dump, a_vm
 
 
@@ -15,7 +15,7 @@ def told(vm: Vm, others: Iterable[tuple[Vm, Dump]], *, day: Day | None = None, s
         vms.append(other)
         dumps.append(dump)
     rules = Rules(LIMIT)
-    return "; ".join(reasons(vm, decide(vms, dumps, day or a_day(), rules, NOW), rules))
+    return "; ".join(of_queue(vm, decide(vms, dumps, day or a_day(), rules, NOW), rules))
 
 
 def heavy(number: int, *, age: float = 20 * DAY, target: float = 60 * DAY) -> tuple[Vm, Dump]:
@@ -28,8 +28,7 @@ def heavy(number: int, *, age: float = 20 * DAY, target: float = 60 * DAY) -> tu
 def test_what_leaves_with_room_for_all_has_a_turn_with_each_dump() -> None:
     vm = a_vm("vm1", period=7 * DAY)
     assert told(vm, []) == (
-        "its fair turn at 10 GB a day comes with each of its dumps; "
-        "it belongs to the dumps that make the most of today's limit"
+        "at 10 GB a day each of its dumps can leave; it is one of the dumps that make the most of today's limit"
     )
 
 
@@ -37,7 +36,7 @@ def test_what_waits_names_those_that_make_more_of_the_day() -> None:
     vm = a_vm("vm1", bytes=6 * GB, offsite_time=NOW - 1.5 * DAY, period=DAY, target=60 * DAY)
     line = told(vm, [heavy(1), heavy(2)], size=6 * GB)
     assert line == (
-        "its fair turn at 10 GB a day is every 2d, with one of 2 dumps; heavy1 and heavy2 make more of today's limit"
+        "at 10 GB a day its fair interval is 2d: one of 2 dumps; heavy1 and heavy2 make more of today's limit"
     )
 
 
@@ -50,7 +49,7 @@ def test_what_waits_for_a_deadline_names_it() -> None:
 def test_a_day_that_is_taken_is_said() -> None:
     vm = a_vm("vm1")
     line = told(vm, [], day=a_day(outstanding=8 * GB, used=2 * GB))
-    assert line.endswith("10 GB of today's 10 GB were taken before")
+    assert line.endswith("10 GB of today's 10 GB was taken before")
 
 
 def test_only_a_few_are_named() -> None:

@@ -38,7 +38,7 @@ def test_unset_any_gain_will_do() -> None:
 def test_a_dump_that_gains_too_little_says_by_how_much() -> None:
     plan = decide([a_vm(offsite_time=NOW - 2 * HOUR)], [a_dump(age=0)], a_day(), Rules(LIMIT, min_gain=DAY), NOW)
 
-    assert by_dump(plan)[1].detail == "2h newer than the off-site copy, short of the min_gain of 1d"
+    assert by_dump(plan)[1].detail == "only 2h newer than the off-site copy; min_gain is 1d"
 
 
 def test_a_vms_own_target_comes_before_its_sets_and_that_before_all(tmp_path: Path) -> None:

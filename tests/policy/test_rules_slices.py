@@ -93,22 +93,18 @@ def test_a_dump_heavier_than_a_day_begins_and_the_others_have_half() -> None:
     assert {one.dump.vm: one.charge for one in plan.released} == {"huge": 6 * GB, "vm1": 4 * GB}
     [sliced] = plan.slices
     assert sliced.slice == Slice(0, 6 * GB, 16)
-    assert "0 B of 25 GB have left, 6 GB may go today, whole on day 16 at the latest" in sliced.detail
+    assert "0 B of 25 GB sent, 6 GB may go today, complete on day 16 at the latest" in sliced.detail
     assert plan.released_bytes == 10 * GB
 
 
 @pytest.mark.parametrize(
-    ("offsite_time", "told"),
-    [
-        pytest.param(NOW - DAY, "from when its off-site copy is ", id="a copy"),
-        pytest.param(None, "it leaves in slices, the first in ", id="no copy"),
-    ],
+    ("offsite_time", "day"), [pytest.param(NOW - DAY, 20, id="a copy"), pytest.param(None, 19, id="no copy")]
 )
-def test_one_that_is_not_due_yet_says_when_its_first_slice_goes(offsite_time: float | None, told: str) -> None:
+def test_one_that_is_not_due_yet_says_when_its_first_slice_goes(offsite_time: float | None, day: int) -> None:
     huge = a_vm("huge", bytes=25 * GB, offsite_time=offsite_time, first_seen=NOW - DAY, target=20 * DAY)
     [held] = decide([huge], [a_dump(1, "huge", bytes=25 * GB)], a_day(), SLICES, NOW).decisions
     assert (held.verdict, held.reason) == (Verdict.WAITING, Reason.LIMIT_REACHED)
-    assert told in held.detail
+    assert held.detail == f"25 GB is more than a whole day's limit; it leaves in slices, the first on day {day}"
 
 
 def test_one_that_is_under_way_goes_on_and_neither_a_newer_one_nor_another_begins() -> None:
@@ -130,7 +126,7 @@ def test_one_that_is_under_way_goes_on_and_neither_a_newer_one_nor_another_begin
     held = {one.dump.dump_id: (one.reason, one.detail) for one in plan.decisions if one.dump.dump_id != 4}
     assert held[2][0] is Reason.OUTSTANDING
     assert held[3][0] is Reason.LIMIT_REACHED
-    assert held[3][1].endswith("it leaves in slices when the dump of huge is whole")
+    assert held[3][1].endswith("it leaves in slices when the dump of huge is complete")
 
 
 def test_a_later_pass_of_the_day_takes_back_what_has_not_gone_and_leaves_half() -> None:

@@ -40,7 +40,7 @@ def test_a_due_one_leaves_alone_and_leaves_a_debt() -> None:
     assert (by_dump(plan)[1].debt, by_dump(plan)[1].over_limit, plan.over_limit) == (15 * GB, 0, ())
     assert by_dump(plan)[2].reason is Reason.LIMIT_REACHED
     assert by_dump(plan)[1].detail == (
-        "off-site copy is 5d old, its target is 7d; 25 GB have the day for themselves, and the coming days pay 15 GB"
+        "the off-site copy is 5d old, its target is 7d; 25 GB has the day for itself, and the coming days pay 15 GB"
     )
 
 
@@ -60,7 +60,7 @@ def test_it_waits_for_a_day_of_which_nothing_is_taken(account: DayAccount, detai
     plan = planned(vms, dumps, Day(12, NOW, account))
 
     assert by_dump(plan)[1].reason is Reason.LIMIT_REACHED
-    assert by_dump(plan)[1].detail == f"25 GB are heavier than a whole day: it leaves alone {detail}"
+    assert by_dump(plan)[1].detail == f"25 GB is more than a whole day's limit; it leaves alone {detail}"
     assert by_dump(plan)[1].forecast_day == forecast_day
 
 
@@ -70,7 +70,7 @@ def test_it_waits_until_it_is_due_and_says_when() -> None:
 
     assert decision.reason is Reason.LIMIT_REACHED
     assert decision.detail == (
-        "25 GB are heavier than a whole day: it leaves alone when its off-site copy is 4d 16h old, in 16h"
+        "25 GB is more than a whole day's limit; it leaves alone when the off-site copy is 4d 16h old"
     )
     assert decision.forecast_day == 13
 
@@ -102,7 +102,7 @@ def test_a_dump_that_the_largest_day_holds_is_not_spread() -> None:
     plan = planned(vms, dumps, rules=replace(SPREAD, coming=(10 * GB, 25 * GB)))
 
     assert released_ids(plan) == [2]
-    assert by_dump(plan)[1].detail.startswith("25 GB do not fit into the ")
+    assert by_dump(plan)[1].detail.startswith("25 GB does not fit into the ")
 
 
 def test_what_leaves_alone_has_its_part_in_a_full_set_and_in_the_density() -> None:

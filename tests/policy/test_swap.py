@@ -34,8 +34,8 @@ def test_a_newer_dump_takes_the_place_of_the_link_on_a_day_that_is_full() -> Non
         day=a_day(outstanding=10 * GB),
     )
     assert reasons_of(plan) == {1: Reason.SUPERSEDED, 2: Reason.RELEASED}
-    assert "in the place of the link of day 11 that nobody has read" in by_dump(plan)[2].detail
-    assert by_dump(plan)[1].detail == "vm1-2 is newer and takes the place of its link, which nobody has read"
+    assert "it replaces its VM's link of day 11, which nobody has read" in by_dump(plan)[2].detail
+    assert by_dump(plan)[1].detail == "vm1-2 is newer and replaces its link, which nobody has read"
 
 
 def test_one_that_does_not_fit_into_what_is_left_and_what_the_link_held_waits() -> None:
@@ -43,7 +43,7 @@ def test_one_that_does_not_fit_into_what_is_left_and_what_the_link_held_waits() 
     dumps = [a_dump(1, age=30 * HOUR, bytes=4 * GB, outstanding=True), a_dump(2, bytes=6 * GB)]
     plan = plan_of([vm], dumps, day=a_day(outstanding=9 * GB))
     assert reasons_of(plan) == {1: Reason.OUTSTANDING, 2: Reason.OUTSTANDING}
-    assert by_dump(plan)[2].detail.endswith("6 GB do not fit in the place of its 4 GB")
+    assert by_dump(plan)[2].detail.endswith("6 GB does not fit in place of its 4 GB")
     assert released_ids(plan_of([vm], dumps, day=a_day(outstanding=8 * GB))) == [2]
 
 

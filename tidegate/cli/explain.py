@@ -103,10 +103,10 @@ def told(
 
 
 def _reasons(result: "PassResult", vm: str) -> list[str]:
-    from policy.planner import reasons as reasoning
+    from policy.planner.explanations import of_queue
 
     known = next((one for one in result.facts.vms if one.vm == vm), None)
-    return [] if known is None else list(reasoning.reasons(known, result.plan, result.rules))
+    return [] if known is None else list(of_queue(known, result.plan, result.rules))
 
 
 def _expected(result: "PassResult", vm: str, now: float, decisions: "Sequence[Decision]") -> float | None:
