@@ -4,7 +4,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -50,20 +50,17 @@ def own_descriptors() -> Iterator[int]:
 
 @dataclass(frozen=True, slots=True)
 class Opener:
-    """Takes hold of files: whose files may be taken, the descriptor from ``own_descriptors``, and how many names.
-
-    ``most_names``: more hard links than these make a file ``unsafe``; None: any number will do.
-    """
+    """Takes hold of files: whose files may be taken, and the descriptor from ``own_descriptors``."""
 
     owners: frozenset[int]
     proc: int
-    most_names: int | None = None
 
-    def hold(self, folder: int, name: str, member: Member) -> int:
+    def hold(self, folder: int, name: str, member: Member, most_names: int | None) -> int:
         """A descriptor of exactly the recorded file; while it is open nobody can open the file for writing.
 
         The last holds only where we may take a lease: on our own files or with CAP_LEASE, on a filesystem that
-        has leases. Raises DumpRejected (``missing``, ``unsafe``, ``changed``, ``open``) and OSError.
+        has leases. ``most_names``: more hard links than these make a file ``unsafe``; None: any number will do.
+        Raises DumpRejected (``missing``, ``unsafe``, ``changed``, ``open``) and OSError.
         """
         shown = member.name or name
         try:
@@ -71,7 +68,7 @@ class Opener:
         except FileNotFoundError:
             raise _missing(shown) from None
         try:
-            self._compare(os.fstat(bare), member, shown)
+            self._compare(os.fstat(bare), member, most_names, shown)
             readable = _leased(reopen_to_read, str(bare), self.proc, shown)
         except BaseException:
             os.close(bare)
@@ -81,25 +78,25 @@ class Opener:
         os.close(bare)
         return readable
 
-    def look(self, folder: int, name: str, member: Member) -> None:
+    def look(self, folder: int, name: str, member: Member, most_names: int | None) -> None:
         """Raises what ``hold`` would raise now. By the name, since it is no more than a forecast: nothing is linked."""
         shown = member.name or name
         try:
             status = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
             raise _missing(shown) from None
-        self._compare(status, member, shown)
+        self._compare(status, member, most_names, shown)
         readable = _leased(open_to_read, name, folder, shown)
         if readable is not None:
             os.close(readable)
 
-    def _compare(self, status: os.stat_result, member: Member, shown: str) -> None:
+    def _compare(self, status: os.stat_result, member: Member, most_names: int | None, shown: str) -> None:
         if stat.S_ISDIR(status.st_mode):
             raise DumpRejected(Reason.CHANGED, f"{printable(shown)} was a file and is a folder now")
         check_file(status, shown, self.owners)
-        if self.most_names is not None and status.st_nlink > self.most_names:
+        if most_names is not None and status.st_nlink > most_names:
             found = f"{printable(shown)} has {status.st_nlink} names"
-            raise DumpRejected(Reason.UNSAFE, f'{found}, and links = "strict" allows {self.most_names}: find out whose')
+            raise DumpRejected(Reason.UNSAFE, f'{found}, and links = "strict" allows {most_names}: find out whose')
         check_unchanged(status, member, shown)
 
 
@@ -233,8 +230,7 @@ def check_all(dumps: Sequence[Dump], most_names: Mapping[int, int] = _ANY) -> li
                 with opened_parent(source, parent) as folder:
                     opener = Opener(allowed_owners(source), proc)
                     for number in numbers:
-                        mine = replace(opener, most_names=most_names[number]) if number in most_names else opener
-                        outcomes[number] = _check(mine, folder, dumps[number])
+                        outcomes[number] = _check(opener, folder, dumps[number], most_names.get(number))
             except DumpRejected as rejection:
                 for number in numbers:
                     outcomes[number] = failure(rejection, proven_absent=True)
@@ -249,21 +245,21 @@ def by_folder(dumps: Iterable[tuple[Path, str]]) -> dict[tuple[Path, str], list[
     return folders
 
 
-def _check(opener: Opener, folder: int, dump: Dump) -> LinkFailure | None:
+def _check(opener: Opener, folder: int, dump: Dump, most_names: int | None) -> LinkFailure | None:
     _, path, identity = dump
     try:
         name = part(path.rpartition("/")[2])
         if identity.is_folder:
-            _check_folder(opener, folder, name, identity)
+            _check_folder(opener, folder, name, identity, most_names)
         else:
-            opener.look(folder, name, identity.members[0])
+            opener.look(folder, name, identity.members[0], most_names)
     except (DumpRejected, OSError) as error:
         return failure(error, proven_absent=True)
     return None
 
 
-def _check_folder(opener: Opener, folder: int, name: str, identity: Identity) -> None:
+def _check_folder(opener: Opener, folder: int, name: str, identity: Identity, most_names: int | None) -> None:
     with opened_dump(folder, name) as dump:
         for inside, _, files, _ in recorded_folders(dump, identity):
             for each, member in files:
-                opener.look(inside, each, member)
+                opener.look(inside, each, member, most_names)

@@ -8,7 +8,7 @@ import errno
 import fcntl
 import os
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 
 from core import failpoints
@@ -20,6 +20,7 @@ from core.fs.rename import reflink
 from core.fs.subtree import each_folder
 from policy.export.dump_files import Opener, recorded_folders
 from policy.export.errors import explain_copy
+from policy.export.model import LinkRequest
 
 _ACCESS_LIST = "system.posix_acl_access"
 _NO_LIST = frozenset({errno.ENODATA, errno.EOPNOTSUPP})
@@ -120,30 +121,24 @@ def _flags(file: int) -> int:
 # --- folders
 
 
-def build_folder(opener: Opener, dump: int, staging: int, name: str, identity: Identity, *, make: Make) -> int:
-    """Builds the folder dump with the descriptor ``dump`` as ``name``: its folders, empty ones too, and files.
+def build_folder(opener: Opener, dump: int, staging: int, request: LinkRequest, *, make: Make) -> int:
+    """Builds the folder dump with the descriptor ``dump`` in staging: its folders, empty ones too, and files.
 
     Returns the newest stamp of its files. Raises DumpRejected and OSError; then a part stands.
     """
-    newest = 0
+    newest, name = 0, str(request.link_id)
     os.mkdir(name, 0o700, dir_fd=staging)
-    for folder, steps, files, below in recorded_folders(dump, identity):
+    for folder, steps, files, below in recorded_folders(dump, request.identity):
         with open_below(staging, (name, *steps)) as copy:
             for each in below:
                 os.mkdir(each, 0o700, dir_fd=copy)
-            newest = max(newest, _make_all(opener, folder, copy, files, make))
+            for each, member in files:
+                held = opener.hold(folder, each, member, request.most_names)
+                try:
+                    newest = max(newest, make(opener, held, copy, each, member))
+                finally:
+                    os.close(held)
             copy_attributes(folder, copy, also=0o700)  # we must be able to remove it again
-    return newest
-
-
-def _make_all(opener: Opener, folder: int, copy: int, files: Iterable[tuple[str, Member]], make: Make) -> int:
-    newest = 0
-    for name, member in files:
-        held = opener.hold(folder, name, member)
-        try:
-            newest = max(newest, make(opener, held, copy, name, member))
-        finally:
-            os.close(held)
     return newest
 
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from core import failpoints
@@ -77,8 +77,6 @@ class Batch:
         refuse_name(request.export_name)
         if request.export_name in self._taken and not request.may_replace and self._stands_already(request):
             return
-        if request.most_names is not None:
-            opener = replace(opener, most_names=request.most_names)
         name = part(request.path.rpartition("/")[2])
         if request.identity.is_folder:
             self._build_folder(opener, folder, name, request)
@@ -101,7 +99,7 @@ class Batch:
         Through staging it would cost twice as much, for the rename.
         """
         member = request.identity.members[0]
-        held = opener.hold(folder, name, member)
+        held = opener.hold(folder, name, member, request.most_names)
         try:
             try:
                 stamp = link(opener, held, self._tree, request.export_name, member)
@@ -123,12 +121,12 @@ class Batch:
         copies = Copies() if _is_copied(request) else None
         make = link if copies is None else copies.make
         with opened_dump(folder, name) as dump:
-            stamp = build_folder(opener, dump, self._staging, str(request.link_id), request.identity, make=make)
+            stamp = build_folder(opener, dump, self._staging, request, make=make)
         self._built.append(_Built(request, stamp, None if copies is None else copies.identity(request.identity)))
 
     def _copy_file(self, opener: Opener, folder: int, name: str, request: LinkRequest) -> None:
         member, copies = request.identity.members[0], Copies()
-        held = opener.hold(folder, name, member)
+        held = opener.hold(folder, name, member, request.most_names)
         try:
             stamp = copies.make(opener, held, self._staging, str(request.link_id), member)
         finally:
