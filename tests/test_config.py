@@ -3,8 +3,6 @@
 import datetime
 import json
 import re
-import subprocess
-import sys
 import zoneinfo
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +12,9 @@ import pytest
 from core.config import load as loading
 from core.config.dump_settings import SHA256, SIZE, Verification
 from core.config.load import find, load
-from core.config.messages import ConfigError, _sections
-from core.config.settings import Config, Weekdays, schema
+from core.config.messages import ConfigError, sections_of
+from core.config.section import json_schema
+from core.config.settings import Config, Weekdays
 from core.config.types import host_zone, utc
 from core.enums import (
     AdapterName,
@@ -38,7 +37,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VALID = Path(__file__).parent / "data" / "config" / "valid"
 
 DAY = 86_400.0
-SECTIONS = dict(_sections(Config))
+SECTIONS = dict(sections_of(Config))
 
 Written = Callable[[str], Path]
 
@@ -84,7 +83,7 @@ def test_every_key_arrives_in_its_place(written: Written) -> None:
     assert config.file == file
     assert config.state.path == Path("/var/lib/tidegate/state.db")
     (watch,) = config.watches
-    assert watch.model_dump() == {
+    assert watch.values() == {
         "path": here / "dumps",
         "name": "nightly",
         "export": here / "out",
@@ -105,7 +104,7 @@ def test_every_key_arrives_in_its_place(written: Written) -> None:
     limit = config.limit
     assert (limit.daily, limit.reserve, limit.oversize) == (1_610_612_736, 500_000_000, Oversize.HOLD)
     assert [limit.on(day) for day in range(7)] == [0, *[1_610_612_736] * 5, 9_000_000_000]
-    assert config.day.model_dump() == {
+    assert config.day.values() == {
         "ends": DayEnd.AT,
         "at_least": 0.0,
         "quiet": 600.0,
@@ -113,13 +112,13 @@ def test_every_key_arrives_in_its_place(written: Written) -> None:
         "timezone": zoneinfo.ZoneInfo("Europe/Berlin"),
     }
     assert config.daily_pass.at == datetime.time(6, 5)
-    assert config.staleness.model_dump() == {"target": 604_800.0, "max_dump_age": 1_209_600.0, "min_gain": 43_200.0}
+    assert config.staleness.values() == {"target": 604_800.0, "max_dump_age": 1_209_600.0, "min_gain": 43_200.0}
     offsite = {"storage": Storage.MIRROR, "confirm": Evidence.PRESUMED, "retention": 2_592_000.0}
-    assert config.offsite.model_dump() == offsite
+    assert config.offsite.values() == offsite
     assert config.markers.remove is False
     assert config.dump_logs == here / "logs"
     assert config.hypervisor is not None
-    assert config.hypervisor.model_dump() == {"command": ("list-vms",), "ignore": ("scratch",)}
+    assert config.hypervisor.values() == {"command": ("list-vms",), "ignore": ("scratch",)}
 
 
 def test_every_key_of_dumps_arrives_in_its_place(written: Written) -> None:
@@ -157,7 +156,7 @@ def test_every_key_of_dumps_arrives_in_its_place(written: Written) -> None:
         "keep": 1,
         "uri": "qemu:///session",
     }
-    assert {vm: rule.model_dump() for vm, rule in dumping.rules.items()} == {"vm1": of_set, "vm2": of_set | own}
+    assert {vm: rule.values() for vm, rule in dumping.rules.items()} == {"vm1": of_set, "vm2": of_set | own}
     assert config.verification_of("vm1", "weekly") == Verification((SIZE, SHA256, ("zstd", "-t")), 7_200.0)
     assert config.verification_of("vm2", "weekly").checks == ()
     assert config.target_of("db1.prod", None) == config.target_of("db1.prod", "weekly") == 86_400.0
@@ -199,7 +198,7 @@ def test_what_is_left_out_has_its_documented_default(written: Written) -> None:
     assert (day.ends, day.at_least, day.quiet, day.at) == (DayEnd.SYNC, 72_000.0, 3_600.0, datetime.time())
     assert day.timezone == host_zone()
     assert config.daily_pass.at is None
-    assert config.staleness.model_dump() == {"target": None, "max_dump_age": None, "min_gain": 0.0}
+    assert config.staleness.values() == {"target": None, "max_dump_age": None, "min_gain": 0.0}
     assert (config.offsite.storage, config.offsite.confirm) == (Storage.MIRROR, Evidence.READ)
     assert config.offsite.retention is None
     assert config.markers.remove
@@ -208,7 +207,7 @@ def test_what_is_left_out_has_its_documented_default(written: Written) -> None:
     assert (config.push, config.hypervisor) == (None, None)
     assert (config.exporters.http, config.exporters.textfile, config.exporters.vm_series) == (None, None, True)
     assert config.dump_logs == here / "state.db.dump-logs"
-    assert config.notify.model_dump() == {
+    assert config.notify.values() == {
         "command": (),
         "on": frozenset(Trouble),
         "timeout": 10.0,
@@ -352,33 +351,27 @@ def test_the_shipped_configuration_names_every_key() -> None:
     """A key that stands nowhere is a key that nobody finds."""
     text = (ROOT / "config.toml").read_text()
     named = set(re.findall(r"^(?:# |#   )?([a-z_]+) = ", text, re.MULTILINE))
-    places = [
-        (*at, field.alias or name) for at, model in SECTIONS.items() for name, field in model.model_fields.items()
-    ]
+    places = [(*at, name) for at, section in SECTIONS.items() for name in section.keys]
     keys = {place[-1] for place in places if not {place, (*place, "*")} & SECTIONS.keys()}
     examples = {"saturday", "sunday"}
-    assert named == keys - set(Weekdays.model_fields) | examples
+    assert named == keys - set(Weekdays.keys) | examples
 
 
 def test_every_key_has_a_sentence_of_what_it_is() -> None:
     """The reference and the JSON schema are made of them."""
-    for model in SECTIONS.values():
-        for name, field in model.model_fields.items():
-            assert field.description, f"{model.__name__}.{name}"
-            assert field.description.endswith("."), f"{model.__name__}.{name}"
+    for section in SECTIONS.values():
+        for key in section.keys.values():
+            assert key.about.endswith("."), f"{section.__name__}.{key.name}"
 
 
 def test_the_json_schema_has_every_key_and_asks_for_what_must_be_there() -> None:
-    """It is made of the same models; a section whose keys all have defaults may be left out."""
-    found = json.loads(json.dumps(schema()))
-    assert found["required"] == ["limit", "offsite", "state", "watch"]
-    assert found["$defs"]["Limit"]["required"] == ["daily"]
-    oversize = found["$defs"]["Limit"]["properties"]["oversize"]
-    assert oversize["enum"] == ["hold", "spread", "slices"]
-    for model in SECTIONS.values():
-        names = {field.alias or name for name, field in model.model_fields.items()}
-        part = found if model is Config else found["$defs"][model.__name__]
-        assert part["properties"].keys() == names
+    """It is made of the same declarations; a section whose keys all have defaults may be left out."""
+    found = json.loads(json.dumps(json_schema(Config)))
+    assert found["required"] == ["state", "limit", "offsite", "watch"]
+    limit = found["properties"]["limit"]
+    assert limit["required"] == ["daily"]
+    assert limit["properties"]["oversize"]["enum"] == ["hold", "spread", "slices"]
+    assert found["properties"]["watch"]["items"]["properties"].keys() == SECTIONS["watch",].keys.keys()
 
 
 # --- finding and reading the file -------------------------------------------------------------------------
@@ -441,12 +434,6 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     open_the_way(closed)
     with as_nobody(), pytest.raises(ConfigError, match=f"^{closed}: cannot be read: permission denied$"):
         load(closed)
-
-
-def test_finding_and_importing_costs_no_pydantic() -> None:
-    """Commands that write a marker start without it."""
-    code = "import sys, core.config.load; sys.exit('pydantic' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 # --- the host's time zone ---------------------------------------------------------------------------------

@@ -8,27 +8,12 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
+from core.config import types
 from core.config.messages import choice, did_you_mean
-from core.config.types import (
-    LIST,
-    Command,
-    Flag,
-    Names,
-    Read,
-    Size,
-    SpanAboveZero,
-    Table,
-    Text,
-    command,
-    count,
-    read_word,
-    shown,
-    text,
-)
+from core.config.section import Section, key
+from core.config.types import shown, text
 from core.enums import AdapterName
 from core.markers.format import SUFFIXES
 
@@ -45,12 +30,12 @@ _UNFINISHED = (".tmp", ".partial", ".part", *SUFFIXES)
 _LONGEST_SUFFIX_BYTES = 64
 
 
-def command_or_none(value: object) -> tuple[str, ...]:
+def read_command_or_none(value: object) -> tuple[str, ...]:
     """The words of a command; an empty list: none, also where the set has one."""
-    return () if value == [] else command(value)
+    return () if value == [] else types.command(value)
 
 
-def suffix(value: object) -> str:
+def read_suffix(value: object) -> str:
     """What follows the VM and the time in a dump's name: ``".img.zst"``."""
     written = text(value)
     if not written.startswith(".") or "/" in written or len(written.encode()) > _LONGEST_SUFFIX_BYTES:
@@ -60,7 +45,7 @@ def suffix(value: object) -> str:
     return written
 
 
-def uri(value: object) -> str:
+def read_uri(value: object) -> str:
     """The address of libvirt, as `virsh --connect` takes it."""
     written = text(value)
     if "://" not in written or not written.isprintable():
@@ -68,7 +53,7 @@ def uri(value: object) -> str:
     return written
 
 
-def checks(value: object) -> tuple[Check, ...]:
+def read_checks(value: object) -> tuple[Check, ...]:
     """What a finished dump has to pass, in this order."""
     if not isinstance(value, list):
         raise ValueError(f'{shown(value)} is not a list; write it like ["sha256", "qemu-img check"]')  # noqa: TRY004
@@ -89,44 +74,43 @@ def _check(value: object) -> Check:
     return words
 
 
-CommandOrNone = Annotated[tuple[str, ...], Read(command_or_none, LIST)]
-Suffix = Annotated[str, Read(suffix)]
-Uri = Annotated[str, Read(uri)]
-Checks = Annotated[tuple[Check, ...], Read(checks, LIST)]
+types.JSON_SCHEMAS |= dict.fromkeys((read_command_or_none, read_checks), types.LIST)
 
 
-class DumpRule(Table):
+class DumpRule(Section):
     """How the dumps of a VM are made and checked. The keys of a VM come before those of its set."""
 
-    target: SpanAboveZero | None = Field(default=None, description="Age that no off-site copy should reach.")
-    adapter: Annotated[AdapterName, read_word(*AdapterName)] = Field(
-        default=AdapterName.COMMAND, description="What makes the dumps: a command, or libvirt, which needs none."
+    target = key(types.span_above_zero, "Age that no off-site copy should reach.", default=None)
+    adapter = key(
+        types.one_of(*AdapterName),
+        "What makes the dumps: a command, or libvirt, which needs none.",
+        default=AdapterName.COMMAND,
     )
-    command: Command = Field(default=(), description="The command that makes one dump, as a list of words.")
-    stdout: Flag = Field(default=False, description="Whether the output of the command is the dump.")
-    suffix: Suffix = Field(default="", description="How the names of the dumps end.")
-    pre: CommandOrNone = Field(default=(), description="Command that runs before each dump.")
-    post: CommandOrNone = Field(default=(), description="Command that runs after each dump, whether it failed or not.")
-    timeout: SpanAboveZero = Field(
-        default=86_400.0, description="How long a command or a check may take before it is ended."
-    )
-    retries: Annotated[int, count(0, 10)] = Field(default=0, description="How often a failed dump is made again.")
-    margin: Size | None = Field(
+    command = key(types.command, "The command that makes one dump, as a list of words.", default=())
+    stdout = key(types.flag, "Whether the output of the command is the dump.", default=False)
+    suffix = key(read_suffix, "How the names of the dumps end.", default="")
+    pre = key(read_command_or_none, "Command that runs before each dump.", default=())
+    post = key(read_command_or_none, "Command that runs after each dump, whether it failed or not.", default=())
+    timeout = key(types.span_above_zero, "How long a command or a check may take before it is ended.", default=86_400.0)
+    retries = key(types.count(0, 10), "How often a failed dump is made again.", default=0)
+    margin = key(
+        types.size,
+        "Space that must be free besides that of the VM's last dump; by default a tenth of that.",
         default=None,
-        description="Space that must be free besides that of the VM's last dump; by default a tenth of that.",
     )
-    checksum: Flag = Field(default=True, description="Whether sha256 sums are written into the markers.")
-    verify: Checks = Field(
-        default=(), description='What a dump has to pass: "size", "sha256", or commands that are given its path.'
+    checksum = key(types.flag, "Whether sha256 sums are written into the markers.", default=True)
+    verify = key(
+        read_checks, 'What a dump has to pass: "size", "sha256", or commands that are given its path.', default=()
     )
-    keep: Annotated[int, count(1, 10_000)] | None = Field(
+    keep = key(
+        types.count(1, 10000),
+        "How many dumps of a VM stay; older ones are removed once they are off-site; by default none.",
         default=None,
-        description="How many dumps of a VM stay; older ones are removed once they are off-site; by default none.",
     )
-    uri: Uri | None = Field(default=None, description="The address of libvirt; by default this host.")
+    uri = key(read_uri, "The address of libvirt; by default this host.", default=None)
 
 
-_RULE_KEYS = frozenset(DumpRule.model_fields)
+_RULE_KEYS = frozenset(each.attribute for each in DumpRule.keys.values())
 #: The keys that also hold for dumps that others have made: when a copy is old, and what a pass checks.
 _KEYS_FOR_ALL = frozenset(("target", "verify", "timeout"))
 #: The keys of how a dump is made.
@@ -136,17 +120,18 @@ DUMP_KEYS = _RULE_KEYS - _KEYS_FOR_ALL
 class BackupSet(DumpRule):
     """A named group of VMs."""
 
-    vms: Names = Field(default=(), description="The VMs of the set.")
-    to: Text | None = Field(
+    vms = key(types.names, "The VMs of the set.", default=())
+    to = key(
+        types.text,
+        "Where the dumps go: the name of a watch folder, or a folder inside one; needed with several.",
         default=None,
-        description="Where the dumps go: the name of a watch folder, or a folder inside one; needed with several.",
     )
-    parallel: Annotated[int, count(1, 64)] = Field(default=1, description="How many dumps run at the same time.")
+    parallel = key(types.count(1, 64), "How many dumps run at the same time.", default=1)
 
     @property
     def makes_dumps(self) -> bool:
         """Whether it has any key of how dumps are made; else others make them."""
-        return bool(self.model_fields_set - _KEYS_FOR_ALL - {"vms"})
+        return bool(self.given - _KEYS_FOR_ALL - {"vms"})
 
 
 class VmSettings(DumpRule):
@@ -156,8 +141,8 @@ class VmSettings(DumpRule):
 def rule_of(vm: DumpRule | None, backup_set: DumpRule | None) -> DumpRule:
     """How this VM of this set is dumped: a key of the VM, else of its set, else the default."""
     both = [one for one in (backup_set, vm) if one is not None]
-    written = {key: getattr(one, key) for one in both for key in one.model_fields_set & _RULE_KEYS}
-    return DumpRule.model_construct(**written)
+    written = {key: getattr(one, key) for one in both for key in one.given & _RULE_KEYS}
+    return DumpRule(**written)
 
 
 @dataclass(frozen=True, slots=True)

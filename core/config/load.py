@@ -1,16 +1,17 @@
 """Finds, reads and checks ``config.toml``. Whatever is wrong is reported at once, one line for each mistake."""
 
 import errno
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tomli
 
-from core.config.messages import ConfigError, Messages
+from core.config import rules
+from core.config.messages import ConfigError, Messages, Problem
+from core.config.section import Reader
+from core.config.settings import Config
 from core.errors import UsageError
-
-if TYPE_CHECKING:
-    from core.config.settings import Config
 
 #: Where the configuration is looked for when no ``--config`` names it, in this order.
 PLACES = (Path("config.toml"), Path("/etc/tidegate/config.toml"))
@@ -37,31 +38,26 @@ def _is_absent(place: Path) -> bool:
     return False
 
 
-def load(file: Path, *, preflight: bool = True, waits: bool = False) -> "Config":
+def load(file: Path, *, preflight: bool = True, waits: bool = False) -> Config:
     """The configuration in ``file``. Raises ConfigError with every mistake.
 
     With ``preflight`` the folders are looked at as well, by real test links; a command that only shows what is in the
     state file does without. With ``waits`` a watch folder may be absent: the service waits for its disk.
     """
-    # Lazily: pydantic costs more to import than most commands take.
-    from pydantic import ValidationError
-
-    from core.config import rules
-    from core.config.settings import Config
-
     text = _text(file)
     document = _document(file, text)
-    config, mistakes = None, None
-    try:
-        config = Config.model_validate(document, context=file.absolute())
-    except ValidationError as error:
-        mistakes = error
-    problems = rules.problems(document, file.absolute(), config, preflight=preflight)
+    config, problems = read(document, file.absolute())
+    problems += rules.problems(config, preflight=preflight)
     problems = [problem for problem in problems if not (waits and problem.may_pass)]
-    if config is None or problems:
-        messages = Messages(Config, document)
-        raise ConfigError(messages.lines(file, text, [*(messages.problems(mistakes) if mistakes else ()), *problems]))
+    if problems:
+        raise ConfigError(Messages(Config, document).lines(file, text, problems))
     return config
+
+
+def read(document: Mapping[str, Any], file: Path) -> tuple[Config, list[Problem]]:
+    """The configuration of a document, and what is wrong with its keys. ``file`` is absolute."""
+    reader = Reader(file.parent, Messages(Config, document))
+    return reader.read(Config, document).of(file), reader.problems
 
 
 def _text(file: Path) -> str:

@@ -8,15 +8,15 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any
 
 from core.errors import UsageError
 from core.filenames import printable
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel, ValidationError
-    from pydantic_core import ErrorDetails
+    from core.config.section import Key, Section
 
 
 #: Where something stands in the document: keys, and indices where a section may stand several times.
@@ -25,11 +25,8 @@ Place = tuple[str | int, ...]
 _Path = tuple[str, ...]
 
 NO_WATCH = 'missing. Write at least one dump folder: [[watch]], and below it path = "var/dumps"'
-#: What pydantic calls a section that is something else.
-_NO_SECTION = frozenset({"model_type", "dict_type"})
-#: What follows from another error of the same section: a default that cannot be made of a key that is wrong.
-CONSEQUENCE = "default_factory_not_called"
-
+NO_SECTION = "must be a section; write its name in brackets on a line of its own and its keys below"
+ONE_OF_SEVERAL = "write [[watch]] with two brackets on each side: there may be more than one"
 
 #: What a TOML text consists of.
 _SYNTAX = r"""
@@ -74,14 +71,32 @@ def did_you_mean(word: str, known: Iterable[str], form: str = "`{}`") -> str:
     return f", did you mean {form.format(near[0])}?" if near else ""
 
 
-class Messages:
-    """Sentences about a document that is read by the model ``root``."""
+def missing(key: "Key") -> str:
+    """What the key is, and an example of it."""
+    return f"missing. {key.about} Write it like {key.name} = {json.dumps(key.example)}"
 
-    def __init__(self, root: "type[BaseModel]", document: Mapping[str, Any]) -> None:
-        self._sections = dict(_sections(root))
-        #: Sections that hold sections with names of the admin's.
-        self._of_names = {names[:1] for names in self._sections if names[1:] == ("*",)}
+
+def near_key(kind: "type[Section]", name: str) -> str | None:
+    """The key that an unknown one means, if one is near."""
+    names = list(kind.keys)
+    return next((key for key in names if did_you_mean(name, names) == did_you_mean(key, [key])), None)
+
+
+class Messages:
+    """Sentences about a document that is read as ``root``."""
+
+    def __init__(self, root: "type[Section]", document: Mapping[str, Any]) -> None:
+        self._root = root
         self._document = document
+
+    @cached_property
+    def _sections(self) -> "dict[_Path, type[Section]]":
+        return dict(sections_of(self._root))
+
+    @cached_property
+    def _of_names(self) -> set[_Path]:
+        """Sections that have sections with names of the admin's."""
+        return {names[:1] for names in self._sections if names[1:] == ("*",)}
 
     def lines(self, file: Path, text: str, problems: Iterable[Problem]) -> Iterator[str]:
         """In the order of the file; what belongs to no line comes last."""
@@ -91,19 +106,17 @@ class Messages:
             where = f"{file}:{line}" if line else f"{file}"
             yield f"{where}: {self._label(problem.place)}: {problem.text}"
 
-    def problems(self, error: "ValidationError") -> list[Problem]:
-        """One for each mistake. A key that is only misspelt is not reported a second time as missing."""
-        details = [
-            (_place(detail), detail)
-            for detail in error.errors(include_url=False, include_input=True)
-            if detail["type"] != CONSEQUENCE
-        ]
-        meant = tuple(self._meant(place) for place, detail in details if detail["type"] == "extra_forbidden")
-        return [
-            Problem(place, self._sentence(place, detail))
-            for place, detail in details
-            if not (detail["type"] == "missing" and any(near and place[: len(near)] == near for near in meant))
-        ]
+    def unknown(self, place: Place, value: object) -> str:
+        """A key that its section does not have, or a section that there is not."""
+        is_section = _looks_like_a_section(value)
+        kind = "section" if is_section else "key"
+        homes = [_bracketed(at) for at, section in self._sections.items() if at and place[-1] in section.keys]
+        if homes and not is_section:
+            return f"unknown key; it belongs in {' or '.join(homes)}"
+        section = self._sections[self._pattern(place[:-1])]
+        if (near := near_key(section, str(place[-1]))) is not None:
+            return f"unknown {kind}, did you mean {self._called((*place[:-1], near))}?"
+        return f"unknown {kind}; known here: {', '.join(self._called((*place[:-1], key)) for key in section.keys)}"
 
     def _label(self, place: Place) -> str:
         """How a place is called: ``[limit] daily``, ``[[watch]] path``, ``[exporters.http]``."""
@@ -113,8 +126,9 @@ class Messages:
         return f"{_bracketed(names[:-1])} {names[-1]}".lstrip()
 
     def _is_section(self, place: Place) -> bool:
-        if self._pattern(place) in self._sections or place[-1] in self._keys(place[:-1]):
-            return self._pattern(place) in {*self._sections, *self._of_names}
+        pattern = self._pattern(place)
+        if pattern in self._sections or place[-1] in self._sections[self._pattern(place[:-1])].keys:
+            return pattern in {*self._sections, *self._of_names}
         value: Any = self._document
         for part in place:
             value = value[part]
@@ -125,48 +139,6 @@ class Messages:
         names = tuple(part for part in place if isinstance(part, str))
         return (names[0], "*") if len(names) == 2 and (names[0],) in self._of_names else names
 
-    def _sentence(self, place: Place, detail: "ErrorDetails") -> str:
-        kind = detail["type"]
-        if kind == "value_error":
-            return str(detail["ctx"]["error"])
-        if kind == "extra_forbidden":
-            return self._unknown(place, is_section=_looks_like_a_section(detail["input"]))
-        if kind == "missing":
-            return NO_WATCH if place == ("watch",) else self._missing(place)
-        if kind in _NO_SECTION:
-            return "must be a section; write its name in brackets on a line of its own and its keys below"
-        if kind == "tuple_type" and place == ("watch",):
-            return "write [[watch]] with two brackets on each side: there may be more than one"
-        raise AssertionError(f"no sentence for {kind}")  # a bug: a kind of error that the models cannot give
-
-    def _missing(self, place: Place) -> str:
-        """What the key is, and an example of it."""
-        fields = self._sections[self._pattern(place[:-1])].model_fields
-        field = next(field for name, field in fields.items() if (field.alias or name) == place[-1])
-        what = f"missing. {field.description}"
-        return f"{what} Write it like {place[-1]} = {json.dumps(field.examples[0])}" if field.examples else what
-
-    def _keys(self, section: Place) -> list[str]:
-        fields = self._sections[self._pattern(section)].model_fields
-        return [field.alias or name for name, field in fields.items()]
-
-    def _meant(self, place: Place) -> Place | None:
-        """The known place that an unknown one means, if one is near."""
-        for key in self._keys(place[:-1]):
-            if did_you_mean(str(place[-1]), self._keys(place[:-1])) == did_you_mean(key, [key]):
-                return (*place[:-1], key)
-        return None
-
-    def _unknown(self, place: Place, *, is_section: bool) -> str:
-        kind = "section" if is_section else "key"
-        homes = [_bracketed(at) for at in self._sections if at and place[-1] in self._keys(at)]
-        if homes and not is_section:
-            return f"unknown key; it belongs in {' or '.join(homes)}"
-        if (near := self._meant(place)) is not None:
-            return f"unknown {kind}, did you mean {self._called(near)}?"
-        known = ", ".join(self._called((*place[:-1], key)) for key in self._keys(place[:-1]))
-        return f"unknown {kind}; known here: {known}"
-
     def _called(self, place: Place) -> str:
         """A known place, as it is called in a sentence about another one of its section."""
         names = tuple(part for part in place if isinstance(part, str))
@@ -174,14 +146,12 @@ class Messages:
         return _bracketed(names) if is_section else f"`{names[-1]}`"
 
 
-def _sections(model: "type[BaseModel]", at: _Path = ()) -> "Iterator[tuple[_Path, type[BaseModel]]]":
-    """Which model reads which section."""
-    yield at, model
-    for name, field in model.model_fields.items():
-        section = (*at, field.alias or name, *(("*",) if get_origin(field.annotation) is dict else ()))
-        for inner in (field.annotation, *get_args(field.annotation)):
-            if hasattr(inner, "model_fields"):
-                yield from _sections(inner, section)
+def sections_of(kind: "type[Section]", at: _Path = ()) -> "Iterator[tuple[_Path, type[Section]]]":
+    """Every section of the file and how it is read."""
+    yield at, kind
+    for key in kind.keys.values():
+        if key.kind is not None:
+            yield from sections_of(key.kind, (*at, key.name, *(() if key.name_of is None else ("*",))))
 
 
 def _looks_like_a_section(value: object) -> bool:
@@ -193,10 +163,6 @@ def _bracketed(names: _Path) -> str:
     if not names:
         return ""
     return "[[watch]]" if names == ("watch",) else f"[{'.'.join(names)}]"
-
-
-def _place(detail: "ErrorDetails") -> Place:
-    return tuple(part for part in detail["loc"] if part != "[key]")
 
 
 @dataclass(frozen=True, slots=True)

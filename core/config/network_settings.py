@@ -8,25 +8,10 @@ import re
 import string
 import urllib.parse
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field
-
-from core.config.types import (
-    LIST,
-    FilePath,
-    Flag,
-    NotifyTimeout,
-    Read,
-    ReadAt,
-    SpanAboveZero,
-    Table,
-    Text,
-    command,
-    read_words,
-    shown,
-    text,
-)
+from core.config import types
+from core.config.section import Section, key, optional_section
+from core.config.types import shown, text
 from core.enums import Occasion, Trouble
 
 #: In a URL: the name of the backup set that is dumped.
@@ -56,7 +41,7 @@ _REFUSED_LETTERS = frozenset("enhPqRu0")
 _TAKES_A_VALUE = "BTfM"
 
 
-def listen(value: object) -> tuple[str, int]:
+def read_listen(value: object) -> tuple[str, int]:
     """Host and port of ``"127.0.0.1:9877"`` or ``"[::1]:9877"``."""
     right = 'write it like "127.0.0.1:9877" or "[::1]:9877"'
     match = re.fullmatch(_LISTEN, text(value))
@@ -80,7 +65,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def hosts(value: object) -> tuple[str, ...]:
+def read_hosts(value: object) -> tuple[str, ...]:
     """Names by which a browser may ask for the page, like ``["backup.example.org"]``."""
     right = 'write it like ["backup.example.org"], without a port'
     if not isinstance(value, list):
@@ -91,7 +76,7 @@ def hosts(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def url(value: object) -> str:
+def read_url(value: object) -> str:
     """The address of one check."""
     if isinstance(value, str) and BACKUP_SET in value:
         raise ValueError(f"{BACKUP_SET} is known in [notify.dump] alone; write the address of one check")
@@ -110,10 +95,10 @@ def url_of_sets(value: object) -> str:
 
 def alert_command(value: object) -> tuple[str, ...]:
     """The words of the command that is run when something is wrong."""
-    return command(value, script='mail -s "$TIDEGATE_SUBJECT" root')
+    return types.command(value, script='mail -s "$TIDEGATE_SUBJECT" root')
 
 
-def destination(value: object, folder: Path) -> str:
+def read_destination(value: object, folder: Path) -> str:
     """What rsync takes as its destination: a host's, or an absolute path here. ``{watch}`` is a watch folder's name."""
     written = text(value)
     if written.startswith("-"):
@@ -131,7 +116,7 @@ def is_of_a_host(written: str) -> bool:
     return _OF_A_HOST.match(written) is not None
 
 
-def options(value: object) -> tuple[str, ...]:
+def read_options(value: object) -> tuple[str, ...]:
     """Options for rsync beside those that Tidegate sets."""
     found = _words(value)
     for word in found:
@@ -188,28 +173,28 @@ def _letters(word: str) -> set[str]:
     return set(letters[: end + 1])
 
 
-AlertCommand = Annotated[tuple[str, ...], Read(alert_command, LIST)]
-Listen = Annotated[tuple[str, int], Read(listen)]
-Hosts = Annotated[tuple[str, ...], Read(hosts, LIST)]
-Url = Annotated[str, Read(url)]
-UrlOfSets = Annotated[str, Read(url_of_sets)]
-Destination = Annotated[str, ReadAt(destination)]
-RsyncOptions = Annotated[tuple[str, ...], Read(options, LIST)]
-RemoteShell = Annotated[tuple[str, ...], Read(remote_shell, LIST)]
+types.JSON_SCHEMAS |= {
+    read_hosts: types.LIST,
+    read_options: types.LIST,
+    remote_shell: types.LIST,
+    alert_command: types.LIST,
+}
 
 
-class Push(Table):
+class Push(Section):
     """``[sync]``: where `tidegate sync` pushes the export trees to."""
 
-    destination: Destination = Field(
-        description="Where the export trees are pushed, as rsync takes it; {watch} is the name of the watch folder.",
-        examples=["backup@storage:/srv/host1"],
+    destination = key(
+        read_destination,
+        "Where the export trees are pushed, as rsync takes it; {watch} is the name of the watch folder.",
+        example="backup@storage:/srv/host1",
+        in_folder=True,
     )
-    options: RsyncOptions = Field(
-        default=("--archive", "--timeout=600"), description="Options of rsync besides those that Tidegate sets."
+    options = key(
+        read_options, "Options of rsync besides those that Tidegate sets.", default=("--archive", "--timeout=600")
     )
-    ssh: RemoteShell = Field(default=("ssh", "-o", "BatchMode=yes"), description="The remote shell of rsync.")
-    rsync: Text = Field(default="rsync", description="The rsync program.")
+    ssh = key(remote_shell, "The remote shell of rsync.", default=("ssh", "-o", "BatchMode=yes"))
+    rsync = key(types.text, "The rsync program.", default="rsync")
 
     def destination_of(self, watch: str) -> str:
         """Where the export tree of this watch folder goes."""
@@ -222,37 +207,33 @@ class Push(Table):
         return is_of_a_host(written) and "::" not in written and not written.startswith("rsync://")
 
 
-class PingAddress(Table):
+class PingAddress(Section):
     """``[notify.pass]`` and ``[notify.sync]``: the URL, which is a secret, or the file that holds it."""
 
-    url: Url | None = Field(default=None, repr=False, description="URL that is pinged, as healthchecks.io has it.")
-    url_file: FilePath | None = Field(default=None, description="File that holds the URL.")
+    url = key(read_url, "URL that is pinged, as healthchecks.io has it.", default=None, is_secret=True)
+    url_file = key(types.path, "File that holds the URL.", default=None, in_folder=True)
 
 
 class DumpPingAddress(PingAddress):
     """``[notify.dump]``."""
 
-    url: UrlOfSets | None = Field(
-        default=None, repr=False, description="URL that is pinged; {backup_set} is the name of the backup set."
+    url = key(
+        url_of_sets, "URL that is pinged; {backup_set} is the name of the backup set.", default=None, is_secret=True
     )
 
 
-class Notify(Table):
+class Notify(Section):
     """``[notify]``."""
 
-    command: AlertCommand = Field(
-        default=(), description="Command that is run when something is wrong, still is, or is over."
+    command = key(alert_command, "Command that is run when something is wrong, still is, or is over.", default=())
+    on = key(types.words_of(*Trouble), "What the command is run for.", default=frozenset(Trouble))
+    timeout = key(types.notify_timeout, "How long each ping and the command may take.", default=10.0)
+    remind = key(
+        types.span_above_zero, "After which time the command is run again for what persists.", default=259_200.0
     )
-    on: Annotated[frozenset[Trouble], read_words(*Trouble)] = Field(
-        default=frozenset(Trouble), description="What the command is run for."
-    )
-    timeout: NotifyTimeout = Field(default=10.0, description="How long each ping and the command may take.")
-    remind: SpanAboveZero = Field(
-        default=259_200.0, description="After which time the command is run again for what persists."
-    )
-    of_pass: PingAddress | None = Field(default=None, alias="pass", description="Pinged by each pass.")
-    of_dump: DumpPingAddress | None = Field(default=None, alias="dump", description="Pinged by each `tidegate dump`.")
-    of_sync: PingAddress | None = Field(default=None, alias="sync", description="Pinged by each `tidegate sync`.")
+    of_pass = optional_section(PingAddress, "Pinged by each pass.", name="pass")
+    of_dump = optional_section(DumpPingAddress, "Pinged by each `tidegate dump`.", name="dump")
+    of_sync = optional_section(PingAddress, "Pinged by each `tidegate sync`.", name="sync")
 
     @property
     def pings(self) -> dict[Occasion, PingAddress]:
@@ -261,14 +242,13 @@ class Notify(Table):
         return {occasion: address for occasion, address in every.items() if address is not None}
 
 
-class Http(Table):
+class Http(Section):
     """``[exporters.http]``: the page and /metrics."""
 
-    listen: Listen = Field(
-        description="Address at which the page and /metrics are served.", examples=["127.0.0.1:9877"]
-    )
-    beyond_loopback: Flag = Field(
+    listen = key(read_listen, "Address at which the page and /metrics are served.", example="127.0.0.1:9877")
+    beyond_loopback = key(
+        types.flag,
+        "Whether that may be an address that other machines reach, without encryption or a log-in.",
         default=False,
-        description="Whether that may be an address that other machines reach, without encryption or a log-in.",
     )
-    hosts: Hosts = Field(default=(), description="Further names by which a browser may ask for the page.")
+    hosts = key(read_hosts, "Further names by which a browser may ask for the page.", default=())

@@ -8,34 +8,12 @@ import datetime
 import os.path
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_origin
+from typing import Any, Self, cast
 
-from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
-
+from core.config import types
 from core.config.dump_settings import BackupSet, SetDumping, Verification, VmSettings, destination, rule_of
-from core.config.messages import NO_WATCH
 from core.config.network_settings import Http, Notify, Push
-from core.config.types import (
-    Command,
-    FilePath,
-    Flag,
-    Layout,
-    Name,
-    Names,
-    Pattern,
-    Prefix,
-    ScanInterval,
-    Size,
-    SizeAboveZero,
-    Span,
-    SpanAboveZero,
-    Table,
-    TimeOfDay,
-    VmPattern,
-    Zone,
-    host_zone,
-    read_word,
-)
+from core.config.section import Section, key, named_sections, optional_section, section, sections
 from core.enums import CONFIRM_MODES, DayEnd, Evidence, Links, Oversize, Publish, Signals, Storage, VmFrom, WatchMode
 from core.markers.foreign import Foreign, Quiet
 from core.markers.vm_name import Naming
@@ -46,10 +24,10 @@ _LAYOUTS = {Storage.MIRROR: "{vm}{suffixes}", Storage.COLLECT: "{name}"}
 _SCAN_INTERVALS = {WatchMode.EVENTS: 300.0, WatchMode.POLL: 60.0}
 
 
-class StateSettings(Table):
+class StateSettings(Section):
     """``[state]``."""
 
-    path: FilePath = Field(description="File that records what was released, and when.", examples=["var/state.db"])
+    path = key(types.path, "File that records what was released, and when.", example="var/state.db", in_folder=True)
 
 
 def _name_of(watch: Mapping[str, Any]) -> str:
@@ -57,65 +35,78 @@ def _name_of(watch: Mapping[str, Any]) -> str:
     return Path(os.path.normpath(watch["path"])).name
 
 
+def _export_of(watch: Mapping[str, Any]) -> Path:
+    return cast("Path", watch["path"]) / ".rsync"
+
+
+def _scan_interval_of(watch: Mapping[str, Any]) -> float:
+    return _SCAN_INTERVALS[watch["mode"]]
+
+
 def _quiet(watch: Mapping[str, Any]) -> Foreign | None:
     names, seconds = watch["quiet_names"], watch["quiet_after"]
     return None if names is None or seconds is None else Quiet(names, seconds)
 
 
-class WatchFolder(Table):
+class WatchFolder(Section):
     """One ``[[watch]]``: a dump folder, and the export tree that its dumps are released to."""
 
-    path: FilePath = Field(description="Folder that the dumps are in.", examples=["var/dumps"])
-    name: Name = Field(
-        default_factory=_name_of, description="Its name in `status` and in metrics; by default the folder's own."
+    path = key(types.path, "Folder that the dumps are in.", example="var/dumps", in_folder=True)
+    name = key(types.name, "Its name in `status` and in metrics; by default the folder's own.", default_of=_name_of)
+    export = key(
+        types.path,
+        "The export tree, which the storage pulls, on the same mount; by default .rsync inside the folder.",
+        default_of=_export_of,
+        in_folder=True,
     )
-    export: FilePath = Field(
-        default_factory=lambda watch: watch["path"] / ".rsync",
-        description="The export tree, which the storage pulls, on the same mount; by default .rsync inside the folder.",
-    )
-    layout: Layout = Field(
+    layout = key(
+        types.layout,
+        'Names in the export tree; by default "{vm}{suffixes}" for a mirror, "{name}" for a collection.',
         default=_LAYOUTS[Storage.MIRROR],
-        description='Names in the export tree; by default "{vm}{suffixes}" for a mirror, "{name}" for a collection.',
     )
-    vm_pattern: VmPattern | None = Field(
+    vm_pattern = key(
+        types.vm_pattern,
+        "Regular expression with a group named vm, where names of dumps do not begin with the VM's.",
         default=None,
-        description="Regular expression with a group named vm, where names of dumps do not begin with the VM's.",
     )
-    vm: Annotated[VmFrom, read_word(*VmFrom)] = Field(
+    vm = key(
+        types.one_of(*VmFrom),
+        'What names the VM: "name", "folder", or "auto", which is the folder where the name says nothing.',
         default=VmFrom.AUTO,
-        description='What names the VM: "name", "folder", or "auto", which is the folder where the name says nothing.',
     )
-    prefix: Prefix = Field(
-        default="", description="Put before the VM's name, where several hosts' dumps have the same numbers."
+    prefix = key(
+        types.prefix, "Put before the VM's name, where several hosts' dumps have the same numbers.", default=""
     )
-    recursive: Flag = Field(default=True, description="Whether subfolders are searched too.")
-    mode: Annotated[WatchMode, read_word(*WatchMode)] = Field(
-        default=WatchMode.EVENTS, description='"events" of the kernel, or "poll" where there are none (NFS, FUSE).'
+    recursive = key(types.flag, "Whether subfolders are searched too.", default=True)
+    mode = key(
+        types.one_of(*WatchMode),
+        '"events" of the kernel, or "poll" where there are none (NFS, FUSE).',
+        default=WatchMode.EVENTS,
     )
-    scan_interval: ScanInterval = Field(
-        default_factory=lambda watch: _SCAN_INTERVALS[watch["mode"]],
-        description='How often the whole folder is scanned; by default "5m", with mode = "poll" "1m".',
+    scan_interval = key(
+        types.scan_interval,
+        'How often the whole folder is scanned; by default "5m", with mode = "poll" "1m".',
+        default_of=_scan_interval_of,
     )
-    publish: Annotated[Publish, read_word(*Publish)] = Field(
+    publish = key(
+        types.one_of(*Publish),
+        '"hardlink", or "reflink" (xfs, btrfs): copies that share blocks with the dump.',
         default=Publish.HARDLINK,
-        description='"hardlink", or "reflink" (xfs, btrfs): copies that share blocks with the dump.',
     )
-    min_free: Size | None = Field(
-        default=None, description="Space that should be free on the disk; below it there are alerts."
-    )
-    links: Annotated[Links, read_word(*Links)] = Field(
+    min_free = key(types.size, "Space that should be free on the disk; below it there are alerts.", default=None)
+    links = key(
+        types.one_of(*Links),
+        '"strict" refuses dumps whose files have other names: where others can write there.',
         default=Links.ANY,
-        description='"strict" refuses dumps whose files have other names: where others can write there.',
     )
-    quiet_names: Pattern | None = Field(
+    quiet_names = key(
+        types.pattern,
+        "Regular expression of names that are complete dumps once nothing was written to them.",
         default=None,
-        description="Regular expression of names that are complete dumps once nothing was written to them.",
     )
-    quiet_after: SpanAboveZero | None = Field(
-        default=None, description="For how long nothing was written to such a dump."
-    )
-    signals: Annotated[Foreign | None, read_word(*Signals)] = Field(
-        default_factory=_quiet, description="What programs that write no markers leave beside a complete dump."
+    quiet_after = key(types.span_above_zero, "For how long nothing was written to such a dump.", default=None)
+    signals = key(
+        types.one_of(*Signals), "What programs that write no markers leave beside a complete dump.", default_of=_quiet
     )
 
     @property
@@ -124,37 +115,38 @@ class WatchFolder(Table):
         return Naming(self.vm, self.vm_pattern, self.prefix, counts_up=self.signals is Signals.STATUS_OK)
 
 
-class Weekdays(Table):
+class Weekdays(Section):
     """``[limit.weekdays]``: limits of the days that open on these weekdays, in place of ``daily``."""
 
-    monday: Size | None = Field(default=None, description="Limit of a day that opens on a Monday.")
-    tuesday: Size | None = Field(default=None, description="Limit of a day that opens on a Tuesday.")
-    wednesday: Size | None = Field(default=None, description="Limit of a day that opens on a Wednesday.")
-    thursday: Size | None = Field(default=None, description="Limit of a day that opens on a Thursday.")
-    friday: Size | None = Field(default=None, description="Limit of a day that opens on a Friday.")
-    saturday: Size | None = Field(default=None, description="Limit of a day that opens on a Saturday.")
-    sunday: Size | None = Field(default=None, description="Limit of a day that opens on a Sunday.")
+    monday = key(types.size, "Limit of a day that opens on a Monday.", default=None)
+    tuesday = key(types.size, "Limit of a day that opens on a Tuesday.", default=None)
+    wednesday = key(types.size, "Limit of a day that opens on a Wednesday.", default=None)
+    thursday = key(types.size, "Limit of a day that opens on a Thursday.", default=None)
+    friday = key(types.size, "Limit of a day that opens on a Friday.", default=None)
+    saturday = key(types.size, "Limit of a day that opens on a Saturday.", default=None)
+    sunday = key(types.size, "Limit of a day that opens on a Sunday.", default=None)
 
 
-class Limit(Table):
+class Limit(Section):
     """``[limit]``."""
 
-    daily: SizeAboveZero = Field(
-        description="Daily limit: how much one sync may find that the storage has not had.", examples=["10 GB"]
+    daily = key(
+        types.size_above_zero, "Daily limit: how much one sync may find that the storage has not had.", example="10 GB"
     )
-    reserve: Size = Field(default=0, description="Part of the limit that is kept free for what you release by hand.")
-    oversize: Annotated[Oversize, read_word(*Oversize)] = Field(
+    reserve = key(types.size, "Part of the limit that is kept free for what you release by hand.", default=0)
+    oversize = key(
+        types.one_of(*Oversize),
+        'What happens to a dump larger than the daily limit: "hold", "spread" or "slices".',
         default=Oversize.HOLD,
-        description='What happens to a dump larger than the daily limit: "hold", "spread" or "slices".',
     )
-    weekdays: Weekdays | None = Field(default=None, description="Other limits on some weekdays.")
+    weekdays = optional_section(Weekdays, "Other limits on some weekdays.")
 
     @property
     def by_weekday(self) -> dict[str, int]:
         """The limit of each weekday, Monday's first; empty where all are ``daily``."""
-        if self.weekdays is None or not self.weekdays.model_fields_set:
+        if self.weekdays is None or not self.weekdays.given:
             return {}
-        return {day: self.daily if own is None else own for day, own in self.weekdays}
+        return {day: self.daily if own is None else own for day, own in self.weekdays.values().items()}
 
     def on(self, weekday: int) -> int:
         """The limit of a day that opens on this weekday; 0 is Monday."""
@@ -162,155 +154,142 @@ class Limit(Table):
         return [*limits.values()][weekday] if limits else self.daily
 
 
-class DaySettings(Table):
+class DaySettings(Section):
     """``[day]``: what ends a day."""
 
-    ends: Annotated[DayEnd, read_word(*DayEnd)] = Field(
-        default=DayEnd.SYNC, description='When a day ends: after a "sync", or "at" a local time.'
-    )
-    at_least: Span = Field(default=72_000.0, description="How old a day must be before a sync ends it.")
-    quiet: Span = Field(
-        default=3_600.0, description="For how long nothing must have been read before a sync counts as over."
-    )
-    at: TimeOfDay = Field(default=datetime.time(), description='Local time at which a day ends with ends = "at".')
-    timezone: Zone = Field(
-        default_factory=host_zone, description="Time zone of local times; by default the host's.", examples=["UTC"]
+    ends = key(types.one_of(*DayEnd), 'When a day ends: after a "sync", or "at" a local time.', default=DayEnd.SYNC)
+    at_least = key(types.span, "How old a day must be before a sync ends it.", default=72_000.0)
+    quiet = key(types.span, "For how long nothing must have been read before a sync counts as over.", default=3_600.0)
+    at = key(types.time_of_day, 'Local time at which a day ends with ends = "at".', default=datetime.time())
+    timezone = key(
+        types.zone,
+        "Time zone of local times; by default the host's.",
+        default_of=lambda _day: types.host_zone(),
+        example="UTC",
     )
 
 
-class PassSettings(Table):
+class PassSettings(Section):
     """``[pass]``."""
 
-    at: TimeOfDay | None = Field(
-        default=None, description="Local time at which `tidegate watch` runs the daily pass; by default it runs none."
+    at = key(
+        types.time_of_day,
+        "Local time at which `tidegate watch` runs the daily pass; by default it runs none.",
+        default=None,
     )
 
 
-class Staleness(Table):
+class Staleness(Section):
     """``[staleness]``."""
 
-    target: SpanAboveZero | None = Field(
-        default=None, description="Age that no off-site copy should reach; by default three fair intervals."
+    target = key(
+        types.span_above_zero, "Age that no off-site copy should reach; by default three fair intervals.", default=None
     )
-    max_dump_age: SpanAboveZero | None = Field(default=None, description="Dumps older than this are not released.")
-    min_gain: SpanAboveZero = Field(
-        default=0.0, description="How much newer than the off-site copy a dump must be to be released."
+    max_dump_age = key(types.span_above_zero, "Dumps older than this are not released.", default=None)
+    min_gain = key(
+        types.span_above_zero, "How much newer than the off-site copy a dump must be to be released.", default=0.0
     )
 
 
-class Offsite(Table):
+class Offsite(Section):
     """``[offsite]``: the storage, and what proves that it has a dump."""
 
-    storage: Annotated[Storage, read_word(*Storage)] = Field(
-        description='What the storage does: "mirror" keeps what the export tree holds, "collect" keeps all it pulls.',
-        examples=["mirror"],
+    storage = key(
+        types.one_of(*Storage),
+        'What the storage does: "mirror" keeps what the export tree holds, "collect" keeps all it pulls.',
+        example="mirror",
     )
-    confirm: Annotated[Evidence, read_word(*CONFIRM_MODES)] = Field(
+    confirm = key(
+        types.one_of(*CONFIRM_MODES),
+        'What confirms that a dump is off-site; by default "read", with [sync] "report".',
         default=Evidence.READ,
-        description='What confirms that a dump is off-site; by default "read", with [sync] "report".',
     )
-    retention: SpanAboveZero | None = Field(
-        default=None, description="How long the storage keeps a copy, which then counts as gone; by default for ever."
+    retention = key(
+        types.span_above_zero,
+        "How long the storage keeps a copy, which then counts as gone; by default for ever.",
+        default=None,
     )
 
 
-class MarkerSettings(Table):
+class MarkerSettings(Section):
     """``[markers]``."""
 
-    remove: Flag = Field(
+    remove = key(
+        types.flag,
+        "Whether a completion marker is removed once its dump is off-site, superseded or expired.",
         default=True,
-        description="Whether a completion marker is removed once its dump is off-site, superseded or expired.",
     )
 
 
-class DumpLogs(Table):
+class DumpLogs(Section):
     """``[dumps]``."""
 
-    logs: FilePath | None = Field(
-        default=None, description="Folder of what the commands of dumps print; by default beside the state file."
+    logs = key(
+        types.path,
+        "Folder of what the commands of dumps print; by default beside the state file.",
+        default=None,
+        in_folder=True,
     )
 
 
-class Hypervisor(Table):
+class Hypervisor(Section):
     """``[hypervisor]``: whom to ask for the VMs of this host."""
 
-    command: Command = Field(
-        default=(),
-        alias="list",
-        description="Command that prints a VM a line; by default that of virsh, qm or pct.",
+    command = key(
+        types.command, "Command that prints a VM a line; by default that of virsh, qm or pct.", default=(), name="list"
     )
-    ignore: Names = Field(default=(), description="VMs that need no backup.")
+    ignore = key(types.names, "VMs that need no backup.", default=())
 
 
-class Textfile(Table):
+class Textfile(Section):
     """``[exporters.textfile]``."""
 
-    path: FilePath = Field(
-        description="File for node_exporter, written after each pass.",
-        examples=["/var/lib/prometheus/node-exporter/tidegate.prom"],
+    path = key(
+        types.path,
+        "File for node_exporter, written after each pass.",
+        example="/var/lib/prometheus/node-exporter/tidegate.prom",
+        in_folder=True,
     )
 
 
-class Exporters(Table):
+class Exporters(Section):
     """``[exporters]``."""
 
-    vm_series: Flag = Field(default=True, description="Whether there are metrics of single VMs.")
-    http: Http | None = Field(default=None, description="The page and /metrics.")
-    textfile: Textfile | None = Field(default=None, description="The metrics as a file for node_exporter.")
+    vm_series = key(types.flag, "Whether there are metrics of single VMs.", default=True)
+    http = optional_section(Http, "The page and /metrics.")
+    textfile = optional_section(Textfile, "The metrics as a file for node_exporter.")
 
 
-class Config(Table):
+class Config(Section):
     """The whole file."""
 
-    state: StateSettings = Field(description="The state file.")
-    limit: Limit = Field(description="How much may leave in a day.")
-    day: DaySettings = Field(description="What ends a day.")
-    daily_pass: PassSettings = Field(alias="pass", description="The daily pass.")
-    staleness: Staleness = Field(description="How old copies and dumps may be.")
-    push: Push | None = Field(default=None, alias="sync", description="Where `tidegate sync` pushes to, if it does.")
-    offsite: Offsite = Field(description="The storage.")
-    watches: tuple[WatchFolder, ...] = Field(alias="watch", description="The dump folders.")
-    markers: MarkerSettings = Field(description="Completion markers.")
-    backup_sets: dict[Name, BackupSet] = Field(default={}, description="Named groups of VMs.")
-    vms: dict[Name, VmSettings] = Field(default={}, description="What differs for single VMs.")
-    dumps: DumpLogs = Field(description="What `tidegate dump` leaves.")
-    hypervisor: Hypervisor | None = Field(default=None, description="Whom to ask for the VMs of this host.")
-    notify: Notify = Field(description="Who is notified without a Prometheus.")
-    exporters: Exporters = Field(description="Metrics and the page.")
+    state = section(StateSettings, "The state file.")
+    limit = section(Limit, "How much may leave in a day.")
+    day = section(DaySettings, "What ends a day.")
+    daily_pass = section(PassSettings, "The daily pass.", name="pass")
+    staleness = section(Staleness, "How old copies and dumps may be.")
+    push = optional_section(Push, "Where `tidegate sync` pushes to, if it does.", name="sync")
+    offsite = section(Offsite, "The storage.")
+    watches = sections(WatchFolder, "The dump folders.", name="watch")
+    markers = section(MarkerSettings, "Completion markers.")
+    backup_sets = named_sections(BackupSet, "Named groups of VMs.", name_of=types.name)
+    vms = named_sections(VmSettings, "What differs for single VMs.", name_of=types.name)
+    dumps = section(DumpLogs, "What `tidegate dump` leaves.")
+    hypervisor = optional_section(Hypervisor, "Whom to ask for the VMs of this host.")
+    notify = section(Notify, "Who is notified without a Prometheus.")
+    exporters = section(Exporters, "Metrics and the page.")
 
-    _file: Path = PrivateAttr()
+    #: The file that it was read from, absolute.
+    file = Path()
 
-    def model_post_init(self, context: Path) -> None:
-        """``context`` is the file, absolute."""
-        self._file = context
-
-    @model_validator(mode="before")
-    @classmethod
-    def _with_empty_sections(cls, document: dict[str, Any]) -> dict[str, Any]:
-        """A section that is not there misses the same keys as an empty one, and the keys are what is reported."""
-        sections = {name: field for name, field in cls.model_fields.items() if get_origin(field.annotation) is None}
-        return {field.alias or name: {} for name, field in sections.items() if field.is_required()} | document
-
-    @field_validator("offsite")
-    @classmethod
-    def _pushing_reports(cls, offsite: Offsite, info: ValidationInfo) -> Offsite:
-        if info.data.get("push") is None or "confirm" in offsite.model_fields_set:
-            return offsite
-        return offsite.model_copy(update={"confirm": Evidence.REPORT})
-
-    @field_validator("watches")
-    @classmethod
-    def _as_the_storage_wants(cls, watches: tuple[WatchFolder, ...], info: ValidationInfo) -> tuple[WatchFolder, ...]:
-        if not watches:
-            raise ValueError(NO_WATCH)
-        offsite = info.data.get("offsite")
-        by_default = {} if offsite is None else {"layout": _LAYOUTS[offsite.storage]}
-        return tuple(one if "layout" in one.model_fields_set else one.model_copy(update=by_default) for one in watches)
-
-    @property
-    def file(self) -> Path:
-        """The file that it was read from."""
-        return self._file
+    def of(self, file: Path) -> Self:
+        """With its file, and with defaults that follow from other sections."""
+        offsite = self.offsite
+        if self.push is not None and "confirm" not in offsite.given | offsite.wrong:
+            offsite = offsite.replace(confirm=Evidence.REPORT)
+        layout = _LAYOUTS.get(offsite.storage)
+        watches = tuple(one if "layout" in one.given else one.replace(layout=layout) for one in self.watches)
+        return self.replace(file=file, offsite=offsite, watches=watches)
 
     @property
     def dump_logs(self) -> Path:
@@ -352,16 +331,3 @@ class Config(Table):
     def sets_of_vms(self) -> dict[str, str]:
         """VM -> the first backup set that lists it."""
         return {vm: name for name, one in reversed(self.backup_sets.items()) for vm in one.vms}
-
-
-def schema() -> dict[str, Any]:
-    """The JSON schema of the file, for editors that check TOML with one."""
-    found = Config.model_json_schema()
-    sections = found["$defs"]
-    for model in (found, *sections.values()):
-        for key in model.get("properties", {}).values():
-            key.pop("default", None)  # as it is in memory, in bytes or seconds, and not as it is written
-    # A section that needs no key may be left out.
-    needed = {one["$ref"].rpartition("/")[2]: key for key, one in found["properties"].items() if "$ref" in one}
-    optional = {key for name, key in needed.items() if not sections[name].get("required")}
-    return found | {"required": sorted(set(found["required"]) - optional)}

@@ -13,10 +13,7 @@ import zoneinfo
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
-
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from typing import Any, TypeVar
 
 from core.config.messages import choice, did_you_mean
 from core.filenames import is_clean, is_single_component
@@ -31,40 +28,12 @@ _LOCALTIME = Path("/etc/localtime")
 #: UTC as a zone file: a host without a database of zones has it too.
 _UTC_FILE = b"TZif" + bytes(35) + b"\x01" + bytes(3) + b"\x04" + bytes(6) + b"UTC\0"
 
-_TEXT = {"type": "string"}
-LIST = {"type": "array", "items": _TEXT}
+TEXT: Mapping[str, Any] = {"type": "string"}
+LIST: Mapping[str, Any] = {"type": "array", "items": TEXT}
+#: What a function takes, as a JSON schema; TEXT where it is not among them.
+JSON_SCHEMAS: dict[Callable[..., object], Mapping[str, Any]] = {}
 
 _Word = TypeVar("_Word", bound=StrEnum)
-
-
-class Table(BaseModel):
-    """A section. A key that it does not declare is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-
-class Read:
-    """Beside the type of a key: ``parse`` alone reads its value; ``schema`` is the JSON schema of what may be written.
-
-    pydantic's PlainValidator would inspect the function and build a schema of the type as well, at each start.
-    """
-
-    def __init__(self, parse: Callable[..., object], schema: Mapping[str, Any] = _TEXT) -> None:
-        self.parse = parse
-        self.schema = schema
-
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(self.parse)
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return dict(self.schema)
-
-
-class ReadAt(Read):
-    """As ``Read``; ``parse`` is also given the folder of the configuration file, where relative paths start."""
-
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.with_info_plain_validator_function(lambda value, at: self.parse(value, at.context.parent))
 
 
 # --- text and words
@@ -97,35 +66,33 @@ def one_of(*words: _Word) -> Callable[[object], _Word]:
                 return candidate
         raise ValueError(f"{shown(value)} is not known here; write {choice(words)}")
 
+    JSON_SCHEMAS[word] = {"enum": [str(one) for one in words]}
     return word
 
 
-def read_word(*words: StrEnum) -> Read:
-    """For a key that takes one of these words."""
-    return Read(one_of(*words), {"enum": list(words)})
-
-
-def read_words(*words: StrEnum) -> Read:
-    """For a key that takes a list of these words."""
+def words_of(*words: _Word) -> Callable[[object], frozenset[_Word]]:
+    """A function that takes a list of these words."""
     word = one_of(*words)
 
-    def several(value: object) -> frozenset[StrEnum]:
+    def several(value: object) -> frozenset[_Word]:
         if not isinstance(value, list):
             raise ValueError(f"{shown(value)} is not a list; write it like {json.dumps(words[:2])}")  # noqa: TRY004
         return frozenset(map(word, value))
 
-    return Read(several, {"type": "array", "items": {"enum": list(words)}})
+    JSON_SCHEMAS[several] = {"type": "array", "items": JSON_SCHEMAS[word]}
+    return several
 
 
-def count(least: int, most: int) -> Read:
-    """For a key that takes a whole number between the two."""
+def count(least: int, most: int) -> Callable[[object], int]:
+    """A function that takes a whole number between the two."""
 
     def number(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise ValueError(f"{shown(value)} is not a whole number from {least} to {most}; write it without quotes")
         return value
 
-    return Read(number, {"type": "integer", "minimum": least, "maximum": most})
+    JSON_SCHEMAS[number] = {"type": "integer", "minimum": least, "maximum": most}
+    return number
 
 
 def name(value: object) -> str:
@@ -158,11 +125,7 @@ def command(value: object, script: str = "dump-vm > $OUT") -> tuple[str, ...]:
     return tuple(value)
 
 
-Flag = Annotated[bool, Read(flag, {"type": "boolean"})]
-Text = Annotated[str, Read(text)]
-Name = Annotated[str, Read(name)]
-Names = Annotated[tuple[str, ...], Read(names, LIST)]
-Command = Annotated[tuple[str, ...], Read(command, LIST)]
+JSON_SCHEMAS |= {flag: {"type": "boolean"}, names: LIST, command: LIST}
 
 
 # --- sizes and times
@@ -244,16 +207,6 @@ def utc() -> zoneinfo.ZoneInfo:
     return _find_zone("UTC") or zoneinfo.ZoneInfo.from_file(io.BytesIO(_UTC_FILE), key="UTC")
 
 
-Size = Annotated[int, Read(size)]
-SizeAboveZero = Annotated[int, Read(size_above_zero)]
-Span = Annotated[float, Read(span)]
-SpanAboveZero = Annotated[float, Read(span_above_zero)]
-NotifyTimeout = Annotated[float, Read(notify_timeout)]
-ScanInterval = Annotated[float, Read(scan_interval)]
-TimeOfDay = Annotated[datetime.time, Read(time_of_day)]
-Zone = Annotated[zoneinfo.ZoneInfo, Read(zone)]
-
-
 # --- paths and patterns
 
 
@@ -305,13 +258,6 @@ def layout(value: object) -> str:
     if not {"vm", "name"} & set(fields):
         raise ValueError(f"{written!r} gives every VM the same name; it must have {{vm}} or {{name}}")
     return written
-
-
-FilePath = Annotated[Path, ReadAt(path)]
-Pattern = Annotated[re.Pattern[str], Read(pattern)]
-Prefix = Annotated[str, Read(prefix)]
-VmPattern = Annotated[re.Pattern[str], Read(vm_pattern)]
-Layout = Annotated[str, Read(layout)]
 
 
 def shown(value: object) -> str:

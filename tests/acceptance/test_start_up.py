@@ -9,7 +9,7 @@ import pytest
 
 from tests.host import ROOT, Host
 
-HEAVY = {"pydantic", "sqlite3", "prometheus_client", "rich", "watchdog", "jinja2"}
+HEAVY = {"sqlite3", "prometheus_client", "rich", "watchdog", "jinja2"}
 #: What would each cost a plain `mark` a tenth of what it may take, or half of it.
 NOT_LIGHT = {"click", "logging", "inspect", "dataclasses", "pathlib", "urllib", "uuid", "hashlib"}
 
@@ -37,7 +37,7 @@ def loaded(*words: str) -> set[str]:
     ids=["done", "failed", "help", "list of commands"],
 )
 def test_a_marker_is_written_without_a_heavy_module(words: list[str], tmp_path: Path) -> None:
-    """Neither pydantic nor SQLite nor prometheus_client nor rich is loaded: nor for the list of commands."""
+    """Neither SQLite nor prometheus_client nor rich is loaded: nor for the list of commands."""
     dump = Host(tmp_path).dump("vm1", 100, marked=False)
     assert loaded(*(str(dump) if word == "vm1" else word for word in words)) & HEAVY == set()
 
@@ -52,6 +52,6 @@ def test_a_marker_is_written_by_the_short_way(words: list[str], tmp_path: Path) 
 
 
 def test_what_loads_the_modules_would_be_seen(tmp_path: Path) -> None:
-    """A pass loads pydantic and SQLite: the look at the modules finds what is there."""
+    """A pass loads SQLite: the look at the modules finds what is there."""
     host = Host(tmp_path)
-    assert {"pydantic", "sqlite3"} <= loaded("--config", str(host.file), "pass", "--json")
+    assert "sqlite3" in loaded("--config", str(host.file), "pass", "--json")

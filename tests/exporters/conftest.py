@@ -11,6 +11,7 @@ import pytest
 
 import exporters.exposition
 from core.clock import Clock, Instant
+from core.config.load import read
 from core.config.settings import Config
 from core.state.database import State
 from exporters.exposition import Exposition
@@ -31,7 +32,9 @@ def config(tmp_path: Path) -> Config:
         "offsite": {"storage": "mirror"},
         "exporters": {"http": {"listen": "127.0.0.1:1"}},
     }
-    return Config.model_validate(document, context=tmp_path / "config.toml")
+    config, problems = read(document, tmp_path / "config.toml")
+    assert not problems
+    return config
 
 
 @pytest.fixture

@@ -145,9 +145,7 @@ def test_how_often_passes_come_is_learned_where_another_scheduler_runs_them(
         for day in days:
             counters.start_pass(connection, day * 86400.0)
     name = "tidegate_pass_interval_seconds"
-    assert (
-        series(render(state, config.model_copy(update={"daily_pass": PassSettings()}), NOW))[name] == interval * 86400
-    )
+    assert series(render(state, config.replace(daily_pass=PassSettings()), NOW))[name] == interval * 86400
     assert series(render(state, config, NOW))[name] == 86400
 
 
@@ -197,7 +195,7 @@ def test_vms_are_counted_by_how_their_copies_stand_at_that_moment(filled: State,
 
 def test_without_series_of_single_vms_all_else_is_told(filled: State, config: Config) -> None:
     """Their number is that of the VMs, which some hosts have more of than a Prometheus likes."""
-    without = config.model_copy(update={"exporters": Exporters(vm_series=False)})
+    without = config.replace(exporters=Exporters(vm_series=False))
     whole, rest = (render(filled, one, NOW) for one in (config, without))
     assert not of_vms(rest)
     of_rest = [line for line in whole.splitlines() if b"tidegate_vm_" not in line]

@@ -137,8 +137,7 @@ def test_a_file_holds_the_url_in_its_first_line(tmp_path: Path) -> None:
     file = tmp_path / "url"
     file.write_text("https://hc-ping.com/key/{backup_set}\nnot this\n")
     assert (
-        target(PingAddress.model_construct(url_file=file), RUN, "tuesday night/1").url
-        == "https://hc-ping.com/key/tuesday%20night%2F1"
+        target(PingAddress(url_file=file), RUN, "tuesday night/1").url == "https://hc-ping.com/key/tuesday%20night%2F1"
     )
 
 
@@ -149,7 +148,7 @@ def test_a_file_that_holds_no_url_is_told_without_what_it_holds(tmp_path: Path, 
     file = tmp_path / "url"
     file.write_text(content)
     with pytest.raises(NoUrl) as caught:
-        target(PingAddress.model_construct(url_file=file), RUN)
+        target(PingAddress(url_file=file), RUN)
     assert str(caught.value).startswith(f"{file}: its first line ")
     assert "secret" not in str(caught.value)
 
@@ -157,9 +156,9 @@ def test_a_file_that_holds_no_url_is_told_without_what_it_holds(tmp_path: Path, 
 def test_a_pipe_in_place_of_the_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "url")
     with pytest.raises(NoUrl, match="its first line is not a URL"):
-        target(PingAddress.model_construct(url_file=tmp_path / "url"), RUN)
+        target(PingAddress(url_file=tmp_path / "url"), RUN)
 
 
 def test_a_file_that_is_missing_is_told(tmp_path: Path) -> None:
     with pytest.raises(NoUrl, match="cannot be read: No such file or directory"):
-        target(PingAddress.model_construct(url_file=tmp_path / "url"), RUN)
+        target(PingAddress(url_file=tmp_path / "url"), RUN)

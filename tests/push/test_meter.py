@@ -127,7 +127,7 @@ def test_what_takes_no_more_than_its_bytes_is_not_cut(line: MakeLine) -> None:
 
 def test_an_rsync_that_is_not_there_is_a_fault_and_sends_nothing(line: MakeLine) -> None:
     here = line()
-    here.push = here.push.model_copy(update={"rsync": "/no/such/rsync"})
+    here.push = here.push.replace(rsync="/no/such/rsync")
     with pytest.raises(FaultError, match="/no/such/rsync: rsync cannot be started"):
         here.send(1000)
     assert here.recorded() == 0

@@ -46,8 +46,8 @@ class Site:
         """One more watch folder."""
         folder = self.host.folder / name
         folder.mkdir()
-        other = self.config.watches[0].model_copy(update={"name": name, "path": folder, "export": folder / ".rsync"})
-        self.config = self.config.model_copy(update={"watches": (*self.config.watches, other)})
+        other = self.config.watches[0].replace(name=name, path=folder, export=folder / ".rsync")
+        self.config = self.config.replace(watches=(*self.config.watches, other))
         return folder
 
     @contextmanager

@@ -40,9 +40,9 @@ def test_what_the_marker_says_comes_before_what_the_name_says(place: Place) -> N
 
 def test_the_backup_set_comes_from_the_configuration_where_the_marker_says_none(place: Place) -> None:
     """The first set that lists the VM."""
-    sets = {name: BackupSet.model_validate({"vms": ["vm1"]}) for name in ("weekly", "monthly")}
+    sets = {name: BackupSet(vms=("vm1",)) for name in ("weekly", "monthly")}
     place.done("vm1")
-    (seen,) = observe(place.config.model_copy(update={"backup_sets": sets}), place.watch, ["vm1"], place.clock.wall)
+    (seen,) = observe(place.config.replace(backup_sets=sets), place.watch, ["vm1"], place.clock.wall)
     assert seen.backup_set == "weekly"
 
 
@@ -241,10 +241,8 @@ def test_folders_are_looked_into_only_where_the_configuration_says_so(tmp_path: 
 def test_a_marker_in_another_watch_folder_inside_this_one_is_that_ones(place: Place) -> None:
     """Nobody records a dump twice."""
     place.done("inner/vm1")
-    inner = place.watch.model_copy(
-        update={"name": "inner", "path": place.dumps / "inner", "export": place.dumps / "inner" / ".rsync"}
-    )
-    config = place.config.model_copy(update={"watches": (place.watch, inner)})
+    inner = place.watch.replace(name="inner", path=place.dumps / "inner", export=place.dumps / "inner" / ".rsync")
+    config = place.config.replace(watches=(place.watch, inner))
     signatures = [
         observe(config, watch, [path], 0.0)[0].signature for watch, path in [(place.watch, "inner/vm1"), (inner, "vm1")]
     ]

@@ -1,5 +1,6 @@
 """When the daily pass is due: once for each local date, whatever the clock does."""
 
+import datetime
 import threading
 import zoneinfo
 from pathlib import Path
@@ -18,7 +19,7 @@ UTC = zoneinfo.ZoneInfo("UTC")
 
 def at_noon(config: Config) -> Config:
     """The configuration with a daily pass."""
-    return config.model_copy(update={"daily_pass": PassSettings.model_validate({"at": "12:00"})})
+    return config.replace(daily_pass=PassSettings(at=datetime.time(12)))
 
 
 class Daily:
@@ -28,9 +29,7 @@ class Daily:
         place = Place(folder)
         self.clock = GivenClock(parse_time(start))
         self.state = place.state
-        self.config = at_noon(place.config).model_copy(
-            update={"day": place.config.day.model_copy(update={"timezone": UTC})}
-        )
+        self.config = at_noon(place.config).replace(day=place.config.day.replace(timezone=UTC))
         self.runs = 0
         self.restart()
 
@@ -127,7 +126,7 @@ def test_a_pass_stamped_by_a_wrong_clock_does_not_stop_it_for_years(daily: Daily
 def test_without_a_time_or_without_a_pass_nothing_runs(daily: Daily) -> None:
     """``[pass] at`` is left out where cron runs the pass."""
     daily.clock.advance(2 * HOUR)
-    daily.config = daily.config.model_copy(update={"daily_pass": PassSettings()})
+    daily.config = daily.config.replace(daily_pass=PassSettings())
     daily.restart()
     assert daily.ran() == 0
     DailyPass(at_noon(daily.config), daily.state, daily.clock, None).run_if_due()

@@ -1,5 +1,6 @@
 """The service: what is marked is recorded soon, whatever happens at the same moment, and none of it twice."""
 
+import datetime
 import os
 import re
 import subprocess
@@ -145,7 +146,7 @@ def test_a_second_watcher_is_told_who_the_first_is(site: Site) -> None:
     """And does nothing."""
     with site.watched(), pytest.raises(BusyError, match=rf"process {os.getpid()} ") as rejection:
         Watcher(site.config, site.state, SystemClock()).run()
-    assert re.search(r"are already watched by .*; nothing was done, retry later", str(rejection.value))
+    assert re.search(r"the watch is held by .*; nothing was done, try again", str(rejection.value))
 
 
 def test_what_was_seen_is_recorded_before_it_ends(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,7 +241,7 @@ def test_recording_goes_on_while_the_daily_pass_runs(site: Site) -> None:
         begun.set()
         may_end.wait(IO_TIMEOUT)
 
-    site.config = site.config.model_copy(update={"daily_pass": PassSettings.model_validate({"at": "00:00"})})
+    site.config = site.config.replace(daily_pass=PassSettings(at=datetime.time()))
     with site.watched(run_pass=run):
         assert begun.wait(IO_TIMEOUT)
         done(site.dumps, "vm1")

@@ -146,7 +146,8 @@ def verify(session: Session, *, wait: float, as_json: bool) -> None:
     Writes nothing. Each difference is a line: where, what it means, and what to do about it.
     """
     from core.clock import SystemClock
-    from core.state.database import is_there, pass_lock
+    from core.state import backup
+    from core.state.database import is_there
     from policy.recovery import verify as verifying
 
     config = session.config()
@@ -154,14 +155,14 @@ def verify(session: Session, *, wait: float, as_json: bool) -> None:
         raise UsageError(
             f"state verify: there is no state file {config.state.path}; if it was lost: tidegate state rebuild"
         )
-    with pass_lock(config.state.path, wait=wait):
+    with backup.no_pass(config.state.path, wait=wait):
         copy = session.dry_run(config)
         found = verifying.verify(config, copy, SystemClock(), lambda: _scan(config, copy))
     if as_json:
         print_json({"format": shapes.FORMAT, "differences": [one._asdict() for one in found]})
     else:
         for one in found:
-            output.sentence(f"{one.where}: {one.means}; {one.advice}")
+            output.sentence(f"{one.where}: {one.means}; {one.say}")
         if not found:
             output.sentence("the state, the markers, the export trees and the manifests tell the same")
     if found:

@@ -13,7 +13,7 @@ from core.version import __version__
 from tools.bench.paired import median
 from tools.bench.results_page import milliseconds
 
-_PACKAGES = ("pydantic", "click", "watchdog", "filelock")
+_PACKAGES = ("click", "watchdog", "filelock")
 
 
 def facts(scratch: Path) -> list[tuple[str, str]]:
