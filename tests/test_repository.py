@@ -122,6 +122,8 @@ def test_what_is_installed_is_what_was_tested() -> None:
         ("dumps/place.py", "import watcher", "house"),
         ("core/units.py", "import exporters", "house"),
         ("policy/__init__.py", "import tidegate.cli", "house"),
+        ("policy/reconcile/mounts.py", "import policy.passes.run", "policy"),
+        ("policy/operations/vms.py", "import policy.sync", "policy"),
         ("policy/planner/model.py", "import time", "planner-world"),
         ("policy/planner/__init__.py", "from pathlib import Path", "planner-world"),
         ("core/enums.py", "import random", "planner-world"),

@@ -14,11 +14,10 @@ from core.state import decisions, dumps, ledger, vms
 from core.state.database import Connection, State
 from core.state.vms import VmRow
 from policy.passes.trees import remove_unneeded, settle_trees
+from policy.reconcile import manifest, mounts
 from policy.reconcile.confirm import end_older
 from policy.reconcile.link_check import were_read
-from policy.reconcile.mounts import unmounted
 from policy.reconcile.revoke import revoke
-from policy.recovery import manifest
 
 
 def hold(config: Config, state: State, clock: Clock, vm: str, *, wait: float) -> LinkState | None:
@@ -28,15 +27,15 @@ def hold(config: Config, state: State, clock: Clock, vm: str, *, wait: float) ->
     """
     with state.pass_lock(wait=wait):
         now = clock.now()
-        down = settle_trees(config, state, now)  # what was read by now is confirmed first
+        unmounted = settle_trees(config, state, now)  # what was read by now is confirmed first
         with state.write() as connection:
             _known(connection, vm)
             vms.change(connection, vm, on_hold=True, forced=None)
             links = [link for link in ledger.outstanding(connection) if link.vm == vm]
-            read = were_read(connection, config, [link for link in links if link.watch not in down])
+            read = were_read(connection, config, [link for link in links if link.watch not in unmounted])
             revoke(connection, [link for link in links if link.id not in read])
         remove_unneeded(config, state, now)
-        manifest.write(config, state, now, down=down)
+        manifest.write(config, state, now, unmounted=unmounted)
         return None if not links else LinkState.LINKED if read else LinkState.REVOKED
 
 
@@ -70,8 +69,8 @@ def retire(config: Config, state: State, clock: Clock, vm: str, *, wait: float) 
             vms.change(connection, vm, retired_at=now.wall, on_hold=False, forced=None)
         remove_unneeded(config, state, now)
         with state.read() as connection:
-            down = unmounted(connection, config)
-        manifest.write(config, state, now, down=down)
+            unmounted = mounts.unmounted(connection, config)
+        manifest.write(config, state, now, unmounted=unmounted)
 
 
 # --- copies that the storage has already
@@ -158,8 +157,8 @@ def _newcomer(connection: Connection, old: str, new: str) -> VmRow | None:
         raise UsageError(f"rename: {new} has copies of its own off-site; {old} cannot take its name")
     if new in ledger.outstanding_since(connection):
         raise UsageError(
-            f"rename: a dump of {new} is let out and not yet confirmed; wait for its sync, or say "
-            f"tidegate hold {new} and try again"
+            f"rename: a dump of {new} is outstanding; wait until the storage has it, or run "
+            f"`tidegate hold {new}` and try again"
         )
     return other
 

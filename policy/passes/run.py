@@ -23,7 +23,7 @@ from policy.passes.storing import Expected, Outcome
 from policy.passes.trees import remove_unneeded
 from policy.planner.decide import decide
 from policy.planner.model import Day, Decision, Plan, Rules
-from policy.reconcile import unfetched
+from policy.reconcile import manifest, unfetched
 from policy.reconcile.confirm_modes import is_syncing
 from policy.reconcile.link_check import still_unread
 from policy.reconcile.mounts import recorded_unmounted
@@ -31,7 +31,6 @@ from policy.reconcile.revoke import revoke_being_dumped_again
 from policy.reconcile.settle import settle
 from policy.reconcile.tree_scan import remove_emptied, scan_trees
 from policy.reconcile.withdrawal import record_withdrawn, withdraw_and_record
-from policy.recovery import manifest
 
 log = logging.getLogger("tidegate.policy")
 
@@ -102,9 +101,9 @@ class _Pass:
             day = self._account(connection)
             expected.store(connection, self._pass_id)
             self._finish(connection, plan, failed, clock.now().wall)
-        unfetched.tell(known.late)
+        unfetched.log_unfetched(known.late)
         cleanup.remove_markers(self._config, self._state)
-        manifest.write(self._config, self._state, self._now, down=self._down)
+        manifest.write(self._config, self._state, self._now, unmounted=self._down)
         return PassResult(day, plan, rules, tuple(failed), tuple(sorted(self._down)), known, self._short)
 
     def _release_all(self, clock: Clock) -> tuple[Plan, list[Failed], Facts]:

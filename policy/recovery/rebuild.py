@@ -1,32 +1,31 @@
-"""A state that was lost, brought back from what the export trees and the markers tell.
+"""A lost state made again from the export trees and the markers.
 
-What cannot be known is held against the line and never for it: where something may have left since the export was
-made, the rest of the open day counts as let out.
+What cannot be known may cost bytes of the day and never gives any: where something may have left since the export was
+made, the rest of the open day counts as released.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from core.clock import Clock, Instant
 from core.config.settings import Config, WatchFolder
-from core.enums import Evidence, LinkState
-from core.errors import NOT_AS_TOLD, FaultError
-from core.filenames import is_clean, printable
+from core.enums import LinkState
+from core.errors import FaultError
+from core.filenames import printable
 from core.state import dumps, ledger, vms
 from core.state.backup import Header, NotAnExport, read_header, restore
 from core.state.database import Connection, State
 from core.state.ledger import LinkRow
-from core.units import format_size, format_time, parse_time
+from core.units import format_size, format_time
 from policy.export import ExportTree, Presence
-from policy.operations import adopt
-from policy.operations.adopt import Tales, Told
+from policy.operations.adopt import take_over
 from policy.passes import budget
+from policy.reconcile import manifest
 from policy.reconcile.confirm import confirm
+from policy.reconcile.manifest import ManifestLink, ManifestLinks, UnreadableManifest, read_manifest
 from policy.reconcile.settle import settle
 from policy.reconcile.tree_scan import TreeScan, scan_trees
-from policy.recovery import manifest
 
 
 class Found(NamedTuple):
@@ -46,11 +45,11 @@ class Rebuilt:
 
 
 def find_exports(config: Config) -> list[Found]:
-    """The exports that stand in the trees: first the one that knows most."""
+    """The exports in the trees: first the one that knows most."""
     found = []
     for watch in config.watches:
         for name in (manifest.STATE, manifest.BEFORE):
-            packed = _paper(watch, name)
+            packed = _read(watch, name)
             header = None if packed is None else _header(packed)
             if packed is not None and header is not None:
                 found.append(Found(f"{watch.export}/.tidegate/{name}", packed, header))
@@ -62,7 +61,7 @@ def rebuild(
 ) -> Rebuilt:
     """Fills the empty state ``draft``. ``rescan`` records the markers into it and returns what is down, and why.
 
-    Looks at the trees and moves nothing in them. For who is alone with them. Raises NotAnExport.
+    Reads the trees and moves nothing in them. For the holder of the pass lock. Raises NotAnExport.
     """
     result = Rebuilt()
     latest = [one.header for one in find_exports(config)]
@@ -77,13 +76,13 @@ def rebuild(
     with draft.write() as connection:
         day = budget.current(connection, config, now)
         settle(connection, config, day.number, scan, now=now)
-        result.known += _standing(scan)
+        result.known += _differences(scan)
         if source is None:
             _by_the_manifests(connection, config, scan, now, result)
         if _may_have_left(config, scan, source, latest):
             result.unknown.insert(0, _charge_the_rest(connection, config, now))
         budget.tell(connection, config, now)
-    result.unknown += _not_told(source)
+    result.unknown += _not_known(source)
     return result
 
 
@@ -92,41 +91,42 @@ def _what_came_back(connection: Connection, source: Found) -> str:
     return f"{source.place}, written {format_time(source.header.written)}: {counts[0]} VMs, {counts[1]} links came back"
 
 
-def _standing(scan: TreeScan) -> Iterator[str]:
-    """What was seen in the trees that the export does not tell."""
+def _differences(scan: TreeScan) -> Iterator[str]:
+    """What was found in the trees that the export does not have."""
     for check in scan.checks:
         name = printable(check.link.export_name)
         if check.link.ended_at is None and check.presence in (Presence.ABSENT, Presence.OTHER):
-            yield f"{name}: let out on day {check.link.day}, and stands no more; its dump waits again if it is there"
+            day = check.link.day
+            yield f"{name}: released on day {day}, and not in the tree any more; its dump waits again if it is there"
         elif check.presence is Presence.CHANGED:
-            yield f"{name}: rewritten since it was let out; the next pass takes it back"
+            yield f"{name}: rewritten since it was released; the next pass removes its link"
     for entry in scan.unmanaged:
         size = format_size(entry.found.identity.bytes)
         yield f"{entry}: is in the tree without a record; its {size} count as released"
 
 
-def _not_told(source: Found | None) -> Iterator[str]:
+def _not_known(source: Found | None) -> Iterator[str]:
     if source is None:
         yield "no export of the state: holds, forces, retired VMs, learned periods and what left before are not known"
     else:
         when = format_time(source.header.written)
-        yield f"what was said after {when} (hold, release, force, retire, mark-sent) is not known: say it again"
+        yield f"what was ordered after {when} (hold, unhold, force, retire, mark-sent) is not known: run it again"
 
 
 # --- the limit
 
 
 def _may_have_left(config: Config, scan: TreeScan, source: Found | None, latest: Sequence[Header]) -> bool:
-    """Whether something may have been let out that nothing tells any more.
+    """Whether something may have been released of which no record is left.
 
-    Where no tree stands there is nothing that a sync could find.
+    Where there is no tree, there is nothing that a sync could find.
     """
-    standing = [watch for watch in config.watches if _stands(watch)]
+    with_tree = [watch for watch in config.watches if _has_tree(watch)]
     if source is None or scan.unmounted:
-        return bool(standing or scan.unmounted)
+        return bool(with_tree or scan.unmounted)
     if scan.unmanaged or any(not source.header.is_as_late_as(one) for one in latest):
         return True
-    return any(_paper(watch, manifest.STATE) is None for watch in standing)
+    return any(_read(watch, manifest.STATE) is None for watch in with_tree)
 
 
 def _charge_the_rest(connection: Connection, config: Config, now: Instant) -> str:
@@ -138,11 +138,11 @@ def _charge_the_rest(connection: Connection, config: Config, now: Instant) -> st
     if left:
         row = {"day": day.number, "watch": config.watches[0].name, "export_name": "unknown", "fingerprint": ""}
         ids = ledger.charge(connection, [{**row, "dump_id": None, "vm": None, "bytes": left}], now)
-        detail = "the state was lost: it may have been let out"
+        detail = "the state was lost: it may have been released"
         ledger.change_links(connection, ids, state=LinkState.MISSING, ended_at=now.wall, detail=detail)
     return (
-        f"what has left of late is not known: the {format_size(left)} that were left of day {day.number} count as "
-        "let out, and it begins now"
+        f"what has left of late is not known: the {format_size(left)} left of day {day.number} count as released, "
+        "and the day begins now"
     )
 
 
@@ -150,84 +150,58 @@ def _charge_the_rest(connection: Connection, config: Config, now: Instant) -> st
 
 
 def _by_the_manifests(connection: Connection, config: Config, scan: TreeScan, now: Instant, result: Rebuilt) -> None:
-    told: Tales = {}
+    known: ManifestLinks = {}
     for watch in config.watches:
         if watch.name not in scan.unmounted:
-            told = {**told, **_told(watch, result)}
+            known = {**known, **_manifest_of(watch, result)}
     foreign = [link for link in ledger.in_tree(connection) if link.dump_id is None and link.watch not in scan.unmounted]
-    for one in adopt.take_over(connection, config, foreign, now, told):
+    for one in take_over(connection, config, foreign, now, known):
         if one.vm is None:
-            result.unknown.append(f"{one.name}: not known whose it is: {one.note}")
+            result.unknown.append(f"{one.name}: it is not known whose it is: {one.note}")
     for link in ledger.outstanding(connection):
-        known = told.get((link.watch, link.export_name, link.fingerprint))
-        if known is not None:
-            _as_told(connection, link, known)
-            result.known.append(f"{printable(link.export_name)}: {known.vm}'s, {known.evidence or 'not confirmed'}")
+        listed = known.get((link.watch, link.export_name, link.fingerprint))
+        if listed is not None:
+            _record_as_listed(connection, link, listed)
+            how = listed.evidence.label if listed.evidence is not None else "not confirmed"
+            result.known.append(f"{printable(link.export_name)}: {listed.vm}'s, {how}")
     for name, vm in vms.all_vms(connection).items():
         if vm.offsite_time is None:
-            sentence = f"no copy at the storage is known; if it has one: tidegate mark-sent {name} --time TIME"
-            result.unknown.append(f"{name}: {sentence}")
+            advice = f"if the storage has a copy, run `tidegate mark-sent {name} --time TIME`"
+            result.unknown.append(f"{name}: no copy off-site is known; {advice}")
 
 
-def _as_told(connection: Connection, link: LinkRow, told: Told) -> None:
+def _record_as_listed(connection: Connection, link: LinkRow, listed: ManifestLink) -> None:
     if link.dump_id is not None:
-        dumps.change(connection, link.dump_id, dump_time=told.dump_time)
-    if told.evidence is not None:
-        confirm(connection, [link], told.evidence, told.confirmed)
+        dumps.change(connection, link.dump_id, dump_time=listed.dump_time)
+    if listed.evidence is not None:
+        confirm(connection, [link], listed.evidence, listed.confirmed_at)
 
 
-def _told(watch: WatchFolder, result: Rebuilt) -> Tales:
-    """What the manifest of one tree tells of its links, by watch folder, name and fingerprint."""
-    packed = _paper(watch, manifest.MANIFEST)
+def _manifest_of(watch: WatchFolder, result: Rebuilt) -> ManifestLinks:
+    """The links in the manifest of one tree."""
+    packed = _read(watch, manifest.MANIFEST)
     if packed is None:
-        result.unknown.append(f"{watch.export}: holds no manifest")
+        result.unknown.append(f"{watch.export}: has no manifest")
         return {}
     try:
-        return told_by(packed, watch.name)
-    except NoManifest:
+        return read_manifest(packed, watch.name)
+    except UnreadableManifest:
         result.unknown.append(f"{watch.export}: its manifest cannot be read")
         return {}
 
 
-class NoManifest(Exception):
-    """What stands as the manifest is none."""
+# --- what is in a tree's .tidegate
 
 
-def told_by(packed: bytes, watch: str) -> Tales:
-    """What a manifest tells of the links of this watch folder. Raises NoManifest; whoever wrote it is not trusted."""
-    found = {}
-    try:
-        shape = json.loads(packed)
-        if shape["format"] != manifest.FORMAT:
-            raise ValueError(shape["format"])
-        for link in shape["links"]:
-            if link["vm"] is not None and link["dump_time"] is not None:
-                found[watch, str(link["export_name"]), str(link["fingerprint"])] = _told_link(link)
-    except NOT_AS_TOLD:
-        raise NoManifest from None
-    return found
-
-
-def _told_link(link: dict[str, Any]) -> Told:
-    vm = str(link["vm"])
-    if not is_clean(vm):
-        raise ValueError(vm)
-    evidence = None if link["evidence"] is None else Evidence(link["evidence"])
-    confirmed = 0.0 if link["confirmed"] is None else parse_time(link["confirmed"])
-    return Told(vm, parse_time(link["dump_time"]), evidence, confirmed)
-
-
-# --- papers
-
-
-def _stands(watch: WatchFolder) -> bool:
+def _has_tree(watch: WatchFolder) -> bool:
+    """Also where something is there that is no usable tree."""
     try:
         return ExportTree(watch.export).exists()
     except FaultError:
         return True
 
 
-def _paper(watch: WatchFolder, name: str) -> bytes | None:
+def _read(watch: WatchFolder, name: str) -> bytes | None:
     try:
         return ExportTree(watch.export).read_metadata(name)
     except FaultError:

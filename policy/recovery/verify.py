@@ -1,4 +1,4 @@
-"""The state, set against the markers, the dump folders, the export trees and what is told there. Changes nothing."""
+"""The state compared with the markers, the dump folders, the export trees and their metadata. Changes nothing."""
 
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -13,20 +13,20 @@ from core.state import dumps, ledger
 from core.state.database import Connection, DryRunState
 from core.state.dumps import DumpRow
 from policy.export import ExportTree, Presence, check_all
+from policy.reconcile import manifest
 from policy.reconcile.link_check import LinkCheck
 from policy.reconcile.tree_scan import scan_trees
-from policy.recovery import manifest
 
 #: What puts most things right.
 _NEXT = "tidegate pass"
 
 
 class Difference(NamedTuple):
-    """What does not fit together: where, what it means, and what to do or say."""
+    """Two things that disagree: where, what it means, and what to do."""
 
     where: str
     means: str
-    say: str
+    advice: str
 
 
 def verify(config: Config, copy: DryRunState, clock: Clock, rescan: Callable[[], Sequence[str]]) -> list[Difference]:
@@ -43,11 +43,11 @@ def verify(config: Config, copy: DryRunState, clock: Clock, rescan: Callable[[],
             found += _of_link(config, check)
         for entry in scan.unmanaged:
             found.append(
-                Difference(str(entry), "stands there and is not in the ledger", f"{_NEXT} charges it; tidegate adopt")
+                Difference(str(entry), "is there and not in the ledger", f"{_NEXT} charges it; or tidegate adopt")
             )
         for watch in config.watches:
             if watch.name not in scan.unmounted:
-                found += _of_papers(connection, config, watch, clock.now().wall)
+                found += _of_metadata(connection, config, watch, clock.now().wall)
     return found
 
 
@@ -56,11 +56,13 @@ def _damages(connection: Connection) -> Iterator[Difference]:
         if said != "ok":
             yield Difference("the state file", f"it is damaged: {said}", "tidegate state rebuild --replace")
     if connection.execute("PRAGMA foreign_key_check").fetchone():
-        yield Difference("the state file", "it tells of dumps or days it lacks", "tidegate state rebuild --replace")
+        yield Difference(
+            "the state file", "it refers to dumps or days that it lacks", "tidegate state rebuild --replace"
+        )
 
 
 def _news(recorded: dict[int, DumpRow], now: Sequence[DumpRow]) -> Iterator[Difference]:
-    """What the markers and dump folders tell that was not recorded yet."""
+    """What is in the markers and dump folders and was not recorded yet."""
     for row in now:
         path = f"{row.watch}: {printable(row.path)}"
         before = recorded.get(row.id)
@@ -78,9 +80,9 @@ def _news(recorded: dict[int, DumpRow], now: Sequence[DumpRow]) -> Iterator[Diff
         yield Difference(f"{gone.watch}: {printable(gone.path)}", "its marker is gone", f"{_NEXT} records it")
 
 
-def _of_dumps(connection: Connection, config: Config, down: Collection[str]) -> Iterator[Difference]:
-    """Dumps that wait and are not what their markers spoke of: nobody looks at one before it is its turn."""
-    there = {watch.name for watch in config.watches} - set(down)
+def _of_dumps(connection: Connection, config: Config, unmounted: Collection[str]) -> Iterator[Difference]:
+    """Dumps that wait and are not what their markers declare: a pass checks one only before it releases it."""
+    there = {watch.name for watch in config.watches} - set(unmounted)
     waiting = [row for row in dumps.without_end(connection) if row.watch in there and row.state is DumpState.PENDING]
     waiting = [row for row in waiting if row.fingerprint and row.reason is None]
     identities = dumps.identities_of(connection, waiting)
@@ -96,16 +98,16 @@ def _of_link(config: Config, check: LinkCheck) -> Iterator[Difference]:
     path = f"{config.watch(link.watch).export}/{printable(link.export_name)}"
     match check.presence, link.state:
         case Presence.INTACT, LinkState.RELEASED:
-            yield Difference(path, "stands, and a killed pass has not recorded it", _NEXT)
+            yield Difference(path, "is there, and a killed pass has not recorded it", _NEXT)
         case Presence.INTACT, LinkState.CHANGED | LinkState.REVOKED:
-            yield Difference(path, "was taken back and still stands", _NEXT)
+            yield Difference(path, "is revoked and still there", f"{_NEXT} removes it")
         case Presence.CHANGED, _:
-            yield Difference(path, "was rewritten after it was let out", f"{_NEXT} takes it back; dump to new names")
+            yield Difference(path, "was rewritten after it was released", f"{_NEXT} removes it; dump to new names")
         case Presence.ABSENT | Presence.OTHER, LinkState.RELEASED:
             yield Difference(path, "a killed pass has charged it and not made it", f"{_NEXT} gives the charge back")
         case Presence.ABSENT, _:
             yield Difference(
-                path, "the ledger says that it stands, and it is gone", f"{_NEXT} lets the dump wait again"
+                path, "should be there by the ledger, and it is gone", f"after {_NEXT} its dump waits again"
             )
         case Presence.OTHER, _:
             yield Difference(path, "something else has its name", f"move it away, then {_NEXT}")
@@ -113,7 +115,7 @@ def _of_link(config: Config, check: LinkCheck) -> Iterator[Difference]:
             return
 
 
-def _of_papers(connection: Connection, config: Config, watch: WatchFolder, now: float) -> Iterator[Difference]:
+def _of_metadata(connection: Connection, config: Config, watch: WatchFolder, now: float) -> Iterator[Difference]:
     place = f"{watch.export}/.tidegate"
     try:
         tree = ExportTree(watch.export)
@@ -123,19 +125,19 @@ def _of_papers(connection: Connection, config: Config, watch: WatchFolder, now: 
             yield Difference(
                 f"{place}/{manifest.STATE}", "no export of the state can be read there", f"{_NEXT} writes it"
             )
-        told = tree.read_metadata(manifest.MANIFEST)
+        packed = tree.read_metadata(manifest.MANIFEST)
     except FaultError as error:
         yield Difference(place, str(error), f"then {_NEXT}")
         return
-    if manifest.is_sealed(connection, config, watch, now):
-        return  # it tells what was sealed, until that sync is reported
+    if manifest.is_announced(connection, config, watch, now):
+        return  # until that sync is reported it lists what was announced
     try:
-        names = {str(one["export_name"]): str(one["state"]) for one in json.loads(told or b"")["links"]}
+        names = {str(one["export_name"]): str(one["state"]) for one in json.loads(packed or b"")["links"]}
     except NOT_AS_TOLD:
         yield Difference(f"{place}/{manifest.MANIFEST}", "there is none that can be read", f"{_NEXT} writes it")
         return
-    stand = {link.export_name: str(link.state) for link in ledger.in_tree(connection, watch.name)}
-    for name in sorted(names.keys() | stand.keys()):
-        if names.get(name) != stand.get(name):
-            means = f"the manifest says {names.get(name, 'nothing')}, the ledger {stand.get(name, 'nothing')}"
+    links = {link.export_name: str(link.state) for link in ledger.in_tree(connection, watch.name)}
+    for name in sorted(names.keys() | links.keys()):
+        if names.get(name) != links.get(name):
+            means = f"it is {names.get(name, 'missing')} in the manifest, {links.get(name, 'missing')} in the ledger"
             yield Difference(f"{watch.export}/{printable(name)}", means, f"{_NEXT} writes it anew")

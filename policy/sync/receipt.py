@@ -1,4 +1,4 @@
-"""What a storage says that it has checked: a receipt, for the list EXPECTED that it found in the export tree.
+"""A storage's receipt: what it has checked of the list EXPECTED that it found in the export tree.
 
 ::
 
@@ -9,8 +9,8 @@
     arrived vm1
     arrived vm2.qcow2
 
-It answers to one list, named by its SHA-256: one that comes late, or twice, speaks of no other dumps under the same
-names. The two lines of rsync's ``--stats --no-h`` may be missing. Whoever writes it is not trusted.
+It belongs to one list, named by its SHA-256: one that comes late, or twice, confirms no other dumps under the same
+names. The two lines of rsync's ``--stats --no-h`` may be missing. Its writer is not trusted.
 """
 
 import re
@@ -21,10 +21,11 @@ from core.filenames import is_single_component, printable
 from policy.sync import rsync_log
 from policy.sync.rsync_log import Transfer
 
-#: A name takes 263 bytes at most; a tree of a hundred thousand links is told in less than half of it.
+#: A name takes 263 bytes at most; a tree of a hundred thousand links takes less than half of it.
 MOST_BYTES = 64 * 1024 * 1024
 
 _HEADING = "tidegate-receipt 1"
+_NO_RECEIPT = f"not a receipt: its first two lines must be {_HEADING!r} and 'expected SHA256'"
 _DIGEST = re.compile(r"expected ([0-9a-f]{64})")
 _TOTAL = re.compile(r"Total bytes (?:sent|received): [0-9]{1,18}")
 _ARRIVED = "arrived "
@@ -40,21 +41,21 @@ class Receipt:
 
 
 def read(given: bytes) -> Receipt:
-    """Raises UsageError that names the first line that is not right; nothing of it is used then."""
+    """Raises UsageError that names the first wrong line; nothing of it is used then."""
     if len(given) > MOST_BYTES:
-        raise UsageError(f"the receipt is larger than {MOST_BYTES // 1024 // 1024} MiB: it is none")
+        raise UsageError(f"the receipt is larger than {MOST_BYTES // 1024 // 1024} MiB")
     try:
         heading, answers, *lines = given.decode("utf-8").removesuffix("\n").split("\n")
     except ValueError:
-        raise UsageError(f"no receipt: its first two lines are {_HEADING!r} and 'expected SHA256'") from None
+        raise UsageError(_NO_RECEIPT) from None
     digest = _DIGEST.fullmatch(answers)
     if heading != _HEADING or digest is None:
-        raise UsageError(f"no receipt: its first two lines are {_HEADING!r} and 'expected SHA256'")
+        raise UsageError(_NO_RECEIPT)
     totals = [line for line in lines if _TOTAL.fullmatch(line)]
     arrived = [line.removeprefix(_ARRIVED) for line in lines if line.startswith(_ARRIVED)]
     for number, line in enumerate(lines, start=3):
         if not (_TOTAL.fullmatch(line) or _names_one(line)):
-            raise UsageError(f"line {number} of the receipt says nothing that a receipt says: {_shown(line)}")
+            raise UsageError(f"line {number} of the receipt is no line of a receipt: {_shown(line)}")
     return Receipt(digest[1], frozenset(arrived), _transfer(totals))
 
 
@@ -62,7 +63,7 @@ def _transfer(totals: list[str]) -> Transfer | None:
     try:
         return rsync_log.read("\n".join(totals)) if totals else None
     except rsync_log.NotTold as error:
-        raise UsageError(f"the receipt tells of no transfer: {error}") from None
+        raise UsageError(f"the receipt has no transfer: {error}") from None
 
 
 def _names_one(line: str) -> bool:

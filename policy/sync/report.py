@@ -1,4 +1,4 @@
-"""Sync passes of the storage: announced before (a seal), reported after. A report is what ends a day and confirms."""
+"""Syncs of the storage: announced before, reported after. A report is what ends a day and confirms."""
 
 import logging
 from collections.abc import Callable, Collection
@@ -15,9 +15,9 @@ from core.state.ledger import LinkRow
 from core.state.syncs import SyncRow
 from policy.passes import budget
 from policy.passes.trees import remove_unneeded, settle_trees
+from policy.reconcile import manifest
 from policy.reconcile.confirm import confirm
 from policy.reconcile.confirm_modes import SEAL_LASTS_SECONDS
-from policy.recovery import manifest
 from policy.sync import rsync_log
 from policy.sync.rsync_log import Transfer
 
@@ -26,12 +26,12 @@ log = logging.getLogger("tidegate.policy")
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the storage says it has: one of these, a list also with its time, or none (what stood at the seal).
+    """What the storage has: one of these, a list also with its time, or none (what was announced).
 
-    ``started``: what stood at this time, in seconds since the epoch. ``arrived``: these names of the export trees.
-    ``transfer``: what crossed the line, where rsync's own words of it are at hand. ``expected``: the sha256 of the list
-    in an export tree that ``arrived`` answers to. ``broke_off``: it had not come to its end; what arrived is confirmed,
-    and the day goes on.
+    ``started``: what was in the trees then, in seconds since the epoch. ``arrived``: these names of the export trees.
+    ``transfer``: the bytes transferred, where rsync's own figures are at hand. ``expected``: the sha256 of the list in
+    an export tree that ``arrived`` answers. ``broke_off``: it did not finish; what arrived is confirmed, and the day
+    stays open.
     """
 
     started: float | None = None
@@ -42,8 +42,8 @@ class Report:
     expected: str | None = None
 
 
-class Seal(NamedTuple):
-    """A sync that was announced, and the links that it speaks of."""
+class Announced(NamedTuple):
+    """A sync that was announced, and the links that its report will be about."""
 
     sync_id: int
     links: Collection[LinkRow]
@@ -62,14 +62,14 @@ class Outcome:
 
 def announce(
     config: Config, state: State, clock: Clock, *, wait: float, watch: str | None = None, process: int | None = None
-) -> Seal:
-    """A sync begins: from now to its report nothing is replaced or removed.
+) -> Announced:
+    """A sync starts: from now to its report nothing is replaced or removed.
 
-    ``process`` is the one of a daemon that serves it, by which its end is told.
+    ``process`` is the one of an rsync daemon that serves it: its number finds the sync when it has ended.
     """
     with state.pass_lock(wait=wait):
         now = clock.now()
-        down = settle_trees(config, state, now)
+        unmounted = settle_trees(config, state, now)
         with state.write() as connection:
             day = budget.current(connection, config, now)
             links = [one for one in ledger.outstanding(connection) if one.in_tree and watch in (None, one.watch)]
@@ -77,82 +77,84 @@ def announce(
                 connection, watch=watch, sealed_at=now.wall, started_at=now.wall, day=day.number, process=process
             )
             syncs.seal(connection, sync_id, [link.id for link in links])
-        sealing = {one.name for one in config.watches if watch in (None, one.name)}
-        manifest.write(config, state, now, down=down, sealing=sealing)
-        return Seal(sync_id, links)
+        announcing = {one.name for one in config.watches if watch in (None, one.name)}
+        manifest.write(config, state, now, unmounted=unmounted, announcing=announcing)
+        return Announced(sync_id, links)
 
 
 def report(
     config: Config, state: State, clock: Clock, said: Report, *, wait: float, watch: str | None = None
 ) -> Outcome:
-    """A sync has passed: what it brought over is confirmed and the day may end.
+    """A sync has finished: what it brought over is confirmed and the day may end.
 
-    Raises UsageError when neither ``said`` nor a seal tells what the storage has, or when a receipt answers to a list
-    that is not the one that stands.
+    Raises UsageError when neither the report nor an announcement decides what the storage has, or when a receipt
+    answers a list that is not the one in the export tree.
     """
     with state.pass_lock(wait=wait):
         now = clock.now()
         if said.expected is not None:
             watch = _expecting(config, said.expected)
-        down = settle_trees(config, state, now)
+        unmounted = settle_trees(config, state, now)
         with state.write() as connection:
-            outcome = _record(connection, config, said, watch, now, down=down)
+            outcome = _record(connection, config, said, watch, now, unmounted=unmounted)
         remove_unneeded(config, state, now)
-        manifest.write(config, state, now, down=down)
+        manifest.write(config, state, now, unmounted=unmounted)
         return outcome
 
 
 def _expecting(config: Config, digest: str) -> str | None:
-    """The watch folder whose list a receipt answers to; None: there is but this one."""
-    watch = manifest.expecting(config, digest)
+    """The watch folder whose list a receipt answers; None: it is the only one."""
+    watch = manifest.watch_expecting(config, digest)
     if watch is None:
         raise UsageError(
-            "synced: the receipt answers to another list than the one that stands in the export tree: nothing was "
-            "confirmed; let the storage pull again"
+            "synced: the receipt is for another list than the one in the export tree; nothing was confirmed. "
+            "Let the storage pull again."
         )
     return watch.name if len(config.watches) > 1 else None
 
 
 def _record(
-    connection: Connection, config: Config, said: Report, watch: str | None, now: Instant, *, down: Collection[str]
+    connection: Connection, config: Config, said: Report, watch: str | None, now: Instant, *, unmounted: Collection[str]
 ) -> Outcome:
-    """Nothing is confirmed of a folder that is away: nobody knows whether its links stood when the sync came by."""
+    """Confirms nothing of an unmounted folder: nobody knows whether its links were there when the sync came by."""
     day = budget.current(connection, config, now)
-    standing = [one for one in ledger.outstanding(connection) if watch in (None, one.watch)]
+    outstanding = [one for one in ledger.outstanding(connection) if watch in (None, one.watch)]
     announced = syncs.seals(connection, now.wall - SEAL_LASTS_SECONDS)
-    seals = [one for one in announced if one.reported_at is None]
-    # A list that is told once more speaks of the sync that it was told for.
-    meant = seals or (announced if said.arrived is not None else [])
-    meant = [one for one in meant if one.watch in (None, watch)]
-    if said.expected is not None and not meant:
-        raise UsageError("synced: no sync was announced in the last 24 hours that the receipt could answer to")
-    covers = _covers(connection, said, meant)
+    unreported = [one for one in announced if one.reported_at is None]
+    # A list that is reported once more is of the sync that it was first reported for.
+    candidates = unreported or (announced if said.arrived is not None else [])
+    candidates = [one for one in candidates if one.watch in (None, watch)]
+    if said.expected is not None and not candidates:
+        raise UsageError("synced: no sync was announced in the last 24 hours that the receipt could belong to")
+    covers = _covers(connection, said, candidates)
     if _is_old(connection, said, watch, now):
-        return Outcome((), tuple(standing), day.number, day_ended=False)
-    own = [one.id for one in seals if one.watch == watch and _is_of(said, one)]
+        return Outcome((), tuple(outstanding), day.number, day_ended=False)
+    own = [one.id for one in unreported if one.watch == watch and _is_of(said, one)]
     own = own or [syncs.add_sync(connection, watch=watch, started_at=said.started, day=day.number)]
     if said.transfer is not None:
         rsync_log.record(connection, own[0], said.transfer)
-    confirmed = [link for link in standing if link.in_tree and link.watch not in down and covers(link)]
+    confirmed = [link for link in outstanding if link.in_tree and link.watch not in unmounted and covers(link)]
     confirm(connection, confirmed, Evidence.REPORT, now.wall)
     for sync_id in own:
-        told = {"reported_at": now.wall, "evidence": "" if said.broke_off else Evidence.REPORT, "day": day.number}
-        syncs.change_sync(connection, sync_id, **told, confirmed=len(confirmed) if sync_id == own[0] else 0)
+        evidence = "" if said.broke_off else Evidence.REPORT
+        count = len(confirmed) if sync_id == own[0] else 0
+        syncs.change_sync(connection, sync_id, reported_at=now.wall, evidence=evidence, day=day.number, confirmed=count)
     after = budget.current(connection, config, now)
     done = {link.id for link in confirmed}
     unknown = (said.arrived or frozenset()) - {link.export_name for link in ledger.in_tree(connection)}
     return Outcome(
         confirmed=tuple(confirmed),
-        left_outstanding=tuple(link for link in standing if link.id not in done),
+        left_outstanding=tuple(link for link in outstanding if link.id not in done),
         day=after.number,
         day_ended=after.number != day.number,
         unknown=tuple(sorted(unknown)),
     )
 
 
-def _is_of(said: Report, seal: SyncRow) -> bool:
-    """Whether the report closes this seal: one that comes late must not end the sync that runs meanwhile."""
-    return said.started is None or seal.sealed_at is None or seal.sealed_at < said.started + 1  # told in whole seconds
+def _is_of(said: Report, sync: SyncRow) -> bool:
+    """Whether the report is of this sync: one that comes late must not end the sync that runs meanwhile."""
+    # A start is reported in whole seconds.
+    return said.started is None or sync.sealed_at is None or sync.sealed_at < said.started + 1
 
 
 def _is_old(connection: Connection, said: Report, watch: str | None, now: Instant) -> bool:
@@ -160,7 +162,7 @@ def _is_old(connection: Connection, said: Report, watch: str | None, now: Instan
     if said.started is None:
         return False
     if said.started > now.wall:
-        raise UsageError("synced: --started lies in the future; say when the sync that has passed began")
+        raise UsageError("synced: --started is in the future; give the time at which the finished sync started")
     last = next((one for one in syncs.reports(connection) if one.watch == watch), None)
     return last is not None and said.started <= (last.started_at or last.reported_at or 0)
 
@@ -176,12 +178,12 @@ def _covers(connection: Connection, said: Report, seals: list[SyncRow]) -> Calla
         started = said.started
         held_to.append(lambda link: link.linked_at is not None and link.linked_at < started)
     elif seals:
-        # For a list too: what stands under a name of it may have been linked since.
+        # For a list too: what is under a name of it may have been linked since.
         sealed = syncs.sealed_links(connection, seals[0].id)  # a sync announced twice was started twice
         held_to.append(lambda link: link.id in sealed)
     if held_to:
         return lambda link: all(holds(link) for holds in held_to)
     raise UsageError(
-        "synced: nothing says what the storage has; run sync-started before the sync, "
-        "or say --started TIME, --arrived FILE, or --all for everything that stands now"
+        "synced: it is not known what the storage has. Run `tidegate sync-started` before each sync, "
+        "or give --started TIME, --arrived FILE, or --all for everything that is in the export trees now."
     )

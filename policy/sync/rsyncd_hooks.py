@@ -1,7 +1,7 @@
 """The hooks of an rsync daemon that serves an export tree: before a transfer and after it.
 
-rsync tells them of the client by environment variables, and the client writes some of these: they are only compared.
-What is told after a transfer is no proof of anything: the status is 0, too, when the receiver could store nothing.
+rsync describes the client in environment variables, and the client writes some of these: they are only compared.
+What rsync reports after a transfer proves nothing: the status is 0, too, when the receiver could store nothing.
 """
 
 import os
@@ -28,7 +28,7 @@ _LOG_BYTES = 64 * 1024 * 1024
 
 
 class UsedUp(TidegateError):
-    """The day's limit has crossed the line already: nothing was done, try again later."""
+    """The day's limit was transferred already: nothing was done, try again later."""
 
     exit_code = ExitCode.BUSY
 
@@ -59,7 +59,7 @@ class Request(NamedTuple):
         )
 
     def _asked_for(self) -> list[str]:
-        """What stands behind the point with which rsync's options end."""
+        """What comes after the dot with which rsync's options end."""
         end = self.arguments.index(".") if "." in self.arguments else len(self.arguments)
         return list(self.arguments[end + 1 :])
 
@@ -76,8 +76,8 @@ def request_of(environment: Mapping[str, str]) -> Request:
     return Request(int(process), name, path, tuple(arguments))
 
 
-def begin(config: Config, state: State, clock: Clock, request: Request, *, wait: float) -> report.Seal | None:
-    """Before a transfer: a pull of the whole tree is sealed; None: of anything else there is nothing to seal.
+def begin(config: Config, state: State, clock: Clock, request: Request, *, wait: float) -> report.Announced | None:
+    """Before a transfer: a pull of the whole tree is announced; None: it is anything else.
 
     Raises UsedUp when the attempts of the open day have sent all that it may, and UsageError for a module that is no
     export tree.
@@ -95,7 +95,7 @@ def begin(config: Config, state: State, clock: Clock, request: Request, *, wait:
 
 
 def end(config: Config, state: State, clock: Clock, request: Request, log: Path) -> Transfer | None:
-    """After a transfer: records what crossed the line, as the daemon's log tells it. None: it tells nothing.
+    """After a transfer: records the bytes transferred by the daemon's log. None: they are not in it.
 
     Nothing is confirmed. Raises UsageError for a log that cannot be read.
     """
@@ -107,7 +107,7 @@ def end(config: Config, state: State, clock: Clock, request: Request, log: Path)
     with state.write() as connection:
         sync_id = sync_rows.sync_of_process(connection, request.process, since=now - COUNTS_FOR)
         day = ledger.open_day(connection)
-        if sync_id is None and day is not None and transfer.files:  # a part was fetched: it crossed the line as well
+        if sync_id is None and day is not None and transfer.files:  # a part was fetched: its bytes were transferred too
             sync_id = sync_rows.add_sync(connection, watch=watch, started_at=now, day=day.number)
         if sync_id is not None:
             rsync_log.record(connection, sync_id, transfer)
@@ -116,13 +116,13 @@ def end(config: Config, state: State, clock: Clock, request: Request, log: Path)
 
 
 def _end_transfer(connection: Connection, config: Config, sync_id: int) -> None:
-    """The process's number is another's soon. And where no report is to come, nothing waits for it any longer."""
+    """The process's number is another's soon. And where no report is to come, the sync is over."""
     over = {} if confirm_mode(config).awaits_report else {"sealed_at": None}
     sync_rows.change_sync(connection, sync_id, process=None, **over)
 
 
 def _watch_of(config: Config, request: Request) -> str | None:
-    """The watch folder whose export tree the module is; None: there is but this one, or it is all of them."""
+    """The watch folder whose export tree the module is; None: it is the only one."""
     served = os.path.realpath(request.path)
     found = [one.name for one in config.watches if request.path and os.path.realpath(one.export) == served]
     if not found:
@@ -136,7 +136,7 @@ def _watch_of(config: Config, request: Request) -> str | None:
 def _refuse_more(
     config: Config, day: DayRow, attempts: Sequence[tuple[float, int]], allowed: int, now: Instant
 ) -> None:
-    """What crossed the line some time ago belongs to another day of the line, though no report has ended this one."""
+    """What was transferred long ago belongs to an earlier day of the link, though no report has ended this one."""
     is_young = now.elapsed_since(day.opened) < COUNTS_FOR
     counted = [(at, sent) for at, sent in attempts if is_young or at > now.wall - COUNTS_FOR]
     total = sum(sent for _, sent in counted)
@@ -147,8 +147,8 @@ def _refuse_more(
         rest -= sent
         if rest < allowed or rest == 0:
             raise UsedUp(
-                f"the day's limit is used up: {format_size(total)} of {format_size(allowed)} have crossed the line; "
-                f"come again after {format_time(free_at + COUNTS_FOR, config.day.timezone)}"
+                f"the day's limit is used up: {format_size(total)} of {format_size(allowed)} were transferred; "
+                f"try again after {format_time(free_at + COUNTS_FOR, config.day.timezone)}"
             )
 
 

@@ -64,7 +64,7 @@ def test_each_difference_is_a_line_and_the_next_pass_settles_it(
     damage(host)
     found = host.json("state", "verify", code=1)["differences"]
     assert [one for one in found if where in one["where"] and means in one["means"]], found
-    assert all(one["say"] for one in found)
+    assert all(one["advice"] for one in found)
     host.run("pass")
     assert host.json("state", "verify")["differences"] == []
 

@@ -194,7 +194,7 @@ def test_after_the_limit_has_crossed_the_line_nothing_more_is_served(
     pull(served, tmp_path / "copy")
     until(lambda: syncs(host)[0][2] is not None)
     said = pull(served, tmp_path / "other", code=10)
-    assert "the day's limit is used up: 3 MB of 3 MB have crossed the line; come again after 20" in said
+    assert "the day's limit is used up: 3 MB of 3 MB were transferred; try again after 20" in said
     assert not (tmp_path / "other").exists() or list((tmp_path / "other").iterdir()) == []
     assert len(syncs(host)) == 1
 

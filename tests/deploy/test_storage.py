@@ -223,7 +223,7 @@ def test_from_the_daemon_it_comes_the_same_and_is_not_given_twice_on_a_day(
         until(lambda: host.json("history")["days"][0]["ratio"] is not None)
         shutil.rmtree(storage.target)
         storage.target.mkdir()
-        assert "the day's limit is used up: 3 MB of 3 MB have crossed the line" in storage.pull(code=3)
+        assert "the day's limit is used up: 3 MB of 3 MB were transferred" in storage.pull(code=3)
 
 
 # --- what is refused

@@ -44,7 +44,7 @@ class Served:
     def request(self, process: int, arguments: tuple[str, ...] = WHOLE) -> Request:
         return Request(process, "vm", str(self.host.tree), arguments)
 
-    def begin(self, process: int = 1, arguments: tuple[str, ...] = WHOLE) -> report.Seal | None:
+    def begin(self, process: int = 1, arguments: tuple[str, ...] = WHOLE) -> report.Announced | None:
         request = self.request(process, arguments)
         return rsyncd_hooks.begin(self.host.config(), self.state, self.clock, request, wait=0)
 
@@ -76,7 +76,7 @@ def test_attempts_share_the_day_and_the_one_after_the_limit_is_refused(served: S
     served.attempt(6000)
     served.attempt(3999)
     served.attempt(1)
-    with pytest.raises(UsedUp, match=r"used up: 10 kB of 10 kB have crossed the line; come again after 20\d\d-"):
+    with pytest.raises(UsedUp, match=r"used up: 10 kB of 10 kB were transferred; try again after 20\d\d-"):
         served.begin()
 
 

@@ -114,7 +114,7 @@ def test_from_an_export_older_than_the_last_pass_nothing_more_leaves_today(host:
     assert host.json("status")["day"]["left_bytes"] > 0
     lose(host)
     done = host.run("state", "rebuild", "--from", str(tmp_path / "away"))
-    assert "count as let out" in done.stdout
+    assert "count as released" in done.stdout
     day = host.json("status")["day"]
     assert (day["left_bytes"], day["outstanding_bytes"]) == (0, 5000)
     assert [one["verdict"] for one in host.json("pass")["decisions"] if one["verdict"] == "released"] == []
@@ -126,7 +126,7 @@ def test_without_an_export_markers_trees_and_manifest_tell_what_they_can(host: H
     lose(host)
     (host.tree / ".tidegate" / "state.json.gz").write_bytes(b"no export")
     done = host.run("state", "rebuild")
-    assert "vm4: no copy at the storage is known" in done.stdout
+    assert "vm4: no copy off-site is known" in done.stdout
     assert "holds, forces" in done.stdout
     status = host.json("status")
     assert {one["vm"]: (one["verdict"], one["offsite_by"]) for one in status["vms"]} == {

@@ -35,18 +35,18 @@ def test_nothing_may_have_arrived() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "no receipt: its first two lines are"),
-        ("tidegate-receipt 2\n" + HEAD.partition("\n")[2], "no receipt: its first two lines are"),
-        (HEAD.replace(DIGEST, DIGEST[1:]), "no receipt: its first two lines are"),
-        (HEAD + "arrived vm1\nmissing vm2\n", "line 4 of the receipt says nothing .*: missing vm2"),
+        ("", "not a receipt: its first two lines must be"),
+        ("tidegate-receipt 2\n" + HEAD.partition("\n")[2], "not a receipt: its first two lines must be"),
+        (HEAD.replace(DIGEST, DIGEST[1:]), "not a receipt: its first two lines must be"),
+        (HEAD + "arrived vm1\nmissing vm2\n", "line 4 of the receipt is no line of a receipt: missing vm2"),
         (HEAD + "arrived ../etc\n", "line 3 of the receipt"),
         (HEAD + "arrived .tidegate\n", "line 3 of the receipt"),
         (HEAD + "arrived \n", "line 3 of the receipt"),
         (HEAD + "arrived a\x1b[2J\n", r"line 3 of the receipt .*: arrived a\\x1b"),
         (HEAD + "Total bytes sent: 1e3\n", "line 3 of the receipt"),
-        (HEAD + "Total bytes sent: 10\n", "tells of no transfer"),
+        (HEAD + "Total bytes sent: 10\n", "has no transfer"),
         (HEAD + "\n\n", "line 3 of the receipt"),
-        (HEAD + "x" * 10_000, "says: x{80}…$"),
+        (HEAD + "x" * 10_000, "receipt: x{80}…$"),
     ],
 )
 def test_what_is_none_is_refused_with_its_line(text: str, sentence: str) -> None:
@@ -122,7 +122,7 @@ def test_one_that_is_sent_twice_is_refused_the_second_time(at: AtGivenTime) -> N
     at.host.dump("vm1", 1000)
     at.run("pass")
     at.run("sync-started")
-    with pytest.raises(UsageError, match="answers to another list"):
+    with pytest.raises(UsageError, match="is for another list"):
         at.run("synced", "--receipt", file)
     assert at.status()["vm1"]["newest_dump"]["state"] == "linked"
 

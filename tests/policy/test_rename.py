@@ -96,7 +96,7 @@ def test_two_histories_are_never_made_one(at: AtGivenTime) -> None:
         at.run("rename", "old", "new")
     at.host.dump("third.img", 100)
     at.run("pass")
-    with pytest.raises(UsageError, match="a dump of third is let out and not yet confirmed"):
+    with pytest.raises(UsageError, match="a dump of third is outstanding"):
         at.run("rename", "old", "third")
     assert set(at.status()) == {"old", "new", "third"}
 

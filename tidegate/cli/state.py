@@ -162,7 +162,7 @@ def verify(session: Session, *, wait: float, as_json: bool) -> None:
         print_json({"format": shapes.FORMAT, "differences": [one._asdict() for one in found]})
     else:
         for one in found:
-            output.sentence(f"{one.where}: {one.means}; {one.say}")
+            output.sentence(f"{one.where}: {one.means}; {one.advice}")
         if not found:
             output.sentence("the state, the markers, the export trees and the manifests tell the same")
     if found:

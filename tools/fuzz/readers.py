@@ -19,7 +19,7 @@ from core.state.backup import NotAnExport, read_header
 from core.state.migrations import SCHEMA_VERSION
 from core.units import format_time
 from policy.export.publish import refuse_name
-from policy.recovery import manifest, rebuild
+from policy.reconcile import manifest
 from policy.sync import receipt as receipts
 from policy.sync import rsync_log
 from tidegate.cli.admin import listed_copies
@@ -67,12 +67,12 @@ def _release_all(name: str) -> None:
 
 def manifests(given: bytes) -> None:
     """The manifest that stands in a tree, which its owner may have written."""
-    manifest.tells_the_same(given, b"{}")
-    with suppress(rebuild.NoManifest):
-        for told in rebuild.told_by(given, "dumps").values():
-            assert is_clean(told.vm)
-            assert format_time(told.dump_time)
-            assert format_time(told.confirmed)
+    manifest.is_same(given, b"{}")
+    with suppress(manifest.UnreadableManifest):
+        for link in manifest.read_manifest(given, "dumps").values():
+            assert is_clean(link.vm)
+            assert format_time(link.dump_time)
+            assert format_time(link.confirmed_at)
 
 
 def exports(given: bytes) -> None:

@@ -1,18 +1,18 @@
-"""What stands in an export tree, told in the tree itself: what one needs when this host is dead (DESIGN 7).
+"""The metadata files in an export tree: what is in it, and what one needs when this host is dead.
 
 ::
 
     .rsync/.tidegate/manifest.json   each link: its VM, dump time, files, and what is known of its arrival
-    .rsync/.tidegate/SHA256SUMS      for `sha256sum -c` in the tree: the files whose sum a marker told
+    .rsync/.tidegate/SHA256SUMS      for `sha256sum -c` in the tree: the files whose marker declared a sum
     .rsync/.tidegate/FILES           every file, a line each, as it is named on the disk
-    .rsync/.tidegate/EXPECTED        what the sync is to bring: a heading, then of each file its size, time of change
-                                     in whole seconds, sha256 or -, and its path
+    .rsync/.tidegate/EXPECTED        what the sync should bring: a heading, then of each file its size, modification
+                                     time in whole seconds, sha256 or -, and its path
     .rsync/.tidegate/state.json.gz   the whole state (``core.state.backup``)
-    .rsync/.tidegate/state.before.json.gz  what another state file told here before: was that one lost?
+    .rsync/.tidegate/state.before.json.gz  the same of another state file, which was here before: was that one lost?
 
-The folder comes with the first sync that is sealed (`tidegate sync-started`); whoever never seals one makes it himself.
-None of it is rewritten while it tells the same: rsync would send it again. The first four stay as they were sealed
-until the sync that they were sealed for is reported.
+The folder is made with the first sync that is announced (`tidegate sync-started`), or by the admin. None of it is
+rewritten while its content is the same: rsync would send it again. The first four stay as they were announced until
+that sync is reported.
 """
 
 import hashlib
@@ -20,20 +20,21 @@ import json
 import logging
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from core.clock import Instant
 from core.config.settings import Config, WatchFolder
-from core.enums import LinkState
+from core.enums import Evidence, LinkState
 from core.errors import NOT_AS_TOLD, FaultError
+from core.filenames import is_clean
 from core.state import dumps, ledger, syncs
 from core.state.backup import Export, Header, NotAnExport, export, read_header
 from core.state.database import Connection, State
 from core.state.dumps import DumpRow
 from core.state.ledger import LinkRow
-from core.units import format_time
+from core.units import format_time, parse_time
 from policy.export import ExportTree
 from policy.reconcile.confirm_modes import SEAL_LASTS_SECONDS
 
@@ -52,7 +53,7 @@ _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """One file of a link. ``path`` leads to it from the tree; ``sha256`` None: no marker told it.
+    """One file of a link. ``path`` leads to it from the tree; ``sha256`` None: no marker declared it.
 
     ``mtime`` is in whole seconds: so much of it any storage keeps.
     """
@@ -66,69 +67,71 @@ class _File:
 
 @dataclass(frozen=True, slots=True)
 class _Link:
-    """A link that stands, its dump and its files. A foreign file has no dump, and a foreign folder no known files."""
+    """A link in the tree, its dump and its files. A foreign file has no dump, and a foreign folder no known files."""
 
     row: LinkRow
     dump: DumpRow | None
     files: Sequence[_File]
 
 
-def write(config: Config, state: State, now: Instant, *, down: Collection[str], sealing: Collection[str] = ()) -> None:
-    """Writes the papers of all trees but those of the watch folders that are ``down``. For the holder of the pass lock.
+def write(
+    config: Config, state: State, now: Instant, *, unmounted: Collection[str], announcing: Collection[str] = ()
+) -> None:
+    """Writes the metadata files of all trees but those of ``unmounted`` watch folders. For the holder of the pass lock.
 
-    A tree gets its first ones when a sync is sealed; from then on they are kept true. Of a tree that a sync may be
-    reading by its seal only the state is told anew, unless it was sealed just now: it is among ``sealing``. What
-    cannot be written is logged and stops nobody.
+    A tree gets its first ones when a sync is announced; from then on they are kept up to date. In a tree that a sync
+    may be reading since it was announced only the state is written, unless that is done just now: it is among
+    ``announcing``. What cannot be written is logged and stops nobody.
     """
-    trees = {one.name: ExportTree(one.export) for one in config.watches if one.name not in down}
+    trees = {one.name: ExportTree(one.export) for one in config.watches if one.name not in unmounted}
     wanted = [one for one in config.watches if one.name in trees]
-    wanted = [one for one in wanted if one.name in sealing or trees[one.name].has_metadata()]
+    wanted = [one for one in wanted if one.name in announcing or trees[one.name].has_metadata()]
     if not wanted:
         return
     with state.read() as connection:
         exported = export(connection, now.wall)
-        sealed = _sealed(connection, config, now.wall) - set(sealing)
-        told = {one.name: {} if one.name in sealed else _papers(connection, one, now.wall) for one in wanted}
+        fixed = _announced(connection, config, now.wall) - set(announcing)
+        contents = {one.name: {} if one.name in fixed else _contents(connection, one, now.wall) for one in wanted}
     for watch in wanted:
         try:
-            _put(trees[watch.name], told[watch.name], exported)
+            _put(trees[watch.name], contents[watch.name], exported)
         except FaultError as error:
             log.warning("%s: the manifest cannot be written: %s", watch.export, error)
 
 
-def _sealed(connection: Connection, config: Config, now: float) -> frozenset[str]:
-    """The watch folders whose trees a sync may be reading that was sealed and is not reported."""
+def _announced(connection: Connection, config: Config, now: float) -> frozenset[str]:
+    """The watch folders whose trees a sync may be reading that was announced and is not reported."""
     seals = syncs.open_seals(connection, now - SEAL_LASTS_SECONDS)
     covered = {seal.watch for seal in seals}
     return frozenset(watch.name for watch in config.watches if None in covered or watch.name in covered)
 
 
-def is_sealed(connection: Connection, config: Config, watch: WatchFolder, now: float) -> bool:
-    """Whether the manifest of this tree tells what was sealed, and not what stands by now."""
-    return watch.name in _sealed(connection, config, now)
+def is_announced(connection: Connection, config: Config, watch: WatchFolder, now: float) -> bool:
+    """Whether the manifest of this tree lists what was announced, and not what is in the tree by now."""
+    return watch.name in _announced(connection, config, now)
 
 
 def has_state(tree: ExportTree) -> bool:
-    """Whether an export of the state stands in this tree. Raises FaultError for a folder of others."""
+    """Whether an export of the state is in this tree. Raises FaultError for a folder of others."""
     return _header(tree.read_metadata(STATE)) is not None
 
 
-def _put(tree: ExportTree, papers: dict[str, bytes], exported: Export) -> None:
-    contents: dict[str, bytes | None] = {}
-    if MANIFEST in papers and tells_the_same(tree.read_metadata(MANIFEST), papers[MANIFEST]):
-        del papers[MANIFEST]
+def _put(tree: ExportTree, contents: dict[str, bytes], exported: Export) -> None:
+    changes: dict[str, bytes | None] = {}
+    if MANIFEST in contents and is_same(tree.read_metadata(MANIFEST), contents[MANIFEST]):
+        del contents[MANIFEST]
     before = tree.read_metadata(STATE)
     header = _header(before)
     aside = _header(tree.read_metadata(BEFORE))
     if header is not None and header.links and header.begun != exported.header.begun:
-        log.warning("%s tells of another state file: if that was lost, `tidegate state rebuild --replace`", STATE)
+        log.warning("%s is of another state file; if that was lost, run `tidegate state rebuild --replace`", STATE)
         if aside is None or aside.links < header.links:
-            contents[BEFORE] = before
+            changes[BEFORE] = before
     elif aside is not None and aside.begun == exported.header.begun:  # it was brought back
-        contents[BEFORE] = None
+        changes[BEFORE] = None
     if header is None or header.digest != exported.header.digest:
-        contents[STATE] = exported.pack()
-    tree.write_metadata(contents | papers)
+        changes[STATE] = exported.pack()
+    tree.write_metadata(changes | contents)
 
 
 def _header(packed: bytes | None) -> Header | None:
@@ -138,19 +141,19 @@ def _header(packed: bytes | None) -> Header | None:
         return None
 
 
-def tells_the_same(standing: bytes | None, new: bytes) -> bool:
+def is_same(present: bytes | None, new: bytes) -> bool:
     """But for when it was written."""
-    if standing is None:
+    if present is None:
         return False
     try:
-        told, telling = json.loads(standing), json.loads(new)
-        return bool({**told, "written": None} == {**telling, "written": None})
+        before, now = json.loads(present), json.loads(new)
+        return bool({**before, "written": None} == {**now, "written": None})
     except NOT_AS_TOLD:
         return False
 
 
-def _papers(connection: Connection, watch: WatchFolder, now: float) -> dict[str, bytes]:
-    """The manifest last: when it stands, its company does."""
+def _contents(connection: Connection, watch: WatchFolder, now: float) -> dict[str, bytes]:
+    """The manifest last: when it is there, the others are."""
     links = _links(connection, watch)
     host = os.uname().nodename
     shape = {
@@ -169,7 +172,7 @@ def _papers(connection: Connection, watch: WatchFolder, now: float) -> dict[str,
 
 
 def _whole(links: Sequence[_Link]) -> Iterator[_File]:
-    """The files of links that still are what was let out: a rewritten one is about to go."""
+    """The files of links that still are what was released: a rewritten one is about to go."""
     for one in links:
         if one.row.state is not LinkState.CHANGED:
             yield from one.files
@@ -209,9 +212,9 @@ def _files_of_foreign(row: LinkRow) -> Sequence[_File]:
 
 
 def _sums(body: str | None) -> dict[str, str | None]:
-    """File of a folder dump -> the sum that its marker told."""
-    told = json.loads(body).get("files") if body else None
-    files = told.items() if isinstance(told, dict) else ()
+    """File of a folder dump -> the sum that its marker declared."""
+    declared = json.loads(body).get("files") if body else None
+    files = declared.items() if isinstance(declared, dict) else ()
     sums = {name: one.get("sha256") for name, one in files if isinstance(one, dict)}
     return {name: one for name, one in sums.items() if isinstance(one, str) and _SHA256.fullmatch(one)}
 
@@ -236,7 +239,7 @@ def _shape(one: _Link) -> dict[str, Any]:
 
 
 def _expected(host: str, watch: WatchFolder, links: Sequence[_Link]) -> bytes:
-    """For a storage with a shell and nothing else, which reads a line up to its end and a name as it stands there."""
+    """For a storage with a shell and nothing else, which reads a line up to its end and a name as it is written."""
     lines = [f"tidegate-expected 1 {host} {watch.name}".encode()]
     lines += [_expected_line(one, file) for one in links if one.row.ended_at is None for file in one.files]
     return b"\n".join(lines) + b"\n"
@@ -249,18 +252,63 @@ def _expected_line(link: _Link, file: _File) -> bytes:
     return f"{file.size} {file.mtime} {(file.sha256 or '-').lower()} ".encode() + os.fsencode(file.path)
 
 
-def expecting(config: Config, digest: str) -> WatchFolder | None:
+def watch_expecting(config: Config, digest: str) -> WatchFolder | None:
     """The watch folder whose export tree holds the list EXPECTED with this sha256; None: none does."""
     for watch in config.watches:
-        paper = ExportTree(watch.export).read_metadata(EXPECTED)
-        if paper is not None and hashlib.sha256(paper).hexdigest() == digest:
+        content = ExportTree(watch.export).read_metadata(EXPECTED)
+        if content is not None and hashlib.sha256(content).hexdigest() == digest:
             return watch
     return None
 
 
 def _sum_line(file: _File) -> bytes:
-    """As `sha256sum` writes it: a name with a line break or a backslash is escaped and its line says so."""
+    """As `sha256sum` writes it: a name with a line break or a backslash is escaped and its line marked."""
     path = os.fsencode(file.path)
     escaped = path.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\r", b"\\r")
     mark = b"\\" if escaped != path else b""
     return mark + (file.sha256 or "").lower().encode() + b"  " + escaped + b"\n"
+
+
+# --- read again, when the state is lost
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestLink:
+    """What a manifest has of one link; ``evidence`` and ``confirmed_at`` if the storage had it, else None and 0."""
+
+    vm: str
+    dump_time: float
+    evidence: Evidence | None
+    confirmed_at: float
+
+
+#: Watch folder, name in its tree, fingerprint -> that link.
+ManifestLinks = Mapping[tuple[str, str, str], ManifestLink]
+
+
+class UnreadableManifest(Exception):
+    """The file is no manifest."""
+
+
+def read_manifest(packed: bytes, watch: str) -> ManifestLinks:
+    """The links of dumps in a manifest of this watch folder. Raises UnreadableManifest; its writer is not trusted."""
+    found = {}
+    try:
+        shape = json.loads(packed)
+        if shape["format"] != FORMAT:
+            raise ValueError(shape["format"])
+        for link in shape["links"]:
+            if link["vm"] is not None and link["dump_time"] is not None:
+                found[watch, str(link["export_name"]), str(link["fingerprint"])] = _manifest_link(link)
+    except NOT_AS_TOLD:
+        raise UnreadableManifest from None
+    return found
+
+
+def _manifest_link(link: dict[str, Any]) -> ManifestLink:
+    vm = str(link["vm"])
+    if not is_clean(vm):
+        raise ValueError(vm)
+    evidence = None if link["evidence"] is None else Evidence(link["evidence"])
+    confirmed = 0.0 if link["confirmed"] is None else parse_time(link["confirmed"])
+    return ManifestLink(vm, parse_time(link["dump_time"]), evidence, confirmed)
