@@ -1,6 +1,6 @@
 """Guards the export tree of one watch folder: a dump that is written to must not stay released.
 
-The guard notices that something was written; whoever takes links back checks whether it is so. What gives no event
+The guard notices that something was written; whoever revokes links checks whether it is so. What gives no event
 (another machine's writes, files that may not be watched) is found by a check of all links, as often as a scan.
 """
 
@@ -24,9 +24,9 @@ from watcher.inotify import Inotify, InotifyWatch
 
 log = logging.getLogger("tidegate.watcher")
 
-#: Checks these names in the export tree of this watch folder, None for all, and takes back the links whose dumps were
+#: Checks these names in the export tree of this watch folder, None for all, and revokes the links whose dumps were
 #: written to; and, under any name, those whose dumps are being made again. Raises BusyError and FaultError.
-TakeBack = Callable[[str, Collection[str] | None], None]
+Revoke = Callable[[str, Collection[str] | None], None]
 
 #: So soon another tree at the path of the one that is watched is noticed, and one where there was none.
 _TREE_SECONDS = 5.0
@@ -62,12 +62,12 @@ class Guard(threading.Thread):
     ``notify`` and ``end`` may be called by any thread. Nothing is lost with the thread: it begins with a check of all.
     """
 
-    def __init__(self, watch: WatchFolder, clock: Clock, take_back: TakeBack) -> None:
+    def __init__(self, watch: WatchFolder, clock: Clock, revoke: Revoke) -> None:
         super().__init__(name=f"guard {watch.name}", daemon=True)
         self.watch = watch.name
         self._watch = watch
         self._clock = clock
-        self._take_back = take_back
+        self._revoke = revoke
         self._condition = threading.Condition()
         self._ending = threading.Event()
         self._names: set[str] | None = None
@@ -109,7 +109,7 @@ class Guard(threading.Thread):
         names = None if self._uptime() >= self._check_due else notified
         try:
             self._arm(names)
-            self._take_back(self.watch, names)
+            self._revoke(self.watch, names)
         except (BusyError, FaultError, OSError) as error:
             log.warning("%s: the links cannot be checked now, next try in a moment: %s", self.watch, error)
             self.notify(*(notified or ()))

@@ -10,7 +10,7 @@ from core.errors import BusyError, FaultError
 from core.state import counters
 from core.state.database import State
 from watcher.folder import FolderWatcher
-from watcher.guard import Guard, TakeBack
+from watcher.guard import Guard, Revoke
 from watcher.schedule import DailyPass
 
 #: So soon a change of the wall clock, the time of the daily pass and a folder that has failed are noticed, in seconds.
@@ -32,7 +32,7 @@ _GUARD_SECONDS = 1.0
 class Watcher:
     """Follows the watch folders of one configuration until it is stopped.
 
-    ``run_pass`` runs one pass, in a thread of its own. ``take_back`` is called by threads of their own when a released
+    ``run_pass`` runs one pass, in a thread of its own. ``revoke`` is called by threads of their own when a released
     dump is written to; None: nobody watches the export trees. Every marker is on the disk until it is recorded, so a
     watcher that is killed loses nothing: the next one scans.
 
@@ -50,7 +50,7 @@ class Watcher:
         run_pass: Callable[[], None] | None = None,
         on_ready: Callable[[], None] | None = None,
         on_alive: Callable[[], None] | None = None,
-        take_back: TakeBack | None = None,
+        revoke: Revoke | None = None,
         log: logging.Logger | None = None,
     ) -> None:
         self._config = config
@@ -62,7 +62,7 @@ class Watcher:
         self._condition = threading.Condition()
         self._stopping = False
         self._daily = DailyPass(config, state, clock, run_pass)
-        self._guards = [] if take_back is None else [Guard(watch, clock, take_back) for watch in config.watches]
+        self._guards = [] if revoke is None else [Guard(watch, clock, revoke) for watch in config.watches]
         notify = {guard.watch: guard.notify for guard in self._guards}
         self._folders = [
             FolderWatcher(config, watch, state, clock, notify.get(watch.name, _nobody)) for watch in config.watches

@@ -170,6 +170,6 @@ def test_a_state_that_cannot_be_read_is_not_ready(tmp_path: Path) -> None:
     assert b"state.db: the state file is damaged" in site("/-/ready").body
     assert site("/-/healthy").status == 200
     clock.advance(121)
-    assert site("/-/healthy")[::2] == (503, b"The watcher's loop has not turned for 121 s.\n")
+    assert site("/-/healthy")[::2] == (503, b"The watch service has not responded for 121 s.\n")
     site.alive()
     assert site("/-/healthy").status == 200

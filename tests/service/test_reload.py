@@ -161,7 +161,7 @@ def test_a_broken_configuration_is_refused_with_all_its_mistakes_and_the_old_one
         told = errors(running)
         assert len(told) == 3
         assert ["[limit] daily" in told[0], "[day] ends" in told[1]] == [True, True]
-        assert told[2] == "the configuration of before goes on"
+        assert told[2] == "the previous configuration stays in effect"
         after = metrics(port)
         assert (after[RELOADED], after[LOADED_AT]) == (0, before[LOADED_AT])
         host.dump("vm1", 10)

@@ -12,9 +12,9 @@ from core.units import format_exact_time, format_size, format_span
 from tidegate.cli import completing, output
 from tidegate.cli.context import Session, Span, json_option, pass_session, print_json
 from tidegate.cli.output import Column
-from tidegate.cli.stopping import stopped_by_signals
 from tidegate.daemon.logs import complain
 from tidegate.daemon.notifier import Account, Telling
+from tidegate.daemon.signals import stopped_by_signals
 
 if TYPE_CHECKING:
     from core.config.dump_settings import SetDumping

@@ -17,7 +17,7 @@ from tidegate.daemon import logs
 #: Name -> (module and function, one line for the list of commands).
 COMMANDS = {
     "check": ("checks:check", "Validate the configuration and its surroundings."),
-    "watch": ("watches:watch", "The background service: record markers, serve metrics, run the daily pass."),
+    "watch": ("watch:watch", "The background service: record markers, serve metrics, run the daily pass."),
     "mark": ("mark:mark", "Write a completion marker beside a dump."),
     "dump": ("dump:dump", "Dump the VMs of a backup set, and write their completion markers."),
     "pass": ("passes:run_pass", "One policy pass: decide what may leave today, and let it out."),

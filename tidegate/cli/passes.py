@@ -144,7 +144,7 @@ def _release_all(session: Session, config: "Config", clock: "Clock", *, wait: fl
 def _verify(config: "Config") -> "Verify":
     """Asks a dump that others have made for the checks of its set."""
     from dumps.verify import fault
-    from tidegate.cli.stopping import ended_by_signals
+    from tidegate.daemon.signals import ended_by_signals
 
     def verify(row: "DumpRow", body: str | None) -> str | None:
         verification = config.verification_of(row.vm or "", row.backup_set)

@@ -16,7 +16,7 @@ from tidegate.cli.output import Column, Screen
 if TYPE_CHECKING:
     from core.config.settings import Config
     from policy.passes.run import PassResult
-    from tidegate.cli.watching import Picture
+    from tidegate.cli.live import Picture
     from tidegate.verdict import Finding
 
 _COLUMNS = (
@@ -65,9 +65,9 @@ def status(session: Session, *, as_json: bool, everything: bool, watch: bool, na
         return
     if watch:
         from core.clock import SystemClock
-        from tidegate.cli import watching
+        from tidegate.cli import live
 
-        watching.watch(lambda: _picture(standing(session)), SystemClock())
+        live.watch(lambda: _picture(standing(session)), SystemClock())
         return
     found = standing(session)
     session.compare_versions(found.config)

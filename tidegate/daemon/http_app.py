@@ -13,7 +13,7 @@ from exporters.page import statics
 from exporters.page.desk import Desk
 from exporters.server import Response, plain
 
-#: The main loop turns every few seconds; systemd's watchdog ends one that does not for longer.
+#: The main loop calls ``alive`` every few seconds; systemd's watchdog ends one that does not for longer.
 _SILENT_SECONDS = 120.0
 
 
@@ -46,11 +46,11 @@ class HttpApplication:
         return self._desk(target)
 
     def has_scanned(self) -> None:
-        """The watcher listens and has looked at everything once."""
+        """Events are watched, and every folder was scanned once."""
         self._has_scanned = True
 
     def alive(self) -> None:
-        """To be called by the loop that does the work, and by nothing else."""
+        """To be called by the watcher's main loop, and by nothing else."""
         self._alive_at = self._clock.now().uptime
 
     def close(self) -> None:
@@ -60,7 +60,7 @@ class HttpApplication:
     def _healthy(self) -> Response:
         silent = self._clock.now().uptime - self._alive_at
         if silent > _SILENT_SECONDS:
-            return plain(HTTPStatus.SERVICE_UNAVAILABLE, f"The watcher's loop has not turned for {silent:.0f} s.")
+            return plain(HTTPStatus.SERVICE_UNAVAILABLE, f"The watch service has not responded for {silent:.0f} s.")
         return plain(HTTPStatus.OK, "OK")
 
     def _ready(self) -> Response:

@@ -1,17 +1,22 @@
 """The service behind ``tidegate watch``: one watcher after another, under one lock.
 
-A reload loads the file beside the watcher that runs. What is refused changes nothing. What is taken stops the watcher,
-which records what it has seen, and starts the next one: it arms its doorbells before its first scan, and that scan
-finds what was marked in between. The watch lock is held throughout, so that nobody else slips in; the process stays
-the same, so that the metrics and the service manager see no restart.
+A reload loads the file beside the watcher that runs. A configuration that is rejected changes nothing. One that is
+accepted stops the watcher, which records the markers that it knows of, and starts the next one: that one arms its
+inotify watches before its first scan, and the scan finds what was marked in between. The watch lock is held
+throughout, so that nobody else becomes the watcher; the process stays the same, so that the metrics and the service
+manager see no restart.
 """
 
+import gc
 import logging
+import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
-from core.clock import Clock
+from core.clock import Clock, SystemClock
 from core.config.settings import Config
 from core.errors import FaultError, NewerStateError, TidegateError, UsageError
 from core.state.database import State
@@ -20,8 +25,9 @@ from exporters.host_metrics import Loading
 from exporters.server import HttpServer
 from tidegate import summary
 from tidegate.daemon.http_app import HttpApplication
+from tidegate.daemon.signals import on_signal
 from tidegate.daemon.systemd import ServiceManager
-from watcher.guard import TakeBack
+from watcher.guard import Revoke
 from watcher.service import Watcher
 
 log = logging.getLogger("tidegate.watch")
@@ -30,12 +36,57 @@ log = logging.getLogger("tidegate.watch")
 _VERSION_SECONDS = 5.0
 #: How often the line for `systemctl status` is made anew.
 _STATUS_SECONDS = 60.0
+#: A link that is to be revoked waits so long for a running pass, before that is logged and tried again.
+_PASS_SECONDS = 30.0
+#: A thread that records waits so long for one that computes, such as the one that writes a scrape; Python's own is
+#: 5 ms, and each marker waits several times.
+_SWITCH_SECONDS = 0.0005
+#: A full garbage collection holds all threads up, with ten thousand VMs for as long as twenty markers take: the
+#: program's own objects are left out, and Python's thresholds are a hundred times as high.
+_COLLECTIONS = (20_000, 20, 100)
+
+
+def serve(load: Callable[[], Config]) -> None:
+    """Runs the service in this process until a signal ends it. ``load`` gives the configuration anew or raises."""
+    gc.freeze()
+    gc.set_threshold(*_COLLECTIONS)
+    gc.enable()
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    clock = SystemClock()
+    service = Service(load, clock, ServiceManager(clock), run_pass, revoker)
+    on_signal(signal.SIGHUP, service.reload)
+    on_signal(signal.SIGTERM, service.stop)
+    on_signal(signal.SIGINT, service.stop)
+    service.run()
+
+
+def revoker(config: Config, state: State, clock: Clock) -> Revoke:
+    """What revokes links whose dumps are written to. In this process: to start another one takes too long."""
+
+    def act(watch: str, names: Collection[str] | None) -> None:
+        from policy.operations.revoke_rewritten import revoke_rewritten
+
+        revoke_rewritten(config, state, clock, watch, names, wait=_PASS_SECONDS)
+
+    return act
+
+
+def run_pass(file: Path) -> None:
+    """The daily pass, as the command that an admin would run: it shares nothing with the service but the state."""
+    command = [sys.executable, "-m", "tidegate", "--config", str(file), "pass"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    for line in done.stdout.splitlines()[-2:]:
+        log.info("pass: %s", line)
+    for line in done.stderr.splitlines():
+        log.warning("pass: %s", line.removeprefix("tidegate: "))
+    if done.returncode != 0:
+        log.error("pass: ended with %d", done.returncode)
 
 
 class Service:
     """Runs until ``stop``. ``load`` gives the configuration anew or raises; ``run_pass`` runs one pass.
 
-    What ``take_back`` gives takes links back for the guards of the next watcher (``watcher.guard``).
+    ``revoker`` gives what revokes links for the guards of the next watcher (``watcher.guard``).
 
     ``stop`` and ``reload`` may be called by any thread, but not by a signal handler.
     """
@@ -46,13 +97,13 @@ class Service:
         clock: Clock,
         manager: ServiceManager,
         run_pass: Callable[[Path], None],
-        take_back: Callable[[Config, State, Clock], TakeBack],
+        revoker: Callable[[Config, State, Clock], Revoke],
     ) -> None:
         self._load = load
         self._clock = clock
         self._manager = manager
         self._run_pass = run_pass
-        self._take_back = take_back
+        self._revoker = revoker
         self._config = load()
         self._loading = Loading(successful=True, at=clock.now().wall)
         self._state = State(self._config.state.path)
@@ -73,14 +124,14 @@ class Service:
                 while (watcher := self._next()) is not None:
                     watcher.work()
             finally:
-                if not self._stopping:  # else it was told at once
+                if not self._stopping:  # else it was sent at once
                     self._manager.stopping()
                 if self._http is not None:
                     self._http.stop()
                 self._application.close()
 
     def stop(self) -> None:
-        """Makes ``run`` record what was seen and return."""
+        """Makes ``run`` record the markers that are known of, and return."""
         with self._guard:
             self._stopping = True
             self._manager.stopping()
@@ -88,20 +139,20 @@ class Service:
                 self._watcher.stop()
 
     def reload(self) -> None:
-        """Loads the configuration anew. One with mistakes is refused, with all of them logged; the old one goes on."""
+        """Loads the configuration anew. One with errors is rejected, and all of them are logged."""
         self._manager.reloading()
         try:
-            self._take(self._load())
+            self._accept(self._load())
         except TidegateError as error:
-            self._reject_dump(str(error))
+            self._reject(str(error))
         except Exception:
             log.exception("a bug")
-            self._reject_dump("it cannot be looked at")
+            self._reject("it cannot be checked")
 
     # --- a configuration after another
 
     def _next(self) -> Watcher | None:
-        """The watcher that goes on with the present configuration; None when nothing is to go on."""
+        """A watcher with the present configuration; None when none is wanted."""
         with self._guard:
             if self._stopping or not self._wanted:
                 return None
@@ -113,11 +164,11 @@ class Service:
                 run_pass=lambda: self._run_pass(self._config.file),
                 on_ready=self._ready,
                 on_alive=self._alive,
-                take_back=self._take_back(self._config, self._state, self._clock),
+                revoke=self._revoker(self._config, self._state, self._clock),
             )
             return self._watcher
 
-    def _take(self, config: Config) -> None:
+    def _accept(self, config: Config) -> None:
         if config.state.path != self._config.state.path:
             raise UsageError("[state] path cannot change while the service runs; restart it")
         with self._guard:
@@ -131,19 +182,19 @@ class Service:
                 self._watcher.stop()
         log.info("the new configuration is in effect")
 
-    def _reject_dump(self, why: str) -> None:
+    def _reject(self, why: str) -> None:
         for line in why.splitlines():
-            log.error("the new configuration is refused: %s", line)
+            log.error("the new configuration is rejected: %s", line)
         self._loading = Loading(successful=False, at=self._loading.at)
-        log.error("the configuration of before goes on")
+        log.error("the previous configuration stays in effect")
         self._manager.ready()
 
     # --- metrics and the page
 
     def _move_http(self, config: Config) -> None:
-        """To another address; raises FaultError and stays where it is when that one cannot be had.
+        """Serves at another address. Raises FaultError and keeps the present one when that is not available.
 
-        The old one is left first: ``0.0.0.0`` cannot be had while we hold ``127.0.0.1`` at the same port.
+        The present one is closed first: ``0.0.0.0`` is not available while we hold ``127.0.0.1`` at the same port.
         """
         old = self._http
         http, before = config.exporters.http, self._config.exporters.http
@@ -170,11 +221,11 @@ class Service:
     def _render(self) -> bytes:
         return self._exposition.text(self._config, self._loading)
 
-    # --- what the loop tells
+    # --- by the watcher's main loop
 
     def _ready(self) -> None:
         self._application.has_scanned()
-        self._tell_status()
+        self._send_status()
         self._manager.ready()
 
     def _alive(self) -> None:
@@ -185,7 +236,7 @@ class Service:
             self._version_due = uptime + _VERSION_SECONDS
             self._check_version()
         if uptime >= self._status_due:
-            self._tell_status()
+            self._send_status()
 
     def _check_version(self) -> None:
         """Raises NewerStateError: the service manager then starts the version that is installed now."""
@@ -194,9 +245,9 @@ class Service:
         except NewerStateError:
             raise
         except FaultError:
-            pass  # the watcher meets it too, says so and tries again
+            pass  # the watcher meets it too, logs it and tries again
 
-    def _tell_status(self) -> None:
+    def _send_status(self) -> None:
         now = self._clock.now()
         self._status_due = now.uptime + _STATUS_SECONDS
         try:

@@ -71,7 +71,7 @@ def test_a_manager_that_is_gone_is_told_in_the_log_and_stops_nothing(
 ) -> None:
     """The work goes on."""
     ServiceManager(GivenClock(), {"NOTIFY_SOCKET": str(tmp_path / "gone")}).ready()
-    assert caplog.messages == ["the service manager does not hear: No such file or directory"]
+    assert caplog.messages == ["the service manager cannot be notified: No such file or directory"]
 
 
 # --- the watchdog
@@ -170,4 +170,4 @@ def test_the_end_is_told_before_it_comes(tmp_path: Path) -> None:
     """So that the manager knows that nothing has failed."""
     with service(Host(tmp_path / "host")) as running:
         assert running.end() == 0
-        assert running.manager.wait_for("STOPPING=1").splitlines()[1] == "STATUS=recording what was seen"
+        assert running.manager.wait_for("STOPPING=1").splitlines()[1] == "STATUS=recording the last markers"
