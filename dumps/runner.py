@@ -82,7 +82,12 @@ class Runner:
 
     def alone(self, *, wait: float) -> AbstractContextManager[None]:
         """For the length of the block no other run of the set goes on. Raises BusyError after ``wait`` seconds."""
-        return locks.hold(self._lock_of(self.name), wait=wait, what=f"the backup set {self.name!r}")
+        return locks.hold(
+            self._lock_of(self.name),
+            wait=wait,
+            what=f"backup set {self.name!r} is already dumped",
+            advice=locks.RETRY_OR_WAIT,
+        )
 
     def run(self) -> Run:
         """Dumps all of them; to be called within ``alone``. Raises FaultError."""

@@ -19,7 +19,7 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import closing, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from sqlite3 import Connection, DatabaseError
@@ -28,8 +28,7 @@ from typing import Any, NamedTuple
 from core.enums import DumpState, Evidence, Force, LinkState, Reason, Trouble
 from core.errors import NOT_AS_TOLD, BusyError, FaultError, UsageError
 from core.fs.openat import sync_folder
-from core.state import locks
-from core.state.database import WATCH_WAIT_SECONDS, DryRunState, make_folder, running_watcher
+from core.state.database import DryRunState, make_folder, pass_lock, running_watcher, watch_lock, write_lock
 from core.state.locks import make_for_the_folders_owner
 from core.state.migrations import SCHEMA_VERSION
 from core.state.statements import insert_many
@@ -74,7 +73,7 @@ class Header(NamedTuple):
     """The first line. Times are in seconds since the epoch.
 
     ``begun`` is when the first pass was, 0 before: exports that differ in it are of two states, of which one was lost.
-    ``passes``, ``syncs`` and ``links`` are how many of each there had been. Two exports of one ``digest`` tell of the
+    ``passes``, ``syncs`` and ``links`` are how many of each there had been. Two exports of one ``digest`` hold the
     same VMs, dumps, links, days and syncs.
     """
 
@@ -118,7 +117,7 @@ def export(connection: Connection, now: float) -> Export:
 
 
 def read_header(packed: bytes) -> Header:
-    """What the first line of an export tells. Raises NotAnExport."""
+    """The first line of an export. Raises NotAnExport."""
     with gzip.open(io.BytesIO(packed)) as file:
         return _header(_next_line(file))
 
@@ -138,7 +137,7 @@ def restore(connection: Connection, packed: bytes) -> Header:
 
 
 def tables_of(connection: Connection) -> dict[str, list[Column]]:
-    """Table -> its columns, in the order of the schema: a table stands below those that it refers to."""
+    """Table -> its columns, in the order of the schema: a table is below those that it refers to."""
     names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rowid").fetchall()
     return {name: list(_columns(connection, name)) for (name,) in names if name not in _LEFT_OUT}
 
@@ -153,11 +152,11 @@ def _lines_of(connection: Connection, table: str, columns: Sequence[Column]) -> 
     key = [column.name for column in sorted(columns, key=lambda one: one.key) if column.key]
     rows = connection.execute(f"SELECT {', '.join(names)} FROM {table} ORDER BY {', '.join(key)}")
     while portion := rows.fetchmany(_PORTION):
-        told = [[_told(*pair) for pair in zip(columns, row, strict=True)] for row in portion]
-        yield _line({"table": table, "columns": names, "rows": told})
+        exported = [[_exported(*pair) for pair in zip(columns, row, strict=True)] for row in portion]
+        yield _line({"table": table, "columns": names, "rows": exported})
 
 
-def _told(column: Column, value: Any) -> Any:
+def _exported(column: Column, value: Any) -> Any:
     match column.kind:
         case "BLOB":
             return os.fsdecode(value)
@@ -180,12 +179,12 @@ def _next_line(file: gzip.GzipFile) -> bytes:
 
 def _header(line: bytes) -> Header:
     try:
-        told = json.loads(line)
-        form, schema = told["format"], told["schema"]
-        passes, syncs, links = (int(told[name]) for name in ("passes", "syncs", "links"))
-        header = Header(_time(told["written"]), _time(told["begun"]), passes, syncs, links, str(told["digest"]))
+        given = json.loads(line)
+        form, schema = given["format"], given["schema"]
+        passes, syncs, links = (int(given[name]) for name in ("passes", "syncs", "links"))
+        header = Header(_time(given["written"]), _time(given["begun"]), passes, syncs, links, str(given["digest"]))
         if min(passes, syncs, links) < 0:
-            raise ValueError(told)
+            raise ValueError(given)
     except NOT_AS_TOLD:
         raise NotAnExport("its first line is not that of an export of the state") from None
     if (form, schema) != (FORMAT, SCHEMA_VERSION):
@@ -196,24 +195,24 @@ def _header(line: bytes) -> Header:
     return header
 
 
-def _time(told: Any) -> float:
-    seconds = float(told)
+def _time(given: Any) -> float:
+    seconds = float(given)
     if not 0 <= seconds < LAST_TIME:
-        raise ValueError(told)
+        raise ValueError(given)
     return seconds
 
 
-def _rows(tables: Mapping[str, Sequence[Column]], told: Any) -> tuple[str, list[dict[str, Any]]]:
-    table, names = told["table"], told["columns"]
+def _rows(tables: Mapping[str, Sequence[Column]], given: Any) -> tuple[str, list[dict[str, Any]]]:
+    table, names = given["table"], given["columns"]
     by_name = {column.name: column for column in tables[table]}
     columns = [by_name[name] for name in names]
-    for values in told["rows"]:
+    for values in given["rows"]:
         for column, value in zip(columns, values, strict=True):
             if not _fits(table, column, value):
                 raise ValueError(f"{table}.{column.name} cannot be {value!r}")
     return table, [
         {column.name: _stored(column, value) for column, value in zip(columns, values, strict=True)}
-        for values in told["rows"]
+        for values in given["rows"]
     ]
 
 
@@ -248,26 +247,18 @@ def alone(path: Path, *, wait: float) -> Iterator[None]:
     """Nobody passes, moves links or watches at the state file ``path``, be it there or not. Raises BusyError."""
     running = running_watcher(path)
     if running is not None:
-        raise BusyError(f"state rebuild: the service ({running.told}) runs on {path}; stop it first, nothing was done")
+        raise BusyError(f"state rebuild: the service ({running.told}) runs on {path}; nothing was done, stop it first")
     make_folder(path.parent)
-    with (
-        no_pass(path, wait=wait),
-        locks.hold(path.with_name(f"{path.name}.watch.lock"), wait=WATCH_WAIT_SECONDS, what="the watch"),
-    ):
+    with pass_lock(path, wait=wait), watch_lock(path):
         yield
 
 
-def no_pass(path: Path, *, wait: float) -> AbstractContextManager[None]:
-    """Nobody passes or moves links at the state file ``path``, which need not be there. Raises BusyError."""
-    return locks.hold(path.with_name(f"{path.name}.pass.lock"), wait=wait, what="the pass lock")
-
-
 def refuse_content(path: Path) -> None:
-    """Raises UsageError when there is a state file in which something stands, or which cannot be read."""
+    """Raises UsageError when there is a state file with rows in it, or one that cannot be read."""
     if _has_content(path):
         raise UsageError(
-            f"state rebuild: there is a state file, {path}, that is not empty; `tidegate state verify` says whether it "
-            "is well, and --replace makes a new one and keeps this one beside it"
+            f"state rebuild: the state file {path} is not empty; check it with `tidegate state verify`, "
+            "or use --replace: it makes a new one and keeps this one beside it"
         )
 
 
@@ -293,14 +284,14 @@ def draft_of(path: Path) -> DryRunState:
 def put_in_place(draft: DryRunState, path: Path, *, wait: float) -> Path | None:
     """Makes the draft the state file ``path``, for who is ``alone``. Returns where the old one is kept, if one stood.
 
-    Raises FaultError; then the old one stands, or is kept and none stands: do it again.
+    Raises FaultError; then the old one is in place, or is kept aside and none is in place: do it again.
     """
     new = draft.path
     try:
         new.unlink(missing_ok=True)
         make_for_the_folders_owner(new)
         draft.copy_to(new)
-        with locks.hold(path.with_name(f"{path.name}.lock"), wait=wait, what="the state file"):
+        with write_lock(path, wait=wait):
             kept = _keep_aside(path)
             new.replace(path)
             sync_folder(path.parent)
@@ -312,9 +303,9 @@ def put_in_place(draft: DryRunState, path: Path, *, wait: float) -> Path | None:
 def _keep_aside(path: Path) -> Path | None:
     kept = _free_name(path)
     found = [path.with_name(path.name + suffix) for suffix in _COMPANY]
-    standing = [(old, kept.with_name(kept.name + suffix)) for old, suffix in zip(found, _COMPANY, strict=True)]
+    pairs = [(old, kept.with_name(kept.name + suffix)) for old, suffix in zip(found, _COMPANY, strict=True)]
     had_one = path.exists()
-    for old, new in standing:
+    for old, new in pairs:
         if old.exists():
             old.rename(new)
     return kept if had_one else None

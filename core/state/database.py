@@ -96,19 +96,20 @@ class State:
 
     def pass_lock(self, *, wait: float) -> AbstractContextManager[None]:
         """Makes its holder the only one that moves links. Raises BusyError after ``wait`` seconds."""
-        return locks.hold(self._beside("pass.lock"), wait=wait, what="the pass lock")
+        return pass_lock(self.path, wait=wait)
 
     def sync_lock(self, *, wait: float) -> AbstractContextManager[None]:
         """Makes its holder the only one that pushes. Taken before the pass lock. Raises BusyError after ``wait``."""
-        return locks.hold(self._beside("sync.lock"), wait=wait, what="the sync")
+        lock = _beside(self.path, "sync.lock")
+        return locks.hold(lock, wait=wait, what="a sync is already run", advice=locks.RETRY_OR_WAIT)
 
     def watch_lock(self) -> AbstractContextManager[None]:
         """Makes its holder the only watcher. Raises BusyError when another one runs."""
-        return locks.hold(_watch_lock(self.path), wait=WATCH_WAIT_SECONDS, what="the watch")
+        return watch_lock(self.path)
 
     def is_watched(self) -> bool:
         """True while a watcher runs."""
-        return locks.is_held(_watch_lock(self.path))
+        return locks.is_held(_beside(self.path, "watch.lock"))
 
     def check_version(self) -> None:
         """Raises NewerStateError when the file is no longer ours to write; FaultError when it cannot be read."""
@@ -134,11 +135,8 @@ class State:
             else:
                 self._idle.append(connection)
 
-    def _beside(self, suffix: str) -> Path:
-        return self.path.with_name(f"{self.path.name}.{suffix}")
-
     def _lock(self, wait: float) -> AbstractContextManager[None]:
-        return locks.hold(self._beside("lock"), wait=wait, what="the state file")
+        return write_lock(self.path, wait=wait)
 
 
 class DryRunState(State):
@@ -202,7 +200,7 @@ def read_only(path: Path) -> Iterator[Connection]:
 
 def was_there(path: Path) -> bool:
     """Whether there has ever been a state file: each has left a lock file beside it."""
-    return is_there(path) or path.with_name(f"{path.name}.lock").exists()
+    return is_there(path) or _beside(path, "lock").exists()
 
 
 def _refuse_to_wait(status: int, _left: int, _pages: int) -> None:
@@ -216,7 +214,7 @@ _FULL_BYTES = 64 * 1024
 
 
 class RunningWatcher(NamedTuple):
-    """A watcher that runs: how it is told to people, and its version, None where it did not say."""
+    """A watcher that runs: its stamp, for people, and its version, None where the stamp has none."""
 
     told: str
     version: str | None
@@ -224,12 +222,29 @@ class RunningWatcher(NamedTuple):
 
 def running_watcher(path: Path) -> RunningWatcher | None:
     """Who watches for the state file ``path``, None if nobody does. Looks, and opens or makes nothing."""
-    held = _watch_lock(path)
+    held = _beside(path, "watch.lock")
     return RunningWatcher(locks.holder(held), locks.version_of_holder(held)) if locks.is_held(held) else None
 
 
-def _watch_lock(path: Path) -> Path:
-    return path.with_name(f"{path.name}.watch.lock")
+def write_lock(path: Path, *, wait: float) -> AbstractContextManager[None]:
+    """Makes its holder the only one that writes the state file ``path``. Raises BusyError after ``wait`` seconds."""
+    return locks.hold(_beside(path, "lock"), wait=wait, what="the state file is in use")
+
+
+def pass_lock(path: Path, *, wait: float) -> AbstractContextManager[None]:
+    """As ``State.pass_lock``, for a state file ``path`` that need not be there."""
+    lock = _beside(path, "pass.lock")
+    return locks.hold(lock, wait=wait, what="the export trees are in use", advice=locks.RETRY_OR_WAIT)
+
+
+def watch_lock(path: Path) -> AbstractContextManager[None]:
+    """As ``State.watch_lock``, for a state file ``path`` that need not be there."""
+    lock = _beside(path, "watch.lock")
+    return locks.hold(lock, wait=WATCH_WAIT_SECONDS, what="the watch folders are already watched")
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(f"{path.name}.{suffix}")
 
 
 def _opened(file: str | Path, *, wait: float = _SQLITE_WAIT_SECONDS) -> Connection:
@@ -293,9 +308,9 @@ class Generation:
             self._connection = None
 
     def _stay_with(self, file: tuple[int, int]) -> None:
-        """Whoever has it open goes on with the file that went, and would never know."""
+        """A connection stays with the file that it has opened, and would never notice another one in its place."""
         if self._file not in (None, file):
-            raise FaultError(f"{self._path}: another state file stands there than before; restart the service")
+            raise FaultError(f"{self._path}: this is another state file than before; restart the service")
         self._file = file
 
     def _version(self) -> int:
@@ -330,15 +345,15 @@ def _faults_of(path: Path) -> Iterator[None]:
 
 
 def _fault(path: Path, error: BaseException | None) -> FaultError:
-    """What SQLite says; of a file that is damaged, or somebody else's, also what to do."""
+    """SQLite's message; for a file that is damaged, or of another user, with what to do."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in _NOT_OURS and not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
         return FaultError(f"{path}: the state file cannot be used: {error}{_OTHER_USER.format(uid=os.geteuid())}")
     if code not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return FaultError(f"{path}: the state file cannot be used: {'its disk is full' if _is_full(path) else error}")
     return FaultError(
-        f"{path}: the state file is damaged: {error}; `tidegate state rebuild --replace` makes it anew from what the "
-        "export trees and the markers tell, and keeps this one beside it"
+        f"{path}: the state file is damaged: {error}; run `tidegate state rebuild --replace`: it makes a "
+        "new one from the export trees and the markers, and keeps this one beside it"
     )
 
 

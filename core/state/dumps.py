@@ -55,10 +55,10 @@ def _rows(connection: Connection, where: str, given: Iterable[object] = ()) -> l
         DumpRow(
             number, watch, os.fsdecode(path), fingerprint, is_folder == 1, size, vm, series, backup_set,
             _STATES[state], _REASONS[reason], detail, dump_time, recorded_at, ended_at,
-            signature, standing == 1, sha256,
+            signature, has_marker == 1, sha256,
         )
         for number, watch, path, fingerprint, is_folder, size, vm, series, backup_set,
-            state, reason, detail, dump_time, recorded_at, ended_at, signature, standing, sha256
+            state, reason, detail, dump_time, recorded_at, ended_at, signature, has_marker, sha256
         in connection.execute(_SELECT + where, tuple(given))
     ]  # fmt: skip
 
@@ -83,9 +83,9 @@ def by_ids(connection: Connection, ids: Collection[int]) -> dict[int, DumpRow]:
 
 def unchanged(connection: Connection, rows: Iterable[DumpRow]) -> set[int]:
     """The ids of those of ``rows`` whose state, reason and fingerprint are recorded so still."""
-    told = {row.id: (row.state, row.reason, row.fingerprint) for row in rows}
+    known = {row.id: (row.state, row.reason, row.fingerprint) for row in rows}
     query = f"SELECT id, state, reason, fingerprint FROM dump WHERE id {_LISTED}"
-    return {found for found, *now in connection.execute(query, [json_list(told)]) if tuple(now) == told[found]}
+    return {found for found, *now in connection.execute(query, [json_list(known)]) if tuple(now) == known[found]}
 
 
 def without_end(connection: Connection) -> list[DumpRow]:

@@ -16,14 +16,17 @@ from core.filenames import printable
 from core.version import __version__
 
 _STAMPED_VERSION = re.compile(r"\(tidegate (\d[^\s)]*)")
+#: Advice of commands that have this option.
+RETRY_OR_WAIT = "retry, or use --wait"
 _POLL_SECONDS = 0.004  # the library's 0.05 s makes a waiter starve beside a busy holder
 
 
 @contextmanager
-def hold(path: Path, *, wait: float, what: str) -> Iterator[None]:
+def hold(path: Path, *, wait: float, what: str, advice: str = "retry later") -> Iterator[None]:
     """Holds the lock file ``path`` for the length of the block.
 
     Waits at most ``wait`` seconds. Raises BusyError that names the holder, FaultError when the file cannot be made.
+    ``what`` and ``advice`` make its sentence: "the state file is in use" by the holder, "retry later".
     """
     from filelock import Timeout, UnixFileLock  # a fifth of what a command that only reads may cost to start
 
@@ -34,7 +37,7 @@ def hold(path: Path, *, wait: float, what: str) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise BusyError(f"{what} is held by {holder(path)} ({path}); nothing was done, try again") from None
+        raise BusyError(f"{what} by {holder(path)}; nothing was done, {advice}") from None
     except OSError as error:
         raise FaultError(f"{path}: the lock file cannot be opened: {error.strerror}") from error
     try:
@@ -87,11 +90,11 @@ def make_for_the_folders_owner(path: Path) -> None:
     An admin runs commands as root beside a service that has a user of its own. A lock file that root made for himself
     would lock the service out for good. SQLite does the same for the files that it puts beside the state.
 
-    Only what was made here is given away: a name that stands already may lead to a file of root's.
+    Only what was made here is given away: a name that is there already may lead to a file of root's.
     """
     if os.geteuid() != 0:
         return
-    with suppress(OSError):  # whoever opens the file next says what is wrong
+    with suppress(OSError):  # opening the file will say what is wrong
         folder = path.parent.stat()
         if folder.st_uid == 0:
             return

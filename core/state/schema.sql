@@ -2,7 +2,7 @@
 --
 -- The watcher writes vm and dump; the policy writes day, link and sync; everybody reads all of them.
 -- A file name is a BLOB, since a disk holds names that are no text. Words are those of core/enums.py.
--- A table stands below those that it refers to: in this order a backup is restored.
+-- A table is below those that it refers to: in this order a backup is restored.
 -- To change a table, change it here and add a step to migrations.py.
 
 
@@ -262,7 +262,7 @@ CREATE TABLE without_backup (
 );
 
 
--- Troubles of which somebody was notified and that are not known to be over.
+-- Alerts of which somebody was notified and that are not known to be over.
 CREATE TABLE alert (
     what        TEXT NOT NULL,                       -- Trouble
     subject     TEXT NOT NULL,

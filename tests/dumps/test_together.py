@@ -32,7 +32,7 @@ def test_a_second_run_of_a_set_says_who_runs_it(tmp_path: Path) -> None:
     host, go = waiting(tmp_path)
     first = host.start("dump", "weekly")
     until((tmp_path / "vm1.began").exists)
-    with pytest.raises(BusyError, match=rf"'weekly' is held by process {first.pid} \(tidegate "):
+    with pytest.raises(BusyError, match=rf"'weekly' is already dumped by process {first.pid} \(tidegate "):
         dump(host)
     assert host.run("dump", "weekly", code=75).stdout == ""
     go.touch()
@@ -214,4 +214,4 @@ def test_where_a_pass_takes_long_the_dump_is_made_and_the_older_one_stays(
     with State(host.config().state.path).pass_lock(wait=0):
         shape = dump(host, code=1)
     assert one(shape)["result"] == "done"
-    assert one(shape)["warning"].startswith("keep: the pass lock is held by process")
+    assert one(shape)["warning"].startswith("keep: the export trees are in use by process")

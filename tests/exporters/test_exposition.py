@@ -158,7 +158,7 @@ def test_another_state_in_its_place_is_told(
     kept = config.state.path.rename(config.state.path.with_name("kept"))
     config.state.path.write_bytes(kept.read_bytes())
     is_missed(exposition.text(config))
-    assert f"{config.state.path}: another state file stands there than before; restart the service" in caplog.text
+    assert f"{config.state.path}: this is another state file than before; restart the service" in caplog.text
 
 
 def test_a_state_that_is_locked_as_a_whole_is_not_waited_for_long(

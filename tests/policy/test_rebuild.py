@@ -83,7 +83,7 @@ def test_a_state_that_was_begun_anew_gives_way_to_the_lost_one(host: Host) -> No
     host.run("pass")
     lose(host)
     host.run("pass")
-    assert "that is not empty" in host.run("state", "rebuild", code=2).stderr
+    assert "is not empty" in host.run("state", "rebuild", code=2).stderr
     done = host.json("state", "rebuild", "--replace")
     assert done["source"].endswith("state.before.json.gz")
     assert Path(done["kept"]).stat().st_size > 0

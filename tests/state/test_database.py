@@ -62,7 +62,7 @@ def test_a_reader_sees_the_last_committed_transaction_while_another_writes(state
 
 def test_who_waits_too_long_is_told_who_holds_the_lock(state: State) -> None:
     """The holder's process and command are stamped into the lock file."""
-    told = pytest.raises(BusyError, match=rf"held by process {os.getpid()} ")
+    told = pytest.raises(BusyError, match=rf"in use by process {os.getpid()} ")
     with state.write(), told as caught, State(state.path).write(wait=0.05):
         pass
     assert caught.value.exit_code == ExitCode.BUSY

@@ -76,7 +76,7 @@ def test_while_somebody_holds_the_lock_markers_wait_and_are_recorded_once_it_is_
             done(site.dumps / "set", "vm2")
             done(site.dumps, "vm3")
             (site.dumps / "vm1.done").unlink()
-            until(lambda: complained(caplog, "is held by process"))
+            until(lambda: complained(caplog, "is in use by process"))
             assert site.waiting() == {"vm1"}
         finally:
             free.set()

@@ -146,7 +146,7 @@ def test_a_second_watcher_is_told_who_the_first_is(site: Site) -> None:
     """And does nothing."""
     with site.watched(), pytest.raises(BusyError, match=rf"process {os.getpid()} ") as rejection:
         Watcher(site.config, site.state, SystemClock()).run()
-    assert re.search(r"the watch is held by .*; nothing was done, try again", str(rejection.value))
+    assert re.search(r"are already watched by .*; nothing was done, retry later", str(rejection.value))
 
 
 def test_what_was_seen_is_recorded_before_it_ends(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,8 +146,7 @@ def verify(session: Session, *, wait: float, as_json: bool) -> None:
     Writes nothing. Each difference is a line: where, what it means, and what to do about it.
     """
     from core.clock import SystemClock
-    from core.state import backup
-    from core.state.database import is_there
+    from core.state.database import is_there, pass_lock
     from policy.recovery import verify as verifying
 
     config = session.config()
@@ -155,7 +154,7 @@ def verify(session: Session, *, wait: float, as_json: bool) -> None:
         raise UsageError(
             f"state verify: there is no state file {config.state.path}; if it was lost: tidegate state rebuild"
         )
-    with backup.no_pass(config.state.path, wait=wait):
+    with pass_lock(config.state.path, wait=wait):
         copy = session.dry_run(config)
         found = verifying.verify(config, copy, SystemClock(), lambda: _scan(config, copy))
     if as_json:
