@@ -1,12 +1,12 @@
 """Errors an admin can act on. Everything else is a bug and shows its trace.
 
-The exit codes are the same for every command (DESIGN 9).
+The exit codes are the same for every command.
 """
 
 from collections.abc import Iterable
 from enum import IntEnum
 
-#: What Python raises over JSON that is none, is nested too deep, or tells of other things than it should.
+#: What Python raises over JSON that is none, is nested too deep, or holds other things than it should.
 NOT_AS_TOLD = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 

@@ -7,6 +7,6 @@ hook: Callable[[str], None] | None = None
 
 
 def point(name: str) -> None:
-    """Here things are half done: ``name`` says which half."""
+    """Here things are half done: ``name`` is which half."""
     if hook is not None:
         hook(name)

@@ -33,7 +33,7 @@ def is_clean(name: str) -> bool:
 
 
 def is_single_component(name: str) -> bool:
-    """True when ``name`` can stand as one visible entry of a folder: no slash, no leading dot or dash."""
+    """True when ``name`` can be one visible entry of a folder: no slash, no leading dot or dash."""
     return (
         bool(name)
         and is_clean(name)

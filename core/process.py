@@ -195,6 +195,6 @@ def _signal_name(number: int) -> str:
 
 
 def last_line(printed: bytes) -> str:
-    """The last line with anything in it, for people: mostly it says why."""
+    """The last line with anything in it, for people: mostly it is the reason."""
     lines = [line for line in printed.decode(errors="replace").splitlines() if line.strip()]
     return printable(lines[-1].strip()[:_LONGEST_LINE]) if lines else ""

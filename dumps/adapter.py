@@ -33,7 +33,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class FailedDump:
-    """A dump that failed, or whose run was killed. Its processes have been ended, its files stand yet."""
+    """A dump that failed, or whose run was killed. Its processes have been ended, its files are still there."""
 
     vm: str
     backup_set: str

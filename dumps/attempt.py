@@ -136,8 +136,8 @@ class Attempt:
             return outcome
 
     def _commands(self, journal: BinaryIO, stop: Stop, seconds: float) -> Commands:
-        told = environment(self.vm, self.context.backup_set, self.run)
-        return Commands(journal, stop, {**told, "STARTED": format_exact_time(self.started)}, seconds)
+        variables = environment(self.vm, self.context.backup_set, self.run)
+        return Commands(journal, stop, {**variables, "STARTED": format_exact_time(self.started)}, seconds)
 
     def _bracketed(self, commands: Commands, journal: BinaryIO) -> tuple[Written | None, str]:
         """Between ``pre`` and ``post``, which runs whatever came before. Returns what ``post`` had to complain of."""

@@ -1,6 +1,6 @@
 """A copy of a dump, as it lies at the storage or anywhere else, and what is known of what it should be.
 
-That is told, the first of these that speaks of it, by
+That is known from the first of these that names it:
 
 * ``.tidegate/manifest.json`` in the copy of an export tree, in ``PATH`` or in a folder above it,
 * ``.tidegate/SHA256SUMS`` there, where the manifest is lost,
@@ -25,8 +25,8 @@ from core.markers.format import BadMarker, MarkerBody, MarkerKind
 from core.markers.vm_name import Naming, parse
 from core.units import format_time, parse_time
 
-_PAPERS, _MANIFEST, _SUMS = ".tidegate", "manifest.json", "SHA256SUMS"
-#: For people: where checksums would stand.
+_METADATA, _MANIFEST, _SUMS = ".tidegate", "manifest.json", "SHA256SUMS"
+#: For people: where checksums would be.
 PLACES = "in `.tidegate` above it nor in a marker beside it"
 _SUM_LINE = re.compile(rb"(\\?)([0-9a-fA-F]{64}) [ *](.+)")
 _ESCAPES = {b"\\n": b"\n", b"\\r": b"\r", b"\\\\": b"\\"}
@@ -34,7 +34,7 @@ _ESCAPES = {b"\\n": b"\n", b"\\r": b"\r", b"\\\\": b"\\"}
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What one file should be. None: nobody has told it."""
+    """What one file should be. None: not known."""
 
     size: int | None
     sha256: str | None
@@ -42,11 +42,11 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """``files``: name in the dump -> what it should be; "" for a dump that is one file. ``told_by``: None, nobody."""
+    """``files``: name in the dump -> what it should be; "" for a dump that is one file. ``known_from``: the file."""
 
     path: Path
     files: Mapping[str, Expected]
-    told_by: Path | None = None
+    known_from: Path | None = None
     dump_time: str | None = None
 
     @property
@@ -58,14 +58,14 @@ class Copy:
 def find(vm: str, path: Path) -> Copy:
     """The copy of the VM's dump at ``path``: the dump itself, or a tree in which its newest one is looked for.
 
-    Raises UsageError where there is none, and FaultError for papers that cannot be read.
+    Raises UsageError where there is none, and FaultError for metadata that cannot be read.
     """
     try:
         path = path.resolve(strict=True)
-        tree = next((folder for folder in (path, *path.parents) if (folder / _PAPERS).is_dir()), None)
+        tree = next((folder for folder in (path, *path.parents) if (folder / _METADATA).is_dir()), None)
         if tree == path:
             return _in_tree(vm, path)
-        copy = (tree and _told_by_tree(vm, path, tree)) or _told_by_marker(vm, path) or _untold(vm, path)
+        copy = (tree and _known_from_tree(vm, path, tree)) or _known_from_marker(vm, path) or _unknown(vm, path)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     if not copy.files:
@@ -73,7 +73,7 @@ def find(vm: str, path: Path) -> Copy:
     return copy
 
 
-# --- the papers of an export tree
+# --- the metadata of an export tree
 
 
 def _in_tree(vm: str, tree: Path) -> Copy:
@@ -81,14 +81,12 @@ def _in_tree(vm: str, tree: Path) -> Copy:
     found = [copy for copy in (_of_link(link, tree) for link in links) if copy.path.exists()]
     if not found:
         known = sorted({str(link.get("vm")) for link in _links(tree)})
-        right = (
-            f"it tells of: {', '.join(known) or 'none'}" if not links else "the manifest tells of it, it is not there"
-        )
-        raise UsageError(f"{tree}: no dump of {vm!r} stands there; {right}. Or name the dump itself with --from")
+        right = f"it names: {', '.join(known) or 'none'}" if not links else "the manifest names it, it is not there"
+        raise UsageError(f"{tree}: no dump of {vm!r} is there; {right}. Or name the dump itself with --from")
     return max(found, key=lambda copy: copy.dump_time or "")
 
 
-def _told_by_tree(vm: str, path: Path, tree: Path) -> Copy | None:
+def _known_from_tree(vm: str, path: Path, tree: Path) -> Copy | None:
     name = str(path.relative_to(tree))
     link = next((link for link in _links(tree) if link.get("export_name") == name), None)
     if link is not None:
@@ -96,11 +94,11 @@ def _told_by_tree(vm: str, path: Path, tree: Path) -> Copy | None:
         return _of_link(link, tree)
     sums = _sums(tree)
     own = {file[len(name) + 1 :]: one for file, one in sums.items() if file == name or file.startswith(f"{name}/")}
-    return Copy(path, own, tree / _PAPERS / _SUMS) if own else None
+    return Copy(path, own, tree / _METADATA / _SUMS) if own else None
 
 
 def _links(tree: Path) -> list[dict[str, Any]]:
-    file = tree / _PAPERS / _MANIFEST
+    file = tree / _METADATA / _MANIFEST
     try:
         links = json.loads(file.read_bytes())["links"]
         return [link for link in links if isinstance(link["export_name"], str) and link["vm"] is not None]
@@ -111,7 +109,7 @@ def _links(tree: Path) -> list[dict[str, Any]]:
 
 
 def _of_link(link: Mapping[str, Any], tree: Path) -> Copy:
-    file = tree / _PAPERS / _MANIFEST
+    file = tree / _METADATA / _MANIFEST
     try:
         if "files" in link:
             files = {one["name"]: Expected(one["size"], one["sha256"]) for one in link["files"]}
@@ -119,13 +117,13 @@ def _of_link(link: Mapping[str, Any], tree: Path) -> Copy:
             files = {"": Expected(link["size"], link["sha256"])}
         when = None if link["dump_time"] is None else format_time(parse_time(link["dump_time"]))
     except NOT_AS_TOLD as error:
-        raise FaultError(f"{file}: what it tells of {printable(str(link['export_name']))} is damaged") from error
+        raise FaultError(f"{file}: its entry of {printable(str(link['export_name']))} is damaged") from error
     return Copy(_within(tree, link["export_name"]), _checked(files, file), file, when)
 
 
 def _sums(tree: Path) -> dict[str, Expected]:
     try:
-        lines = (tree / _PAPERS / _SUMS).read_bytes().split(b"\n")
+        lines = (tree / _METADATA / _SUMS).read_bytes().split(b"\n")
     except FileNotFoundError:
         return {}
     matches = (match for line in lines if (match := _SUM_LINE.fullmatch(line)))
@@ -139,7 +137,7 @@ def _unescape(match: re.Match[bytes]) -> bytes:
 # --- a marker beside the dump
 
 
-def _told_by_marker(vm: str, path: Path) -> Copy | None:
+def _known_from_marker(vm: str, path: Path) -> Copy | None:
     with open_folder(path.parent) as folder:
         try:
             body = markers.read_body(folder, path.name, MarkerKind.DONE)
@@ -148,27 +146,27 @@ def _told_by_marker(vm: str, path: Path) -> Copy | None:
     _see_that_it_is_of(vm, body.vm, path)
     file = path.with_name(markers.marker_name(path.name, MarkerKind.DONE))
     when = None if body.started is None else format_time(body.started)
-    return Copy(path, _checked(_told(body, path), file), file, when)
+    return Copy(path, _checked(_members(body, path), file), file, when)
 
 
-def _told(body: MarkerBody, path: Path) -> Mapping[str, Expected]:
+def _members(body: MarkerBody, path: Path) -> Mapping[str, Expected]:
     if not path.is_dir():
         return {"": Expected(body.size, body.sha256)}
     known = body.files or {}
     return {name: _expected(known.get(name)) for name in {*known, *_names(path)}}
 
 
-def _expected(told: object) -> Expected:
-    if not isinstance(told, Mapping):
+def _expected(entry: object) -> Expected:
+    if not isinstance(entry, Mapping):
         return Expected(None, None)
-    size, sha256 = told.get("size"), told.get("sha256")
+    size, sha256 = entry.get("size"), entry.get("sha256")
     return Expected(size if isinstance(size, int) else None, sha256 if isinstance(sha256, str) else None)
 
 
-# --- nobody has told anything
+# --- nothing is known of it
 
 
-def _untold(vm: str, path: Path) -> Copy:
+def _unknown(vm: str, path: Path) -> Copy:
     if path.is_dir():
         _see_that_it_is_one_dump(vm, path)
     return Copy(path, {name: Expected(None, None) for name in (_names(path) if path.is_dir() else [""])})
@@ -184,7 +182,7 @@ def _names(path: Path) -> Iterator[str]:
 
 
 def _see_that_it_is_one_dump(vm: str, folder: Path) -> None:
-    """By the names: without papers nothing else tells a dump from a folder of dumps, which would come back whole."""
+    """By the names: without metadata nothing else distinguishes a dump from a folder of dumps."""
     own = [] if _is_named_after(vm, folder) else [one for one in folder.iterdir() if _is_named_after(vm, one)]
     dumps = [one for one in own if markers.split_name(one.name) is None]
     if dumps:
@@ -199,9 +197,9 @@ def _is_named_after(vm: str, path: Path) -> bool:
         return False
 
 
-def _see_that_it_is_of(vm: str, told: object, path: Path) -> None:
-    if told is not None and told != vm:
-        raise UsageError(f"{path}: is a dump of {str(told)!r}, not of {vm!r}")
+def _see_that_it_is_of(vm: str, named: object, path: Path) -> None:
+    if named is not None and named != vm:
+        raise UsageError(f"{path}: is a dump of {str(named)!r}, not of {vm!r}")
 
 
 def _checked(files: Mapping[str, Expected], file: Path) -> Mapping[str, Expected]:
@@ -214,7 +212,7 @@ def _checked(files: Mapping[str, Expected], file: Path) -> Mapping[str, Expected
 def _within(tree: Path, name: str) -> Path:
     if not _leads_inside(name):
         raise FaultError(
-            f"{tree / _PAPERS / _MANIFEST}: it names a dump {printable(name)!r}, which leads out of the tree"
+            f"{tree / _METADATA / _MANIFEST}: it names a dump {printable(name)!r}, which leads out of the tree"
         )
     return tree / name
 

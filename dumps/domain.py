@@ -127,7 +127,7 @@ def _move_variables(nvram: ElementTree.Element, folder: Path, files: Collection[
 
 
 def backup(disks: Sequence[Disk], folder: Path) -> str:
-    """What ``virsh backup-begin`` is told: every disk whole, into a file of its own in ``folder``."""
+    """What ``virsh backup-begin`` is given: every disk whole, into a file of its own in ``folder``."""
     root = ElementTree.Element("domainbackup", mode="push")
     listed = ElementTree.SubElement(root, "disks")
     for disk in disks:

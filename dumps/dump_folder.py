@@ -7,10 +7,10 @@
     TO/.tidegate-dumps/vm1-20261122T030000Z.img.part/vm1-2026….img      $OUT, a file or a folder
     TO/.tidegate-dumps/vm1-20261122T030000Z.img.whole/                  the same when it is whole, durable and verified
     TO/vm1-20261122T030000Z.img                                         out of there, and named once
-    TO/vm1-20261122T030000Z.img.done                                    what says so
+    TO/vm1-20261122T030000Z.img.done                                    its marker
 
 Nobody looks for dumps in a folder with a dot name, and nobody releases what has no marker. Others may be able to write
-in TO: all but the commands, which are told the path of $OUT, reach what is in it by descriptor.
+in TO: all but the commands, which get the path of $OUT, reach what is in it by descriptor.
 """
 
 import errno
@@ -75,7 +75,7 @@ class DumpFolder:
     def claim(self, vm: str, suffix: str, started: float, body: dict[str, Any], is_known: Callable[[str], bool]) -> str:
         """The name of a new dump, which nobody else has or had; its ``X.running`` is written.
 
-        ``is_known`` tells of a path in the watch folder whether a dump was ever recorded there. Raises OSError.
+        ``is_known``: whether a dump was ever recorded at this path in the watch folder. Raises OSError.
         """
         for later in range(_TRIES):
             name = f"{vm}-{format_stamp(started + later)}{suffix}"
@@ -157,9 +157,9 @@ class DumpFolder:
     # --- what others left
 
     def claims(self) -> Iterator[tuple[str, MarkerBody]]:
-        """Each ``X.running`` of our own user that can be read: X and what it says. Raises OSError.
+        """Each ``X.running`` of our own user that can be read: X and its body. Raises OSError.
 
-        What one says is acted upon, and others may write into this folder too.
+        What is in one is acted upon, and others may write into this folder too.
         """
         for entry in sorted(os.listdir(self._descriptor)):
             found = markers.split_name(entry)

@@ -19,7 +19,7 @@ class DumpFailed(Exception):
 
 
 class Stopped(DumpFailed):
-    """The run was told to end."""
+    """The run was asked to end."""
 
     def __init__(self) -> None:
         super().__init__("its run was stopped")
@@ -28,7 +28,7 @@ class Stopped(DumpFailed):
 class Stop:
     """The word to stop; once asked for it stays so.
 
-    A signal handler says it while any thread holds any lock, so it is nothing but a descriptor.
+    A signal handler asks for it while any thread holds any lock, so it is nothing but a descriptor.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Stop:
 
 
 def sentence_of(error: Exception) -> str:
-    """What is told of it."""
+    """The error as a sentence for people."""
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return printable(f"{where}{(error.strerror or str(error)).lower()}")

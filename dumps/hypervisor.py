@@ -9,7 +9,7 @@ from core.errors import FaultError
 from core.filenames import printable
 from core.units import format_size
 
-#: A daemon that hangs is told as one.
+#: A daemon that hangs is reported as one.
 _ANSWER_SECONDS = 30.0
 _MOST_BYTES = 16 * 1024 * 1024
 
@@ -23,7 +23,7 @@ def _numbers(text: str) -> set[str]:
     return set(re.findall(r"^\s*(\d+)\s", text, re.MULTILINE))
 
 
-#: Each command that may be there, and how it tells.
+#: Each command that may be there, and how its answer is read.
 _KNOWN: dict[tuple[str, ...], Callable[[str], set[str]]] = {
     ("virsh", "list", "--all", "--name"): _lines,
     ("qm", "list"): _numbers,
@@ -40,7 +40,9 @@ def machines(command: Sequence[str]) -> set[str]:
         return _KNOWN.get(tuple(command), _lines)(_ask(command))
     there = {words: read for words, read in _KNOWN.items() if shutil.which(words[0])}
     if not there:
-        raise FaultError("[hypervisor]: there is none of virsh, qm and pct here; say with `list` what tells the VMs")
+        raise FaultError(
+            "[hypervisor]: there is none of virsh, qm and pct here; set `list` to a command that prints the VMs"
+        )
     return {name for words, read in there.items() for name in read(_ask(words))}
 
 

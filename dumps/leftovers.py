@@ -43,10 +43,10 @@ def _marked(mark: str) -> Iterator[int]:
 
 def _has(process: int, mark: str) -> bool:
     try:
-        told = (_PROC / str(process) / "environ").read_bytes()
+        variables = (_PROC / str(process) / "environ").read_bytes()
     except OSError:  # it has ended, or is another user's
         return False
-    return f"{MARK}={mark}".encode() in told.split(b"\0")
+    return f"{MARK}={mark}".encode() in variables.split(b"\0")
 
 
 def _kill(process: int, mark: str) -> None:

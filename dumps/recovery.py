@@ -1,4 +1,4 @@
-"""What a run that was killed has left: its processes are ended, its files removed, and its dumps told as failed.
+"""What a run that was killed has left: its processes are ended, its files removed, and its dumps marked as failed.
 
 Whoever holds the set's lock knows that no other run of the set is alive: each claim of the set is a dead one's.
 """
@@ -30,7 +30,7 @@ _SENTENCE = "its run was killed, or the host went down"
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """In ``folder``, for a run of the set ``name``. ``is_dead`` tells of a set whether none of its runs is alive."""
+    """In ``folder``, for a run of the set ``name``. ``is_dead``: whether no run of a set is alive."""
 
     name: str
     is_dead: Callable[[str], bool]
@@ -63,9 +63,9 @@ class Recovery:
         self.folder.undo(dump)
         failpoints.point("dump recovered")
         sentence = f"{_SENTENCE}; {trouble}" if trouble else _SENTENCE
-        told = {"vm": left.vm, "backup_set": left.backup_set, "finished": self._now(), "error": sentence}
+        fields = {"vm": left.vm, "backup_set": left.backup_set, "finished": self._now(), "error": sentence}
         started = {} if claim.started is None else {"started": format_exact_time(claim.started)}
-        self.folder.mark(dump, MarkerKind.FAILED, {**started, **told})
+        self.folder.mark(dump, MarkerKind.FAILED, {**started, **fields})
         log.warning("%s: %s", dump, sentence)
         return f"was undone: {sentence}"
 

@@ -5,7 +5,7 @@
     TO/.tidegate-restore-vm1/vm1   while it is copied
     TO/vm1                         when all of it is there and has its checksums
 
-Killed on the way it leaves the first; whoever restores the VM there again removes that.
+Killed on the way it leaves the first; the next restore of the VM there removes that.
 """
 
 import fcntl
@@ -48,8 +48,8 @@ class Restored:
 def restore(vm: str, copy: Copy, to: Path) -> Restored:
     """Puts it back as ``to/VM`` if it is a folder, under its own name if it is a file. Overwrites nothing.
 
-    Raises UsageError where that stands already, BusyError where somebody restores it there just now, and FaultError
-    for a file that is not what it should be, after which nothing of it stands there.
+    Raises UsageError where that exists already, BusyError where somebody restores it there just now, and FaultError
+    for a file that is not what it should be, after which nothing of it is there.
     """
     to = to.absolute()
     target = to / (copy.path.name if "" in copy.files else vm)
@@ -61,7 +61,7 @@ def restore(vm: str, copy: Copy, to: Path) -> Restored:
         with _work_folder(to, target.name) as folder:
             return _restore(copy, folder, target)
     except FileExistsError:
-        raise UsageError(f"{target}: stands there already, and nothing is overwritten; name another folder") from None
+        raise UsageError(f"{target}: exists already and is not overwritten; name another folder") from None
     except OSError as error:
         raise FaultError(f"{error.filename or to}: {error.strerror or error}") from error
 
@@ -142,12 +142,12 @@ def _new_file(folder: int, path: str) -> int:
 
 def _compare(source: Path, expected: Expected, sha256: str, size: int, copy: Copy) -> None:
     if expected.size is not None and expected.size != size:
-        told = f"{size} bytes are there, and {copy.told_by} tells of {expected.size}"
+        why = f"it has {size} bytes, and {expected.size} by {copy.known_from}"
     elif expected.sha256 is not None and expected.sha256.lower() != sha256:
-        told = f"its sha256 is not the one that {copy.told_by} tells"
+        why = f"its sha256 is not the one in {copy.known_from}"
     else:
         return
-    raise FaultError(f"{printable(str(source))}: {told}: nothing was restored")
+    raise FaultError(f"{printable(str(source))}: {why}: nothing was restored")
 
 
 def _write_definition(work_folder: int, target: Path) -> tuple[Path, Sequence[str]]:

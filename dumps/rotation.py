@@ -15,7 +15,7 @@ from dumps.dump_folder import RUN, DumpFolder
 
 log = logging.getLogger("tidegate.dumps")
 
-#: Seconds that a pass may still need: it must not let out what is being removed.
+#: Seconds that a pass may still need: it must not release what is being removed.
 _WAIT_SECONDS = 600.0
 _MOST_ROWS = 10_000
 
@@ -48,7 +48,7 @@ class Rotation:
         outstanding = {link.dump_id for link in ledger.outstanding(connection)}
         known = [row for row in dumps.of_vm(connection, vm, _MOST_ROWS) if self._is_here(row)]
         bodies = dumps.bodies(connection, [row.id for row in known])
-        good = [row for row in known if _is_mine(bodies.get(row.id)) and self._stands(row)]
+        good = [row for row in known if _is_mine(bodies.get(row.id)) and self._is_intact(row)]
         older = [row for row in good if row.path != self.folder.in_watch(newest)]
         for row in older[keep - 1 :]:
             if row.state in ENDED_STATES and row.id not in outstanding:
@@ -58,7 +58,7 @@ class Rotation:
         is_of_set = (row.watch, row.backup_set) == (self.watch, self.backup_set)
         return is_of_set and bool(row.fingerprint) and row.path.rpartition("/")[0] == self.folder.folder
 
-    def _stands(self, row: DumpRow) -> bool:
+    def _is_intact(self, row: DumpRow) -> bool:
         """Whether what is there is what was recorded: else it is no good dump, and none of ours to remove."""
         with open_folder(self.folder.path) as folder:
             try:
@@ -69,6 +69,6 @@ class Rotation:
 
 
 def _is_mine(body: str | None) -> bool:
-    """Whether the runner has made it: its markers say so."""
-    told = json.loads(body) if body else {}
-    return isinstance(told, dict) and RUN in told
+    """Whether the runner has made it: by its markers."""
+    fields = json.loads(body) if body else {}
+    return isinstance(fields, dict) and RUN in fields

@@ -24,7 +24,7 @@ from dumps.rotation import Rotation
 
 log = logging.getLogger("tidegate.dumps")
 
-#: How often whoever shows it is told how far the dumps are.
+#: How often progress is shown.
 _TURN_SECONDS = 0.5
 _NOT_STARTED = "the run was stopped before its turn"
 
@@ -81,7 +81,7 @@ class Runner:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def alone(self, *, wait: float) -> AbstractContextManager[None]:
-        """For the length of the block no other run of the set goes on. Raises BusyError after ``wait`` seconds."""
+        """For the length of the block no other run of the set is alive. Raises BusyError after ``wait`` seconds."""
         return locks.hold(
             self._lock_of(self.name),
             wait=wait,

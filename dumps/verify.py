@@ -49,7 +49,7 @@ def _sha256(out: Path, contents: Contents, commands: Commands) -> None:
     for one in contents.identity.members:
         shown = printable((one.name or out.name).rpartition("/")[2])
         if one.name not in sums:  # a check that looks at nothing must not pass
-            raise DumpFailed(f"verify: sha256: nobody has said the sum of {shown}")
+            raise DumpFailed(f"verify: sha256: no checksum of {shown} is known")
         try:
             found = sha256_of(out, one.name, commands.unless_stopped)
         except DumpFailed as error:
@@ -86,16 +86,16 @@ def fault(
 ) -> str | None:
     """Why the dump at ``path`` does not pass; None if it does, or if `tidegate dump` has checked it as it was made.
 
-    ``body`` is what its marker says, as JSON; the commands find ``environment`` in theirs. What they print is not
+    ``body`` is its marker's, as JSON; the commands find ``environment`` in theirs. What they print is not
     kept, but for the last line of one that fails. Raises Stopped, and FaultError where nothing can be checked.
     """
-    said = parse_body((body or "").encode())
-    if not verification.checks or RUN in said.extra:
+    marker = parse_body((body or "").encode())
+    if not verification.checks or RUN in marker.extra:
         return None
     with _journal() as journal:
         try:
             identity = identify_dump(path)
-            contents = Contents(identity, _sums(said, is_folder=identity.is_folder))
+            contents = Contents(identity, _sums(marker, is_folder=identity.is_folder))
             verify(verification.checks, path, contents, Commands(journal, stop, environment, verification.timeout))
         except Stopped:
             raise
@@ -112,10 +112,10 @@ def _journal() -> BinaryIO:
         raise FaultError(f"no dump can be checked: no temporary file can be made: {error.strerror}") from error
 
 
-def _sums(said: MarkerBody, *, is_folder: bool) -> dict[str, str]:
-    """File -> what its marker says is its sum."""
+def _sums(marker: MarkerBody, *, is_folder: bool) -> dict[str, str]:
+    """File -> its sum by the marker."""
     if not is_folder:
-        return {} if said.sha256 is None else {"": said.sha256}
-    files: dict[str, Any] = said.files or {}
+        return {} if marker.sha256 is None else {"": marker.sha256}
+    files: dict[str, Any] = marker.files or {}
     sums = {name: each.get("sha256") for name, each in files.items() if isinstance(each, dict)}
     return {name: one for name, one in sums.items() if isinstance(one, str)}

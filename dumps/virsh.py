@@ -15,7 +15,7 @@ log = logging.getLogger("tidegate.dumps")
 
 #: What it prints is translated; and a daemon that it starts, as it does for `qemu:///session`, is none of the dump's.
 _ENVIRONMENT = {"LC_ALL": "C", leftovers.MARK: ""}
-#: libvirt itself waits 30 s for a VM that somebody else has in his hands. What takes longer does not come back.
+#: libvirt itself waits 30 s for a VM that somebody else works on. What takes longer does not come back.
 _SECONDS = 120.0
 
 _FROZEN = "frozen"
@@ -39,7 +39,7 @@ class Virsh:
         return self._run(question, self._domain(), *words)
 
     def job(self, *words: str) -> dict[str, str]:
-        """What ``domjobinfo`` tells: ``Job type`` and, of a job, much more."""
+        """What ``domjobinfo`` prints: ``Job type`` and, of a job, much more."""
         lines = (line.partition(":") for line in self.ask("domjobinfo", *words).splitlines())
         return {key.strip(): value.strip() for key, _, value in lines if value.strip()}
 
@@ -74,19 +74,19 @@ class Guest:
         self._mark = folder / _FROZEN
 
     def freeze(self, virsh: Virsh, commands: Commands) -> bool:
-        """Whether the agent has done it. A guest that does not answer is dumped as it stands. Raises Stopped."""
+        """Whether the agent has done it. A guest that does not answer is dumped as it is. Raises Stopped."""
         self._mark.touch()
         try:
             virsh.ask("qemu-agent-command", '{"execute": "guest-fsfreeze-freeze"}', "--timeout", _FREEZE_SECONDS)
         except Stopped:
             raise
         except DumpFailed as error:
-            commands.note(f"the guest does not freeze, and is dumped as it stands: {error.sentence}")
+            commands.note(f"the guest did not freeze, and its dump is only crash-consistent: {error.sentence}")
             return False
         return True
 
     def thaw(self, virsh: Virsh, commands: Commands, *, must: bool) -> None:
-        """Lets the guest go on, also one that did not say that it froze: it may have done so later.
+        """Thaws the guest, also one that did not answer when it was to freeze: it may have done so later.
 
         ``must``: raises DumpFailed where it does not answer. Does nothing for one that was never asked to freeze.
         """

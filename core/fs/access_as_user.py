@@ -1,6 +1,6 @@
 """Whether another user could read some files: tried as that user, in a process of its own.
 
-Modes alone do not tell: there are access lists, groups, and closed folders on the way.
+Modes alone do not decide: there are access lists, groups, and closed folders on the way.
 """
 
 import ctypes
@@ -21,7 +21,7 @@ _MOST = 1000
 
 
 class Unreadable(NamedTuple):
-    """A file or folder, and what the kernel said."""
+    """A file or folder, and the kernel's reason."""
 
     path: str
     why: str
@@ -54,7 +54,7 @@ def _tried(entry: pwd.struct_passwd, trees: Sequence[Path], dumps: Sequence[Path
         try:
             held = os.open(dump, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
-            continue  # gone meanwhile, or not for us to see: the pass says what is wrong with it
+            continue  # gone meanwhile, or not for us to see: the pass shows what is wrong with it
         try:
             with _as(entry.pw_uid):
                 yield from _of_a_dump(held, str(dump))
@@ -140,8 +140,8 @@ def _in_a_child(look: Callable[[], list[Unreadable]]) -> list[Unreadable]:
             os._exit(status)
     os.close(theirs)
     with os.fdopen(ours) as pipe:
-        told = pipe.read()
+        answer = pipe.read()
     _, status = os.waitpid(child, 0)
     if status:
         raise FaultError("it could not be tried what another user may read")
-    return [Unreadable(*one) for one in json.loads(told)]
+    return [Unreadable(*one) for one in json.loads(answer)]

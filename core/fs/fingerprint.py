@@ -186,7 +186,7 @@ def _members(dump: int, owners: frozenset[int], device: int) -> Iterator[Member]
 
 
 def is_unfinished(name: str) -> bool:
-    """Whether a name says that its file is still being written."""
+    """Whether a file of this name is still being written, by the usage of backup programs."""
     start, end = _UNFINISHED_VZDUMP
     return name.lower().endswith(_UNFINISHED) or (name.startswith(start) and name.endswith(end))
 

@@ -110,7 +110,7 @@ def _down(descriptor: int, step: str) -> int:
 
 
 def _quietly(name: str | os.PathLike[str], flags: int, folder: int | None = None) -> int:
-    """Without a trace in the time of access, if it is ours to say so."""
+    """Without a trace in the time of access, where the kernel allows it."""
     try:
         return os.open(name, flags | os.O_NOATIME, dir_fd=folder)
     except PermissionError as error:

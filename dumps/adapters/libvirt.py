@@ -26,9 +26,9 @@ from dumps.virsh import Guest, Virsh
 
 DEFINITION = "domain.xml"
 _SYSTEM = "qemu:///system"
-#: What libvirt is told stands beside $OUT, and goes with it.
+#: libvirt's instructions are beside $OUT, and removed with it.
 _JOB = "backup.xml"
-#: libvirt may be started anew while a job goes on in QEMU, which needs it not.
+#: libvirt may be started anew while a job runs in QEMU, which needs it not.
 _SILENCE_SECONDS = 60.0
 _UNDO_SECONDS = 60.0
 #: What virsh complains of where no backup job runs, the VM has been shut off, or is gone.
@@ -37,7 +37,7 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 15.0
 
 
 class Libvirt:
-    """libvirt is asked by `virsh`, and believed only where it tells the end of a job."""
+    """libvirt is asked by `virsh`, and believed only where it reports the end of a job."""
 
     def dump(self, task: Task) -> Written | None:
         """Makes a folder."""
@@ -45,7 +45,7 @@ class Libvirt:
         live = domain.parse(virsh.ask("dumpxml"))
         task.out.parent.chmod(0o711)  # QEMU mostly runs as a user of its own, and has to get at its files
         task.out.mkdir()
-        task.out.chmod(0o755)  # whatever the umask says
+        task.out.chmod(0o755)  # whatever the umask
         _describe(task, virsh, live)
         if live.is_active:
             _push(task, virsh, live)
@@ -55,7 +55,7 @@ class Libvirt:
         return None
 
     def clean_up(self, left: FailedDump, commands: Commands) -> None:
-        """Ends the backup job that writes to its files, and lets the guest go on."""
+        """Ends the backup job that writes to its files, and thaws the guest."""
         if left.out.is_dir():
             virsh = Virsh(commands, left.uri or _SYSTEM, left.vm)
             try:
@@ -92,20 +92,20 @@ def _copy_variables(task: Task, live: Domain, nvram: Path) -> None:
 
 
 def _push(task: Task, virsh: Virsh, live: Domain) -> None:
-    """Where it fails, ``clean_up`` ends the job and lets the guest go on."""
+    """Where it fails, ``clean_up`` ends the job and thaws the guest."""
     if not live.disks:
         return
-    told = task.out.parent / _JOB
-    told.write_text(domain.backup(live.disks, task.out))
+    job = task.out.parent / _JOB
+    job.write_text(domain.backup(live.disks, task.out))
     virsh.job("--completed")  # and so libvirt forgets how an earlier job ended
     guest = Guest(task.out.parent)
     is_frozen = live.has_agent and guest.freeze(virsh, task.commands)
-    virsh.ask("backup-begin", "--backupxml", str(told))  # 0 means that it has begun
+    virsh.ask("backup-begin", "--backupxml", str(job))  # 0 means that it has begun
     guest.thaw(virsh, task.commands, must=is_frozen)
     _await_end(task, virsh)
     ended = virsh.job("--completed")
     if (ended.get("Job type"), ended.get("Operation")) != ("Completed", "Backup"):
-        why = ended.get("Error message", "libvirt does not say why; a full disk is the usual cause")
+        why = ended.get("Error message", "libvirt gives no reason; a full disk is the usual cause")
         raise DumpFailed(f"libvirt's backup job ended as {ended.get('Job type', 'unknown')}: {why}")
 
 
@@ -136,7 +136,7 @@ def _abort(out: Path, virsh: Virsh, commands: Commands) -> None:
     give_up = time.monotonic() + _UNDO_SECONDS
     while _is_written(out, virsh):
         if time.monotonic() > give_up:
-            raise DumpFailed("libvirt's backup job was told to end, and goes on")
+            raise DumpFailed("libvirt's backup job was asked to end and still runs")
         commands.pause(_SHORTEST_PAUSE)
 
 
@@ -144,7 +144,7 @@ def _is_written(out: Path, virsh: Virsh) -> bool:
     try:
         running = virsh.ask("backup-dumpxml")
     except DumpFailed as error:
-        if any(told in error.sentence for told in _NO_JOB):
+        if any(words in error.sentence for words in _NO_JOB):
             return False
         raise
     return any(out in target.parents for target in domain.backup_targets(running))
@@ -166,7 +166,7 @@ def _convert(task: Task, virsh: Virsh, live: Domain) -> None:
 
 
 def _changes(disks: Iterable[Disk]) -> list[tuple[int, int]]:
-    """What tells that a file was written to; of a block device it does not, but its VM was looked at as well."""
+    """What changes when a file is written to; of a block device nothing does, but its VM was looked at as well."""
     status = [os.stat(disk.path) for disk in disks if disk.path is not None]
     return [(one.st_ino, one.st_mtime_ns) for one in status]
 

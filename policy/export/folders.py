@@ -10,10 +10,10 @@ from core.errors import FaultError
 from core.fs.openat import open_folder, open_folder_at
 from policy.export.errors import explain
 
-#: The puller comes as a user of its own and must get in. What it may read is said by each dump's own mode and by
+#: The puller comes as a user of its own and must get in. What it may read is a matter of each dump's own mode and of
 #: the folders above the tree; here only the names of VMs can be seen.
 _TREE_MODE = 0o755
-#: Here links stand before they are checked: nobody else may look or put anything in.
+#: Links are made here before they are checked: nobody else may look or put anything in.
 _STAGING_MODE = 0o700
 
 
@@ -35,7 +35,7 @@ class ExportFolders:
             if parent is None:
                 yield None
                 return
-            with _opened(parent, self.tree) as tree, _told(self.tree):
+            with _opened(parent, self.tree) as tree, _faults_of(self.tree):
                 yield tree
 
     @contextmanager
@@ -48,7 +48,7 @@ class ExportFolders:
             with _opened(parent, self.staging) as staging:
                 if staging is not None:
                     self._refuse_others(parent, staging)
-                with _told(self.staging):
+                with _faults_of(self.staging):
                     yield staging
 
     @contextmanager
@@ -91,7 +91,7 @@ class ExportFolders:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _faults_of(path: Path) -> Iterator[None]:
     """A disk that fails in the midst of a look is a fault outside, as one is that cannot be opened."""
     try:
         yield
@@ -126,6 +126,6 @@ def _make(parent: int, path: Path, mode: int) -> None:
     descriptor = open_folder_at(parent, path.name)
     try:
         os.fchmod(descriptor, mode)  # whatever the umask: a puller that cannot get in pulls nothing, without an error
-        os.fsync(parent)  # the tree's own name must be as lasting as what will stand in it
+        os.fsync(parent)  # the tree's own name must survive a power cut as what will be in it
     finally:
         os.close(descriptor)

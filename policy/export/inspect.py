@@ -48,7 +48,7 @@ class TreeEntry:
         return max(reads) / 1e9 if reads else None
 
     def is_unread_since(self, ctime_ns: int) -> bool:
-        """True when no file with content was read after ``ctime_ns``, as far as the mount tells of reads."""
+        """True when no file with content was read after ``ctime_ns``, as far as the mount keeps the times of reads."""
         return all(status.st_atime_ns <= ctime_ns for status in self.statuses if status.st_size)
 
 

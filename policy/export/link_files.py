@@ -38,8 +38,8 @@ Make = Callable[[Opener, int, int, str, Member], int]
 def link(opener: Opener, held: int, folder: int, name: str, member: Member) -> int:
     """Links the file with the descriptor ``held`` as ``name``, and checks what was made.
 
-    Raises FileExistsError when the name is taken, DumpRejected, and OSError with the errno of the link; then the link
-    does not stand.
+    Raises FileExistsError when the name is taken, DumpRejected, and OSError with the errno of the link; then nothing is
+    linked.
     """
     failpoints.point("before link")
     try:
@@ -73,7 +73,7 @@ class Copies:
     def make(self, opener: Opener, held: int, folder: int, name: str, member: Member) -> int:
         """Copies the file with the descriptor ``held`` as ``name``, and checks that it was not written meanwhile.
 
-        Returns the stamp as ``link`` does. Raises DumpRejected; then a part may stand.
+        Returns the stamp as ``link`` does. Raises DumpRejected; then a part of it may be left.
         """
         if fcntl.fcntl(held, fcntl.F_GETFL) & os.O_PATH:
             raise DumpRejected(Reason.LINK_ERROR, explain_copy(OSError(errno.EACCES, "")))
@@ -124,7 +124,7 @@ def _flags(file: int) -> int:
 def build_folder(opener: Opener, dump: int, staging: int, request: LinkRequest, *, make: Make) -> int:
     """Builds the folder dump with the descriptor ``dump`` in staging: its folders, empty ones too, and files.
 
-    Returns the newest stamp of its files. Raises DumpRejected and OSError; then a part stands.
+    Returns the newest stamp of its files. Raises DumpRejected and OSError; then a part of it is left.
     """
     newest, name = 0, str(request.link_id)
     os.mkdir(name, 0o700, dir_fd=staging)
@@ -165,7 +165,7 @@ def copy_attributes(source: int, copy: int, *, also: int = 0) -> None:
     """
     status = os.fstat(source)
     _give_away(copy, status)
-    # Before the mode: where a list stands, the group's bits are its mask, and alone they would open it to the group.
+    # Before the mode: where there is a list, the group's bits are its mask, and alone they would open it to the group.
     _copy_access_list(source, copy)
     os.fchmod(copy, status.st_mode & 0o777 | also)
     os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))

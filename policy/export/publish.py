@@ -1,4 +1,4 @@
-"""One batch of links: made and checked, put in place, made lasting; only then what they replaced goes."""
+"""One batch of links: made and checked, put in place, made durable; only then what they replaced is removed."""
 
 import errno
 import os
@@ -27,7 +27,7 @@ _FSYNCS_AT_ONCE = 8
 
 @dataclass(frozen=True, slots=True)
 class _Built:
-    """What waits in staging to be made lasting and moved. ``copy``: what it is, where it is no link."""
+    """What waits in staging to be made durable and moved. ``copy``: what it is, where it is no link."""
 
     request: LinkRequest
     stamp: int
@@ -37,7 +37,7 @@ class _Built:
 class Batch:
     """Links being made, with the descriptors of the tree, of an empty staging folder and of our descriptors.
 
-    A file is put in place under its lease. Folders and copies are all built first, then made lasting together, then
+    A file is put in place under its lease. Folders and copies are all built first, then made durable together, then
     moved.
     """
 
@@ -55,8 +55,8 @@ class Batch:
         for (source, parent), numbers in by_folder((one.source, one.path) for one in requests).items():
             self._publish_from(source, parent, [requests[number] for number in numbers])
         with ThreadPoolExecutor(_FSYNCS_AT_ONCE) as pool:
-            lasting = list(pool.map(self._settle_built, self._built))
-        for built, error in zip(self._built, lasting, strict=True):
+            durable = list(pool.map(self._settle_built, self._built))
+        for built, error in zip(self._built, durable, strict=True):
             self._move_built(built, error)
         self._settle()
 
@@ -75,7 +75,7 @@ class Batch:
 
     def _publish_one(self, opener: Opener, folder: int, request: LinkRequest) -> None:
         refuse_name(request.export_name)
-        if request.export_name in self._taken and not request.may_replace and self._stands_already(request):
+        if request.export_name in self._taken and not request.may_replace and self._is_published_already(request):
             return
         name = part(request.path.rpartition("/")[2])
         if request.identity.is_folder:
@@ -85,7 +85,7 @@ class Batch:
         else:
             self._publish_file(opener, folder, name, request)
 
-    def _stands_already(self, request: LinkRequest) -> bool:
+    def _is_published_already(self, request: LinkRequest) -> bool:
         """A crash came between the link and its row. It is left as it is, so that a read since then counts."""
         found = link_at(self._tree, request.export_name, request.identity, copied=_is_copied(request))
         if found is None:
@@ -176,7 +176,7 @@ class Batch:
         if not request.identity.is_folder:
             with suppress(IsADirectoryError):
                 os.rename(staged, request.export_name, src_dir_fd=self._staging, dst_dir_fd=self._tree)
-                # Between two names of one inode rename does nothing and says that it did.
+                # Between two names of one inode rename does nothing and succeeds.
                 remove(self._staging, staged)
                 return
         aside = f"{staged}.old"
@@ -198,7 +198,7 @@ class Batch:
                 remove(self._staging, name)
 
     def _doubt(self, detail: str) -> None:
-        """The links stand, and may not after a power cut: they are charged until the next pass has looked."""
+        """The links are there, and may not be after a power cut: they are charged until the next pass has looked."""
         for link_id, outcome in self.outcomes.items():
             if isinstance(outcome, Published):
                 self.outcomes[link_id] = LinkFailure(Reason.LINK_ERROR, detail, proven_absent=False)

@@ -26,7 +26,7 @@ class ExportTree:
         dumps/                  the watch folder
         ├── vm1                 a dump: one file
         ├── vm2/disk0           a dump: a folder
-        ├── .rsync/             the tree; only whole, checked, charged links ever stand here
+        ├── .rsync/             the tree; only whole, checked, charged links are ever here
         │   ├── vm1             a hard link of the dump, or a copy that shares its blocks
         │   ├── vm2/disk0       folders are made anew, their files are hard links
         │   └── .tidegate/      the manifest
@@ -36,13 +36,13 @@ class ExportTree:
 
     The order of a link, and what a crash leaves after each step:
 
-    1. the caller has committed the intent and the charge → a row ``granted``, the name absent;
+    1. the caller has committed the intent and the charge → a row ``released``, the name absent;
     2. the dump is opened, compared with its record and held against writers → the same;
     3. a folder, a copy, and what replaces something, is built in staging of the descriptors, and compared again
        → a leftover in staging, which ``sweep`` removes;
     4. one rename makes it visible, whole; a file under a new name is linked in its place at once, since a link is
-       atomic and overwrites nothing → the name stands, after a power cut perhaps not: ``look`` tells;
-    5. one fsync of the tree for the whole batch → it stands;
+       atomic and overwrites nothing → the name is there, after a power cut perhaps not: ``presence`` shows it;
+    5. one fsync of the tree for the whole batch → it is there for good;
     6. what it replaced is removed from staging → a leftover there.
 
     ``publish``, ``withdraw`` and ``sweep`` are for the one holder of the pass lock. All methods raise FaultError
@@ -53,14 +53,14 @@ class ExportTree:
         self._folders = ExportFolders(tree)
 
     def exists(self) -> bool:
-        """True when the tree itself is there: a name that is absent from a tree that is absent tells nothing."""
+        """True when the tree itself is there: a name that is absent from a tree that is absent means nothing."""
         with self._folders.open_tree() as tree:
             return tree is not None
 
     def publish(self, requests: Sequence[LinkRequest]) -> dict[int, Published | LinkFailure]:
-        """Links them all and makes it lasting; what became of each, by its ``link_id``.
+        """Links them all, durably; what became of each, by its ``link_id``.
 
-        A link that stands already, exactly so, counts as published. Makes the tree if there is none.
+        A link that is there already, exactly so, counts as published. Makes the tree if there is none.
         """
         if not requests:
             return {}
@@ -82,23 +82,23 @@ class ExportTree:
             return {name: presence(tree, _component(name), identity) for name, identity in links.items()}
 
     def linked_ctime(self, export_name: str, identity: Identity) -> int | None:
-        """``Published.ctime_ns`` for a link that stands but whose outcome was lost, or that was adopted; else None."""
+        """``Published.ctime_ns`` of a link whose outcome was lost, or that was adopted; None where it is not there."""
         found = self._link(export_name, identity)
         return None if found is None else found.ctime_ns
 
     def read_since_linked(self, export_name: str, identity: Identity, linked_ctime_ns: int) -> float | None:
         """Evidence ``read``: seconds since the epoch of the newest read the kernel has recorded, or None.
 
-        Only when the link stands unchanged and each of its files with content was read after ``linked_ctime_ns``,
+        Only when the link is unchanged and each of its files with content was read after ``linked_ctime_ns``,
         which is ``Published.ctime_ns``: the ctime of now will not do, since a second hard link or a chmod moves it
         past the read. With relatime the kernel records the first read after the link, then one a day. A read within
-        the clock tick of the link (4 ms) is not told from what came before it, and the next one is.
+        the clock tick of the link (4 ms) cannot be distinguished from what came before it; the next one can.
         """
         found = self._link(export_name, identity)
         return None if found is None else found.newest_read_since(linked_ctime_ns)
 
     def is_unread(self, export_name: str, identity: Identity, linked_ctime_ns: int) -> bool:
-        """Whether the link stands unchanged and nobody has read any of its files since it was made.
+        """Whether the link is unchanged and nobody has read any of its files since it was made.
 
         False where the mount shows no reads: then nobody can know.
         """
@@ -106,7 +106,7 @@ class ExportTree:
         return found is not None and found.is_unread_since(linked_ctime_ns)
 
     def shows_reads(self) -> bool:
-        """Whether the mount of the tree keeps the times of reads, as its options tell."""
+        """Whether the mount of the tree keeps the times of reads, by its options."""
         with self._folders.open_tree() as tree:
             return tree is not None and not os.fstatvfs(tree).f_flag & os.ST_NOATIME
 
@@ -118,7 +118,7 @@ class ExportTree:
         return outcome
 
     def withdraw_all(self, links: Mapping[str, Identity]) -> dict[str, bool | LinkFailure]:
-        """Takes links back, durably: for each name True if it is gone by this, False if nothing of it stood there.
+        """Takes links back, durably: for each name True if it is gone by this, False if nothing of it was there.
 
         Only what is made of the recorded inodes is removed, their content changed or not, and what is left of a
         folder too; a folder vanishes whole. ``proven_absent`` of a LinkFailure is false.
@@ -163,7 +163,7 @@ class ExportTree:
             return None if tree is None else metadata_dir.read(tree, _component(name))
 
     def remove_empty(self, names: Iterable[str]) -> None:
-        """Removes folders of these names in which no file stands, however they nest. Others stay."""
+        """Removes folders of these names that hold no file, however they nest. Others stay."""
         with self._folders.open_tree() as tree:
             for name in names if tree is not None else ():
                 with suppress(OSError):

@@ -16,7 +16,7 @@ from policy.export.model import LinkFailure
 def withdraw(tree: int, staging: int, links: Mapping[str, Identity]) -> dict[str, bool | LinkFailure]:
     """Takes ``links`` out of the tree; descriptors of the tree and of an empty staging folder.
 
-    True for what is gone, False where nothing of it stood, LinkFailure where it could not be moved.
+    True for what is gone, False where nothing of it was there, LinkFailure where it could not be moved.
     """
     outcomes: dict[str, bool | LinkFailure] = {}
     for number, (name, identity) in enumerate(links.items()):
@@ -64,7 +64,7 @@ def _settle(tree: int, staging: int, outcomes: dict[str, bool | LinkFailure]) ->
         failpoints.point("after fsync")
         for number, outcome in enumerate(outcomes.values()):
             if outcome is True:
-                # By its name: a descriptor that listed the folder before is not told on btrfs what came since.
+                # By its name: a descriptor that listed the folder before does not show on btrfs what came since.
                 remove(staging, _aside(number))
     except OSError as error:
         for name, outcome in outcomes.items():

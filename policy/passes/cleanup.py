@@ -1,6 +1,6 @@
-"""When a dump has its end, its markers go: they are the queue, and what is done must not stand in it.
+"""When a dump has its end, its markers are removed: they are the queue, and what is done must not be in it.
 
-Recorded before removed: a row that has its end and still claims a standing marker is what the next pass tries again.
+Recorded before removed: a row that has its end and still has a marker is what the next pass tries again.
 """
 
 import errno
@@ -70,9 +70,9 @@ def _outlives_it(row: DumpRow) -> bool:
 
 
 def _clear(config: Config, row: DumpRow, only: markers.MarkerKind | None = None) -> bool:
-    """True when no marker of this dump stands any more, or the ones that stand speak of a later dump.
+    """True when no marker of this dump is left, or those that are left are a later dump's.
 
-    A foreign signal stays, and the row goes on claiming it: else each scan would take it for a new one.
+    A foreign signal stays, and the row keeps it: else each scan would take it for a new one.
 
     With ``only`` markers of that kind alone are removed.
     """

@@ -1,12 +1,12 @@
-"""The pipe that counts: stands between rsync and its transport and passes no byte that it was not allowed to.
+"""The pipe that counts: is between rsync and its transport and passes no byte that it was not allowed to.
 
 rsync starts it as its remote shell, or as the program that connects it to a daemon. It runs as a script by itself,
 with nothing but the standard library, and knows neither configuration nor state: its first argument is the number of
 the socket to whoever started rsync. From there come ``LEASE`` packets: so many bytes may be sent in all, or no more
-any more. There it tells, in ``REPORT`` packets, what has crossed, and whether there is more to send than it may.
+any more. It answers, in ``REPORT`` packets, what was transferred, and whether there is more to send than it may.
 
 Where no more may be sent, or the other end of the socket is closed (its owner was killed), the receiver gets the end
-of the file and puts its part in order (``--partial-dir``). What it still says on that is counted and dropped.
+of the file and puts its part in order (``--partial-dir``). What it still answers on that is counted and dropped.
 
 ::
 
@@ -35,14 +35,14 @@ REPORT = struct.Struct("!QQ?")
 _CHUNK = 256 * 1024
 _REPORT_SECONDS = 0.1
 #: How long the other side has to end when nothing more will be sent: to put its part in order, to say good-bye. Longer
-#: than a disk takes to write what was on its way; a line that is dead says nothing any more.
+#: than a disk takes to write what was on its way; a dead link is silent.
 _GRACE_SECONDS = 30.0
 
 
 class Meter:
     """One connection; rsync's ends of it are the standard input and output.
 
-    ``there`` and ``back`` are descriptors; ``end`` tells who reads ``there`` that nothing more comes.
+    ``there`` and ``back`` are descriptors; ``end`` closes ``there``: nothing more comes.
     """
 
     def __init__(self, control: socket.socket, there: int, back: int, end: Callable[[], None]) -> None:
@@ -55,18 +55,18 @@ class Meter:
         self._news = threading.Condition()
         self._sent = 0
         self._received = 0
-        self._told_at = 0.0
+        self._reported_at = 0.0
 
     def run(self) -> None:
-        """Until the other side has no more to say."""
+        """Until the other side has closed."""
         for work in (self._listen, self._send):
             threading.Thread(target=work, daemon=True).start()
         while data := os.read(self._back, _CHUNK):
             self._received += len(data)
-            self._tell()
+            self._report()
             if not self._is_over:
                 _write(sys.stdout.fileno(), data)
-        self._tell(at_once=True)
+        self._report(at_once=True)
 
     def _listen(self) -> None:
         """To whoever started rsync, to the end."""
@@ -84,7 +84,7 @@ class Meter:
         while may := self._may_take():
             data = os.read(sys.stdin.fileno(), min(may, _CHUNK))
             self._sent += len(data)
-            self._tell()
+            self._report()
             if not data or not _write(self._there, data):
                 break
         self._end()
@@ -97,14 +97,14 @@ class Meter:
             return 0 if self._is_over else 1
         with self._news:
             if not self._is_over and self._allowed <= self._sent:
-                self._tell(wants_more=True, at_once=True)
+                self._report(wants_more=True, at_once=True)
                 self._news.wait_for(lambda: self._is_over or self._allowed > self._sent)
             return 0 if self._is_over else self._allowed - self._sent
 
-    def _tell(self, *, wants_more: bool = False, at_once: bool = False) -> None:
+    def _report(self, *, wants_more: bool = False, at_once: bool = False) -> None:
         now = time.monotonic()
-        if at_once or now - self._told_at >= _REPORT_SECONDS:
-            self._told_at = now
+        if at_once or now - self._reported_at >= _REPORT_SECONDS:
+            self._reported_at = now
             try:
                 self._control.send(REPORT.pack(self._sent, self._received, wants_more))
             except OSError:  # its owner is gone: `_listen` has seen that too
@@ -122,7 +122,7 @@ def _waiting(descriptor: int) -> int:
 
 
 def _write(descriptor: int, data: bytes) -> bool:
-    """False when nobody reads there any more: the other direction tells why."""
+    """False when nobody reads there any more: the other direction has the reason."""
     try:
         while data:
             data = data[os.write(descriptor, data) :]

@@ -1,6 +1,6 @@
 """One push of all export trees: sealed, sent under the meter, compared, reported.
 
-What arrived is what rsync found there: after a run that ended well its own log tells, after any other a comparison
+What arrived is what rsync found there: after a run that ended well its own log names it, after any other a comparison
 (a dry run, metered too) asks the storage. What is not named by one of the two has not arrived.
 """
 
@@ -57,8 +57,8 @@ class Source(NamedTuple):
     push: Push
     watch: WatchFolder
 
-    def stands(self) -> bool:
-        """False before anything was ever let out: then there is nothing to send."""
+    def exists(self) -> bool:
+        """False before anything was ever released: then there is nothing to send."""
         return self.watch.export.is_dir()
 
     def job(self, log_file: Path, *options: str, only: LinkRow | None = None) -> Job:
@@ -76,19 +76,21 @@ class SliceSent(NamedTuple):
 
 
 class Sending:
-    """The runs of rsync for one tree: the transfer; where that does not tell what arrived, a comparison; the slices.
+    """The runs of rsync for one tree: the transfer; where that does not show what arrived, a comparison; the slices.
 
     The slices come last. Whatever the others need for names and checksums beside what they were charged for, the
     slices do without.
     """
 
-    def __init__(self, source: Source, byte_budget: ByteBudget, folder: Path, tell: Callable[[Progress], None]) -> None:
+    def __init__(
+        self, source: Source, byte_budget: ByteBudget, folder: Path, listen: Callable[[Progress], None]
+    ) -> None:
         self.byte_budget = byte_budget
         self.received = 0
         self.under_way: dict[LinkRow, UnderWay] = {}
         self._source = source
         self._folder = folder
-        self._tell = tell
+        self._listen = listen
         self._files: dict[LinkRow, frozenset[str]] = {}
         self._there: set[str] = set()
         self._crossed: Counter[str] = Counter()
@@ -103,7 +105,7 @@ class Sending:
         """Sends the tree; ``files`` are the paths of each link's. Of links ``under_way`` their slices of today go."""
         self._files = files
         self.under_way = under_way
-        if not self._source.stands():
+        if not self._source.exists():
             self.main = _NOTHING
             return
         kept = min(self.byte_budget.left // 2, self._for_comparing())
@@ -130,7 +132,7 @@ class Sending:
         if min(size, self.byte_budget.left) < _LEAST_SLICE:
             return
         job = self._source.job(self._folder / f"slice-{link.id}", only=link)
-        ran = run(job, self.byte_budget, size, self._tell)
+        ran = run(job, self.byte_budget, size, self._listen)
         self.received += ran.received
         self._crossed[link.export_name] += ran.sent
         self._cut_slices += ran.was_cut
@@ -140,9 +142,9 @@ class Sending:
             log.warning("%s: rsync ended with %d: %s", printable(link.export_name), ran.status, ran.complaint)
 
     def _one(self, job: Job, at_most: int) -> Ran:
-        ran = run(job, self.byte_budget, at_most, self._tell)
+        ran = run(job, self.byte_budget, at_most, self._listen)
         self.received += ran.received
-        left = ran.sent  # its log tells what it was through with, also of what was still in its buffers
+        left = ran.sent  # its log has what it was through with, also of what was still in its buffers
         for item in ran.files:
             self._crossed[_top(item.path)] += min(item.bytes, left)
             left -= min(item.bytes, left)
@@ -155,7 +157,7 @@ class Sending:
         return self._files[link] <= self._there
 
     def cut_short(self) -> list[LinkRow]:
-        """The whole links that were on their way when the day's bytes were gone, or the line, far enough to tell."""
+        """The whole links that were cut off on their way, by the day's end or a fault, and far enough to count."""
         if self.main.status in PASSED:
             return []
         waiting = (link for link in self._files if link not in self.under_way and not self.has_arrived(link))
@@ -196,10 +198,10 @@ class Beginning:
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What became of one export tree. ``status`` is rsync's own, None where it was not run: ``complaint`` says why.
+    """What became of one export tree. ``status`` is rsync's own, None where it was not run; ``complaint``: why.
 
-    ``is_used_up``: the day's bytes were gone before everything was; the next day goes on. ``outstanding`` are the links
-    that should have arrived and have not; those that leave in ``slices`` are none of them.
+    ``is_used_up``: the day's bytes were gone before everything was; the rest is sent on the next day. ``outstanding``
+    are the links that should have arrived and have not; those that leave in ``slices`` are none of them.
     """
 
     watch: str
@@ -228,7 +230,7 @@ class Pushed:
 
 
 class Listener:
-    """Whom a sync tells how it goes. This one does not care."""
+    """Follows a sync. This one ignores it."""
 
     def begins(self, beginning: Beginning) -> None:
         """A tree is sealed and about to be sent."""
@@ -259,10 +261,10 @@ def sync(config: Config, state: State, clock: Clock, listener: Listener, *, wait
 
 
 def configured(config: Config) -> Push:
-    """Where to. Raises UsageError when nobody said."""
+    """Where to. Raises UsageError where nothing is configured."""
     if config.push is None:
         raise UsageError(
-            f'sync: {config.file} has no [sync]: say where to, like destination = "backup@storage:/srv/host1"'
+            f'sync: {config.file} has no [sync]: set where to, like destination = "backup@storage:/srv/host1"'
         )
     return config.push
 
@@ -272,13 +274,13 @@ def preview(config: Config, state: State, clock: Clock) -> list[Beginning]:
     push = configured(config)
     with state.write() as connection:
         day, left = quota.open_day(connection, config, clock.now())
-        standing = [link for link in ledger.outstanding(connection) if link.in_tree]
+        outstanding = [link for link in ledger.outstanding(connection) if link.in_tree]
     return [
         Beginning(
             watch=watch.name,
             destination=push.destination_of(watch.name),
             day=day.number,
-            links=[link for link in standing if link.watch == watch.name],
+            links=[link for link in outstanding if link.watch == watch.name],
             may_send=left,
         )
         for watch in config.watches
@@ -372,12 +374,14 @@ class _Tree:
         main = sending.main
         used_up = sending.was_cut
         arrived = frozenset(link.export_name for link in links if sending.has_arrived(link))
-        said = report.Report(
+        received = report.Report(
             arrived=arrived,
             transfer=sending.transfer(),
             broke_off=not (used_up or main.status in PASSED),
         )
-        outcome = report.report(self._config, self._state, self._clock, said, wait=self._wait, watch=self._watch.name)
+        outcome = report.report(
+            self._config, self._state, self._clock, received, wait=self._wait, watch=self._watch.name
+        )
         with self._state.write() as connection:
             slicing.cut_short(connection, sending.cut_short(), day, self._clock.now())
         return Pushed(

@@ -62,7 +62,7 @@ def read(given: bytes) -> Receipt:
 def _transfer(totals: list[str]) -> Transfer | None:
     try:
         return rsync_log.read("\n".join(totals)) if totals else None
-    except rsync_log.NotTold as error:
+    except rsync_log.NoTransfer as error:
         raise UsageError(f"the receipt has no transfer: {error}") from None
 
 

@@ -1,6 +1,6 @@
 """rsync: how it is called, and one run of it under the meter, which lends it bytes as it goes.
 
-The meter is between rsync and its transport. What rsync says is listened to, and what it sent is known.
+The meter is between rsync and its transport. What rsync prints is followed, and what it sent is known.
 """
 
 import os
@@ -78,8 +78,8 @@ def call(job: Job, control: int) -> Call:
 
 def _set(log: Path) -> list[str]:
     """Each file is named: on stdout when rsync comes to it, in the log when it is through with it."""
-    told = ["--stats", "--no-human-readable", "-ii", "--out-format=%i %l %n"]
-    return [f"--partial-dir={PARTIAL}", *told, f"--log-file={log}", f"--log-file-format={LOG_FORMAT}"]
+    output = ["--stats", "--no-human-readable", "-ii", "--out-format=%i %l %n"]
+    return [f"--partial-dir={PARTIAL}", *output, f"--log-file={log}", f"--log-file-format={LOG_FORMAT}"]
 
 
 def _daemon(there: str, options: tuple[str, ...]) -> tuple[str, str] | None:
@@ -87,8 +87,8 @@ def _daemon(there: str, options: tuple[str, ...]) -> tuple[str, str] | None:
     found = _URL.match(there) or _MODULE.match(there)
     if found is None:
         return None
-    told = [option.partition("=")[2] for option in options if option.startswith("--port=")]
-    port = found.groupdict().get("port") or (told[-1] if told else _DAEMON_PORT)
+    ports = [option.partition("=")[2] for option in options if option.startswith("--port=")]
+    port = found.groupdict().get("port") or (ports[-1] if ports else _DAEMON_PORT)
     return found["six"] or found["host"], port
 
 
@@ -103,10 +103,10 @@ class Progress(NamedTuple):
 
 
 class Ran(NamedTuple):
-    """What a run came to. ``status`` is rsync's own, negative a signal's; ``complaint`` what it said of a failure.
+    """What a run came to. ``status`` is rsync's own, negative a signal's; ``complaint`` what it printed of a failure.
 
     ``was_cut``: there was more to send than it might. ``name`` is the file that it came to last. ``files`` are those
-    that its log says it was through with.
+    that it was through with, by its log.
     """
 
     status: int
@@ -135,8 +135,8 @@ def run(job: Job, byte_budget: ByteBudget, at_most: int, listen: Callable[[Progr
                 byte_budget.settle(watched.sent)
         errors.seek(max(0, errors.seek(0, os.SEEK_END) - _TAIL))
         complaint = os.fsdecode(errors.read()).strip()
-    said = os.fsdecode(job.log.read_bytes()) if job.log.exists() else ""
-    return Ran(watched.status, watched.sent, watched.received, watched.was_cut, complaint, watched.name, items(said))
+    log = os.fsdecode(job.log.read_bytes()) if job.log.exists() else ""
+    return Ran(watched.status, watched.sent, watched.received, watched.was_cut, complaint, watched.name, items(log))
 
 
 def _start(job: Job, control: socket.socket, errors: IO[bytes]) -> Child:
@@ -201,7 +201,7 @@ class _Watched:
     def _packet(self) -> bytes:
         try:
             return self.control.recv(REPORT.size)
-        except ConnectionResetError:  # once, when the meter has ended before it heard all; what it told stands behind
+        except ConnectionResetError:  # once, when the meter has ended before it heard all; its reports are still there
             return self.control.recv(REPORT.size)
 
     def _read(self) -> bool:

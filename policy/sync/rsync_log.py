@@ -1,6 +1,6 @@
 """What rsync says of a transfer, and what is recorded of it: how many bytes were sent, and for which names.
 
-Three texts tell it: ``--stats --no-h``, and the lines of ``--out-format``, of ``--log-file-format``, or of a daemon's
+It is read from ``--stats --no-h``, and from the lines of ``--out-format``, of ``--log-file-format``, or of a daemon's
 ``log format``, which must be LOG_FORMAT. There the name comes last: it may hold blanks, and rsync itself escapes
 control characters, so that a name cannot forge a line.
 """
@@ -44,16 +44,16 @@ _BEGINS = re.compile(r"(?:receiving|building|sending) (?:incremental )?file list
 _ESCAPED = re.compile(rb"\\#([0-3][0-7]{2})")
 
 
-class NotTold(Exception):
-    """A text that tells of no transfer: why, for people."""
+class NoTransfer(Exception):
+    """A text that holds no transfer: why, for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
     """Bytes transferred, rsync's own words included: ``sent`` to the storage, ``received`` from it.
 
-    ``received`` None: nobody tells. ``files``: top-level name of the export tree -> bytes for what is under it; a name
-    that is missing needed none, or it is not told.
+    ``received`` None: not known. ``files``: top-level name of the export tree -> bytes for what is under it; a name
+    that is missing needed none, or it is not known.
     """
 
     sent: int
@@ -62,13 +62,13 @@ class Transfer:
 
 
 def read(text: str) -> Transfer:
-    """The transfer that a text tells; of several in one log the last. Raises NotTold."""
-    told = _told(line.said for line in map(_line, text.split("\n")))
+    """The transfer in a text; of several in one log the last. Raises NoTransfer."""
+    lines = _of_lines(line.text for line in map(_line, text.split("\n")))
     if _SENT.search(text):
-        told.totals = _totals(text)
-    if told.is_empty:
-        raise NotTold(f"neither the end of `--stats --no-h` nor lines of a log with the format {LOG_FORMAT!r}")
-    return told.transfer()
+        lines.totals = _totals(text)
+    if lines.is_empty:
+        raise NoTransfer(f"neither the end of `--stats --no-h` nor lines of a log with the format {LOG_FORMAT!r}")
+    return lines.transfer()
 
 
 class Item(NamedTuple):
@@ -80,34 +80,34 @@ class Item(NamedTuple):
 
 
 def items(text: str) -> list[Item]:
-    """The files that a log tells of which was written here, by who sends; with ``-ii`` those that stood there too."""
-    found = (_ITEM.fullmatch(line.said) for line in map(_line, text.split("\n")))
+    """The files in a log that was written here, by who sends; with ``-ii`` also those that were there already."""
+    found = (_ITEM.fullmatch(line.text) for line in map(_line, text.split("\n")))
     return [Item(one[1] == "<", int(one[2]), _plain(one[3])) for one in found if one is not None]
 
 
 def of_connection(lines: Iterable[str], process: int, module: str) -> Transfer | None:
-    """What a daemon's log tells of the connection that ``process`` accepted; None: nothing.
+    """What a daemon's log has of the connection that ``process`` accepted; None: nothing.
 
-    That process is the one that hooks are told of, and its child writes of the transfer. A module that takes one
+    That process is the one that hooks get, and its child writes of the transfer. A module that takes one
     connection at a time makes the child the next that serves it.
     """
     child: int | None = None
     waits = False
-    said: list[str] = []
+    texts: list[str] = []
     for line in map(_line, lines):
-        if line.process == process and (allowed := _ALLOWED.match(line.said)):
-            waits, child, said = allowed[1] == module, None, []
-        elif waits and (request := _REQUEST.match(line.said)) and request[1] == module:
+        if line.process == process and (allowed := _ALLOWED.match(line.text)):
+            waits, child, texts = allowed[1] == module, None, []
+        elif waits and (request := _REQUEST.match(line.text)) and request[1] == module:
             waits, child = False, line.process
         if child is not None and line.process == child:
-            said.append(line.said)
-    told = _told(said)
-    return None if told.is_empty else told.transfer()
+            texts.append(line.text)
+    found = _of_lines(texts)
+    return None if found.is_empty else found.transfer()
 
 
 class _Line(NamedTuple):
     process: int | None
-    said: str
+    text: str
 
 
 def _line(text: str) -> _Line:
@@ -118,13 +118,13 @@ def _line(text: str) -> _Line:
 def _totals(text: str) -> tuple[int, int]:
     figures = [found[-1] for found in (_SENT.findall(text), _RECEIVED.findall(text)) if found]
     if len(figures) != 2 or not all(_FIGURE.fullmatch(one) for one in figures):
-        raise NotTold("its totals are cut off or written for people; run rsync with --stats --no-h")
+        raise NoTransfer("its totals are cut off or written for people; run rsync with --stats --no-h")
     return int(figures[0]), int(figures[1])
 
 
 @dataclass(slots=True)
-class _Told:
-    """What the lines of one transfer tell. ``folder`` is what was asked for of the module, '' for all of it."""
+class _Lines:
+    """What the lines of one transfer hold. ``folder`` is what was asked for of the module, '' for all of it."""
 
     folder: str = ""
     receives: bool | None = None
@@ -136,7 +136,7 @@ class _Told:
         return self.totals is None and self.receives is None
 
     def transfer(self) -> Transfer:
-        """Seen from this host, whichever side has written it: what it does not tell, what is more was sent."""
+        """Seen from this host, whichever side has written it: where that is not known, the larger figure was sent."""
         files = dict(+self.files)
         if self.totals is None:  # whoever wrote it was killed before the last line: what the files took, at least
             return Transfer(sum(files.values()), None, files)
@@ -145,21 +145,21 @@ class _Told:
         return Transfer(back, out, files) if written_there else Transfer(out, back, files)
 
 
-def _told(lines: Iterable[str]) -> _Told:
+def _of_lines(texts: Iterable[str]) -> _Lines:
     """Of several transfers the last one: each begins with a line of its own."""
-    told = _Told()
-    for said in lines:
-        if match := _FILE.fullmatch(said):
-            told.receives = match[1] == "recv"
-            told.files[_top(told.folder, match[3])] += int(match[2])
-        elif match := _TOTAL.match(said):
-            told.totals = int(match[1]), int(match[2])
-        elif match := _REQUEST.match(said):
+    found = _Lines()
+    for text in texts:
+        if match := _FILE.fullmatch(text):
+            found.receives = match[1] == "recv"
+            found.files[_top(found.folder, match[3])] += int(match[2])
+        elif match := _TOTAL.match(text):
+            found.totals = int(match[1]), int(match[2])
+        elif match := _REQUEST.match(text):
             # Asked for with a slash at its end, a folder is not named with what is in it.
-            told = _Told((match[2] or "").rpartition("/")[0])
-        elif _BEGINS.match(said):
-            told = _Told(told.folder)
-    return told
+            found = _Lines((match[2] or "").rpartition("/")[0])
+        elif _BEGINS.match(text):
+            found = _Lines(found.folder)
+    return found
 
 
 def _top(folder: str, name: str) -> str:
@@ -202,7 +202,7 @@ def _record_links(connection: Connection, sync: SyncRow, files: Mapping[str, int
 
 
 def _had_it_before(link: LinkRow, sync: SyncRow) -> bool:
-    """Not by a read: that may have been this sync's own, where nothing tells when it began."""
+    """Not by a read: that may have been this sync's own, where it is not known when it began."""
     if link.state is not LinkState.CONFIRMED or link.confirmed_at is None:
         return False
     if sync.started_at is None:

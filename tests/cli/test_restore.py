@@ -84,9 +84,9 @@ def test_a_folder_comes_back_with_all_its_files(storage: Path, tmp_path: Path) -
 def test_what_differs_in_one_byte_is_not_restored(copy: Path, tmp_path: Path) -> None:
     """Of the same size, and in the last of its files."""
     (copy / "vm2" / "notes").write_text("vm3\n")
-    assert "its sha256 is not the one that" in refused(3, "vm2", copy, tmp_path / "to")
+    assert "its sha256 is not the one in" in refused(3, "vm2", copy, tmp_path / "to")
     (copy / "vm1").write_bytes(b"short")
-    assert "5 bytes are there, and" in refused(3, "vm1", copy, tmp_path / "to")
+    assert "it has 5 bytes, and" in refused(3, "vm1", copy, tmp_path / "to")
     (copy / "vm2" / "notes").unlink()
     assert "No such file" in refused(3, "vm2", copy, tmp_path / "to")
 
@@ -95,9 +95,9 @@ def test_nothing_is_overwritten(storage: Path, tmp_path: Path) -> None:
     """Neither by the name that it would get, nor under it."""
     to = tmp_path / "to"
     restore("vm1", storage, to)
-    assert "stands there already" in refused(2, "vm1", storage, to)
+    assert "exists already" in refused(2, "vm1", storage, to)
     (to / "vm2").mkdir()
-    assert "stands there already" in refused(2, "vm2", storage, to)
+    assert "exists already" in refused(2, "vm2", storage, to)
 
 
 def test_without_the_manifest_the_list_of_sums_does(copy: Path, tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_without_the_manifest_the_list_of_sums_does(copy: Path, tmp_path: Path) 
     for vm in ("vm1", "vm2"):
         shape = restore(vm, copy / vm, tmp_path / "to")
         assert shape["checked_by"] == str(copy / ".tidegate" / "SHA256SUMS")
-    assert "no dump of 'vm1' stands there" in refused(2, "vm1", copy, tmp_path / "other")
+    assert "no dump of 'vm1' is there" in refused(2, "vm1", copy, tmp_path / "other")
 
 
 def test_the_marker_beside_a_dump_tells_what_the_papers_do_not(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_folder_of_dumps_without_papers_is_no_dump(copy: Path, tmp_path: Path)
 def test_another_vms_dump_is_refused(storage: Path, tmp_path: Path) -> None:
     """And a VM that is not there gets to know which ones are."""
     assert "is a dump of 'vm1', not of 'vm2'" in refused(2, "vm2", storage / "vm1", tmp_path / "to")
-    assert "it tells of: vm1, vm2" in refused(2, "vm3", storage, tmp_path / "to")
+    assert "it names: vm1, vm2" in refused(2, "vm3", storage, tmp_path / "to")
     assert "cannot be read" in refused(2, "vm1", storage / "nothing", tmp_path / "to")
     assert "is no name" in refused(2, "../vm1", storage, tmp_path / "to")
 

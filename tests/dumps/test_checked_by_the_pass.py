@@ -55,7 +55,7 @@ def test_a_dump_that_passes_leaves_and_is_checked_once(tmp_path: Path) -> None:
     ("verify", "body", "told"),
     [
         (["sha256"], {"sha256": "0" * 64}, "verify: sha256: vm1.img is not what was summed"),
-        (["sha256"], {}, "verify: sha256: nobody has said the sum of vm1.img"),
+        (["sha256"], {}, "verify: sha256: no checksum of vm1.img is known"),
         (["zstd -t"], {}, "verify: zstd ended with status 1: "),
         (["sh -c 'kill -35 $$'"], {}, "verify: sh was ended by signal 35"),
         (["no-such-program"], {}, "verify: no-such-program cannot be run: No such file or directory"),
@@ -139,7 +139,7 @@ def test_a_folder_needs_the_sum_of_each_of_its_files(tmp_path: Path) -> None:
     sums = {name: {"sha256": sha256(path / name), "size": (path / name).stat().st_size} for name in ("a", "b")}
     host.mark("vm1", files={**sums, "b": {"size": 200}})
     assert released(host) == {"vm1": "verify_failed"}
-    assert of_vm1(host)["detail"].startswith("verify: sha256: nobody has said the sum of b")
+    assert of_vm1(host)["detail"].startswith("verify: sha256: no checksum of b")
     host.mark("vm1", files=sums)
     assert released(host) == {"vm1": "released"}
 

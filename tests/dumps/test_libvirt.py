@@ -164,7 +164,7 @@ def test_a_guest_with_an_agent_is_at_rest_when_the_job_begins_and_no_longer(
 def test_an_agent_that_hangs_keeps_no_dump_from_being_made(
     tmp_path: Path, libvirt: Hypervisor, answer: Callable[[dict[str, Any]], object]
 ) -> None:
-    """The guest is dumped as it stands, and is told to go on all the same: it may have frozen later."""
+    """The guest is dumped as it is, and is asked to thaw all the same: it may have frozen later."""
     name = answer.__name__
     libvirt.define(name, agent=True)
     libvirt.virsh("start", name)
@@ -174,7 +174,7 @@ def test_an_agent_that_hangs_keeps_no_dump_from_being_made(
     assert results(shape) == {name: "done"}
     assert ("guest-fsfreeze-thaw" in agent.asked) == (answer is stuck_in_freezing)
     said = Path(one(shape, name)["log"]).read_text()
-    assert "the guest does not freeze, and is dumped as it stands" in said
+    assert "the guest did not freeze, and its dump is only crash-consistent" in said
     assert ("may still be frozen" in said) == (answer is hanging)
 
 

@@ -23,7 +23,7 @@ def test_start_success_and_failure_have_their_addresses_and_the_reason_is_the_bo
     """As healthchecks.io has it; the run's UUID tells overlapping runs apart."""
     with receiving() as receiver:
         to = Target(receiver.url, RUN)
-        assert [send(to, word, "why", TIMEOUT).is_well for word in ("start", "", "fail")] == [True] * 3
+        assert [send(to, word, "why", TIMEOUT).is_ok for word in ("start", "", "fail")] == [True] * 3
     assert receiver.heard == [
         ("/ping/secret-key/start", RUN, "why"),
         ("/ping/secret-key", RUN, "why"),
@@ -46,7 +46,7 @@ def test_a_word_stands_behind_the_path_and_before_the_query(url: str, word: str,
 
 def test_what_failed_by_accident_is_tried_again() -> None:
     with receiving(503, 429, 200) as receiver:
-        assert send(Target(receiver.url, RUN), "", "", 10.0).said == "200 OK"
+        assert send(Target(receiver.url, RUN), "", "", 10.0).summary == "200 OK"
     assert len(receiver.heard) == 3
 
 
@@ -55,9 +55,9 @@ def test_what_is_refused_is_not_tried_again_and_no_redirect_is_followed(status: 
     """A loop of redirects costs one request, and none leads to a file of ours."""
     with receiving(status) as receiver:
         answer = send(Target(receiver.url, RUN), "", "", 10.0)
-    assert not answer.is_well
-    assert answer.said.startswith(f"{status} ")
-    assert ("redirect" in answer.said) == (status < 400)
+    assert not answer.is_ok
+    assert answer.summary.startswith(f"{status} ")
+    assert ("redirect" in answer.summary) == (status < 400)
     assert len(receiver.heard) == 1
 
 
@@ -75,7 +75,7 @@ def test_a_server_that_does_not_answer_costs_no_more_than_the_time_out(behave: r
         began = time.monotonic()
         answer = send(Target(f"{scheme}://{place}/secret-key", RUN), "", "", TIMEOUT)
     assert time.monotonic() - began < TIMEOUT + SLACK
-    assert (answer.is_well, answer.said) == (False, "no answer in 1 s")
+    assert (answer.is_ok, answer.summary) == (False, "no answer in 1 s")
 
 
 @pytest.mark.parametrize(
@@ -94,28 +94,28 @@ def test_a_server_of_another_kind_is_a_sentence(behave: receivers.Behave | None,
     )
     with server as place:
         answer = send(Target(f"{scheme}://{place}/secret-key", RUN), "", "", 30.0)
-    assert (answer.is_well, answer.said) == (False, said)
+    assert (answer.is_ok, answer.summary) == (False, said)
 
 
 def test_a_body_without_end_is_not_read() -> None:
     """The status is all that counts."""
     with misbehaving(receivers.has_a_body_without_end) as place:
         answer = send(Target(f"http://{place}/", RUN), "", "", 10.0)
-    assert answer.is_well
+    assert answer.is_ok
     assert answer.seconds < 10.0
 
 
 def test_an_encrypted_port_that_speaks_no_tls_is_a_sentence() -> None:
     with misbehaving(receivers.speaks_otherwise) as place:
         answer = send(Target(f"https://{place}/", RUN), "", "", 30.0)
-    assert not answer.is_well
-    assert "wrong version number" in answer.said.lower()
+    assert not answer.is_ok
+    assert "wrong version number" in answer.summary.lower()
 
 
 def test_a_name_that_nobody_knows_is_a_sentence() -> None:
     answer = send(Target("http://nowhere.invalid/secret-key", RUN), "", "", TIMEOUT)
-    assert not answer.is_well
-    assert "secret" not in answer.said
+    assert not answer.is_ok
+    assert "secret" not in answer.summary
 
 
 def test_a_long_reason_is_cut_between_two_characters() -> None:

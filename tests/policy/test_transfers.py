@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.sync.rsync_log import LOG_FORMAT, NotTold, Transfer, of_connection, read
+from policy.sync.rsync_log import LOG_FORMAT, NoTransfer, Transfer, of_connection, read
 
 STATS = "Literal data: 5 bytes\nTotal bytes sent: {}\nTotal bytes received: {}\n\nsent 1 bytes  received 2 bytes\n"
 CONNECTION = """\
@@ -41,13 +41,13 @@ def test_what_is_more_went_to_the_storage(out: int, back: int) -> None:
 
 @pytest.mark.parametrize("figure", ["150,781", "150.78K", "150.781 B"])
 def test_figures_for_people_are_refused(figure: str) -> None:
-    with pytest.raises(NotTold, match="--no-h"):
+    with pytest.raises(NoTransfer, match="--no-h"):
         read(STATS.format(103, figure))
 
 
 @pytest.mark.parametrize("text", ["", "rsync: connection unexpectedly closed\n", "Total bytes received: 5\n"])
 def test_a_text_without_a_transfer_is_refused(text: str) -> None:
-    with pytest.raises(NotTold):
+    with pytest.raises(NoTransfer):
         read(text)
 
 
@@ -55,7 +55,7 @@ def test_a_text_without_a_transfer_is_refused(text: str) -> None:
 def test_whatever_stands_in_a_log_is_read_or_refused(text: str) -> None:
     try:
         told = read(text)
-    except NotTold:
+    except NoTransfer:
         return
     assert told.sent >= 0
 

@@ -193,7 +193,7 @@ def test_one_sync_at_a_time(tmp_path: Path, there: Path) -> None:
 
 
 def test_without_a_destination_it_says_what_to_write(tmp_path: Path) -> None:
-    assert "has no [sync]: say where to" in Host(tmp_path / "host").run("sync", code=2).stderr
+    assert "has no [sync]: set where to" in Host(tmp_path / "host").run("sync", code=2).stderr
 
 
 def test_a_dry_run_asks_no_storage_and_writes_nothing(tmp_path: Path, there: Path) -> None:

@@ -72,7 +72,7 @@ def _shape(vm: str, copy: "Copy", restored: "Restored") -> dict[str, Any]:
         "vm": vm,
         "copy": printable(str(copy.path)),
         "dump_time": copy.dump_time,
-        "checked_by": str(copy.told_by) if copy.is_summed and copy.told_by else None,
+        "checked_by": str(copy.known_from) if copy.is_summed and copy.known_from else None,
         "restored": printable(str(restored.path)),
         "bytes": restored.bytes,
         "files": [{"name": printable(name), "sha256": sha256} for name, sha256 in restored.sums.items()],
@@ -83,7 +83,7 @@ def _shape(vm: str, copy: "Copy", restored: "Restored") -> dict[str, Any]:
 
 def _print(vm: str, copy: "Copy", restored: "Restored") -> None:
     of = "" if copy.dump_time is None else f", the dump of {copy.dump_time}"
-    told = f"as {copy.told_by} tells" if copy.is_summed else "without a checksum that would tell whether it is right"
+    told = f"checked against {copy.known_from}" if copy.is_summed else "not checked: no checksum is known"
     click.echo(f"{vm}: {printable(str(restored.path))}, {format_size(restored.bytes)}{of}, {printable(told)}")
     for note in restored.notes:
         click.echo(note)

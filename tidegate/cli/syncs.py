@@ -173,7 +173,7 @@ def _transfer(stats: Path | None, log: Path | None) -> "Transfer | None":
     texts = [_text(option, file) for option, file in given.items()]
     try:
         return rsync_log.read("\n".join(texts))
-    except rsync_log.NotTold as error:
+    except rsync_log.NoTransfer as error:
         files = " and ".join(f"{option} {file}" for option, file in given.items())
         raise UsageError(f"synced: {files} tells of no transfer: {error}") from None
 

@@ -95,8 +95,10 @@ class Telling:
             log.warning("[notify.%s] url_file: %s", occasion, error)
             return
         answer = ping.send(target, word, body, self._config.notify.timeout)
-        if not answer.is_well:
-            log.warning("[notify.%s]: %s was not told of the %s: %s", occasion, target, word or "success", answer.said)
+        if not answer.is_ok:
+            log.warning(
+                "[notify.%s]: %s was not told of the %s: %s", occasion, target, word or "success", answer.summary
+            )
 
     def _tell(self, run: str, account: Account) -> None:
         if self._config.notify.command:

@@ -1,4 +1,4 @@
-"""The alert command: the admin's own, run to tell somebody. It gets what happened on stdin and in its environment."""
+"""The alert command: the admin's own, run to notify somebody. It gets what happened on stdin and in its environment."""
 
 import time
 from collections.abc import Mapping, Sequence

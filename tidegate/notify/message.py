@@ -10,7 +10,7 @@ from core.state.alerts import Item
 from core.units import format_time
 
 FORMAT = 2
-#: So many are named where people read; all of them stand in the JSON.
+#: So many are named where people read; all of them are in the JSON.
 _NAMED = 20
 #: Of one sentence. The kernel takes no more than 128 KiB in one word of an environment.
 _LONGEST = 1000
@@ -29,8 +29,14 @@ def document(run: str, items: Sequence[Item], now: float) -> bytes:
         }
         for item in items
     ]
-    told = {"format": FORMAT, "host": socket.gethostname(), "run": run, "time": format_time(now), "troubles": troubles}
-    return json.dumps(told, ensure_ascii=False).encode()
+    document = {
+        "format": FORMAT,
+        "host": socket.gethostname(),
+        "run": run,
+        "time": format_time(now),
+        "troubles": troubles,
+    }
+    return json.dumps(document, ensure_ascii=False).encode()
 
 
 def environment(run: str, items: Sequence[Item]) -> Mapping[str, str]:

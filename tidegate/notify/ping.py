@@ -1,8 +1,9 @@
 """Pings to whoever speaks up when one stays away: healthchecks.io, and all that took over its three addresses.
 
-A POST to the URL says that a run has ended well, to ``URL/start`` that it began, to ``URL/fail`` that it failed; the
-body says why. ``rid`` tells runs apart that overlap. Nothing that the other side does takes longer than the time-out:
-a name server that hangs cannot be interrupted, so that a thread asks (``core.fs.io_timeout``) and may be left behind.
+A POST to the URL reports that a run has succeeded, to ``URL/start`` that it began, to ``URL/fail`` that it failed; the
+body is the reason. ``rid`` keeps runs apart that overlap. Nothing that the other side does takes longer than the
+time-out: a name server that hangs cannot be interrupted, so that a thread asks (``core.fs.io_timeout``) and may be left
+behind.
 """
 
 import http.client
@@ -22,7 +23,7 @@ from core.version import __version__
 MOST_BYTES = 10_000
 #: Seconds between the tries of one ping.
 _PAUSES = (0.5, 2.0)
-_WELL = range(200, 300)
+_SUCCESS = range(200, 300)
 #: It may be well when it is asked again.
 _LATER = frozenset({408, 425, 429, *range(500, 600)})
 #: A file of more than that holds no URL.
@@ -30,20 +31,20 @@ _LONGEST_URL = 4096
 
 
 class NoUrl(Exception):
-    """The file does not tell whom to ping: why, without what it holds."""
+    """The file holds no URL: why, without what it holds."""
 
 
 class Answer(NamedTuple):
     """What came back, in words, and how long it took in seconds."""
 
-    is_well: bool
-    said: str
+    is_ok: bool
+    summary: str
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One check; ``run`` is the UUID of what it is told of. Its URL is shown nowhere but for its host."""
+    """One check; ``run`` is the UUID of the run. Its URL is shown nowhere but for its host."""
 
     url: str
     run: str
@@ -90,20 +91,20 @@ def send(to: Target, word: str, body: str, seconds: float) -> Answer:
     began = time.monotonic()
     place = f"whom to ping at {to}"
     try:
-        is_well, said = ask(place, seconds, lambda: _try(to.at(word), body, began + seconds))
-    except TimeoutError:  # of the socket's, or of our own patience
-        is_well, said = False, f"no answer in {seconds:g} s"
-    return Answer(is_well, said, time.monotonic() - began)
+        is_ok, summary = ask(place, seconds, lambda: _try(to.at(word), body, began + seconds))
+    except TimeoutError:  # of the socket, or of our own
+        is_ok, summary = False, f"no answer in {seconds:g} s"
+    return Answer(is_ok, summary, time.monotonic() - began)
 
 
 def _try(url: str, body: str, until: float) -> tuple[bool, str]:
-    status, said = _post(url, body, until)
+    status, summary = _post(url, body, until)
     for pause in _PAUSES:
         if status not in _LATER or time.monotonic() + pause >= until:
             break
         time.sleep(pause)
-        status, said = _post(url, body, until)
-    return status in _WELL, said
+        status, summary = _post(url, body, until)
+    return status in _SUCCESS, summary
 
 
 def _post(url: str, body: str, until: float) -> tuple[int, str]:
@@ -115,10 +116,10 @@ def _post(url: str, body: str, until: float) -> tuple[int, str]:
     request = urllib.request.Request(url, _cut(body), headers, method="POST")  # noqa: S310 - http or https: checked
     try:
         with _opener().open(request, timeout=max(0.1, until - time.monotonic())) as answer:
-            said = f"{answer.status} {printable(answer.reason or '')}".rstrip()
+            summary = f"{answer.status} {printable(answer.reason or '')}".rstrip()
             if answer.status in range(300, 400):
-                said += ": a redirect, which is not followed; write the address that it leads to"
-            return answer.status, said
+                summary += ": a redirect, which is not followed; write the address that it leads to"
+            return answer.status, summary
     except http.client.HTTPException as error:
         return 503, f"what answers speaks no HTTP ({type(error).__name__})"
     except OSError as error:

@@ -92,7 +92,7 @@ def receipt(given: bytes) -> None:
 
 def transfer(given: bytes) -> None:
     """What rsync printed and logged."""
-    with suppress(rsync_log.NotTold):
+    with suppress(rsync_log.NoTransfer):
         rsync_log.read(os.fsdecode(given))
 
 
