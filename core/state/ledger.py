@@ -377,8 +377,3 @@ def set_copied(connection: Connection, copies: Mapping[int, Identity]) -> None:
 def copied(copy: Identity) -> dict[str, str]:
     """The columns of a link that is this copy of its dump."""
     return {"fingerprint": copy.fingerprint, "copy_inodes": " ".join(map(str, copy.inodes))}
-
-
-def cap_reads(connection: Connection, now: float) -> None:
-    """Reads that were seen while the clock was ahead count as seen now."""
-    connection.execute("UPDATE link SET read_at = ? WHERE read_at > ?", (now, now))

@@ -127,6 +127,7 @@ CREATE INDEX link_outstanding ON link (state) WHERE ended_at IS NULL;
 CREATE UNIQUE INDEX link_in_tree ON link (watch, export_name) WHERE in_tree;
 CREATE INDEX link_by_day ON link (day);
 CREATE INDEX link_by_vm ON link (vm);
+CREATE INDEX link_read ON link (read_at) WHERE read_at IS NOT NULL;
 CREATE INDEX link_in_debt ON link (id) WHERE debt_bytes > 0;
 
 

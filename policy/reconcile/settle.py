@@ -8,7 +8,7 @@ from core.clock import Instant
 from core.config.settings import Config
 from core.enums import DumpState, LinkState, Reason
 from core.filenames import printable
-from core.state import counters, dumps, ledger, vms
+from core.state import counters, dumps, future_times, ledger, vms
 from core.state.dumps import DumpRow
 from core.state.ledger import LinkRow
 from core.units import format_size
@@ -19,12 +19,14 @@ from policy.reconcile.confirm_modes import confirm_mode
 from policy.reconcile.link_check import LinkCheck
 from policy.reconcile.revoke import REVOKED_STATES, record_rewritten
 from policy.reconcile.tree_scan import TreeScan, UnmanagedEntry
+from policy.reconcile.unfetched import WAIT_AFTER_REVOKED
 
 log = logging.getLogger("tidegate.policy")
 
 
 def settle(connection: Connection, config: Config, day: int, scan: TreeScan, *, now: Instant) -> list[LinkRow]:
     """Records what was found, on the open ``day``. Returns the rewritten links: they must be withdrawn."""
+    future_times.cap(connection, now.wall, longest_wait=WAIT_AFTER_REVOKED)
     by_presence: dict[Presence, list[LinkCheck]] = {presence: [] for presence in Presence}
     for check in scan.checks:
         by_presence[check.presence].append(check)
@@ -86,7 +88,6 @@ def _record_made(connection: Connection, checks: Iterable[LinkCheck], now: float
 
 def _record_reads(connection: Connection, config: Config, checks: Sequence[LinkCheck], now: float) -> None:
     """Records reads, confirms by them, and warns of reads of what the storage had long before."""
-    ledger.cap_reads(connection, now)
     for check in checks:
         if check.read_at is not None:
             gone = {"in_tree": False} if check.presence is Presence.FETCHED else {}

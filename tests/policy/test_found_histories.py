@@ -6,6 +6,8 @@ import pytest
 
 from core import failpoints
 from core.enums import DayEnd, Evidence, Storage, Verdict
+from core.state import vms
+from policy.operations import vms as admin
 from policy.sync.report import Report
 from tests.clock import DAY, HOUR
 from tests.policy.histories import DAILY, Sync, World
@@ -143,6 +145,41 @@ def test_a_file_linked_by_hand_and_rewritten_is_not_read_by_what_was_read_of_it_
         world.pull(world.standing())
         world.run_pass()
         assert world.unseen() == []
+    finally:
+        world.end()
+
+
+def test_what_was_recorded_while_the_clock_ran_ahead_keeps_no_vm_here_once_it_is_right() -> None:
+    """A copy, a retirement and a link that was left out, each from a time that is still to come."""
+    world = World(DayEnd.AT, Evidence.READ, Storage.MIRROR)
+    try:
+        for vm in ("vm1", "vm2"):
+            world.dump(vm, 10, dated=True, folder=False)
+        world.run_pass()
+        world.clock.jump_wall(30 * DAY)
+        world.dump("vm1", 10, dated=True, folder=False)
+        world.run_pass()
+        world.pull(world.standing())
+        world.run_pass()
+        admin.retire(world.config, world.state, world.clock, "vm2", wait=0)
+        with world.state.write() as connection:
+            vms.change(connection, "vm1", backing_off_until=world.clock.wall + 7 * DAY)
+        world.clock.jump_wall(-30 * DAY)
+        world.clock.advance(HOUR)
+        world.run_pass()
+        for _ in range(9):
+            world.clock.advance(DAY)
+            for vm in ("vm1", "vm2"):
+                world.dump(vm, 10, dated=True, folder=False)
+            world.run_pass()
+            world.pull(world.standing())
+        world.run_pass()
+        assert world.unseen() == []
+        with world.state.read() as connection:
+            known = vms.all_vms(connection)
+        assert {name: one.offsite_time for name, one in known.items()} == dict.fromkeys(
+            ("vm1", "vm2"), world.clock.wall
+        )
     finally:
         world.end()
 
