@@ -106,7 +106,7 @@ CORE = {
         141,
         142,
         150,
-        "No pass has come to its end for 2h 22m 0s on host:9877",
+        "No pass has finished for 2h 22m 0s on host:9877",
     ),
     "TidegatePullerDown": Case(
         gauge("tidegate_outstanding_oldest_timestamp_seconds", "0x500")
@@ -118,7 +118,7 @@ CORE = {
         minutes=QUARTER,
     ),
     "TidegateServiceGone": Case(
-        gauge("up", "1x9 0x19 1x30"), 14, 15, 30, "Tidegate's service does not answer on host:9877"
+        gauge("up", "1x9 0x19 1x30"), 14, 15, 30, "The Tidegate service does not answer on host:9877"
     ),
 }
 
@@ -139,16 +139,16 @@ MORE = {
         9,
         10,
         154,
-        "A dump was rewritten after it was marked as finished on host:9877",
+        "A dump was rewritten after it was marked as complete on host:9877",
         HOST | {"reason": "changed"},
         minutes=TEN,
     ),
-    "TidegateDumpUnusable": Case(
+    "TidegateDumpBlocked": Case(
         gauge("tidegate_dumps_waiting", "0x9 2x79 0x30", HOST, reason="bad_marker"),
         9,
         10,
         90,
-        "Held for bad_marker until somebody acts: 2 of the dumps",
+        "Blocked (bad_marker) until somebody acts: 2 dumps",
         HOST | {"reason": "bad_marker"},
     ),
     "TidegateVmWithoutBackup": Case(
@@ -156,9 +156,9 @@ MORE = {
         69,
         70,
         90,
-        "In no backup: 3 of the hypervisor's VMs",
+        "3 of the hypervisor's VMs have no backup",
     ),
-    "TidegateLimitTooSmall": Case(DENSE, 69, 70, 90, "The targets need 120% of what the limit allows on host:9877"),
+    "TidegateLimitTooSmall": Case(DENSE, 69, 70, 90, "The targets need 120% of the daily limit on host:9877"),
     "TidegateBacklogGrowing": Case(
         LIMIT | gauge("tidegate_dumps_waiting_bytes", "0x199 20000000000x400", HOST, reason="limit_reached"),
         200 + WEEK,
@@ -168,12 +168,12 @@ MORE = {
         HOST | {"reason": "limit_reached"},
         minutes=60,
     ),
-    "TidegateOversizeHeld": Case(
+    "TidegateDumpOversize": Case(
         gauge("tidegate_dumps_waiting", "0x9 2x79 0x30", HOST, reason="oversize"),
         69,
         70,
         90,
-        "Heavier than a whole day, so that they never leave: 2 of the dumps",
+        "2 dumps are larger than a whole day's limit and never leave",
         HOST | {"reason": "oversize"},
     ),
     "TidegateLimitExceeded": Case(
@@ -181,7 +181,7 @@ MORE = {
         9,
         10,
         154,
-        "5GB were let out above the limit by force",
+        "5GB were released above the limit by force",
         minutes=TEN,
     ),
     "TidegatePassFailing": Case(
@@ -197,7 +197,7 @@ MORE = {
         9,
         10,
         90,
-        "Tidegate has stamped something 1d 0h 50m 0s ahead of Prometheus' clock on host:9877",
+        "Tidegate recorded a time 1d 0h 50m 0s ahead of Prometheus' clock on host:9877",
     ),
     "TidegateDiskLow": Case(
         gauge("tidegate_watch_free_bytes", "90000000000x9 5368709120x79 90000000000x30", WATCH)
@@ -213,23 +213,23 @@ MORE = {
         14,
         15,
         30,
-        "The service goes on with its old configuration on host:9877",
+        "The service still uses its previous configuration on host:9877",
     ),
     "TidegateLinksNotFetched": Case(
         gauge("tidegate_links_taken_back_total", "0x9 2x160", HOST, reason="backing_off"),
         9,
         10,
         154,
-        "Left out by the storage for three days while it fetched others: 2 of the links",
+        "The storage has not fetched 2 links for three days while it fetched others",
         HOST | {"reason": "backing_off"},
         minutes=TEN,
     ),
-    "TidegateMoreThanWasLetOut": Case(
+    "TidegateMoreThanReleased": Case(
         LIMIT | gauge("tidegate_wire_beyond_charge_bytes_total", "0x9 1000000000x160"),
         9,
         10,
         154,
-        "1GB more crossed the line than was let out",
+        "1GB more were transferred than released",
         minutes=TEN,
     ),
     "TidegateStorageIsNoMirror": Case(
@@ -237,7 +237,7 @@ MORE = {
         9,
         10,
         154,
-        "Kept links were fetched again though the storage had them on host:9877",
+        "Confirmed links were fetched again on host:9877",
         minutes=TEN,
     ),
     "TidegateStateUnreadable": Case(
@@ -266,7 +266,7 @@ MORE = {
         24,
         25,
         30,
-        "The kernel does not tell of all folders of dumps",
+        "The kernel does not report events for all folders of dumps",
         WATCH,
     ),
     "TidegateWatchOverflows": Case(
@@ -277,12 +277,12 @@ MORE = {
         "The kernel keeps dropping events of dumps",
         WATCH,
     ),
-    "TidegateMarkersUnannounced": Case(
+    "TidegateEventsMissed": Case(
         gauge("tidegate_watch_unannounced_markers_total", "0x9 4x120", WATCH),
         9,
         10,
         70,
-        "Scans of dumps find markers that no event has told of",
+        "Scans of dumps find markers without an event",
         WATCH,
     ),
     "TidegateMarkersLate": Case(late("900"), 9, 10, 70, "Markers were recorded more than 15 minutes late on host:9877"),
@@ -339,7 +339,7 @@ VARIANTS = {
     ),
     "the job is not there": (
         "TidegateServiceGone",
-        Case(gauge("up", "1x9 _x20 1x30"), 19, 20, 30, "Tidegate's service does not answer", {"job": "tidegate"}),
+        Case(gauge("up", "1x9 _x20 1x30"), 19, 20, 30, "The Tidegate service does not answer", {"job": "tidegate"}),
     ),
     "changed before it was let out": (
         "TidegateDumpChanged",
@@ -413,7 +413,7 @@ QUIET = {
         60,
     ),
     "rsync's own words": (
-        "TidegateMoreThanWasLetOut",
+        "TidegateMoreThanReleased",
         LIMIT | gauge("tidegate_wire_beyond_charge_bytes_total", "0x9 100000000x110"),
         110,
         1,

@@ -97,7 +97,7 @@ def test_that_no_pass_has_ever_run_is_told_too(series: dict[str, str], tmp_path:
     """Since the first VM was heard of; with passes that are meant to come each hour."""
     interval = named("tidegate_pass_interval_seconds", HOST)
     assert interval in series
-    case = Case({}, 28, 29, END // STEP, "No pass has come to its end for 2h 25m 0s on host:9877", minutes=STEP)
+    case = Case({}, 28, 29, END // STEP, "No pass has finished for 2h 25m 0s on host:9877", minutes=STEP)
     not_yet, fires, _ = moments("TidegatePassMissed", case)["alert_rule_test"]
     tried(tmp_path, {**UP, **series, interval: "3600x80"}, STEP, alert_rule_test=[not_yet, fires])
 

@@ -124,7 +124,7 @@ def test_a_service_that_was_killed_is_told_until_it_answers_again(host: Host, te
             told.wait_for(ADMIN, "TidegateVmStale", vm="db")
             running.send(signal.SIGKILL)
             gone = told.wait_for(ADMIN, "TidegateServiceGone", instance=f"127.0.0.1:{port(host)}")
-            assert gone.annotations["summary"] == f"Tidegate's service does not answer on 127.0.0.1:{port(host)}"
+            assert gone.annotations["summary"] == f"The Tidegate service does not answer on 127.0.0.1:{port(host)}"
             assert gone.annotations["runbook_url"] == f"{rules.RUNBOOKS}/TidegateServiceGone.md"
             assert gone.labels["severity"] == "critical"
             assert prometheus.query("tidegate_collect_success") == []

@@ -28,7 +28,7 @@ def row() -> Iterator[Builder[Panel]]:
             "In seven days, as rsync told. Far below 100 %: the storage had most of it already. Above: something is"
             " sent twice. 0 while no sync tells (`tidegate synced --stats FILE`).",
             6,
-            "TidegateMoreThanWasLetOut",
+            "TidegateMoreThanReleased",
         ),
         f"{sent} / ({released} > 0)",
         units.PercentUnit,
@@ -57,7 +57,7 @@ def row() -> Iterator[Builder[Panel]]:
             "As rsync told, beside what was let out. Received is what the storage says, checksums above all;"
             " sent twice is what crossed beyond all that was let out.",
             12,
-            "TidegateMoreThanWasLetOut",
+            "TidegateMoreThanReleased",
         ),
         {
             "let out": a_day("tidegate_released_bytes_total"),
