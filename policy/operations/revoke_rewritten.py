@@ -36,7 +36,7 @@ def revoke_rewritten(
                 links += revoke.revoke_being_dumped_again(connection, now.wall)
         gone = withdraw_and_record(config, state, links, now)
         with state.write() as connection:
-            budget.tell(connection, config, now)
+            budget.store(connection, config, now)
         return gone
 
 

@@ -34,7 +34,7 @@ def current(connection: Connection, config: Config, now: Instant) -> DayRow:
 
 
 def account(connection: Connection, config: Config, day: DayRow, now: Instant) -> DayAccount:
-    """The day's account in bytes (DESIGN 6): limit, reserve, outstanding of whatever day, used in this one, debt."""
+    """The day's account in bytes: limit, reserve, outstanding of whatever day, used in this one, debt."""
     under_way = slices.under_way(connection, day.number)
     return DayAccount(
         limit=day.limit_bytes,
@@ -47,8 +47,8 @@ def account(connection: Connection, config: Config, day: DayRow, now: Instant) -
     )
 
 
-def tell(connection: Connection, config: Config, now: Instant) -> None:
-    """Leaves what is used in the state, for the exporters: they do no accounts."""
+def store(connection: Connection, config: Config, now: Instant) -> None:
+    """Stores what is used of the day with it: whoever shows it does no accounts."""
     day = current(connection, config, now)
     counted = account(connection, config, day, now)
     debt = max(counted.debt, counted.owed)
@@ -56,7 +56,7 @@ def tell(connection: Connection, config: Config, now: Instant) -> None:
 
 
 def _used(connection: Connection, ends: DayEnd, day: DayRow, now: Instant) -> int:
-    if ends is DayEnd.SYNC:  # what was let out on earlier days does not count, and the ledger grows for years
+    if ends is DayEnd.SYNC:  # what was released on earlier days does not count, and the ledger grows for years
         links = ledger.ended_of_day(connection, day.number)
     else:
         links = ledger.ended_and_recent(connection, day.number, now, rules.COUNTS_FOR)

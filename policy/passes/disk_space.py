@@ -27,7 +27,7 @@ _ANSWER_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class DiskSpace:
     """Of one watch folder, in bytes. ``pinned`` is what would be free if no link stood: the dumps are gone."""
 
     free: int
@@ -35,41 +35,41 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
-class Short:
+class LowDiskSpace:
     """A watch folder with less room than its ``min_free``."""
 
     watch: WatchFolder
-    room: Room
+    space: DiskSpace
     drops: bool
 
     def __str__(self) -> str:
-        least, free = format_size(self.watch.min_free or 0), format_size(self.room.free)
-        kept = f"links alone keep {format_size(self.room.pinned)} there"
-        advice = "those that are confirmed are dropped" if self.drops else "remove old dumps, or give the disk room"
-        return f"{self.watch.name}: {free} are free, less than min_free = {least}; {kept}: {advice}"
+        least, free = format_size(self.watch.min_free or 0), format_size(self.space.free)
+        kept = f"links alone keep {format_size(self.space.pinned)} there"
+        advice = "confirmed ones are removed" if self.drops else "remove old dumps, or enlarge the disk"
+        return f"{self.watch.name}: {free} free, less than min_free = {least}; {kept}: {advice}"
 
 
-def measure(connection: Connection, config: Config, scan: TreeScan) -> dict[str, Room]:
+def measure(connection: Connection, config: Config, scan: TreeScan) -> dict[str, DiskSpace]:
     """What the disks say, by the names of the watch folders that answer. Changes nothing."""
-    rooms = {}
+    found = {}
     for watch in config.watches:
         if watch.name not in scan.unmounted:
             try:
                 free = ask(str(watch.path), _ANSWER_SECONDS, partial(_free, watch.path))
             except OSError as error:
-                log.warning("%s: its room cannot be told: %s", watch.path, error.strerror)
+                log.warning("%s: its free space is unknown: %s", watch.path, error.strerror)
                 continue
-            rooms[watch.name] = Room(free, _pinned(connection, watch, scan.checks))
-    return rooms
+            found[watch.name] = DiskSpace(free, _pinned(connection, watch, scan.checks))
+    return found
 
 
-def record(connection: Connection, rooms: Mapping[str, Room]) -> None:
+def record(connection: Connection, found: Mapping[str, DiskSpace]) -> None:
     """Leaves it in the state, for those who show it."""
-    for name, room in rooms.items():
-        counters.set_watch_status(connection, name, free_bytes=room.free, pinned_bytes=room.pinned)
+    for name, space in found.items():
+        counters.set_watch_status(connection, name, free_bytes=space.free, pinned_bytes=space.pinned)
 
 
-def short(connection: Connection, config: Config) -> tuple[Short, ...]:
+def short(connection: Connection, config: Config) -> tuple[LowDiskSpace, ...]:
     """The watch folders that had less than their ``min_free`` when they were last measured."""
     statuses = counters.watch_statuses(connection)
     found = []
@@ -78,13 +78,13 @@ def short(connection: Connection, config: Config) -> tuple[Short, ...]:
         if watch.min_free is None or status is None or status.free_bytes is None:
             continue
         if status.free_bytes < watch.min_free:
-            room = Room(status.free_bytes, status.pinned_bytes or 0)
-            found.append(Short(watch, room, config.offsite.storage is Storage.COLLECT))
+            space = DiskSpace(status.free_bytes, status.pinned_bytes or 0)
+            found.append(LowDiskSpace(watch, space, config.offsite.storage is Storage.COLLECT))
     return tuple(found)
 
 
 def to_drop(connection: Connection, config: Config, now: Instant) -> list[LinkRow]:
-    """Confirmed links that go though the storage was reading a moment ago: their disk has too little room.
+    """Confirmed links that go though the storage was reading a moment ago: their disk has too little space.
 
     Only a collection has had its use of them, and none goes while a sync is sealed: its manifest names them.
     """
@@ -96,7 +96,7 @@ def to_drop(connection: Connection, config: Config, now: Instant) -> list[LinkRo
     confirmed = ledger.in_tree_and(connection, [LinkState.CONFIRMED])
     links = [link for link in confirmed if link.watch in wanting and link.dump_id is not None]
     for link in links:
-        log.warning("%s: dropped from the export tree, as its disk has too little room", printable(link.export_name))
+        log.warning("%s: removed from the export tree, as its disk has too little space", printable(link.export_name))
     return links
 
 

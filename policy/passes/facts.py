@@ -4,6 +4,7 @@ import datetime
 from collections import Counter
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from core.config.settings import Config
 from core.enums import DumpState, LinkState, Reason, Storage
@@ -20,7 +21,7 @@ from policy.planner.forecast import Start
 from policy.planner.model import Day, Dump, Rules, SliceProgress, Vm
 from policy.reconcile.confirm_modes import is_syncing
 
-_LET_OUT = (DumpState.RELEASED, DumpState.LINKED)
+_RELEASED = (DumpState.RELEASED, DumpState.LINKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +61,16 @@ def gather(
     rows = [row for row in dumps.without_end(connection) if row.vm is None or row.vm in known]
     rows += _ended_newest(connection, known, rows)
     rivals = series.ambiguous(connection, rows, {watch.name for watch in config.watches})
-    replaced = _would_be_replaced(connection, config, now)
-    since_day = ledger.outstanding_since(connection)
+    notes = {one.link.dump_id: not_fetched(one.waited, others=one.others) for one in late}
     syncing = is_syncing(connection, config, now)
     progress = slices.progress(connection, is_syncing=syncing)
     unread_links = _unread_links(connection, unread, progress) if unread and not syncing else {}
+    links = _Links(ledger.outstanding_since(connection), _would_be_replaced(connection, config, now), unread_links)
     return Facts(
-        vms=(
-            *_with_unread_links(_vms(config, known.values(), since_day, replaced, dropped), unread_links),
-            *_nameless_vms(rows),
-        ),
-        dumps=_told_late(
-            [
-                _dump(row, _gone_with(row, config, down), rivals.get(row.id), dropped, progress.get(row.id))
-                for row in rows
-            ],
-            late,
+        vms=(*(_vm(config, vm, links, dropped) for vm in known.values()), *_nameless_vms(rows)),
+        dumps=tuple(
+            _dump(row, _blocked_by(row, config, down, rivals), dropped, notes.get(row.id), progress.get(row.id))
+            for row in rows
         ),
         rows={row.id: row for row in rows},
         known=known,
@@ -106,7 +101,7 @@ def rules_of(config: Config, day: Day, now: float) -> Rules:
 
 
 def _coming(config: Config, moment: float) -> tuple[int, ...]:
-    """What the seven days from the one that opens at ``moment`` on may let out."""
+    """What the seven days from the one that opens at ``moment`` on may release."""
     first = datetime.datetime.fromtimestamp(moment, config.day.timezone).weekday()
     return tuple(max(0, config.limit.on((first + days) % 7) - config.limit.reserve) for days in range(7))
 
@@ -119,12 +114,12 @@ def _ended_newest(connection: Connection, known: dict[str, VmRow], rows: Iterabl
 
 
 def _unread_links(connection: Connection, unread: Collection[int], in_slices: Container[int]) -> dict[str, LinkRow]:
-    """VM -> its one link. Not one that exceeds a day: who let it out, let out that dump and no other.
+    """VM -> its one link. Not one that exceeds a day: it was forced, and that dump alone.
 
     Nor one that leaves in slices: what has gone of it would have gone for nothing.
     """
     day = ledger.open_day(connection)
-    whole = 0 if day is None else day.limit_bytes - day.reserve_bytes
+    capacity = 0 if day is None else day.limit_bytes - day.reserve_bytes
     links = [link for link in ledger.outstanding(connection) if link.vm is not None and link.dump_id is not None]
     of_vm = Counter(link.vm for link in links)
     return {
@@ -135,86 +130,85 @@ def _unread_links(connection: Connection, unread: Collection[int], in_slices: Co
         and link.dump_id not in in_slices
         and link.state is LinkState.LINKED
         and of_vm[link.vm] == 1
-        and 0 < link.bytes <= whole
+        and 0 < link.bytes <= capacity
     }
 
 
 def _would_be_replaced(connection: Connection, config: Config, now: float) -> frozenset[str | None]:
-    """VMs whose standing link a running sync may be reading while a newer one would take its place."""
+    """VMs whose link a running sync may be reading while a newer one would take its place."""
     if config.offsite.storage is not Storage.MIRROR or not is_syncing(connection, config, now):
         return frozenset()
     return frozenset(link.vm for link in ledger.kept(connection))
 
 
-def _gone_with(row: DumpRow, config: Config, down: Collection[str]) -> str | None:
-    """Why the folder that this dump stands in cannot be reached."""
+def _blocked_by(
+    row: DumpRow, config: Config, down: Collection[str], rivals: Mapping[int, str]
+) -> tuple[Reason | None, str]:
+    """Why a dump that is not released cannot leave, and a note about that."""
+    recorded = row.reason or Reason.of_state(row.state)
+    if recorded is not None:
+        return recorded, row.detail
     if row.watch in down:
-        return f"its watch folder {row.watch} is down"
+        return Reason.MISSING, f"its watch folder {row.watch} is down"
     if all(watch.name != row.watch for watch in config.watches):
-        return f"its watch folder {row.watch} is not configured any more"
-    return None
+        return Reason.MISSING, f"its watch folder {row.watch} is not configured any more"
+    if row.id in rivals and row.state is DumpState.PENDING:
+        return Reason.AMBIGUOUS, rivals[row.id]
+    return None, row.detail
 
 
 def _dump(
-    row: DumpRow, gone: str | None, rival: str | None, dropped: Container[str | None], progress: SliceProgress | None
+    row: DumpRow,
+    blocked: tuple[Reason | None, str],
+    dropped: Container[str | None],
+    late: str | None,
+    progress: SliceProgress | None,
 ) -> Dump:
-    block_reason = row.reason or Reason.of_state(row.state)
-    note = row.detail
-    if gone is not None and block_reason is None:
-        block_reason, note = Reason.MISSING, gone
-    if rival is not None and block_reason is None and row.state is DumpState.PENDING:
-        block_reason = Reason.AMBIGUOUS
-        note = rival
+    outstanding = row.state in _RELEASED
+    reason, note = (None, "") if outstanding else blocked
     return Dump(
         dump_id=row.id,
         vm=row.vm if row.vm is not None else _nameless(row),
         path=printable(row.path),
         bytes=row.bytes,
         dump_time=row.dump_time,
-        block_reason=None if row.state in (*_LET_OUT, DumpState.CONFIRMED) else block_reason,
-        note="" if row.state in _LET_OUT else note,
-        outstanding=row.state in _LET_OUT,
+        block_reason=None if row.state is DumpState.CONFIRMED else reason,
+        note=late or note,
+        outstanding=outstanding,
         offsite=row.state is DumpState.CONFIRMED and row.vm not in dropped,
         progress=progress,
     )
 
 
-def _told_late(found: Sequence[Dump], late: Sequence[Unfetched]) -> tuple[Dump, ...]:
-    """With a note at those whose links nobody fetches."""
-    notes = {one.link.dump_id: not_fetched(one.waited, others=one.others) for one in late}
-    if not notes:
-        return tuple(found)
-    return tuple(dump._replace(note=notes[dump.dump_id]) if dump.dump_id in notes else dump for dump in found)
+class _Links(NamedTuple):
+    """What VMs have in the export trees.
+
+    ``since_day``: VM -> the day on which its outstanding link was released. ``replaced`` are those whose link a running
+    sync may be reading while a newer one would take its place.
+    """
+
+    since_day: Mapping[str, int]
+    replaced: frozenset[str | None]
+    unread: Mapping[str, LinkRow]
 
 
-def _vms(
-    config: Config,
-    known: Iterable[VmRow],
-    since_day: Mapping[str, int],
-    replaced: Container[str | None],
-    dropped: Container[str],
-) -> Iterable[Vm]:
-    for vm in known:
-        yield Vm(
-            vm=vm.name,
-            backup_set=vm.backup_set,
-            first_seen=vm.first_seen,
-            bytes=vm.last_dump_bytes,
-            offsite_time=None if vm.name in dropped else vm.offsite_time,
-            period=vm.period,
-            target=config.target_of(vm.name, vm.backup_set),
-            outstanding_since_day=since_day.get(vm.name),
-            on_hold=vm.on_hold,
-            backing_off_until=vm.backing_off_until,
-            replaces_while_syncing=vm.name in replaced,
-            forced=vm.forced,
-        )
-
-
-def _with_unread_links(found: Iterable[Vm], unread_links: Mapping[str, LinkRow]) -> Iterable[Vm]:
-    for vm in found:
-        link = unread_links.get(vm.vm)
-        yield vm if link is None else vm._replace(unread_link_bytes=link.bytes)
+def _vm(config: Config, row: VmRow, links: _Links, dropped: Container[str]) -> Vm:
+    unread = links.unread.get(row.name)
+    return Vm(
+        vm=row.name,
+        backup_set=row.backup_set,
+        first_seen=row.first_seen,
+        bytes=row.last_dump_bytes,
+        offsite_time=None if row.name in dropped else row.offsite_time,
+        period=row.period,
+        target=config.target_of(row.name, row.backup_set),
+        outstanding_since_day=links.since_day.get(row.name),
+        on_hold=row.on_hold,
+        backing_off_until=row.backing_off_until,
+        replaces_while_syncing=row.name in links.replaced,
+        forced=row.forced,
+        unread_link_bytes=0 if unread is None else unread.bytes,
+    )
 
 
 def _nameless_vms(rows: Iterable[DumpRow]) -> Iterable[Vm]:

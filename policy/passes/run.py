@@ -18,8 +18,8 @@ from core.state.database import Connection, DryRunState, State
 from core.units import format_size
 from policy.passes import budget, cleanup, disk_space, facts, slices
 from policy.passes.facts import Facts
-from policy.passes.grant import Failed, Grant, Releasing, Verify, end_swapped
-from policy.passes.storing import Expected, Outcome
+from policy.passes.outcome import Expected, Outcome
+from policy.passes.release import Failed, Release, Releaser, Verify, end_superseded
 from policy.passes.trees import remove_unneeded
 from policy.planner.decide import decide
 from policy.planner.model import Day, Decision, Plan, Rules
@@ -45,13 +45,13 @@ class PassResult:
     failed: tuple[Failed, ...] = ()
     down: tuple[str, ...] = ()
     facts: Facts = field(default_factory=lambda: Facts((), (), {}, {}))
-    short: tuple[disk_space.Short, ...] = ()
+    short: tuple[disk_space.LowDiskSpace, ...] = ()
 
 
 def run(config: Config, state: State, clock: Clock, *, wait: float, verify: Verify | None = None) -> PassResult:
     """One whole pass. Raises BusyError when another pass holds the lock longer than ``wait`` seconds.
 
-    ``verify`` is asked of each dump before it is let out for the first time.
+    ``verify`` is asked of each dump before it is released for the first time.
     """
     with state.pass_lock(wait=wait):
         now = clock.now()
@@ -85,9 +85,9 @@ class _Pass:
         self._state = state
         self._now = now
         self._pass_id = pass_id
-        self._releasing = Releasing(config, state, verify)
+        self._releaser = Releaser(config, state, verify)
         self._down: frozenset[str] = frozenset()
-        self._short: tuple[disk_space.Short, ...] = ()
+        self._short: tuple[disk_space.LowDiskSpace, ...] = ()
         self._unread: frozenset[int] = frozenset()
 
     def run(self, clock: Clock) -> PassResult:
@@ -107,24 +107,24 @@ class _Pass:
         return PassResult(day, plan, rules, tuple(failed), tuple(sorted(self._down)), known, self._short)
 
     def _release_all(self, clock: Clock) -> tuple[Plan, list[Failed], Facts]:
-        """Decides and links, and decides again as long as links fail: what they gave back is somebody else's turn."""
+        """Decides and links, and decides again as long as links fail: what they gave back is left for others."""
         done: list[Decision] = []
         failed: list[Failed] = []
         while True:
-            plan, known, grants = self._grant()
+            plan, known, releases = self._release()
             failpoints.point("released")
-            failures = self._releasing.link(grants, clock) if grants else []
+            failures = self._releaser.link(releases, clock) if releases else []
             failed += failures
             lost = {one.dump_id for one in failures}
             done += [one for one in plan.released if one.dump.dump_id not in lost]
             if not failures:
                 return _joined(plan, done) if failed else plan, failed, known
 
-    def _grant(self) -> tuple[Plan, Facts, list[Grant]]:
+    def _release(self) -> tuple[Plan, Facts, list[Release]]:
         """Decides without a lock, then charges the day in one short transaction.
 
         Nobody else moves links meanwhile; but the watcher goes on recording, and the admin may take a force back. Where
-        there is news of what was granted, the decision is made again.
+        there is news of what was released, the decision is made again.
         """
         while True:
             plan, known = self._decide()
@@ -133,19 +133,19 @@ class _Pass:
             with self._state.write() as connection:
                 if not _is_still_so(connection, plan, known):
                     continue
-                grants = self._releasing.grant(connection, known, plan.released, plan.day.number, self._now)
-                slices.put(connection, plan, {one.dump_id: one.link_id for one in grants}, self._now)
-                _tell_forced(connection, plan)
+                releases = self._releaser.charge(connection, known, plan.released, plan.day.number, self._now)
+                slices.put(connection, plan, {one.dump_id: one.link_id for one in releases}, self._now)
+                _warn_over_limit(connection, plan)
                 outcome.store(connection, self._pass_id)
-            return plan, known, grants
+            return plan, known, releases
 
     def preview(self, *, ignore_trees: bool) -> PassResult:
         self._settle_trees(ignore_strangers=ignore_trees, act=False)
         plan, known = self._decide()
         with self._state.write() as connection:
-            grants = self._releasing.grant(connection, known, plan.released, plan.day.number, self._now)
-            end_swapped(connection, grants, self._now.wall)
-            slices.put(connection, plan, {one.dump_id: one.link_id for one in grants}, self._now)
+            releases = self._releaser.charge(connection, known, plan.released, plan.day.number, self._now)
+            end_superseded(connection, releases, self._now.wall)
+            slices.put(connection, plan, {one.dump_id: one.link_id for one in releases}, self._now)
             rules = facts.rules_of(self._config, plan.day, self._now.wall)
             day = self._account(connection)
             return PassResult(day, plan, rules, (), tuple(sorted(self._down)), known, self._short)
@@ -164,17 +164,17 @@ class _Pass:
     def _settle_trees(self, *, ignore_strangers: bool = False, act: bool = True) -> None:
         with self._state.read() as connection:
             scan = scan_trees(connection, self._config)
-            rooms = disk_space.measure(connection, self._config, scan)
+            spaces = disk_space.measure(connection, self._config, scan)
         self._down = scan.unmounted
         self._unread = frozenset(check.link.id for check in scan.checks if check.is_unread)
         if act:
             for watch in self._config.watches:
                 if watch.name not in scan.unmounted:
-                    self._releasing.tree(watch.name).sweep()
+                    self._releaser.tree(watch.name).sweep()
         if ignore_strangers:
             scan.unmanaged.clear()
         with self._state.write() as connection:
-            disk_space.record(connection, rooms)
+            disk_space.record(connection, spaces)
             self._short = disk_space.short(connection, self._config)
             day = budget.current(connection, self._config, self._now)
             gone = settle(connection, self._config, day.number, scan, now=self._now)
@@ -188,7 +188,7 @@ class _Pass:
             remove_emptied(self._config, scan)
 
     def _decide(self) -> tuple[Plan, Facts]:
-        """Decides, looks at what was granted, and decides again without what cannot be taken after all."""
+        """Decides, looks at what would leave, and decides again without what cannot be taken after all."""
         checked: set[int] = set()
         with self._state.write() as connection:
             day = self._account(connection)
@@ -205,7 +205,7 @@ class _Pass:
                 )
             plan = decide(known.vms, known.dumps, day, rules, self._now.wall)
             unchecked = [one for one in plan.released if one.dump.dump_id not in checked]
-            failing = self._releasing.check(known, unchecked)
+            failing = self._releaser.check(known, unchecked)
             was_read = self._read_meanwhile(plan, known)
             self._unread -= was_read
             if not failing and not was_read:
@@ -216,12 +216,12 @@ class _Pass:
         return late_links.suspects(connection, self._now)
 
     def _read_meanwhile(self, plan: Plan, known: Facts) -> frozenset[int]:
-        """Links that were to be swapped, and that somebody has begun to read since the look at the trees."""
-        swapped = [known.unread_links[one.dump.vm] for one in plan.released if one.dump.vm in known.unread_links]
-        if not swapped:
+        """Links that were to be superseded, and that somebody has begun to read since the look at the trees."""
+        superseded = [known.unread_links[one.dump.vm] for one in plan.released if one.dump.vm in known.unread_links]
+        if not superseded:
             return frozenset()
         with self._state.read() as connection:
-            return frozenset(link.id for link in swapped) - still_unread(connection, self._config, swapped)
+            return frozenset(link.id for link in superseded) - still_unread(connection, self._config, superseded)
 
     def _account(self, connection: Connection) -> Day:
         row = budget.current(connection, self._config, self._now)
@@ -247,7 +247,7 @@ class _Pass:
 
 
 def _is_still_so(connection: Connection, plan: Plan, known: Facts) -> bool:
-    """Whether the granted dumps, and what the admin has said of their VMs, are what was decided about."""
+    """Whether the released dumps, and what the admin has said of their VMs, are what was decided about."""
     rows = [known.rows[one.dump.dump_id] for one in plan.released]
     forced = {row.vm: known.known[row.vm].forced for row in rows if row.vm is not None and known.known[row.vm].forced}
     now = vms.by_names(connection, forced)
@@ -256,15 +256,15 @@ def _is_still_so(connection: Connection, plan: Plan, known: Facts) -> bool:
     )
 
 
-def _tell_forced(connection: Connection, plan: Plan) -> None:
-    """Loudly: what exceeds the limit does so by the admin's word alone."""
+def _warn_over_limit(connection: Connection, plan: Plan) -> None:
+    """What exceeds the limit does so by the admin's order alone."""
     for one in plan.over_limit:
-        log.warning("%s: let out %s above the limit: forced by the admin", one.dump.path, format_size(one.over_limit))
+        log.warning("%s: released %s above the limit: forced by the admin", one.dump.path, format_size(one.over_limit))
         counters.count(connection, "limit_exceeded_bytes", one.over_limit)
 
 
 def _joined(last: Plan, done: Sequence[Decision]) -> Plan:
-    """The last plan of a pass, with all that was let out on the way to it."""
+    """The last plan of a pass, with all that was released on the way to it."""
     out = {one.dump.dump_id for one in done}
     positions = count(1)
     together = (*done, *(one for one in last.decisions if one.dump.dump_id not in out))

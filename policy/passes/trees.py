@@ -35,4 +35,4 @@ def remove_unneeded(config: Config, state: State, now: Instant) -> None:
         away = unmounted(connection, config) if links else frozenset()
     withdraw_and_record(config, state, [link for link in links if link.watch not in away], now)
     with state.write() as connection:
-        budget.tell(connection, config, now)
+        budget.store(connection, config, now)

@@ -1,4 +1,4 @@
-"""When a day is over, and what of earlier days still counts (DESIGN 6, "The day").
+"""When a day is over, and what of earlier days still counts.
 
 Times are seconds since the epoch as the wall clock tells them; ages are spans in seconds of which the
 caller knows that they really passed, as far as anything can know it (``core.clock.Instant``). The wall
@@ -10,7 +10,7 @@ clock may be wrong. It may cost a day; that it never gives one stands on four le
   trusted age. It may cut ``quiet`` short and so end a day while its sync still runs; the day has then had
   its sync and its ``at_least`` all the same, and what was not read stays outstanding and counts against the
   next one.
-* ``ends = "at"``: a clock that steps ahead over a boundary ends the day; but what was let out in the last 20
+* ``ends = "at"``: a clock that steps ahead over a boundary ends the day; but what was released in the last 20
   trusted hours counts as used in the new one too.
 * A stamp from far in the future would hold everything up until its time comes. It is set to now: the day
   begins again, with what it has used.
@@ -28,7 +28,7 @@ from core.units import last_reached
 
 HOUR = 3600.0
 
-#: With ``ends = "at"`` what was let out so long ago counts as used, in whatever day that was. Below 23
+#: With ``ends = "at"`` what was released so long ago counts as used, in whatever day that was. Below 23
 #: hours, the shortest date of a year: else a daily pass would find yesterday's dumps in its way.
 COUNTS_FOR = 20 * HOUR
 
@@ -86,7 +86,7 @@ def is_over(day: OpenDay, rules: DayRules, now: float) -> bool:
 
 
 def counts_as_used(day: int, current_day: int, age_of_grant: float, ends: DayEnd) -> bool:
-    """Whether what was let out on ``day`` counts as used in ``current_day`` (both are numbers of days).
+    """Whether what was released on ``day`` counts as used in ``current_day`` (both are numbers of days).
 
     ``age_of_grant`` is the trusted time in seconds since it was charged.
     """

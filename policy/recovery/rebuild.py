@@ -81,7 +81,7 @@ def rebuild(
             _by_the_manifests(connection, config, scan, now, result)
         if _may_have_left(config, scan, source, latest):
             result.unknown.insert(0, _charge_the_rest(connection, config, now))
-        budget.tell(connection, config, now)
+        budget.store(connection, config, now)
     result.unknown += _not_known(source)
     return result
 

@@ -51,7 +51,7 @@ def test_a_pass_says_that_it_begins_and_what_it_has_let_out(tmp_path: Path, rece
     host.dump("vm1.img", 4000)
     host.run("pass")
     assert words(receiver) == ["/start", ""]
-    assert receiver.heard[1].body.startswith("1 let out, 4 kB; 0 held; day 1: ")
+    assert receiver.heard[1].body.startswith("1 released, 4 kB; day 1: ")
     assert len({one.run for one in receiver.heard}) == 1
     host.run("plan")
     host.run("pass", "--dry-run")
@@ -113,7 +113,7 @@ def test_a_pass_waits_for_no_answer_until_it_is_done_and_its_locks_are_free(tmp_
         host = Host(tmp_path / "host", notify={"timeout": "5s", "pass": {"url": receiver.url}})
         host.dump("vm1.img", 1000)
         process = host.start("pass")
-        until(lambda: "let out" in (process.stdout.readline() if process.stdout else ""))
+        until(lambda: "released" in (process.stdout.readline() if process.stdout else ""))
         assert words(receiver) == ["/start"]
         assert host.exported() == {"vm1.img": 1000}
         host.configure()

@@ -67,7 +67,7 @@ def test_a_collections_confirmed_links_go_at_once_where_room_is_short(
     said = host.run("pass").stderr
     assert host.json("status")["vms"][0]["offsite_by"] == "read"
     assert host.exported() == ({"vm1": SIZE} if stays else {})
-    assert ("dropped from the export tree" in said) is not stays
+    assert ("removed from the export tree" in said) is not stays
 
 
 def test_nothing_of_what_was_sealed_goes_whatever_the_room(mount: Mount) -> None:

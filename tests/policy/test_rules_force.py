@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from core import failpoints
 from core.enums import Force, Reason
 from core.errors import UsageError
-from policy.passes.grant import Releasing
+from policy.passes.release import Releaser
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import HOUR, GivenClock
 from tests.host import Host, reasons
@@ -142,8 +142,8 @@ def test_above_the_limit_is_told_loudly_charged_in_full_and_counted(at: AtGivenT
     assert "ABOVE THE LIMIT" in at.run("force", "vm2", "--over-limit")
     told = at.host.run("pass")
 
-    assert "vm2: 800 B let out above the limit: forced" in told.stderr
-    assert "vm2: let out 800 B above the limit" in told.stderr
+    assert "vm2: 800 B released above the limit: forced" in told.stderr
+    assert "vm2: released 800 B above the limit" in told.stderr
     shape = at.json("pass")
     assert (shape["day"]["outstanding_bytes"], shape["day"]["left_bytes"]) == (1800, 0)
     assert "tidegate_limit_exceeded_bytes_total 800" in at.run("export-metrics", "--output", "-")
@@ -156,7 +156,7 @@ def test_a_dry_run_counts_and_logs_nothing(at: AtGivenTime) -> None:
     at.run("force", "vm1", "--over-limit")
     told = at.host.run("plan")
 
-    assert "vm1: 4 kB would be let out above the limit: forced" in told.stderr
+    assert "vm1: 4 kB would be released above the limit: forced" in told.stderr
     assert forced(at) == ["vm1"]
     assert "tidegate_limit_exceeded_bytes_total 0" in at.run("export-metrics", "--output", "-")
 
@@ -222,15 +222,15 @@ def test_a_force_that_is_taken_back_while_a_pass_decides_does_not_exceed_the_lim
     at.host.dump("vm1", 20_000)
     at.run("pass")
     at.run("force", "vm1", "--over-limit")
-    check = Releasing.check
+    check = Releaser.check
     looks: list[int] = []
 
-    def check_and_cancel(releasing: Releasing, *arguments: Any) -> set[int]:
+    def check_and_cancel(releaser: Releaser, *arguments: Any) -> set[int]:
         if not looks:
             looks.append(1)
             at.run("force", "vm1", "--cancel")
-        return check(releasing, *arguments)
+        return check(releaser, *arguments)
 
-    monkeypatch.setattr(Releasing, "check", check_and_cancel)
+    monkeypatch.setattr(Releaser, "check", check_and_cancel)
     assert reasons(at.json("pass")) == {"vm1": "oversize"}
     assert at.host.exported() == {}

@@ -196,16 +196,16 @@ def test_what_is_read_while_a_pass_decides_is_not_swapped(
     at: AtGivenTime, clock: GivenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is looked at once more, right before."""
-    from policy.passes.grant import Releasing
+    from policy.passes.release import Releaser
 
     let_out_and_dump_again(at, clock)
-    check = Releasing.check
+    check = Releaser.check
 
-    def read_and_check(self: Releasing, *arguments: object) -> set[int]:
+    def read_and_check(self: Releaser, *arguments: object) -> set[int]:
         read(at.host)
         return check(self, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Releasing, "check", read_and_check)
+    monkeypatch.setattr(Releaser, "check", read_and_check)
     assert reasons(at.json("pass"))["vm1.img"] == "outstanding"
     assert at.host.exported() == {"vm1.img": 800}
 

@@ -20,7 +20,7 @@ COMMANDS = {
     "watch": ("watch:watch", "The background service: record markers, serve metrics, run the daily pass."),
     "mark": ("mark:mark", "Write a completion marker beside a dump."),
     "dump": ("dump:dump", "Dump the VMs of a backup set, and write their completion markers."),
-    "pass": ("passes:run_pass", "One policy pass: decide what may leave today, and let it out."),
+    "pass": ("passes:run_pass", "One policy pass: decide what may leave today, and release it."),
     "plan": ("passes:plan", "What a pass would do now; writes nothing."),
     "status": ("status:status", "What is where: the day, and every VM's off-site copy."),
     "explain": ("explain:explain", "Why a VM's dumps left, or did not."),

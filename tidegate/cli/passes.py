@@ -1,5 +1,6 @@
 """``tidegate pass`` and ``tidegate plan``."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from core.config.settings import Config
     from core.state.database import DryRunState
     from core.state.dumps import DumpRow
-    from policy.passes.grant import Verify
+    from policy.passes.release import Verify
     from policy.passes.run import PassResult
     from policy.planner.model import Decision
 
@@ -47,7 +48,7 @@ _SUMMARY_LINES, _LEAST_OTHERS = 3, 5
 @json_option
 @pass_session
 def run_pass(session: Session, *, dry_run: bool, strict: bool, wait: float, as_json: bool) -> None:
-    """One policy pass: scan, decide what may leave today, and let it out. Needs no running service."""
+    """One policy pass: scan, decide what may leave today, and release it. Needs no running service."""
     config = session.config()
     with Telling(session, config) as telling:
         if dry_run:
@@ -79,11 +80,11 @@ _FAILING = frozenset({Reason.DUMP_FAILED, Reason.VERIFY_FAILED})
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Set the plan beside what another script has linked into this folder.",
 )
-@click.option("--all", "everything", is_flag=True, help="Every dump that is held too, on a terminal; a pipe gets all.")
+@click.option("--all", "everything", is_flag=True, help="Every dump, on a terminal too; a pipe gets all.")
 @json_option
 @pass_session
 def plan(session: Session, *, compare: Path | None, everything: bool, as_json: bool) -> None:
-    """What a pass would let out now, and why it would hold the rest. Scans, and writes nothing."""
+    """What a pass would release now, and why not the rest. Scans, and writes nothing."""
     config = session.config()
     result = preview(config, session.dry_run(config), ignore_trees=compare is not None)
     if compare is None:
@@ -115,9 +116,7 @@ def released(
     clock = SystemClock()
     with telling.of(Occasion.PASS) as account:
         result = _release_all(session, config, clock, wait=wait)
-        released = result.plan.released
-        size, held = format_size(result.plan.released_bytes), len(result.plan.decisions) - len(released)
-        account.summary = f"{len(released)} let out, {size}; {held} held; {shapes.account(shapes.day(result.day))}"
+        account.summary = f"{_counted(result)}; {shapes.account(shapes.day(result.day))}"
         account.reason = _reason(result, strict=strict)
         account.found = lambda: troubles.of_pass(result, clock.now().wall)
         account.has_looked_at = lambda key: troubles.is_known_by(result, key)
@@ -167,7 +166,7 @@ def _print(result: "PassResult", *, as_json: bool, would: bool, everything: bool
 
 
 def show_result(result: "PassResult", *, would: bool = False, everything: bool = False) -> None:
-    """``would``: nothing was let out. A terminal gets what leaves and, of the rest, as much as it can hold."""
+    """``would``: nothing was released. A terminal gets what leaves and, of the rest, as much as it can hold."""
     decisions = sorted(result.plan.decisions, key=lambda one: _ORDER.index(one.verdict))
     count = len(result.plan.released)
     seen = output.screen()
@@ -177,16 +176,25 @@ def show_result(result: "PassResult", *, would: bool = False, everything: bool =
     else:
         output.lines(output.table_lines(_COLUMNS, _rows(decisions[:room]), seen))
     if room is not None and len(decisions) > room:
-        output.sentence(f"and {len(decisions) - room} more, held: `tidegate plan --all`")
-    output.sentence(f"{count} {'would be ' if would else ''}let out, {len(decisions) - count} held")
+        output.sentence(f"and {len(decisions) - room} more: `tidegate plan --all`")
+    output.sentence(_counted(result, would=would))
     output.sentence(shapes.account(shapes.day(result.day)))
     for one in result.plan.over_limit:
-        released = f"{format_size(one.over_limit)} {'would be ' if would else ''}let out above the limit"
+        released = f"{format_size(one.over_limit)} {'would be ' if would else ''}released above the limit"
         click.echo(f"tidegate: {one.dump.vm}: {released}: forced", err=True)
     for folder in result.short:
         click.echo(f"tidegate: {folder}", err=True)
     for watch in result.down:
         click.echo(f"tidegate: the watch folder {watch} is down: nothing of it was looked at", err=True)
+
+
+def _counted(result: "PassResult", *, would: bool = False) -> str:
+    """``2 released, 5 GB; 1 waiting, 1 blocked``; what needs nothing is not counted."""
+    counts = Counter(one.verdict for one in result.plan.decisions)
+    size = f", {format_size(result.plan.released_bytes)}" if counts[Verdict.RELEASED] else ""
+    released = f"{counts[Verdict.RELEASED]} {'would be ' if would else ''}released{size}"
+    others = [f"{counts[verdict]} {verdict}" for verdict in (Verdict.WAITING, Verdict.BLOCKED) if counts[verdict]]
+    return "; ".join(filter(None, (released, ", ".join(others))))
 
 
 def _rows(decisions: "Iterable[Decision]") -> Iterator[tuple[str, ...]]:
@@ -213,7 +221,7 @@ def _compare(result: "PassResult", folder: Path) -> None:
     there = {printable(entry.name) for entry in folder.iterdir() if not entry.name.startswith(".")}
     rows = []
     for name in sorted(released | there):
-        mine = "lets it out" if name in released else planned[name].reason if name in planned else "knows no such dump"
+        mine = "released" if name in released else planned[name].reason if name in planned else "knows no such dump"
         size = format_size(planned[name].dump.bytes) if name in planned else ""
         rows.append((name, size, mine, "linked" if name in there else "not there"))
     output.table((Column.name("dump"), Column.number("size"), Column.word("tidegate"), Column.word(str(folder))), rows)

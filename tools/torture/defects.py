@@ -55,17 +55,17 @@ class _Without:
 @contextmanager
 def _charge_comes_after_the_link() -> Iterator[None]:
     """The links are made before the transaction that charges the day is committed."""
-    from policy.passes.grant import Releasing
+    from policy.passes.release import Releaser
 
-    grant = Releasing.grant
+    charge = Releaser.charge
 
-    def first_link(self: Releasing, *arguments: Any) -> Any:
-        grants = grant(self, *arguments)
-        for one in grants:
+    def first_link(self: Releaser, *arguments: Any) -> Any:
+        releases = charge(self, *arguments)
+        for one in releases:
             self.tree(one.watch).publish([one.request])
-        return grants
+        return releases
 
-    with mock.patch.object(Releasing, "grant", first_link):
+    with mock.patch.object(Releaser, "charge", first_link):
         yield
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,35 +25,40 @@ log = logging.getLogger("tidegate.policy")
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
-    """One granted dump: its charge is in the ledger."""
+class Release:
+    """One released dump: its charge is in the ledger.
+
+    ``replaces`` is the ledger's row of the link under its name, ``supersedes`` the unread link of its VM whose place
+    and bytes it takes.
+    """
 
     link_id: int
     dump_id: int
     vm: str
     watch: str
     request: LinkRequest
-    replaces: int | None  # the ledger's row of the link that stood under its name
-    swaps: LinkRow | None = None  # the unread link of its VM that it takes the place of
+    replaces: int | None
+    supersedes: LinkRow | None = None
 
     @property
-    def clears(self) -> bool:
-        """Whether that link stands under another name, and must go before this one comes."""
-        return self.swaps is not None and self.swaps.id != self.replaces
+    def must_clear(self) -> bool:
+        """Whether that link has another name, and must go before this one comes."""
+        return self.supersedes is not None and self.supersedes.id != self.replaces
 
 
 class _Draft(NamedTuple):
-    """What becomes a grant when its row of the ledger has its number."""
+    """What becomes a release when its row of the ledger has its number."""
 
     dump: dumps.DumpRow
     name: str
     replaces: int | None
-    swaps: LinkRow | None
+    supersedes: LinkRow | None
+    row: dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A granted dump that could not be linked."""
+    """A released dump that could not be linked."""
 
     dump_id: int
     vm: str
@@ -66,8 +71,8 @@ class Failed:
 Verify = Callable[[dumps.DumpRow, str | None], str | None]
 
 
-class Releasing:
-    """Lets the granted dumps of one pass out. Used under the pass lock."""
+class Releaser:
+    """Releases the dumps of one pass. Used under the pass lock."""
 
     def __init__(self, config: Config, state: State, verify: Verify | None) -> None:
         self._config = config
@@ -84,7 +89,7 @@ class Releasing:
         return self._trees[watch]
 
     def check(self, known: Facts, decisions: Sequence[Decision]) -> set[int]:
-        """A last look before anything is granted. Returns the ids of what cannot be taken after all, and records why.
+        """A last look before anything is charged. Returns the ids of what cannot be taken after all, and records why.
 
         No transaction stands open while the disks are asked.
         """
@@ -127,45 +132,43 @@ class Releasing:
                     dumps.change(connection, row.id, verified=True)
                 else:
                     failing.add(row.id)
-                    log.error("%s: not let out: %s", printable(row.path), fault)
+                    log.error("%s: not released: %s", printable(row.path), fault)
                     dumps.change(connection, row.id, state=DumpState.BAD, reason=Reason.VERIFY_FAILED, detail=fault)
         return failing
 
-    def grant(
+    def charge(
         self, connection: Connection, known: Facts, decisions: Sequence[Decision], day: int, now: Instant
-    ) -> list[Grant]:
+    ) -> list[Release]:
         """Charges the day: one row of the ledger for each of the checked decisions. In the caller's transaction."""
         if not decisions:
             return []
-        swaps = {one.dump.vm: known.unread_links[one.dump.vm] for one in decisions if one.dump.vm in known.unread_links}
-        kept = {(link.watch, link.export_name): link for link in (*ledger.kept(connection), *swaps.values())}
-        _change_swapped(connection, swaps.values(), LinkState.REVOKED, DumpState.PENDING)
-        rows, drafts = [], []
-        for decision in decisions:
-            dump = known.rows[decision.dump.dump_id]
-            name = export_name_of(self._config, dump)
-            old = kept.get((dump.watch, name))
-            replaces = old.id if old is not None and old.vm == dump.vm else None
-            drafts.append(_Draft(dump, name, replaces, swaps.get(dump.vm or "")))
-            rows.append(
-                {
-                    "day": day,
-                    "watch": dump.watch,
-                    "dump_id": dump.id,
-                    "vm": dump.vm,
-                    "export_name": name,
-                    "fingerprint": dump.fingerprint,
-                    "bytes": dump.bytes,
-                    "debt_bytes": decision.debt,
-                    "since_id": _first_of(swaps.get(dump.vm or "")),
-                    "forced": known.known[dump.vm].forced if dump.vm in known.known else None,
-                }
-            )
-        ids = ledger.charge(connection, rows, now)
+        superseded = [known.unread_links[one.dump.vm] for one in decisions if one.dump.vm in known.unread_links]
+        kept = {(link.watch, link.export_name): link for link in (*ledger.kept(connection), *superseded)}
+        _change_superseded(connection, superseded, LinkState.REVOKED, DumpState.PENDING)
+        drafts = [self._draft(known, decision, kept, day) for decision in decisions]
+        ids = ledger.charge(connection, [draft.row for draft in drafts], now)
         # One that the storage has dropped had its end, and lives again.
         released = {"state": DumpState.RELEASED, "reason": None, "ended_at": None}
         dumps.change_many(connection, [draft.dump.id for draft in drafts], **released)
-        return [self._grant_of(link_id, draft) for link_id, draft in zip(ids, drafts, strict=True)]
+        return [self._release_of(link_id, draft) for link_id, draft in zip(ids, drafts, strict=True)]
+
+    def _draft(self, known: Facts, decision: Decision, kept: Mapping[tuple[str, str], LinkRow], day: int) -> _Draft:
+        dump = known.rows[decision.dump.dump_id]
+        name = export_name_of(self._config, dump)
+        old, superseded = kept.get((dump.watch, name)), known.unread_links.get(dump.vm or "")
+        row = {
+            "day": day,
+            "watch": dump.watch,
+            "dump_id": dump.id,
+            "vm": dump.vm,
+            "export_name": name,
+            "fingerprint": dump.fingerprint,
+            "bytes": dump.bytes,
+            "debt_bytes": decision.debt,
+            "since_id": None if superseded is None else superseded.since_id or superseded.id,
+            "forced": known.known[dump.vm].forced if dump.vm in known.known else None,
+        }
+        return _Draft(dump, name, old.id if old is not None and old.vm == dump.vm else None, superseded, row)
 
     def _most_names(self, dump: dumps.DumpRow) -> int | None:
         """One that leaves once more has its kept link as a second name."""
@@ -173,107 +176,105 @@ class Releasing:
             return None
         return 1 + self._standing[dump.id]
 
-    def _grant_of(self, link_id: int, draft: _Draft) -> Grant:
-        dump, name, replaces, swaps = draft
+    def _release_of(self, link_id: int, draft: _Draft) -> Release:
+        dump, name, replaces, supersedes, _ = draft
         watch, identity = self._config.watch(dump.watch), self._identities[dump.id]
         may_replace = replaces is not None
         most = self._most_names(dump)
         request = LinkRequest(link_id, watch.path, dump.path, name, identity, may_replace, watch.publish, most)
-        return Grant(link_id, dump.id, dump.vm or "", dump.watch, request, replaces, swaps)
+        return Release(link_id, dump.id, dump.vm or "", dump.watch, request, replaces, supersedes)
 
-    def link(self, grants: Sequence[Grant], clock: Clock) -> list[Failed]:
+    def link(self, releases: Sequence[Release], clock: Clock) -> list[Failed]:
         """Makes the links and records what became of each.
 
         They are dated when all of them stand: a sync that starts while they are made may miss any of them, and a
         report of what stood at its start must not speak of one that was made after.
         """
         outcomes: dict[int, Published | LinkFailure] = {}
-        outcomes.update(self._clear_the_way([grant for grant in grants if grant.clears]))
-        by_watch: dict[str, list[Grant]] = defaultdict(list)
-        for grant in grants:
-            if grant.link_id not in outcomes:
-                by_watch[grant.watch].append(grant)
+        outcomes.update(self._clear_the_way([release for release in releases if release.must_clear]))
+        by_watch: dict[str, list[Release]] = defaultdict(list)
+        for release in releases:
+            if release.link_id not in outcomes:
+                by_watch[release.watch].append(release)
         for watch, some in by_watch.items():
-            outcomes.update(self.tree(watch).publish([grant.request for grant in some]))
+            outcomes.update(self.tree(watch).publish([release.request for release in some]))
         with self._state.write() as connection:
-            return _record(connection, grants, outcomes, clock.now().wall)
+            return _record(connection, releases, outcomes, clock.now().wall)
 
-    def _clear_the_way(self, grants: Sequence[Grant]) -> dict[int, LinkFailure]:
+    def _clear_the_way(self, releases: Sequence[Release]) -> dict[int, LinkFailure]:
         """Removes unread links that stand under another name than what takes their place: never both at once.
 
-        Returns those of ``grants`` that cannot be linked, since theirs does not go.
+        Returns those of ``releases`` that cannot be linked, since theirs does not go.
         """
-        old = [grant.swaps for grant in grants if grant.swaps is not None]
+        old = [release.supersedes for release in releases if release.supersedes is not None]
         if not old:
             return {}
         with self._state.read() as connection:
             gone = {link.id for link in withdraw(connection, self._config, old)}
         with self._state.write() as connection:
             ledger.change_links(connection, gone, in_tree=False)
-        detail = "the link that it takes the place of cannot be removed"
-        stuck = [grant for grant in grants if grant.swaps is not None and grant.swaps.id not in gone]
-        return {grant.link_id: LinkFailure(Reason.LINK_ERROR, detail, proven_absent=True) for grant in stuck}
+        detail = "the link that it replaces cannot be removed"
+        return {
+            release.link_id: LinkFailure(Reason.LINK_ERROR, detail, proven_absent=True)
+            for release in releases
+            if release.supersedes is not None and release.supersedes.id not in gone
+        }
 
 
-def _first_of(swapped: LinkRow | None) -> int | None:
-    return None if swapped is None else swapped.since_id or swapped.id
-
-
-def end_swapped(connection: Connection, grants: Sequence[Grant], now: float) -> None:
-    """Gives the charges of the links back whose place these have taken: nobody has read them."""
-    ids = [grant.swaps.id for grant in grants if grant.swaps is not None]
-    detail = "nobody had read it, and a newer dump took its place"
+def end_superseded(connection: Connection, releases: Sequence[Release], now: float) -> None:
+    """Gives the charges of the links back that these have superseded: nobody has read them."""
+    ids = [release.supersedes.id for release in releases if release.supersedes is not None]
+    detail = "nobody had read it, and a newer dump replaced it"
     ledger.change_links(connection, ids, state=LinkState.VOID, in_tree=False, ended_at=now, detail=detail)
 
 
-def _change_swapped(connection: Connection, links: Iterable[LinkRow], state: LinkState, dump: DumpState) -> None:
+def _change_superseded(connection: Connection, links: Sequence[LinkRow], state: LinkState, dump: DumpState) -> None:
     """Until what takes their place stands they are charged as before: no crash leaves more than is charged."""
-    found = list(links)
-    ledger.change_links(connection, [link.id for link in found], state=state)
-    ids = [link.dump_id for link in found if link.dump_id is not None]
+    ledger.change_links(connection, [link.id for link in links], state=state)
+    ids = [link.dump_id for link in links if link.dump_id is not None]
     dumps.change_many(connection, ids, state=dump, reason=None, detail="")
 
 
 def _record(
-    connection: Connection, grants: Sequence[Grant], outcomes: dict[int, Published | LinkFailure], now: float
+    connection: Connection, releases: Sequence[Release], outcomes: dict[int, Published | LinkFailure], now: float
 ) -> list[Failed]:
-    made = [(grant, one) for grant in grants if isinstance(one := outcomes[grant.link_id], Published)]
-    replaced = [grant.replaces for grant, _ in made if grant.replaces is not None]
+    made = [(release, one) for release in releases if isinstance(one := outcomes[release.link_id], Published)]
+    replaced = [release.replaces for release, _ in made if release.replaces is not None]
     ledger.change_links(connection, replaced, in_tree=False)
-    end_swapped(connection, [grant for grant, _ in made], now)
-    ledger.set_linked(connection, [(grant.link_id, one.ctime_ns) for grant, one in made], now)
-    ledger.set_copied(connection, {grant.link_id: one.copy for grant, one in made if one.copy is not None})
-    vms.end_force(connection, [grant.link_id for grant, _ in made])
-    dumps.change_many(connection, [grant.dump_id for grant, _ in made], state=DumpState.LINKED)
+    end_superseded(connection, [release for release, _ in made], now)
+    ledger.set_linked(connection, [(release.link_id, one.ctime_ns) for release, one in made], now)
+    ledger.set_copied(connection, {release.link_id: one.copy for release, one in made if one.copy is not None})
+    vms.end_force(connection, [release.link_id for release, _ in made])
+    dumps.change_many(connection, [release.dump_id for release, _ in made], state=DumpState.LINKED)
     counters.count(connection, "released_dumps", len(made))
-    counters.count(connection, "released_bytes", sum(grant.request.identity.bytes for grant, _ in made))
+    counters.count(connection, "released_bytes", sum(release.request.identity.bytes for release, _ in made))
     failed = []
-    for grant in grants:
-        failure = outcomes[grant.link_id]
+    for release in releases:
+        failure = outcomes[release.link_id]
         if isinstance(failure, LinkFailure):
-            _record_failure(connection, grant, failure, now)
-            name = printable(grant.request.path)
-            failed.append(Failed(grant.dump_id, grant.vm, name, failure.reason, failure.detail))
+            _record_failure(connection, release, failure, now)
+            name = printable(release.request.path)
+            failed.append(Failed(release.dump_id, release.vm, name, failure.reason, failure.detail))
     return failed
 
 
-def _record_failure(connection: Connection, grant: Grant, failure: LinkFailure, now: float) -> None:
-    name = printable(grant.request.path)
-    log.error("%s: could not be let out: %s: %s", name, failure.reason, failure.detail)
+def _record_failure(connection: Connection, release: Release, failure: LinkFailure, now: float) -> None:
+    name = printable(release.request.path)
+    log.error("%s: could not be released: %s: %s", name, failure.reason, failure.detail)
     counters.count(connection, "link_failures")
-    if failure.proven_absent and grant.swaps is not None:
-        _record_failed_swap(connection, grant, grant.swaps, now)
+    if failure.proven_absent and release.supersedes is not None:
+        _record_failed_superseding(connection, release, release.supersedes, now)
     if failure.proven_absent:  # only then is the charge given back
-        ledger.change_link(connection, grant.link_id, state=LinkState.VOID, ended_at=now, detail=failure.detail)
-        _reject(connection, grant.dump_id, failure)
+        ledger.change_link(connection, release.link_id, state=LinkState.VOID, ended_at=now, detail=failure.detail)
+        _reject(connection, release.dump_id, failure)
 
 
-def _record_failed_swap(connection: Connection, grant: Grant, old: LinkRow, now: float) -> None:
+def _record_failed_superseding(connection: Connection, release: Release, old: LinkRow, now: float) -> None:
     """The old link stands as it did, unless it had to go first."""
     if ledger.is_in_tree(connection, old.id):
-        _change_swapped(connection, [old], LinkState.LINKED, DumpState.LINKED)
+        _change_superseded(connection, [old], LinkState.LINKED, DumpState.LINKED)
     else:
-        end_swapped(connection, [grant], now)
+        end_superseded(connection, [release], now)
 
 
 def _reject(connection: Connection, dump_id: int, failure: LinkFailure) -> None:
