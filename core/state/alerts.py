@@ -1,6 +1,6 @@
-"""What is told of troubles: when one begins, each time that it has gone on for so long, and when it is over.
+"""Which alerts are sent: when a trouble begins, again each time that it has lasted for so long, and when it is over.
 
-Decided from what is there, what was told, and the time; nothing else.
+Decided from the troubles that a run found, those that were notified, and the time; nothing else.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -12,14 +12,14 @@ from core.state.statements import words
 
 
 class Key(NamedTuple):
-    """One trouble: of a VM, a watch folder or a run, as ``what`` says. The same one later has the same key."""
+    """One trouble, by its kind, of a VM, a watch folder or a run. The same one later has the same key."""
 
     what: Trouble
     subject: str
 
 
 class Known(NamedTuple):
-    """One that was told and is not known to be over. ``since`` and ``notified_at`` are in seconds since the epoch."""
+    """One that was notified and is not known to be over. ``since`` and ``notified_at``: seconds since the epoch."""
 
     since: float
     notified_at: float
@@ -27,7 +27,7 @@ class Known(NamedTuple):
 
 
 class Item(NamedTuple):
-    """One piece of news; ``detail`` is a sentence."""
+    """One alert to be sent; ``detail`` is a sentence."""
 
     key: Key
     news: News
@@ -40,7 +40,7 @@ class Item(NamedTuple):
 
 #: The pass of a day may come a little sooner than that of the day before.
 _EARLY_SECONDS = 3600.0
-#: What happens and is then over: it is told each time, and never remembered.
+#: What happens and is then over: it is notified each time, and never remembered.
 EVENTS = frozenset({Trouble.OVER_LIMIT})
 
 
@@ -51,9 +51,9 @@ def news(
     now: float,
     remind: float,
 ) -> list[Item]:
-    """What is to be told of what a run found: key -> sentence. The new comes first, then what goes on, by key.
+    """The alerts to send about what a run found: key -> sentence. New ones first, then those that last, by key.
 
-    Of what a run has not looked at (``covers``) it cannot say that it is over. What was told at a time to come was told
+    What a run has not looked at (``covers``) is not taken to be over. What was notified at a time to come was notified
     by a wrong clock.
     """
     return sorted((*_there(known, present, now, remind), *_gone(known, present, covers)), key=_order)
@@ -93,9 +93,9 @@ def known(connection: Connection) -> dict[Key, Known]:
     }
 
 
-def record(connection: Connection, told: Sequence[Item], now: float) -> None:
+def record(connection: Connection, sent: Sequence[Item], now: float) -> None:
     """Somebody was notified of these just now."""
-    for item in told:
+    for item in sent:
         if item.news is News.OVER:
             connection.execute(_FORGET, item.key)
         elif item.key.what not in EVENTS:

@@ -1,8 +1,8 @@
 """Links that nobody fetches: either the puller is down, or it leaves one of them out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from sqlite3 import Connection
+from typing import NamedTuple
 
 from core.clock import Instant
 from core.enums import LinkState
@@ -16,8 +16,7 @@ SUSPECT_AFTER = 3 * DAY
 ANOTHER_CHANCE = DAY
 
 
-@dataclass(frozen=True, slots=True)
-class Unfetched:
+class Unfetched(NamedTuple):
     """A suspect link. ``waited``: for so many seconds nothing of its VM was fetched. ``others``: others were since."""
 
     link: LinkRow

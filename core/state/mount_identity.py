@@ -56,12 +56,12 @@ def is_mounted(connection: Connection, watch: WatchFolder) -> bool:
     return ask(str(watch.path), _ANSWER_SECONDS, lambda: any_stands(expected))
 
 
-#: A file of a link that should stand in the export tree.
+#: A file of a link that should be in the export tree.
 Expected = tuple[Path, Member]
 
 
 def expected_in_tree(connection: Connection, watch: WatchFolder) -> list[Expected]:
-    """One file each of the newest links that should stand in the export tree: nobody asks whether they are whole."""
+    """One file each of the newest links that should be in the export tree; whether they are whole does not matter."""
     files = []
     for link in ledger.newest_in_tree(connection, watch.name, _MOST_ASKED):
         if (member := _a_member(connection, link)) is not None:

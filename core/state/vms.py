@@ -57,7 +57,7 @@ class VmRow(NamedTuple):
 
 
 class VmFigures(NamedTuple):
-    """What the metrics tell of one VM: a tuple for each of tens of thousands at every scrape, and no VmRow."""
+    """What the metrics show of one VM: a tuple for each of tens of thousands at every scrape, and no VmRow."""
 
     name: str
     backup_set: str | None
@@ -73,7 +73,7 @@ class VmFigures(NamedTuple):
 
 
 class VmCounts(NamedTuple):
-    """How all VMs that are not retired stand at one moment.
+    """All VMs that are not retired, counted at one moment.
 
     ``past_target`` and ``past_twice_target`` count those too that have waited so long for their first copy.
     """
@@ -163,7 +163,7 @@ def last_fetched(connection: Connection) -> float | None:
 def starting_with(state: Path, start: str) -> list[str]:
     """The VMs that are not retired and whose names start so, sorted; none where the state cannot be read at once.
 
-    What a shell asks for while somebody holds the Tab key.
+    For completion in a shell, while somebody holds the Tab key.
     """
     query = "SELECT name FROM vm WHERE retired_at IS NULL AND substr(name, 1, ?) = ? ORDER BY name LIMIT ?"
     file = f"{state.absolute().as_uri()}?mode=ro"
