@@ -3,7 +3,6 @@
 What is known of them stays as it is, and nothing of them is released: an absent folder proves nothing.
 """
 
-import logging
 from collections.abc import Collection
 from sqlite3 import Connection
 
@@ -13,18 +12,13 @@ from core.state import counters, ledger
 from core.state.mount_identity import is_mounted
 from policy.export import ExportTree
 
-log = logging.getLogger("tidegate.policy")
-
 _ANSWER_SECONDS = 10.0
 
 
 def unmounted(connection: Connection, config: Config, asked: Collection[str] | None = None) -> frozenset[str]:
     """The names of the watch folders that are unmounted now; of those ``asked`` for, None for all."""
     watches = [watch for watch in config.watches if asked is None or watch.name in asked]
-    found = [watch for watch in watches if not _is_there(connection, watch)]
-    for watch in found:
-        log.warning("%s: the watch folder is not mounted or does not answer; its links stay as they were", watch.path)
-    return frozenset(watch.name for watch in found)
+    return frozenset(watch.name for watch in watches if not _is_there(connection, watch))
 
 
 def recorded_unmounted(connection: Connection, config: Config) -> frozenset[str]:

@@ -48,6 +48,7 @@ def scan_trees(connection: Connection, config: Config) -> TreeScan:
     links = ledger.in_tree(connection) + ledger.outstanding_out_of_tree(connection)
     for watch in config.watches:
         if watch.name in scan.unmounted:
+            log.warning("%s: not mounted, or does not answer; its links stay as they were", watch.path)
             continue
         entries = ExportTree(watch.export).entries()
         checks = check_links(connection, config, watch, [link for link in links if link.watch == watch.name], entries)
