@@ -1,11 +1,10 @@
 """The textfile that node_exporter's collector reads."""
 
 import os
-import tempfile
 from pathlib import Path
 
 from core.errors import FaultError
-from core.fs.openat import sync_folder
+from core.fs.openat import open_folder, write_new
 
 
 def write(path: Path, text: bytes) -> None:
@@ -13,25 +12,16 @@ def write(path: Path, text: bytes) -> None:
 
     A kill in between leaves ``.NAME.*.new`` beside it, which the collector (``*.prom``) does not read.
     """
+    aside = f".{path.name}.{os.urandom(4).hex()}.new"
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
-        aside = Path(name)
-        try:
-            _fill(descriptor, text)
-            aside.replace(path)
-        except BaseException:
-            aside.unlink()
-            raise
-        sync_folder(path.parent)
+        with open_folder(path.parent) as folder:
+            # The collector runs as somebody else, whatever our umask is.
+            write_new(folder, aside, text, mode=0o644, is_exact=True)
+            try:
+                os.rename(aside, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+            except BaseException:
+                os.unlink(aside, dir_fd=folder)
+                raise
+            os.fsync(folder)
     except OSError as error:
         raise FaultError(f"{path}: the metrics cannot be written: {error.strerror}") from error
-
-
-def _fill(descriptor: int, text: bytes) -> None:
-    with open(descriptor, "wb") as file:
-        file.write(text)
-        file.flush()
-        # The collector runs as somebody else, whatever our umask is.
-        os.fchmod(descriptor, 0o644)
-        # Before the rename: a power cut must not leave the name without its content.
-        os.fsync(descriptor)

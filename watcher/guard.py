@@ -20,6 +20,7 @@ from core.clock import Clock
 from core.config.settings import WatchFolder
 from core.enums import WatchMode
 from core.errors import BusyError, FaultError
+from core.fs.openat import open_unread
 from watcher.inotify import Inotify, InotifyWatch
 
 log = logging.getLogger("tidegate.watcher")
@@ -53,7 +54,6 @@ _OF_THE_TREE = Mask(
 #: The first write alone (IN_ONESHOT): a dump that is rewritten would give a thousand events a second. IN_CLOSE_WRITE
 #: for those who write through a mapping, which IN_MODIFY does not report.
 _OF_A_FILE = Mask(InotifyConstants.IN_MODIFY | InotifyConstants.IN_CLOSE_WRITE | InotifyConstants.IN_ONESHOT)
-_UNREAD = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Guard(threading.Thread):
@@ -253,7 +253,7 @@ class ExportTreeEvents:
     def _arm_file(self, path: Path, receiver: "_NameEvents") -> InotifyWatch | None:
         """None where it is gone or may not be read."""
         try:
-            descriptor = os.open(path, _UNREAD)
+            descriptor = open_unread(path)
         except FileNotFoundError:
             return None
         try:

@@ -14,11 +14,9 @@ from pathlib import Path
 from core.config.settings import Config, WatchFolder
 from core.fs.fingerprint import is_unfinished
 from core.fs.io_timeout import ask
-from core.fs.openat import open_folder
+from core.fs.openat import open_folder, open_folder_at
 from core.markers.foreign import is_looked_into, look_at_all
 from core.state.mount_identity import filesystem_id_of
-
-_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 #: Another watch folder may be on a disk that does not answer: then its path is taken as it is written.
 _IO_TIMEOUT_SECONDS = 2.0
@@ -85,7 +83,7 @@ class WatchTree:
             for part in folder.split("/") if folder else ():
                 if not is_looked_into(part, self.watch.signals) or look_at_all(descriptor, part, self.watch.signals):
                     raise NotADirectoryError(errno.ENOTDIR, "it is inside a dump", folder)
-                deeper = os.open(part, _FOLDER_FLAGS, dir_fd=descriptor)
+                deeper = open_folder_at(descriptor, part)
                 os.close(descriptor)
                 descriptor = deeper
             yield descriptor

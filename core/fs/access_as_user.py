@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from core.errors import FaultError, UsageError
 from core.filenames import printable
+from core.fs.openat import open_to_read, open_unread
 
 _PR_SET_DUMPABLE = 4
 #: Of very many more are not named anyway.
@@ -52,7 +53,7 @@ def _tried(entry: pwd.struct_passwd, trees: Sequence[Path], dumps: Sequence[Path
             yield from _of_a_tree(tree)
     for dump in dumps:
         try:
-            held = os.open(dump, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+            held = open_unread(dump)
         except OSError:
             continue  # gone meanwhile, or not for us to see: the pass shows what is wrong with it
         try:
@@ -98,7 +99,7 @@ def _within(file: int, path: str) -> Iterator[Unreadable]:
     for name in names:
         inner = f"{path}/{name}"
         try:
-            below = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=file)
+            below = open_to_read(name, file)
         except OSError as error:
             yield Unreadable(inner, _said(error))
             continue

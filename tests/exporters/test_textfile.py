@@ -52,18 +52,18 @@ def test_it_takes_the_place_of_the_one_before_and_leaves_nothing_beside(tmp_path
 def test_it_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a power cut leaves an empty file under the right name."""
     done: list[str] = []
-    fsync, replace = os.fsync, Path.replace
+    fsync, rename = os.fsync, os.rename
 
     def noted_fsync(descriptor: int) -> None:
         done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
         fsync(descriptor)
 
-    def noted_replace(path: Path, target: Path) -> Path:
+    def noted_rename(name: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
         done.append("name")
-        return replace(path, target)
+        rename(name, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
 
     monkeypatch.setattr(os, "fsync", noted_fsync)
-    monkeypatch.setattr(Path, "replace", noted_replace)
+    monkeypatch.setattr(os, "rename", noted_rename)
     textfile.write(tmp_path / "tidegate.prom", b"x 1\n")
     assert done == ["file", "name", "folder"]
 
