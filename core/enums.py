@@ -205,11 +205,12 @@ class ReleaseRule(StrEnum):
 
 
 class Freshness(StrEnum):
-    """How a VM's off-site copy stands against its target."""
+    """How the age of a VM's off-site copy is against its target."""
 
     FRESH = "fresh"
     STALE = "stale"
-    NEVER = "never"
+    NEVER = "never"  # there is no copy
+    NEW = "new"  # nor is the first one due: the VM is known for less than its target
 
 
 class ExcludedSetting(NamedTuple):

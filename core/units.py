@@ -136,6 +136,12 @@ def format_date(seconds: float, zone: datetime.tzinfo = datetime.UTC) -> str:
     return f"{_WEEKDAYS[date.weekday()]} {date.day} {_MONTHS[date.month - 1]}"
 
 
+def format_day(seconds: float, zone: datetime.tzinfo) -> str:
+    """The date in short: ``"Thu 26 Nov"``."""
+    weekday, number, month = format_date(seconds, zone).split()
+    return f"{weekday[:3]} {number} {month[:3]}"
+
+
 def format_stamp(seconds: float) -> str:
     """The time for a file name, in UTC to the second: ``"20261122T030000Z"``."""
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y%m%dT%H%M%SZ")

@@ -113,9 +113,10 @@ _VMS = Table(
 
 def _states(view: View) -> Iterator[Tally]:
     one = view.vm_counts
-    yield Tally(Freshness.FRESH, one.vms - one.never - one.stale)
+    yield Tally(Freshness.FRESH, one.vms - one.never - one.new - one.stale)
     yield Tally(Freshness.STALE, one.stale)
     yield Tally(Freshness.NEVER, one.never)
+    yield Tally(Freshness.NEW, one.new)
 
 
 _STATES = Table(
@@ -124,8 +125,8 @@ _STATES = Table(
     Family(
         "tidegate_vms",
         "value",
-        "VMs that are not retired, by the age of their off-site copies against their targets: fresh, stale, or never"
-        " where there is none. `tidegate status` names them, the worst first.",
+        "VMs that are not retired, by the age of their off-site copies against their targets: fresh, stale, never where"
+        " there is none, or new where the first one is not due yet. `tidegate status` names them, the worst first.",
     ),
 )
 

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from core.errors import FaultError
 from core.state import locks
 from core.state.locks import make_for_the_folders_owner
-from core.state.migrations import SCHEMA_VERSION, migrate, refuse_newer, version_of
+from core.state.migrations import SCHEMA_VERSION, create, migrate, refuse_newer, version_of
 
 __all__ = ["Connection", "DatabaseError", "DryRunState", "Generation", "State", "read_only"]
 
@@ -184,23 +184,22 @@ class DryRunState(State):
 
 @contextmanager
 def read_only(path: Path) -> Iterator[Connection]:
-    """One consistent view of a state file that is there, for whoever only shows it; makes and changes nothing.
+    """One consistent view of the state file, for whoever only shows it; makes, locks, copies and changes nothing.
 
-    Neither locks nor copies it. Raises FaultError when it is gone or cannot be read, and NewerStateError.
+    Where there has never been one it is an empty one. Raises FaultError when it is gone or cannot be read, and
+    NewerStateError.
     """
-    if not is_there(path):
-        raise FaultError(f"{path}: the state file is gone; mount its disk, or see `tidegate state rebuild --help`")
-    with _faults_of(path), closing(_opened(_read_only_uri(path))) as connection:
+    with _faults_of(path), closing(_opened(_read_only_uri(path) if is_there(path) else "")) as connection:
         connection.execute("BEGIN")
-        refuse_newer(connection, path)
-        if (version := version_of(connection)) < SCHEMA_VERSION:
-            raise FaultError(f"{path}: the state file has the older version {version}; run `tidegate pass`")
+        if is_there(path):
+            refuse_newer(connection, path)
+            if (version := version_of(connection)) < SCHEMA_VERSION:
+                raise FaultError(f"{path}: the state file has the older version {version}; run `tidegate pass`")
+        elif _beside(path, "lock").exists():  # each state file has left one beside it
+            raise FaultError(f"{path}: the state file is gone: mount its disk, or run `tidegate state rebuild`")
+        else:
+            create(connection)
         yield connection
-
-
-def was_there(path: Path) -> bool:
-    """Whether there has ever been a state file: each has left a lock file beside it."""
-    return is_there(path) or _beside(path, "lock").exists()
 
 
 def _refuse_to_wait(status: int, _left: int, _pages: int) -> None:

@@ -1,6 +1,6 @@
 """What was: days, what became of a VM's dumps, and what was on which date. Reads and decides nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from sqlite3 import Connection
 from typing import NamedTuple
 
@@ -9,6 +9,7 @@ from core.markers.format import MarkerKind
 from core.state import dumps, ledger, syncs
 from core.state.dumps import DumpRow
 from core.state.ledger import LinkRow
+from core.state.statements import json_list
 
 #: Of one VM: more dumps than this nobody reads.
 _MOST_DUMPS = 1000
@@ -88,27 +89,31 @@ Event = tuple[str, float]
 _IS_FAILURE = f"(state = '{DumpState.FAILED}' OR (fingerprint = '' AND instr(signature, '{MarkerKind.FAILED}:') > 0))"
 
 
-def dumped(connection: Connection, since: float) -> Iterator[Event]:
-    """Finished dumps, by the time whose data they hold."""
-    query = f"SELECT vm, dump_time FROM dump WHERE dump_time >= ? AND vm IS NOT NULL AND NOT {_IS_FAILURE}"
-    return connection.execute(query, (since,))
+def dumped(connection: Connection, vms: Collection[str], since: float) -> Iterator[Event]:
+    """Finished dumps of these VMs, by the time whose data they hold."""
+    where = f"dump_time >= ? AND NOT {_IS_FAILURE}"
+    return _events(connection, f"SELECT vm, dump_time FROM dump WHERE {_OF_VMS} AND {where}", vms, since)
 
 
-def failed(connection: Connection, since: float) -> Iterator[Event]:
+def failed(connection: Connection, vms: Collection[str], since: float) -> Iterator[Event]:
     """Dumps that failed, by the time at which they did."""
-    query = f"SELECT vm, dump_time FROM dump WHERE dump_time >= ? AND vm IS NOT NULL AND {_IS_FAILURE}"
-    return connection.execute(query, (since,))
+    where = f"dump_time >= ? AND {_IS_FAILURE}"
+    return _events(connection, f"SELECT vm, dump_time FROM dump WHERE {_OF_VMS} AND {where}", vms, since)
 
 
-def released(connection: Connection, since: float) -> Iterator[Event]:
+def released(connection: Connection, vms: Collection[str], since: float) -> Iterator[Event]:
     """Links, by the time at which they were charged to their day."""
-    query = (
-        f"SELECT vm, released_at FROM link WHERE released_at >= ? AND vm IS NOT NULL AND state != '{LinkState.VOID}'"
-    )
-    return connection.execute(query, (since,))
+    where = f"released_at >= ? AND state != '{LinkState.VOID}'"
+    return _events(connection, f"SELECT vm, released_at FROM link WHERE {_OF_VMS} AND {where}", vms, since)
 
 
-def confirmed(connection: Connection, since: float) -> Iterator[Event]:
+def confirmed(connection: Connection, vms: Collection[str], since: float) -> Iterator[Event]:
     """Links, by the time at which they were confirmed."""
-    query = "SELECT vm, confirmed_at FROM link WHERE confirmed_at >= ? AND vm IS NOT NULL"
-    return connection.execute(query, (since,))
+    return _events(connection, f"SELECT vm, confirmed_at FROM link WHERE {_OF_VMS} AND confirmed_at >= ?", vms, since)
+
+
+_OF_VMS = "vm IN (SELECT value FROM json_each(?))"
+
+
+def _events(connection: Connection, query: str, vms: Collection[str], since: float) -> Iterator[Event]:
+    return connection.execute(query, (json_list(vms), since))

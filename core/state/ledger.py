@@ -212,6 +212,19 @@ def of_vm(connection: Connection, vm: str, limit: int) -> list[LinkRow]:
     return _links(connection, "vm = ? ORDER BY id DESC LIMIT ?", (vm, limit))
 
 
+_TAKES_OF_DAY = f"((day = ?1 AND state != '{LinkState.VOID}') OR (day < ?1 AND ended_at IS NULL))"
+
+
+def largest_of_day(connection: Connection, number: int, limit: int) -> list[LinkRow]:
+    """The largest links that take of the open day: its own, and the outstanding ones of days before."""
+    return _links(connection, f"{_TAKES_OF_DAY} ORDER BY bytes DESC, id LIMIT ?2", (number, limit))
+
+
+def count_of_day(connection: Connection, number: int) -> int:
+    """How many of them there are."""
+    return int(connection.execute(f"SELECT count(*) FROM link WHERE {_TAKES_OF_DAY}", (number,)).fetchone()[0])
+
+
 def of_day(connection: Connection, number: int) -> list[LinkRow]:
     """The links of one day, in the order of releasing."""
     return _in_order(connection, "day = ?", [number])

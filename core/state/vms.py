@@ -73,13 +73,15 @@ class VmFigures(NamedTuple):
 
 
 class VmCounts(NamedTuple):
-    """All VMs that are not retired, counted at one moment.
+    """How the copies of all VMs that are not retired are at one moment.
 
-    ``past_target`` and ``past_twice_target`` count those too that have waited so long for their first copy.
+    ``past_target`` and ``past_twice_target`` count those too that have waited so long for their first copy; ``never``
+    are those without a copy but for the ``new`` ones, which are known for less than their target.
     """
 
     vms: int
     never: int
+    new: int
     stale: int
     past_target: int
     past_twice_target: int
@@ -137,11 +139,13 @@ def figures(connection: Connection, stretch: int) -> Iterator[list[VmFigures]]:
 
 _IS_KEPT = "offsite_time IS NOT NULL AND NOT is_dropped"
 _COUNTS = f"""
-    SELECT count(*), count(*) FILTER (WHERE NOT is_kept), count(*) FILTER (WHERE :now - offsite > target),
-        count(*) FILTER (WHERE age > target), count(*) FILTER (WHERE age > 2 * target), min(offsite), min(first_seen)
+    SELECT count(*), count(*) FILTER (WHERE NOT is_kept AND NOT is_new), count(*) FILTER (WHERE is_new),
+        count(*) FILTER (WHERE :now - offsite > target), count(*) FILTER (WHERE age > target),
+        count(*) FILTER (WHERE age > 2 * target), min(offsite), min(first_seen)
     FROM (
         SELECT *, :now - coalesce(offsite, first_seen) AS age FROM (
-            SELECT target, first_seen, {_IS_KEPT} AS is_kept, CASE WHEN {_IS_KEPT} THEN offsite_time END AS offsite
+            SELECT target, first_seen, {_IS_KEPT} AS is_kept, CASE WHEN {_IS_KEPT} THEN offsite_time END AS offsite,
+                offsite_time IS NULL AND (target IS NULL OR :now - first_seen <= target) AS is_new
             FROM vm WHERE retired_at IS NULL
         )
     )

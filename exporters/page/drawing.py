@@ -4,13 +4,15 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from core.enums import LinkState
-from exporters.page.shown import COMING_DAYS, PAST_DAYS, Mark, Today
+from core.state.decisions import DayStatus
+from core.state.ledger import LinkRow
+from exporters.page.look import COMING_DAYS, PAST_DAYS, Mark
 
 #: Of one date in a strip: its width with the gap, and what of it is drawn.
 STEP, CELL = 10, 8
-#: The strip's height. What has come further stands higher.
+#: The strip's height. What has come further is higher.
 HEIGHT = 20
-_DUMPED, _LET_OUT = 5, 12
+_DUMPED, _RELEASED = 5, 12
 WIDTH = STEP * (PAST_DAYS + COMING_DAYS)
 TODAY = STEP * PAST_DAYS
 
@@ -50,10 +52,10 @@ def segments(parts: Iterable[tuple[str, int]], whole: int) -> list[Segment]:
     return found
 
 
-def day_bar(day: Today) -> list[Segment]:
-    """The day, with a segment for each of the heaviest links that take of it."""
-    sent = [one.bytes for one in day.took if one.state not in _OUTSTANDING]
-    out = [one.bytes for one in day.took if one.state in _OUTSTANDING]
+def day_bar(day: DayStatus, took: Sequence[LinkRow]) -> list[Segment]:
+    """The day, with a segment for each of the largest links that take of it."""
+    sent = [one.bytes for one in took if one.state not in _OUTSTANDING]
+    out = [one.bytes for one in took if one.state in _OUTSTANDING]
     return segments(
         [
             *_split("sent", day.used, sent),
@@ -78,7 +80,7 @@ def age_width(lateness: float) -> float:
 
 def strip(past: bytes, coming: Sequence[int]) -> Strip:
     """What happened on each date, the furthest that a dump came; and on which it is expected to leave."""
-    heights = {Mark.DUMPED: _DUMPED, Mark.RELEASED_BYTES: _LET_OUT, Mark.CONFIRMED: HEIGHT}
+    heights = {Mark.DUMPED: _DUMPED, Mark.RELEASED: _RELEASED, Mark.CONFIRMED: HEIGHT}
     paths: dict[Mark, list[str]] = {mark: [] for mark in (*heights, Mark.FAILED)}
     for day, marks in enumerate(past):
         furthest = next((mark for mark in reversed(heights) if marks & mark), None)
@@ -88,7 +90,7 @@ def strip(past: bytes, coming: Sequence[int]) -> Strip:
             paths[Mark.FAILED].append(f"M{day * STEP + 1} 1l6 6m0-6l-6 6")
     return Strip(
         dumped="".join(paths[Mark.DUMPED]),
-        released="".join(paths[Mark.RELEASED_BYTES]),
+        released="".join(paths[Mark.RELEASED]),
         confirmed="".join(paths[Mark.CONFIRMED]),
         failed="".join(paths[Mark.FAILED]),
         coming="".join(_outline(PAST_DAYS + day) for day in coming if day < COMING_DAYS),

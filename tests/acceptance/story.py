@@ -242,8 +242,8 @@ class Story:
             for inner, content in dump.contents.items()
         }
         status = json.loads(self.command("status", "--json").stdout)
-        verdicts = {one["vm"]: (one["verdict"], one["offsite_by"]) for one in status["vms"]}
-        assert verdicts == {OVERSIZE: ("never", None)} | dict.fromkeys(self.newest, ("fresh", "report"))
+        copies = {one["vm"]: (one["freshness"].replace("new", "never"), one["offsite_by"]) for one in status["vms"]}
+        assert copies == {OVERSIZE: ("never", None)} | dict.fromkeys(self.newest, ("fresh", "report"))
         markers = {path.name for path in self.host.dumps.rglob("*.done*") if path.name != f"{OVERSIZE}.img.done"}
         assert markers == set(), "each marker goes when its dump has its end, and none is left aside"
         assert list((self.host.dumps / ".rsync.staging").iterdir()) == []

@@ -131,7 +131,7 @@ def test_a_failure_whose_marker_was_being_removed_when_the_pass_was_killed_does_
         host.run("synced", "--all")
         released(host, warm)
     [vm] = host.json("status")["vms"]
-    assert (vm["verdict"], vm["last_dump_failed"]) == ("fresh", False)
+    assert (vm["freshness"], vm["last_dump_failed"]) == ("fresh", False)
     assert {path.name for path in host.dumps.iterdir()} == {"vm1.img", ".rsync", ".rsync.staging"}
 
 

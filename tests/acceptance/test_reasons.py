@@ -123,10 +123,11 @@ def test_of_many_failures_the_newest_is_explained_and_the_others_are_counted(hos
     """A VM that has failed for a month has one reason, and not thirty."""
     for day in (20, 21, 22):
         host.mark(f"vm1-2026-11-{day}", "failed", error=f"error of {day}", finished=f"2026-11-{day}T03:00:00Z")
+    host.run("pass")
     told = host.run("explain", "vm1").stdout
     assert "error of 22" in told
     assert "error of 21" not in told
-    assert "Of 2 before it the markers of failures stand too, the first of 2026-11-20" in told
+    assert "The markers of 2 failures before it are there too, the first of 2026-11-20" in told
 
 
 def test_a_dump_rewritten_in_place_after_its_marker_is_refused_as_changed(host: Host) -> None:

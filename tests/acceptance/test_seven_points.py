@@ -117,8 +117,8 @@ def test_5_an_oversize_dump_and_a_stale_copy_have_rules_of_their_own(tmp_path: P
     assert reasons(admin.json("pass")) == {"huge": "oversize", "often": "released", "seldom": "released"}
     admin.run("synced", "--all")
     clock.advance(3 * DAY)
-    assert {vm: one["verdict"] for vm, one in admin.status().items()} == {
-        "huge": "never",
+    assert {vm: one["freshness"] for vm, one in admin.status().items()} == {
+        "huge": "new",
         "often": "stale",
         "seldom": "fresh",
     }
@@ -147,7 +147,7 @@ def test_6_a_weekly_set_of_ten_limits_leaves_a_limit_a_day_and_no_vm_is_left_beh
         assert max(clock.wall - since for since in left.values()) < 21 * DAY
         admin.run("synced", "--all")
         clock.advance(DAY)
-    assert {one["verdict"] for one in admin.status().values()} == {"fresh"}
+    assert {one["freshness"] for one in admin.status().values()} == {"fresh"}
 
 
 @pytest.mark.parametrize("way", ["one daily pass", "a pass after each dump job"])
@@ -169,4 +169,4 @@ def test_7_both_ways_of_running_keep_the_limit_and_the_rules(way: str, tmp_path:
         assert {one["reason"] for one in held} <= {"outstanding", "limit_reached", "superseded"}
         admin.run("synced", "--all")
         clock.advance(DAY)
-    assert {one["verdict"] for one in admin.status().values()} == {"fresh"}
+    assert {one["freshness"] for one in admin.status().values()} == {"fresh"}

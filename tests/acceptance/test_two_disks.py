@@ -66,7 +66,7 @@ class TwoDisks:
         return number
 
     def fresh(self) -> set[str]:
-        return {name for name, one in self.at.status().items() if one["verdict"] == "fresh"}
+        return {name for name, one in self.at.status().items() if one["freshness"] == "fresh"}
 
 
 @pytest.fixture

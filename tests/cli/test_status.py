@@ -55,23 +55,26 @@ def names(lines: list[str]) -> list[str]:
 
 
 def test_the_first_line_says_whether_somebody_has_to_get_up(host: Host) -> None:
-    for lines in (status(host), host.run("status").stdout.splitlines()):
-        assert lines[0] == "critical: 10 of 60 VMs stale, 1 with a failed dump"
+    bad = "10 whose off-site copy is too old, 1 whose last dump failed"
+    for lines in (status(host, columns=200), host.run("status").stdout.splitlines()):
+        assert lines[0] == f"CRITICAL: 50 of 60 VMs off-site; {bad}"
 
 
 def test_a_terminal_gets_one_screen_and_the_worst_in_it(host: Host) -> None:
     lines = status(host, lines=24)
     assert 20 <= len(lines) <= 23
-    assert names(lines)[:11] == [f"vm{number:02}" for number in (*range(10), 30)]
-    more = VMS - len(names(lines))
-    assert f"and {more} more, all well: `tidegate status --all`" in lines
+    worst = [f"vm{number:02}" for number in (*range(10), 30)]
+    assert names(lines) == worst[: len(names(lines))]
+    assert len(names(lines)) > 8
+    bad = len(worst) - len(names(lines))
+    assert f"and {VMS - len(names(lines))} more, {bad} of them with a finding: `tidegate status --all`" in lines
 
 
 def test_what_has_no_room_is_counted(host: Host) -> None:
     lines = status(host, lines=14)
     assert names(lines)[0] == "vm00"
     bad = 11 - len(names(lines))
-    assert f"and {VMS - len(names(lines))} more, {bad} of them not well: `tidegate status --all`" in lines
+    assert f"and {VMS - len(names(lines))} more, {bad} of them with a finding: `tidegate status --all`" in lines
 
 
 def test_a_pipe_gets_all_of_them_and_so_does_a_terminal_that_asks(host: Host) -> None:
@@ -89,7 +92,7 @@ def test_no_line_is_longer_than_the_terminal(host: Host, columns: int) -> None:
 
 
 def test_colours_are_for_terminals(host: Host) -> None:
-    assert "\x1b[1;31mcritical\x1b[0m" in shown(host.command("status"))
+    assert "\x1b[1;31mCRITICAL\x1b[0m" in shown(host.command("status"))
     assert "\x1b" not in shown(host.command("status"), environment={"TERM": "dumb"})
     assert "\x1b" not in shown(host.command("status"), environment={"NO_COLOR": "1"})
     assert "\x1b" not in host.run("status").stdout
@@ -108,15 +111,15 @@ def check(at: AtGivenTime, code: int) -> str:
     return said
 
 
-def test_a_new_vm_is_well_within_its_target_and_critical_after_it(tmp_path: Path) -> None:
+def test_a_new_vm_is_ok_within_its_target_and_critical_after_it(tmp_path: Path) -> None:
     at = at_given_time(tmp_path)
     at.host.dump("vm1", 100)
     at.run("pass")
-    assert check(at, 0).startswith("TIDEGATE OK - 1 VM off-site within its target |")
+    assert check(at, 0).startswith("TIDEGATE OK - 0 of 1 VM off-site; 1 new VM waits for its first copy (due by ")
     at.clock.advance(2 * DAY)
     at.run("pass")
     at.clock.advance(1.5 * DAY)
-    assert "TIDEGATE CRITICAL - never off-site: vm1" in check(at, 2)
+    assert "TIDEGATE CRITICAL - no off-site copy: not fetched: vm1" in check(at, 2)
 
 
 def test_a_stale_copy_is_critical_and_a_failed_dump_a_warning(tmp_path: Path) -> None:
@@ -129,7 +132,7 @@ def test_a_stale_copy_is_critical_and_a_failed_dump_a_warning(tmp_path: Path) ->
     assert "TIDEGATE WARNING - last dump failed: vm1" in check(at, 1)
     at.clock.advance(4 * DAY)
     at.run("pass")
-    assert "TIDEGATE CRITICAL - stale: vm1; last dump failed: vm1" in check(at, 2)
+    assert "TIDEGATE CRITICAL - off-site copy too old: its dumps fail: vm1" in check(at, 2)
 
 
 def test_passes_that_do_not_come_are_critical_before_a_copy_is_too_old(tmp_path: Path) -> None:
@@ -140,7 +143,7 @@ def test_passes_that_do_not_come_are_critical_before_a_copy_is_too_old(tmp_path:
     at.clock.advance(2.0 * DAY)
     check(at, 0)
     at.clock.advance(0.5 * DAY)
-    assert "no pass has ended for 2d 12h" in check(at, 2)
+    assert "no pass has finished for 2d 12h" in check(at, 2)
 
 
 def test_a_watch_folder_that_is_away_is_critical(tmp_path: Path) -> None:
@@ -160,7 +163,10 @@ def test_nothing_known_is_a_warning(tmp_path: Path) -> None:
 def test_figures_are_told_as_monitors_read_them(host: Host) -> None:
     said = host.run("status", "--check", code=2).stdout
     told, _, figures = said.rstrip("\n").partition(" | ")
-    assert told == ("TIDEGATE CRITICAL - stale: vm00, vm01, vm02, vm03, vm04 and 5 more; last dump failed: vm30")
+    assert told == (
+        "TIDEGATE CRITICAL - off-site copy too old: never dumped: vm00, vm01, vm02, vm03, vm04 and 5 more; "
+        "last dump failed: vm30"
+    )
     assert all(re.fullmatch(r"'[a-z_]+'=[0-9]+[sB]?;;;0(;[0-9]+)?", one) for one in figures.split(" "))
     counted = dict(one.split("=") for one in figures.replace("'", "").split(" "))
     assert (counted["vms"], counted["stale"], counted["failed"]) == ("60;;;0", "10;;;0", "1;;;0")

@@ -48,12 +48,12 @@ def test_it_draws_in_place_again_and_again(host: Host) -> None:
         place = terminal.wait_for(REST)
         host.mark("vm07", "failed")
         host.run("pass")
-        terminal.wait_for("1 of 40 VMs with a failed dump", beyond=place)
+        terminal.wait_for("1 whose last dump failed", beyond=place)
         terminal.wait_for(REST, beyond=place)
         first, *_, last = pictures(terminal)
         assert terminal.text.startswith(ENTER)
-        assert first[0] == "well: 40 VMs off-site within their targets"
-        assert last[0] == "warning: 1 of 40 VMs with a failed dump"
+        assert first[0].startswith("OK: 0 of 40 VMs off-site; 40 new VMs wait for their first copies")
+        assert last[0].startswith("WARNING: 0 of 40 VMs off-site; 1 whose last dump failed; 40 new")
         assert all(len(picture) <= 24 for picture in pictures(terminal))
 
 
@@ -92,10 +92,10 @@ def test_mistakes_in_the_configuration_are_said_and_it_goes_on(host: Host) -> No
         place = terminal.wait_for("what was known before:", beyond=place)
         place = terminal.wait_for(REST, beyond=place)
         said = " ".join(pictures(terminal)[-1][:4])
-        assert said.startswith("unknown: ")
+        assert said.startswith("UNKNOWN: ")
         assert "storeage" in said
         host.file.write_text(well)
-        terminal.wait_for(f"{HOME}\x1b[1;32mwell", beyond=place)
+        terminal.wait_for(f"{HOME}\x1b[1;32mOK", beyond=place)
 
 
 def test_a_state_that_somebody_keeps_is_said_and_it_goes_on(host: Host) -> None:
@@ -106,7 +106,7 @@ def test_a_state_that_somebody_keeps_is_said_and_it_goes_on(host: Host) -> None:
             greedy.execute("BEGIN EXCLUSIVE")
             place = terminal.wait_for("database is locked", beyond=place)
             greedy.execute("COMMIT")
-        terminal.wait_for(f"{HOME}\x1b[1;32mwell", beyond=place)
+        terminal.wait_for(f"{HOME}\x1b[1;32mOK", beyond=place)
 
 
 def test_a_terminal_that_is_gone_ends_it(host: Host) -> None:

@@ -15,8 +15,8 @@ def test_a_dump_that_is_suspiciously_small_leaves_and_is_told(tmp_path: Path) ->
         assert "released" in released(host).values()
         tell(host, "synced", "--all")
     [vm] = json.loads(tell(host, "status", "--json"))["vms"]
-    assert (vm["last_dump_shrunk_from_bytes"], vm["verdict"]) == (1_000_000, "fresh")
-    told = "much smaller than usual: vm1 (400 kB instead of 1 MB)"
+    assert (vm["last_dump_shrunk_from_bytes"], vm["freshness"]) == (1_000_000, "fresh")
+    told = "vm1: its last dump is much smaller than usual: 400 kB instead of 1 MB"
     assert told in tell(host, "status")
     assert told in tell(host, "check")
     assert "WARNING - last dump much smaller than usual: vm1" in tell(host, "status", "--check", code=1)

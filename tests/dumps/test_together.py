@@ -156,7 +156,7 @@ def test_older_dumps_go_once_a_newer_one_has_succeeded_and_they_are_off_site(tmp
         released(host)
         report(host)
     assert kept(host) == 2
-    assert host.json("status")["vms"][0]["verdict"] == "fresh"
+    assert host.json("status")["vms"][0]["freshness"] == "fresh"
     assert is_tidy(host)
 
 

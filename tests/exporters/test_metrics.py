@@ -180,17 +180,17 @@ def test_vms_are_counted_by_how_their_copies_stand_at_that_moment(filled: State,
 
     def counted(now: float) -> list[float]:
         found = series(render(filled, config, now))
-        states = [found[f'tidegate_vms{{state="{state}"}}'] for state in ("fresh", "stale", "never")]
+        states = [found[f'tidegate_vms{{state="{state}"}}'] for state in ("fresh", "stale", "never", "new")]
         return [*states, found["tidegate_vms_past_target"], found["tidegate_vms_past_twice_target"]]
 
-    assert counted(START + DAY) == [1, 0, 2, 0, 0]
-    assert counted(START + DAY + 1) == [0, 1, 2, 1, 0]
-    assert counted(START + 8 * DAY + 1) == [0, 1, 2, 2, 0]  # mail, which waits for its first copy
-    assert counted(START + 9 * DAY + 1) == [0, 1, 2, 2, 1]
-    assert counted(START + 16 * DAY + 1) == [0, 1, 2, 2, 2]
+    assert counted(START + DAY) == [1, 0, 0, 2, 0, 0]
+    assert counted(START + DAY + 1) == [0, 1, 0, 2, 1, 0]
+    assert counted(START + 8 * DAY + 1) == [0, 1, 1, 1, 2, 0]  # mail, which waits for its first copy
+    assert counted(START + 9 * DAY + 1) == [0, 1, 1, 1, 2, 1]
+    assert counted(START + 16 * DAY + 1) == [0, 1, 1, 1, 2, 2]
     with filled.write() as connection:
         vms.change(connection, "db1", is_dropped=True)
-    assert counted(START + 8 * DAY + 1) == [0, 0, 3, 2, 0]  # it waits for a copy as if it had never had one
+    assert counted(START + 8 * DAY + 1) == [0, 0, 2, 1, 2, 0]  # it waits for a copy as if it had never had one
 
 
 def test_without_series_of_single_vms_all_else_is_told(filled: State, config: Config) -> None:

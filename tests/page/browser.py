@@ -7,9 +7,9 @@ from typing import Any
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it has no types
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
-from exporters.page import site, statics
-from exporters.page.shown import Shown
+from exporters.page.pages import Pages
 from exporters.server import HttpServer, Response
+from tests.page.made import Made
 
 #: Debian's: Playwright's own builds cannot be locked.
 CHROMIUM = "/usr/bin/chromium"
@@ -57,28 +57,27 @@ _MISFITS = """() => {
 
 
 class Served:
-    """A server whose page shows ``shown``; ``trouble`` is why nothing newer is shown."""
+    """A server of the pages of what was made up."""
 
-    def __init__(self, shown: Shown) -> None:
-        self.shown = shown
-        self.trouble: str | None = None
+    def __init__(self, made: Made) -> None:
+        self.made = made
         self.asked = 0
+        self._pages = Pages(lambda: made.config, made.clock)
         self.server = HttpServer(("127.0.0.1", 0), self._answer)
         self.address = ("127.0.0.1", 0)
 
     def _answer(self, target: str) -> Response:
-        if target.startswith("/static/"):
-            return statics.file(target.removeprefix("/static/"))
-        self.asked += 1
-        return site.answer(target, self.shown, self.trouble)
+        if not target.startswith("/static/"):
+            self.asked += 1
+        return self._pages(target)
 
     def url(self, path: str = "/") -> str:
         return f"http://{self.address[0]}:{self.address[1]}{path}"
 
 
 @contextmanager
-def serving(shown: Shown) -> Iterator[Served]:
-    served = Served(shown)
+def serving(made: Made) -> Iterator[Served]:
+    served = Served(made)
     served.server.start()
     served.address = served.server.address
     try:

@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from core.enums import DayEnd, Evidence, Storage
 from core.errors import UsageError
-from core.state import dumps
 from core.state.backup import export, read_header
 from core.state.database import DryRunState, State
+from exporters import health, json_shapes
 from policy.passes import run
 from policy.recovery.rebuild import Found, rebuild
 from policy.sync.report import Report
@@ -28,7 +28,7 @@ from tidegate.cli import shapes
 from watcher.scanner import scan_and_record
 
 REPORT: dict[str, Any] = {"offsite": {"confirm": "report"}, "day": {"at_least": "0s"}}
-_AGES = ("offsite_age_seconds", "detail")
+_AGES = ("offsite_age_seconds", "detail", "as_of")
 VMS = ["vm1", "vm2", "vm3"]
 
 
@@ -62,7 +62,10 @@ def timeless(shape: Any) -> Any:
 
 
 def told(host: Host) -> tuple[Any, Any]:
-    return timeless(host.json("plan")), timeless(host.json("status"))
+    """What the last pass decided is not exported: the next one decides anew."""
+    status = host.json("status")
+    vms = [{**one, "newest_dump": None} for one in status["vms"]]
+    return timeless(host.json("plan")), timeless({**status, "vms": vms})
 
 
 def test_a_lost_state_comes_back_from_the_tree_and_the_markers(host: Host) -> None:
@@ -129,11 +132,11 @@ def test_without_an_export_markers_trees_and_manifest_tell_what_they_can(host: H
     assert "vm4: no copy off-site is known" in done.stdout
     assert "holds, forces" in done.stdout
     status = host.json("status")
-    assert {one["vm"]: (one["verdict"], one["offsite_by"]) for one in status["vms"]} == {
+    assert {one["vm"]: (one["freshness"], one["offsite_by"]) for one in status["vms"]} == {
         "vm1": ("fresh", "report"),
-        "vm2": ("never", None),  # its newer dump took the place of the one that is off-site
+        "vm2": ("new", None),  # its newer dump took the place of the one that is off-site
         "vm3": ("fresh", "report"),
-        "vm4": ("never", None),
+        "vm4": ("new", None),
     }
     assert (status["day"]["left_bytes"], status["day"]["outstanding_bytes"]) == (0, 5000)
     host.run("pass")
@@ -298,10 +301,11 @@ class Losses(RuleBasedStateMachine):
 
     def shapes(self, state: DryRunState) -> tuple[Any, Any]:
         plan = shapes.plan(self.preview(state))
-        result = run.review(self.world.config, state, self.world.clock)
         with state.read() as connection:
-            newest = dumps.newest_of_each(connection)
-        return plan, shapes.status(result, newest, result.rules, self.world.clock.wall)
+            report = health.report(connection, self.world.config, self.world.clock.now())
+        # What the last pass decided is not exported: the next one decides anew.
+        vms = [one._replace(newest=None, decision=None) for one in report.vms]
+        return plan, [json_shapes.vm(one) for one in sorted(vms, key=lambda one: one.name)]
 
 
 def test_at_any_instant_an_export_brings_back_the_same_plan_and_an_older_one_lets_no_more_out() -> None:

@@ -70,10 +70,10 @@ def test_a_copy_counts_as_gone_after_its_time_and_the_dump_leaves_again(tmp_path
     assert at.status()["vm1"]["target_seconds"] == 3 * DAY
     assert len(offsite_series(at)) == 1
     at.clock.advance(9 * DAY)
-    assert at.status()["vm1"]["verdict"] == "stale"
+    assert at.status()["vm1"]["freshness"] == "stale"
     at.clock.advance(DAY)
     gone = at.status()["vm1"]
-    assert (gone["verdict"], gone["offsite_time"], gone["offsite_by"], gone["offsite_age_seconds"]) == (
+    assert (gone["freshness"], gone["offsite_time"], gone["offsite_by"], gone["offsite_age_seconds"]) == (
         "never",
         None,
         None,
@@ -99,7 +99,7 @@ def test_a_dump_that_is_no_longer_here_cannot_leave_again(tmp_path: Path) -> Non
     at.clock.advance(11 * DAY)
 
     assert reasons(at.json("pass")) == {"vm1": "missing"}
-    assert at.status()["vm1"]["verdict"] == "never"
+    assert at.status()["vm1"]["freshness"] == "never"
 
 
 def test_a_copy_that_was_told_counts_from_its_dump(tmp_path: Path) -> None:
@@ -107,4 +107,4 @@ def test_a_copy_that_was_told_counts_from_its_dump(tmp_path: Path) -> None:
     at = host(tmp_path, Storage.COLLECT)
     at.run("mark-sent", "vm1", "--time", "2026-01-01T00:00:00Z")
 
-    assert at.status()["vm1"]["verdict"] == "never"
+    assert at.status()["vm1"]["freshness"] == "never"

@@ -149,7 +149,7 @@ def test_the_newer_dump_stands_and_the_old_charge_is_given_back(
     assert list(at.host.exported().values()) == [900]
     assert (done["day"]["outstanding_bytes"], done["day"]["used_bytes"]) == (900, 0)
     at.run("synced", "--all")
-    assert at.status()["vm1"]["verdict"] == "fresh"
+    assert at.status()["vm1"]["freshness"] == "fresh"
 
 
 def test_the_name_is_never_absent(at: AtGivenTime, clock: GivenClock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +239,7 @@ def test_a_swap_that_fails_leaves_the_old_link_as_it_was(
     day = at.json("status")["day"]
     assert (day["outstanding_bytes"], day["used_bytes"]) == (800, 0)
     at.run("synced", "--all")
-    assert at.status()["vm1"]["verdict"] == "fresh"
+    assert at.status()["vm1"]["freshness"] == "fresh"
 
 
 @pytest.mark.parametrize("point", ["released", "before rename", "after rename", "before fsync", "after fsync"])
@@ -270,4 +270,4 @@ def test_killed_at_any_instant_no_more_stands_than_is_charged(
     at.run("synced", "--all")
     at.run("pass")
     at.run("synced", "--all")
-    assert at.status()["vm1"]["verdict"] == "fresh"
+    assert at.status()["vm1"]["freshness"] == "fresh"

@@ -1,9 +1,12 @@
 """``tidegate check``."""
 
+import shutil
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
+from core.config.dump_settings import SHA256, SIZE
 from core.errors import ExitCode
 from core.units import format_size
 from tidegate.cli import output
@@ -26,33 +29,49 @@ def check(session: Session, *, names: bool, user: str | None) -> None:
     """Validate the configuration and what it names: folders, filesystems, links, reads. Shows every mistake at once."""
     from core.clock import SystemClock
     from core.preflight.folders import advice
-    from policy.passes import run
+    from core.state.database import read_only
+    from exporters import health
     from tidegate.cli import hypervisor, notify
-    from tidegate.worries import missing_programs, worries
 
     config = session.config(preflight=True)
     if names:
         _print_names(session)
     folders = f"{len(config.watches)} watch folder{'s' if len(config.watches) != 1 else ''}"
     output.sentence(
-        f"{config.file}: well: {folders}, {format_size(config.limit.daily)} a day, a day ends by {config.day.ends}, "
+        f"{config.file}: OK: {folders}, {format_size(config.limit.daily)} a day, a day ends by {config.day.ends}, "
         f"confirmed by {config.offsite.confirm}, the storage is a {config.offsite.storage}"
     )
     for sentence in filter(None, map(advice, config.watches)):
         output.sentence(sentence)
-    for sentence in missing_programs(config):
+    for sentence in _missing_programs(config):
         output.sentence(sentence)
     for sentence in notify.sentences(config):
         output.sentence(sentence)
     for sentence in hypervisor.sentences(config, session.dry_run(config)):
         output.sentence(sentence)
-    dry_run = session.dry_run(config)
-    result = run.review(config, dry_run, SystemClock())
-    with dry_run.read() as connection:
-        for sentence in worries(connection, config, result):
-            output.sentence(sentence)
+    with read_only(config.state.path) as connection:
+        for one in health.report(connection, config, SystemClock().now()).findings:
+            output.sentence(f"{one.named if len(one.vms) > 1 else one.detail}. {one.action}".rstrip())
     if user is not None:
         _try_as(session, config, user)
+
+
+def _missing_programs(config: "Config") -> Iterator[str]:
+    """One sentence for each program that the dumps of a set or the syncs need and that is not found on this PATH."""
+    if config.push is not None:
+        needed = [config.push.rsync, *(config.push.ssh[:1] if config.push.is_over_ssh else ())]
+        for program in needed:
+            if shutil.which(program) is None:
+                yield f"[sync]: {program} is not found on the PATH here; `tidegate sync` needs it"
+    for name in config.backup_sets:
+        dumping = config.dumping_of(name)
+        rules = () if dumping is None else dumping.rules.values()
+        made = {words[0] for rule in rules for words in (rule.pre, rule.command, rule.post) if words}
+        verifications = (config.verification_of(vm, name) for vm in ("", *config.vms))
+        checked = {words[0] for verification in verifications for words in verification.checks}
+        for program in sorted((made | checked) - {*SIZE, *SHA256}):
+            if shutil.which(program) is None:
+                yield f"[backup_sets.{name}]: {program} is not found on the PATH here; the dumps need it"
 
 
 def _try_as(session: Session, config: "Config", user: str) -> None:

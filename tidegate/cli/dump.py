@@ -1,6 +1,7 @@
 """``tidegate dump``."""
 
 import sys
+from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ import click
 
 from core.enums import DumpResult, Occasion, Trouble
 from core.errors import ExitCode, TidegateError, UsageError
+from core.state.alerts import Key
 from core.units import format_exact_time, format_size, format_span
 from tidegate.cli import completing, output
 from tidegate.cli.context import Session, Span, json_option, pass_session, print_json
@@ -95,12 +97,28 @@ def _run(session: Session, config: "Config", name: str, dumping: "SetDumping", *
 
 
 def _tell(account: Account, run: "Run", dumping: "SetDumping") -> None:
-    from tidegate import troubles
-
     account.summary = f"{len(run.outcomes)} dumped in {format_span(run.finished - run.started)}"
-    account.reason = troubles.of_dumps_themselves(run)
-    account.found = lambda: troubles.of_dumps(run)
+    account.reason = _reason(run)
+    account.found = lambda: [
+        (Key(Trouble.DUMP_FAILED, one.vm), f"{one.vm}: its dump failed: {one.error}") for one in _failed(run)
+    ]
     account.has_looked_at = lambda key: key.what is Trouble.DUMP_FAILED and key.subject in dumping.rules
+
+
+def _failed(run: "Run") -> "list[Outcome]":
+    return [one for one, _ in run.outcomes if one.result is DumpResult.FAILED]
+
+
+def _reason(run: "Run") -> str:
+    """Why it has done its work in part only; '' where it has done all of it."""
+    from exporters.findings import joined
+
+    if run.is_well:
+        return ""
+    counted = Counter(one.result for one, _ in run.outcomes)
+    counts = ", ".join(f"{count} {result}" for result, count in counted.items())
+    named = joined(f"{one.vm}: {one.error or one.warning}" for one, _ in run.outcomes if one.error or one.warning)
+    return f"{counts}: {named}"
 
 
 def _pass(session: Session, config: "Config", telling: Telling) -> "PassResult | None":

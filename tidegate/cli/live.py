@@ -83,7 +83,7 @@ class _Watch:
 
     def _lines(self, seen: Screen) -> Iterator[str]:
         for line in self._fault.splitlines():
-            yield from output.sentence_lines(f"unknown: {line}", seen, "unknown")
+            yield from output.sentence_lines(f"UNKNOWN: {line}", seen, "UNKNOWN")
         if self._fault and self._picture is not None:
             yield from output.sentence_lines("what was known before:", seen)
         if self._picture is not None:

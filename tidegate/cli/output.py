@@ -28,16 +28,16 @@ _NARROWEST = 4
 _STYLES = {
     "released": "green",
     "fresh": "green",
-    "well": "green bold",
+    "OK": "green bold",
     "waiting": "yellow",
     "new": "yellow",
     "blocked": "red",
-    "warning": "yellow bold",
+    "WARNING": "yellow bold",
     "stale": "red",
     "never": "red",
     "failed": "red",
-    "critical": "red bold",
-    "unknown": "red bold",
+    "CRITICAL": "red bold",
+    "UNKNOWN": "red bold",
 }
 _ANSI = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "red bold": "1;31", "yellow bold": "1;33"}
 _ANSI["green bold"] = "1;32"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from core.enums import Occasion, Reason, Verdict
+from core.enums import Occasion, Reason, Trouble, Verdict
 from core.errors import ExitCode, UsageError
 from core.filenames import printable
 from core.units import format_size
@@ -19,6 +19,7 @@ from tidegate.daemon.notifier import Telling
 if TYPE_CHECKING:
     from core.clock import Clock
     from core.config.settings import Config
+    from core.state.alerts import Key
     from core.state.database import DryRunState
     from core.state.dumps import DumpRow
     from policy.passes.release import Verify
@@ -62,11 +63,16 @@ def run_pass(session: Session, *, dry_run: bool, strict: bool, wait: float, as_j
 
 def _reason(result: "PassResult", *, strict: bool) -> str:
     """Why it has not ended well; '' where it has."""
-    from tidegate import health, troubles
+    from exporters.findings import joined
 
-    if result.failed or not strict:
-        return troubles.of_pass_itself(result)
-    failing = sorted(one.dump.vm for one in health.newest(result.plan.decisions) if one.reason in _FAILING)
+    if result.failed:
+        named = joined(f"{one.dump}: {one.reason}: {one.detail}" for one in result.failed)
+        return f"{len(result.failed)} dumps could not be linked: {named}"
+    if not strict:
+        return ""
+    by_age = sorted(result.plan.decisions, key=lambda one: (one.dump.dump_time, one.dump.dump_id))
+    newest = {one.dump.vm: one.reason for one in by_age}
+    failing = sorted(vm for vm, reason in newest.items() if reason in _FAILING)
     return f"dumps failed: {', '.join(failing)}" if failing else ""
 
 
@@ -111,16 +117,36 @@ def released(
 ) -> "PassResult":
     """A whole pass, of which is told: scans, decides, links, and writes the textfile."""
     from core.clock import SystemClock
-    from tidegate import troubles
 
     clock = SystemClock()
     with telling.of(Occasion.PASS) as account:
         result = _release_all(session, config, clock, wait=wait)
         account.summary = f"{_counted(result)}; {shapes.account(shapes.day(result.day))}"
         account.reason = _reason(result, strict=strict)
-        account.found = lambda: troubles.of_pass(result, clock.now().wall)
-        account.has_looked_at = lambda key: troubles.is_known_by(result, key)
+        account.found = lambda: _troubles(config, result, clock)
+        account.has_looked_at = lambda key: _could_find(result, key)
     return result
+
+
+def _troubles(config: "Config", result: "PassResult", clock: "Clock") -> "Iterator[tuple[Key, str]]":
+    """What the command of [notify] is run for: what is wrong now, and what the admin has forced."""
+    from core.state.alerts import Key
+    from core.state.database import read_only
+    from exporters import health
+
+    with read_only(config.state.path) as connection:
+        problems = health.report(connection, config, clock.now()).problems
+    for one in problems:
+        if one.kind.trouble is not None:
+            yield Key(one.kind.trouble, one.subject), one.detail
+    for forced in result.plan.over_limit:
+        vm, size = forced.dump.vm, format_size(forced.over_limit)
+        yield Key(Trouble.OVER_LIMIT, vm), f"{vm}: released {size} above the limit: forced"
+
+
+def _could_find(result: "PassResult", key: "Key") -> bool:
+    """Whether this pass would have found it: nobody knows whether dumps may leave whose watch folder is down."""
+    return not result.down if key.what is Trouble.BLOCKED else key.what is not Trouble.FAILED
 
 
 def _release_all(session: Session, config: "Config", clock: "Clock", *, wait: float) -> "PassResult":

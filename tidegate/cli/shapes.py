@@ -3,18 +3,14 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from core.enums import Verdict
 from core.filenames import printable
 from core.units import format_size, format_time
-from policy.planner.staleness import freshness, targets
 
 if TYPE_CHECKING:  # whoever asks for help, or for a name, need not load the state
-    from core.state.dumps import DumpRow
     from core.state.ledger import LinkRow
-    from core.state.vms import VmRow
     from policy.passes.run import PassResult
     from policy.planner.forecast import Forecast, Start, VmForecast
-    from policy.planner.model import Day, Decision, Vm
+    from policy.planner.model import Day, Decision
     from policy.sync.push import Beginning, Pushed
 
 FORMAT = 2
@@ -36,8 +32,10 @@ def day(one: "Day") -> dict[str, Any]:
     }
 
 
-def account(day: Mapping[str, Any]) -> str:
+def account(day: Mapping[str, Any] | None) -> str:
     """The day in one line, from its JSON shape. What is nothing is left out."""
+    if day is None:
+        return "no day is open: no pass has run yet"
     parts = {"outstanding": "released, not fetched yet", "used": "used", "debt": "in debt", "reserve": "in reserve"}
     told = [f"{format_size(day[f'{key}_bytes'])} {words}" for key, words in parts.items() if day.get(f"{key}_bytes")]
     left = f"{format_size(day['left_bytes'])} of {format_size(day['limit_bytes'])} left"
@@ -66,49 +64,6 @@ def plan(result: "PassResult") -> dict[str, Any]:
     """``pass --json`` and ``plan --json``."""
     decisions = [decision(one) for one in result.plan.decisions]
     return {"format": FORMAT, "day": day(result.day), "decisions": decisions}
-
-
-def status(result: "PassResult", newest: "dict[str, DumpRow]", rules: Any, now: float) -> dict[str, Any]:
-    """``status --json``."""
-    target_of = targets(result.facts.vms, rules)
-    # What would leave with the next pass is held by nothing.
-    reasons = {
-        one.dump.dump_id: None if one.verdict is Verdict.RELEASED else one.reason for one in result.plan.decisions
-    }
-    shown = []
-    for vm in result.facts.vms:
-        row = result.facts.known.get(vm.vm)
-        if row is not None:  # a marker too bad to name a VM stands in the plan, and is no VM
-            target = target_of[vm.vm]
-            verdict = {"verdict": freshness(vm, target, now), "target_seconds": target}
-            shown.append({**_vm(row, vm, now), **verdict, "newest_dump": _dump(newest.get(vm.vm), reasons)})
-    return {"format": FORMAT, "day": day(result.day), "vms": shown}
-
-
-def _vm(row: "VmRow", vm: "Vm", now: float) -> dict[str, Any]:
-    """``vm`` has no off-site time once the storage has dropped the copy; ``row`` still has."""
-    return {
-        "vm": row.name,
-        "backup_set": row.backup_set,
-        "last_dump_failed": row.last_dump_failed,
-        "last_dump_shrunk_from_bytes": row.shrunk_from,
-        "forced": row.forced,
-        "offsite_time": None if vm.offsite_time is None else format_time(vm.offsite_time),
-        "offsite_by": None if vm.offsite_time is None else row.offsite_by,
-        "offsite_age_seconds": None if vm.offsite_time is None else now - vm.offsite_time,
-    }
-
-
-def _dump(row: "DumpRow | None", reasons: dict[int, Any]) -> dict[str, Any] | None:
-    if row is None:
-        return None
-    return {
-        "path": printable(row.path),
-        "bytes": row.bytes,
-        "dump_time": format_time(row.dump_time),
-        "state": row.state,
-        "reason": reasons.get(row.id),
-    }
 
 
 def links(rows: "Iterable[LinkRow]") -> list[dict[str, Any]]:

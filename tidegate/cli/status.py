@@ -1,13 +1,12 @@
 """``tidegate status``."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from core.errors import UsageError
+from core.errors import TidegateError, UsageError
+from core.filenames import printable
 from core.units import format_size, format_span, format_time
 from tidegate.cli import output, shapes
 from tidegate.cli.context import Session, json_option, pass_session, print_json
@@ -15,14 +14,14 @@ from tidegate.cli.output import Column, Screen
 
 if TYPE_CHECKING:
     from core.config.settings import Config
-    from policy.passes.run import PassResult
+    from exporters.findings import Finding
+    from exporters.health import Report, VmStatus
     from tidegate.cli.live import Picture
-    from tidegate.verdict import Finding
 
 _COLUMNS = (
     Column.name("vm"),
     Column.word("set", drop=4),
-    Column.word("verdict"),
+    Column.word("freshness"),
     Column.number("off-site"),
     Column.number("target", drop=6),
     Column.word("by", drop=2),
@@ -31,17 +30,14 @@ _COLUMNS = (
     Column.word("state", drop=3),
     Column.word("reason", drop=7),
 )
+_UNKNOWN = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What ``status`` tells, from one look at the state."""
+class Looked(NamedTuple):
+    """What ``status`` shows, from one look at the state."""
 
     config: "Config"
-    shape: dict[str, Any]
-    findings: "Sequence[Finding]"
-    decide: Sequence[str]
-    now: float
+    report: "Report"
 
 
 @click.command()
@@ -51,128 +47,154 @@ class Standing:
 @click.option("--check", "nagios", is_flag=True, help="One line and the exit code for Nagios and its kin (0, 1, 2, 3).")
 @pass_session
 def status(session: Session, *, as_json: bool, everything: bool, watch: bool, nagios: bool) -> None:
-    """The day, and every VM's off-site copy, worst first. Shows what is recorded; looks at no dump.
+    """Whether all is well, the day, and every VM's off-site copy, worst first. Shows what is recorded; scans nothing.
 
-    The first line says whether all is well: `critical` when copies are too old or none can get newer, `warning` when
-    something asks for a decision.
+    The first line has the level: `CRITICAL` when copies are too old or none can get newer, `WARNING` when something
+    asks for a decision.
     """
     if as_json + watch + nagios > 1:
         raise UsageError("status: --json, --watch and --check exclude each other")
     if nagios:
-        from tidegate.cli.nagios import check
-
-        check(lambda: standing(session))
-        return
-    if watch:
+        click.get_current_context().exit(_check(lambda: look(session).report))
+    elif watch:
         from core.clock import SystemClock
         from tidegate.cli import live
 
-        live.watch(lambda: _picture(standing(session)), SystemClock())
-        return
-    found = standing(session)
-    session.compare_versions(found.config)
-    if as_json:
-        print_json(found.shape)
+        live.watch(lambda: _picture(look(session)), SystemClock())
     else:
-        output.lines(report(found, output.screen(), everything=everything))
+        found = look(session)
+        session.compare_versions(found.config)
+        if as_json:
+            from exporters import json_shapes
+
+            print_json(json_shapes.status(found.report))
+        else:
+            output.lines(lines_of(found, output.screen(), everything=everything))
 
 
-def _picture(found: Standing) -> "Picture":
-    when = format_time(found.now, found.config.day.timezone)
+def look(session: Session) -> Looked:
+    """Reads the state, in one transaction. Raises TidegateError."""
+    from core.clock import SystemClock
+    from core.state.database import read_only
+    from exporters import health
+
+    config = session.config()
+    with read_only(config.state.path) as connection:
+        return Looked(config, health.report(connection, config, SystemClock().now()))
+
+
+def _picture(found: Looked) -> "Picture":
+    when = format_time(found.report.now, found.config.day.timezone)
 
     def picture(seen: Screen) -> Iterator[str]:
-        yield from report(found, seen)
+        yield from lines_of(found, seen)
         yield seen.styled(f"as of {when}; q ends", "dim")
 
     return picture
 
 
-def standing(session: Session) -> Standing:
-    """Looks at the state."""
-    from core.clock import SystemClock
-    from core.state import dumps
-    from policy.passes import run
-    from tidegate import health
-    from tidegate.verdict import findings
-    from tidegate.worries import worries
-
-    config = session.config()
-    clock = SystemClock()
-    now = clock.now().wall
-    with closing(session.dry_run(config)) as dry_run:
-        result = run.review(config, dry_run, clock)
-        with dry_run.read() as connection:
-            shape = shapes.status(result, dumps.newest_of_each(connection), result.rules, now)
-            found = findings(health.on_host(connection, config, result, now))
-            decide = [*_under_way(result), *worries(connection, config, result)]
-    return Standing(config, shape, found, decide, now)
+# --- for people
 
 
-def _under_way(result: "PassResult") -> Iterator[str]:
-    """How far each dump is that leaves in slices."""
-    from policy.planner.explanations import slice_of_today
+def lines_of(found: Looked, seen: Screen, *, everything: bool = False) -> Iterator[str]:
+    """A terminal gets one screen, with the worst VMs, unless ``everything`` is asked."""
+    from exporters import json_shapes
 
-    for one in result.plan.slices:
-        if one.dump.outstanding and one.slice is not None:
-            yield f"{one.dump.vm} leaves in slices: {slice_of_today(one.dump.bytes, one.slice)}"
-
-
-def report(found: Standing, seen: Screen, *, everything: bool = False) -> Iterator[str]:
-    """The lines for people. Of a terminal they fill one screen, with the worst VMs, unless ``everything`` is asked."""
-    from tidegate.verdict import level_of, summary
-
-    vms = found.shape["vms"]
-    verdict = level_of(found.findings).name.lower()
+    report = found.report
     above = [
-        *output.sentence_lines(f"{verdict}: {summary(found.findings, len(vms))}", seen, verdict),
-        *output.sentence_lines(shapes.account(found.shape["day"]), seen),
-        *(line for sentence in found.decide for line in output.sentence_lines(sentence, seen)),
+        *output.sentence_lines(report.first_line, seen, report.severity.name),
+        *output.sentence_lines(shapes.account(json_shapes.day(report.day)), seen),
+        *(line for one in report.findings for line in _finding_lines(one, seen)),
     ]
     below = [line for sentence in _advice(found.config) for line in output.sentence_lines(sentence, seen)]
     yield from above
-    if vms:
+    if report.vms:
         yield ""
-        yield from _table(found, seen, None if everything else seen.rows_that_fit(len(above) + len(below) + 1))
+        yield from _table(report, seen, None if everything else seen.rows_that_fit(len(above) + len(below) + 1))
     yield from below
 
 
-def _table(found: Standing, seen: Screen, room: int | None) -> Iterator[str]:
-    """By the worst that was found of each, then by how much of its target the copy's age has used."""
-    bad = {vm: place for place, one in reversed([*enumerate(found.findings)]) for vm in one.subjects}
+def _finding_lines(one: "Finding", seen: Screen) -> Iterator[str]:
+    """Of one VM, or of the host, all there is to say; of many what they have in common."""
+    said = one.named if len(one.vms) > 1 else one.detail
+    level = one.severity.name if one.severity else "note"
+    yield from output.sentence_lines(f"{level}: {said}.{f' {one.action}' if one.action else ''}", seen, level)
 
-    def badness(one: dict[str, Any]) -> tuple[int, bool, float, str]:
-        age, target = one["offsite_age_seconds"], one["target_seconds"]
-        return bad.get(one["vm"], len(found.findings)), age is not None, -(age or 0) / target, one["vm"]
 
-    vms = sorted(found.shape["vms"], key=badness)
-    yield from output.table_lines(_COLUMNS, (_row(one) for one in vms[:room]), seen)
-    if rest := [] if room is None else vms[room:]:
-        ill = sum(one["vm"] in bad for one in rest)
-        told = f"{ill} of them not well" if ill else "all well"
-        yield from output.sentence_lines(f"and {len(rest)} more, {told}: `tidegate status --all`", seen)
+def _table(report: "Report", seen: Screen, room: int | None) -> Iterator[str]:
+    yield from output.table_lines(_COLUMNS, map(_row, report.vms[:room]), seen)
+    if rest := [] if room is None else report.vms[room:]:
+        bad = {vm for one in report.findings if one.severity for vm in one.vms}
+        count = sum(one.name in bad for one in rest)
+        said = f"{count} of them with a finding" if count else "all OK"
+        yield from output.sentence_lines(f"and {len(rest)} more, {said}: `tidegate status --all`", seen)
+
+
+def _row(one: "VmStatus") -> tuple[str, ...]:
+    dump, about = one.newest, one.decision
+    return (
+        one.name,
+        one.row.backup_set or "",
+        one.freshness,
+        "" if one.age is None else format_span(one.age // 60 * 60),
+        "" if one.target is None else format_span(one.target),
+        one.offsite_by or "",
+        "none" if dump is None else dump.path,
+        "" if dump is None or not dump.bytes else format_size(dump.bytes),
+        "failed" if one.row.last_dump_failed else "" if dump is None else dump.state,
+        "on_hold" if one.row.on_hold else "" if about is None else about.reason,
+    )
 
 
 def _advice(config: "Config") -> Iterator[str]:
     from core.state.database import is_there, running_watcher
 
     if not is_there(config.state.path):
-        yield "nothing is recorded yet; run `tidegate pass` or start `tidegate watch`"
+        yield "Nothing is recorded yet. Run `tidegate pass` or start `tidegate watch`."
     elif running_watcher(config.state.path) is None:
-        yield "no watcher runs: what was marked since the last pass is not shown here; `tidegate plan` looks"
+        yield (
+            "The watch service is not running; markers written since the last pass are not shown. "
+            "`tidegate plan` rescans."
+        )
 
 
-def _row(one: dict[str, Any]) -> tuple[str, ...]:
-    dump = one["newest_dump"]
-    age = one["offsite_age_seconds"]
-    return (
-        one["vm"],
-        one["backup_set"] or "",
-        one["verdict"],
-        "" if age is None else format_span(age),
-        format_span(one["target_seconds"]),
-        one["offsite_by"] or "",
-        "none" if dump is None else dump["path"],
-        "" if dump is None or not dump["bytes"] else format_size(dump["bytes"]),
-        "failed" if one["last_dump_failed"] else "" if dump is None else dump["state"],
-        "" if dump is None else dump["reason"] or "",
-    )
+# --- for Nagios and its kin: one line and one exit code
+
+
+def _check(read: "Callable[[], Report]") -> int:
+    """0, 1 or 2 by what is found, and 3 where nothing can be known; a monitor reads stdout alone."""
+    try:
+        report = read()
+    except TidegateError as error:
+        _say("UNKNOWN", "; ".join(str(error).splitlines()))
+        return _UNKNOWN
+    told = "; ".join(one.named for one in report.findings if one.severity) or report.summary
+    _say(report.severity.name, told, _figures(report))
+    return int(report.severity)
+
+
+def _say(word: str, told: str, figures: Sequence[str] = ()) -> None:
+    """Behind the bar are figures: no name may hold one."""
+    behind = f" | {' '.join(figures)}" if figures else ""
+    click.echo(f"TIDEGATE {word} - {printable(told).replace('|', '/')}{behind}")
+
+
+def _figures(report: "Report") -> list[str]:
+    """``'label'=value[unit];warning;critical;least;most``: no thresholds, since targets differ from VM to VM."""
+    from core.enums import Freshness
+
+    counts = {
+        "vms": len(report.vms),
+        "stale": report.count(Freshness.STALE),
+        "never": report.count(Freshness.NEVER),
+        "new": report.count(Freshness.NEW),
+        "failed": sum(one.row.last_dump_failed for one in report.vms),
+        "shrunk": sum(one.row.shrunk_from is not None for one in report.vms),
+    }
+    ages = [one.age for one in report.vms if one.age is not None]
+    day = report.day
+    return [
+        *(f"'{label}'={count};;;0" for label, count in counts.items()),
+        *([f"'oldest'={max(ages):.0f}s;;;0"] if ages else []),
+        *([] if day is None else [f"'released'={day.outstanding + day.used}B;;;0;{day.limit}"]),
+    ]

@@ -31,7 +31,6 @@ def sync(session: Session, *, dry_run: bool, wait: float, as_json: bool) -> None
     """
     from core.clock import SystemClock
     from policy.sync import push as pushing
-    from tidegate import troubles
 
     config = session.config()
     clock = SystemClock()
@@ -45,13 +44,24 @@ def sync(session: Session, *, dry_run: bool, wait: float, as_json: bool) -> None
         with telling.of(Occasion.SYNC) as account:
             done = pushing.sync(config, session.state(config), clock, listener, wait=wait)
             account.summary = "\n".join(text for one in done for text in summary(one))
-            account.reason = troubles.of_sync_itself(done)
+            account.reason = _reason(done)
         if as_json:
             print_json({"format": shapes.FORMAT, "trees": [shapes.pushed(one) for one in done]})
         else:
             for text in account.summary.splitlines():
                 output.sentence(text)
     click.get_current_context().exit(_code(done))
+
+
+def _reason(done: "list[Pushed]") -> str:
+    """Why it has done its work in part only; '' where it has done all of it."""
+    from exporters.findings import joined
+
+    return joined(
+        f"{one.watch}: {one.complaint or f'{len(one.outstanding)} links are not there yet'}"
+        for one in done
+        if not one.is_whole
+    )
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -1,16 +1,14 @@
 """What the service answers over HTTP: the metrics, the page, the API, and how it is itself."""
 
-import sys
 from collections.abc import Callable
 from http import HTTPStatus
-from pathlib import Path
 
 from core.clock import Clock
+from core.config.settings import Config
 from core.errors import FaultError
 from core.state.database import State
 from exporters.exposition import CONTENT_TYPE, SharedText
-from exporters.page import statics
-from exporters.page.desk import Desk
+from exporters.page.pages import Pages
 from exporters.server import Response, plain
 
 #: The main loop calls ``alive`` every few seconds; systemd's watchdog ends one that does not for longer.
@@ -20,14 +18,14 @@ _SILENT_SECONDS = 120.0
 class HttpApplication:
     """Answers by the path of a request. ``metrics`` makes the text of /metrics; it is called by one thread at a time.
 
-    ``file`` is the configuration that the page's process reads.
+    ``config`` gives the configuration in effect.
     """
 
-    def __init__(self, metrics: Callable[[], bytes], file: Path, state: State, clock: Clock) -> None:
+    def __init__(self, metrics: Callable[[], bytes], config: Callable[[], Config], state: State, clock: Clock) -> None:
         self._metrics = SharedText(metrics)
         self._state = state
         self._clock = clock
-        self._desk = Desk([sys.executable, "-m", "tidegate.cli.page", str(file)])
+        self._pages = Pages(config, clock)
         self._has_scanned = False
         self._alive_at = clock.now().uptime
         self._paths: dict[str, Callable[[], Response]] = {
@@ -41,9 +39,7 @@ class HttpApplication:
         path = target.partition("?")[0]
         if path in self._paths:
             return self._paths[path]()
-        if path.startswith("/static/"):
-            return statics.file(path.removeprefix("/static/"))
-        return self._desk(target)
+        return self._pages(target)
 
     def has_scanned(self) -> None:
         """Events are watched, and every folder was scanned once."""
@@ -54,8 +50,8 @@ class HttpApplication:
         self._alive_at = self._clock.now().uptime
 
     def close(self) -> None:
-        """Ends the page's process."""
-        self._desk.close()
+        """Closes what is kept open."""
+        self._pages.close()
 
     def _healthy(self) -> Response:
         silent = self._clock.now().uptime - self._alive_at

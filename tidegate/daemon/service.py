@@ -20,10 +20,10 @@ from core.clock import Clock, SystemClock
 from core.config.settings import Config
 from core.errors import FaultError, NewerStateError, TidegateError, UsageError
 from core.state.database import State
+from exporters import health
 from exporters.exposition import Exposition
 from exporters.host_metrics import Loading
 from exporters.server import HttpServer
-from tidegate import summary
 from tidegate.daemon.http_app import HttpApplication
 from tidegate.daemon.signals import on_signal
 from tidegate.daemon.systemd import ServiceManager
@@ -108,7 +108,7 @@ class Service:
         self._loading = Loading(successful=True, at=clock.now().wall)
         self._state = State(self._config.state.path)
         self._exposition = Exposition(self._state, clock)
-        self._application = HttpApplication(self._render, self._config.file, self._state, clock)
+        self._application = HttpApplication(self._render, lambda: self._config, self._state, clock)
         self._guard = threading.Lock()
         self._watcher: Watcher | None = None
         self._wanted = True  # a watcher with the present configuration
@@ -251,6 +251,8 @@ class Service:
         now = self._clock.now()
         self._status_due = now.uptime + _STATUS_SECONDS
         try:
-            self._manager.status(summary.line(self._state, now.wall))
+            with self._state.read() as connection:
+                line = health.report(connection, self._config, now).first_line
+            self._manager.status(line)
         except FaultError as error:
             self._manager.status(str(error))

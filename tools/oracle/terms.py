@@ -139,7 +139,7 @@ def of_status(printed: str) -> Statuses:
     vms = json.loads(printed)["vms"]
     newest = {one["vm"]: one["newest_dump"] and one["newest_dump"]["reason"] for one in vms}
     return Statuses(
-        freshness={one["vm"]: FRESHNESS.get(one["verdict"], one["verdict"]) for one in vms},
+        freshness={one["vm"]: FRESHNESS.get(one["freshness"], one["freshness"]) for one in vms},
         offsite={one["vm"]: one["offsite_time"] for one in vms if one["offsite_time"] is not None},
         newest={vm: REASONS.get(reason, reason) if reason else "" for vm, reason in newest.items()},
     )

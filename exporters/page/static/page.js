@@ -41,12 +41,21 @@
       document.title = page.title;
       say("");
     } catch {
-      if (!document.hidden) say("The service does not answer; what stands here is as old as it says.");
+      if (!document.hidden) unknown();
     } finally {
       clearTimeout(limit);
       asking = null;
       wait();
     }
+  };
+
+  // The old headline would be an all-clear that nobody gives any more.
+  const unknown = () => {
+    const headline = document.querySelector("h1");
+    headline.textContent = "I cannot say: the service does not answer.";
+    headline.closest("section")?.classList.add("unknown");
+    document.title = "? unknown \u2013 Tidegate";
+    say("The service does not answer. The rest of this page is as old as it says.");
   };
 
   const say = (words) => {

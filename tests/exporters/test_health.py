@@ -1,4 +1,4 @@
-"""Whatever is wrong is found once, and status, monitors, the page and the command of [notify] tell the same of it."""
+"""Whatever is wrong is found once; status, monitors, the API and the command of [notify] show the same of it."""
 
 import json
 import re
@@ -8,31 +8,29 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from core.config.load import load
+from core.enums import Severity
 from core.units import format_time
-from exporters.page.shown import Level
+from exporters.findings import Kind
 from tests.acceptance.given_time import AtGivenTime
 from tests.cli.terminal import plain
 from tests.clock import DAY, GivenClock
 from tests.deploy import rules
 from tests.host import ROOT, Host
-from tidegate.cli.page_facts import Look
-from tidegate.health import Kind
 
 LIMIT = 10_000
 TOO_HEAVY = LIMIT + 1
 
 
 class Case(NamedTuple):
-    """``happens`` on a host with ``sections``; then the first line of status, what the page says, and whom it names.
+    """``happens`` on a host with ``sections``; then the end of the first line of status, the cause, and the VM.
 
-    ``command``: word and subject of what the command is told, None where it is not told of it.
+    ``command``: word and subject of what the command is run for, None where it is not run for it.
     """
 
     happens: Callable[[AtGivenTime], None]
     status: str
-    level: Level
-    page: str
+    cause: str
+    vms: list[str]
     command: tuple[str, str] | None
     sections: Mapping[str, Any] = {}
 
@@ -96,6 +94,10 @@ def says_no_vm(at: AtGivenTime) -> None:
     at.run("pass")
 
 
+def has_one_that_nobody_dumps(at: AtGivenTime) -> None:
+    has_a_copy(at)
+
+
 def is_nearly_a_day(at: AtGivenTime) -> None:
     at.host.dump("vm1", 9000)
     at.run("pass")
@@ -103,93 +105,113 @@ def is_nearly_a_day(at: AtGivenTime) -> None:
 
 CASES = {
     Kind.NEVER: Case(
-        lambda at: waits(at, 2.5), "1 of 1 VM never off-site", Level.NOW, "1 VM never off-site", ("stale", "vm1")
+        lambda at: waits(at, 2.5),
+        "1 without an off-site copy",
+        "no off-site copy: not fetched",
+        ["vm1"],
+        ("stale", "vm1"),
     ),
-    Kind.STALE: Case(is_stale, "1 of 1 VM stale", Level.NOW, "1 VM stale", ("stale", "vm1")),
+    Kind.STALE: Case(
+        is_stale,
+        "1 whose off-site copy is too old",
+        "off-site copy too old: no new dump",
+        ["vm1"],
+        ("stale", "vm1"),
+    ),
     Kind.NO_FIRST: Case(
         is_too_heavy,
-        "1 of 1 VM too heavy for a first copy",
-        Level.NOW,
-        "1 VM too heavy for a first copy",
+        "1 whose first copy is larger than a day",
+        "no off-site copy, dump larger than a day",
+        ["vm1"],
         ("blocked", "vm1"),
     ),
     Kind.PASS_MISSED: Case(
         lambda at: has_a_copy(at, 2.5),
-        "no pass has ended for 2d 12h",
-        Level.NOW,
-        "no pass has ended for 2d 12h",
+        "no pass has finished for 2d 12h",
+        "no pass has finished for 2d 12h",
+        [],
         None,
         {"staleness": {"target": "10d"}},
     ),
     Kind.WATCH_DOWN: Case(
-        is_away,
-        "the watch folder dumps is down",
-        Level.NOW,
-        "the watch folder dumps is down",
-        ("watch_down", "dumps"),
+        is_away, "the watch folder dumps is down", "the watch folder dumps is down", [], ("watch_down", "dumps")
     ),
     Kind.NOT_FETCHED: Case(
         lambda at: waits(at, 3.1),
-        "nothing has been fetched for 3d 2h",
-        Level.NOW,
-        "nothing has been fetched for 3d 2h",
+        "the storage has fetched nothing for 3d 2h",
+        "the storage has fetched nothing for 3d 2h",
+        [],
         ("not_fetched", ""),
         {"staleness": {"target": "10d"}},
     ),
-    Kind.DUMP_FAILED: Case(
-        fails, "1 of 1 VM with a failed dump", Level.LATER, "1 VM with a failed dump", ("dump_failed", "vm1")
-    ),
+    Kind.DUMP_FAILED: Case(fails, "1 whose last dump failed", "last dump failed", ["vm1"], ("dump_failed", "vm1")),
     Kind.SHRUNK: Case(
         shrinks,
-        "1 of 1 VM with a much smaller dump than usual",
-        Level.LATER,
-        "1 VM with a much smaller dump than usual",
+        "1 whose last dump is much smaller than usual",
+        "last dump much smaller than usual",
+        ["vm1"],
         ("shrunk", "vm1"),
     ),
-    Kind.OVERSIZE: Case(
+    Kind.BLOCKED: Case(
         has_a_copy_and_is_too_heavy,
-        "1 of 1 VM heavier than a whole day",
-        Level.LATER,
-        "1 VM heavier than a whole day",
-        ("blocked", "vm1"),
-    ),
-    Kind.UNUSABLE: Case(
-        is_gone,
-        "1 of 1 VM with a dump that cannot leave as it is",
-        Level.LATER,
-        "1 VM with a dump that cannot leave as it is",
+        "1 whose dump cannot leave",
+        "dump cannot leave: larger than a day",
+        ["vm1"],
         ("blocked", "vm1"),
     ),
     Kind.NAMELESS: Case(
         says_no_vm,
         "a marker is too bad to name its VM: /other",
-        Level.LATER,
         "a marker is too bad to name its VM: /other",
+        [],
         ("blocked", "/other"),
+    ),
+    Kind.NO_BACKUP: Case(
+        has_one_that_nobody_dumps,
+        "1 of the hypervisor without any backup",
+        "no backup at all",
+        ["vm2"],
+        None,
+        {"hypervisor": {"list": ["printf", "vm1\\nvm2\\n"]}},
     ),
     Kind.LIMIT_TOO_SMALL: Case(
         is_nearly_a_day,
         "the limit cannot keep the targets",
-        Level.LATER,
         "the limit cannot keep the targets",
+        [],
         None,
         {"staleness": {"target": "12h"}},
     ),
     Kind.DISK_SHORT: Case(
         has_a_copy,
-        "too little room in dumps",
-        Level.LATER,
-        "too little room in dumps",
+        "the disk of dumps is low",
+        "the disk of dumps is low",
+        [],
         ("disk_short", "dumps"),
         {"watch": {"min_free": "1000000 TB"}},
     ),
-    Kind.NOTHING_KNOWN: Case(lambda at: None, "no VM is known yet", Level.LATER, "no VM is known yet", None),
+    Kind.NOTHING_KNOWN: Case(lambda at: None, "no VM is known yet", "no VM is known yet", [], None),
+    Kind.NEVER_DUMPED: Case(
+        has_a_copy,
+        "1 of 1 VM off-site",
+        "in a backup set, never dumped",
+        ["vm2"],
+        None,
+        {"backup_sets.weekly": {"vms": ["vm1", "vm2"]}},
+    ),
+    Kind.IN_SLICES: Case(
+        is_too_heavy,
+        "1 new VM waits for its first copy",
+        "leaves in slices",
+        ["vm1"],
+        None,
+        {"limit": {"oversize": "slices"}, "sync": {"destination": "elsewhere:/dumps"}},
+    ),
 }
-WORDS = {Level.NOW: ("critical", 2), Level.LATER: ("warning", 1)}
 
 
 @pytest.mark.parametrize("kind", Kind, ids=lambda kind: kind.name.lower())
-def test_all_of_them_tell_the_same(kind: Kind, tmp_path: Path) -> None:
+def test_all_of_them_show_the_same(kind: Kind, tmp_path: Path) -> None:
     case, told = CASES[kind], tmp_path / "told"
     sections = {"staleness": {"target": "2d"}, **case.sections, "offsite": {"confirm": "report"}}
     notify = {"command": ["sh", "-c", f"cat >> {told}; echo >> {told}"]}
@@ -197,26 +219,46 @@ def test_all_of_them_tell_the_same(kind: Kind, tmp_path: Path) -> None:
     at = AtGivenTime(host, GivenClock())
     told.touch()
     case.happens(at)
-    word, code = WORDS[case.level]
-    assert plain(at.run("status"))[0] == f"{word}: {case.status}"
-    monitored = at.run("status", "--check", code=code)
-    assert monitored.startswith(f"TIDEGATE {word.upper()} - {kind.said.partition('{')[0]}")
-    assert case.command is None or case.command[1] in monitored
-    look = Look(load(host.file, preflight=False), at.clock)
-    look.close()
-    assert [(one.level, one.told) for one in look.shown.troubles] == [(case.level, case.page)]
+    level = kind.severity
+    first = plain(at.run("status"))[0]
+    assert first.startswith(f"{level.name}: ")
+    assert case.status in first
+    monitored = at.run("status", "--check", code=int(level))
+    assert monitored.startswith(f"TIDEGATE {level.name} - ")
+    assert (case.cause in monitored) == (level is not Severity.OK)
+    shape = json.loads(at.run("status", "--json"))
+    assert (shape["level"], [(one["cause"], one["vms"]) for one in shape["findings"]]) == (
+        level.name,
+        [(case.cause, case.vms)],
+    )
     news = [one for line in told.read_text().splitlines() for one in json.loads(line)["troubles"]]
     assert [(one["what"], one["subject"]) for one in news] == ([] if case.command is None else [case.command])
 
 
-def test_the_table_in_the_papers_is_that_of_the_program() -> None:
+def test_a_vm_is_in_its_worst_finding_only_and_the_command_is_run_for_each(tmp_path: Path) -> None:
+    """It is too old because its dumps fail: one thing to do, and two that begin and end for themselves."""
+    host = Host(tmp_path / "host", daily=LIMIT, staleness={"target": "2d"}, offsite={"confirm": "report"})
+    at = AtGivenTime(host, GivenClock())
+    is_stale(at)
+    at.host.mark("vm1", "failed", error="disk full")
+    at.run("pass")
+    (finding,) = json.loads(at.run("status", "--json"))["findings"]
+    assert finding["cause"] == "off-site copy too old: its dumps fail"
+    assert "its last dump failed: disk full" in finding["detail"]
+    assert "`tidegate explain vm1`" in finding["action"]
+
+
+def test_the_table_in_the_docs_is_that_of_the_program() -> None:
     """Kinds, how bad each is, the command's words, and of each alert that it exists and how severe it is."""
     paper = (ROOT / "docs" / "RELIABILITY.md").read_text().partition("## What is wrong, and how badly")[2]
     lines = re.findall(r"^\|.*\|$", paper, re.MULTILINE)[2:]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     alerts = rules.alerts()
     told = [(said, how, word) for said, how, word, _ in rows]
-    assert told == [(one.said.format("…"), one.level.name.lower(), f"`{one.word}`" if one.word else "") for one in Kind]
+    assert told == [
+        (one.cause.format("…"), one.severity.name, f"`{one.trouble}`" if one.trouble else "") for one in Kind
+    ]
     for *_, named in rows:
         for name, severity in re.findall(r"`(Tidegate\w+)` \((\w+)", named):
             assert alerts[name]["severity"] == severity, name
+    assert {one.runbook for one in Kind if one.runbook} <= alerts.keys()
