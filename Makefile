@@ -10,7 +10,7 @@ KINDS ?= kill errors power together clock
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run test lint format bench bench-policy soak torture year life dashboard pictures page-shots race fuzz lock man install clean ruff mypy import-linter pytest needs-python needs-demo needs-test
+.PHONY: help demo run test test-all lint format bench bench-policy soak torture year life dashboard pictures page-shots race fuzz lock man install clean ruff mypy import-linter pytest pytest-slow needs-python needs-demo needs-test needs-test-all
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -21,7 +21,9 @@ demo: needs-demo .venv/built ## Ten days in a minute: real dumps, a real rsync, 
 run: .venv/built ## Run the service here with config.toml, its files under var/
 	mkdir -p var/dumps && exec .venv/bin/tidegate watch
 
-test: needs-test lint pytest ## Lint, then run all tests
+test: needs-test lint pytest ## Lint, and the tests that one runs while working
+
+test-all: test needs-test-all pytest-slow ## The same, then the tests that take long or need large programs
 
 lint: ruff mypy import-linter ## Check style, types and who may import whom
 
@@ -37,22 +39,22 @@ bench-policy: needs-test .venv/built ## Simulate the policy beside others and a 
 soak: needs-demo .venv/built ## Disturb the watcher for MINUTES=30 and account for every marker
 	.venv/bin/python -m tools.soak --minutes $(MINUTES) --write
 
-torture: needs-test .venv/built ## Cut commands off at each instant, and judge what is left (KINDS="kill errors power together clock")
+torture: needs-test-all .venv/built ## Cut commands off at each instant, and judge what is left (KINDS="kill errors power together clock")
 	.venv/bin/python -m tools.torture --kinds $(KINDS) --write
 
 year: needs-test .venv/built ## Drive sixty VMs through a year of the real program, beside the planner alone
 	TIDEGATE_DAYS=365 .venv/bin/pytest tests/acceptance/test_year.py
 
-life: needs-test .venv/built ## Two months of 200 VMs through the real program, into FOLDER=build/life, with their metrics
+life: needs-test-all .venv/built ## Two months of 200 VMs through the real program, into FOLDER=build/life, with their metrics
 	.venv/bin/python -m tools.life $(FOLDER)
 
 dashboard: .venv/built ## Make deploy/grafana/tidegate.json from its builder
 	.venv/bin/python -m deploy.grafana.builder
 
-pictures: needs-test .venv/built ## Draw the dashboard's panels over the life in FOLDER=build/life, into docs/dashboard/
+pictures: needs-test-all .venv/built ## Draw the dashboard's panels over the life in FOLDER=build/life, into docs/dashboard/
 	.venv/bin/python -m tools.pictures $(FOLDER)
 
-page-shots: needs-test .venv/built ## Photograph the page over the life in FOLDER=build/life, and of 3 and 5,000 VMs, into build/page-shots/
+page-shots: needs-test-all .venv/built ## Photograph the page over the life in FOLDER=build/life, and of 3 and 5,000 VMs, into build/page-shots/
 	.venv/bin/python -m tools.page_shots $(FOLDER)
 
 race: needs-test .venv/built ## Swap dumps for links to a secret, TRIES=50000 times each way: none may leak
@@ -83,7 +85,10 @@ import-linter: .venv/built
 	.venv/bin/lint-imports --no-logo
 
 pytest: needs-test .venv/built
-	.venv/bin/pytest -n auto
+	.venv/bin/pytest -n auto -m "not slow"
+
+pytest-slow: needs-test-all .venv/built
+	.venv/bin/pytest -n auto -m slow
 
 # No dependency: a megabyte of LLVM that nothing else needs.
 build/atheris: .venv/built
@@ -92,5 +97,5 @@ build/atheris: .venv/built
 .venv/built: pyproject.toml requirements-dev.lock core/version.py bootstrap/environment | needs-python
 	bootstrap/environment $(PYTHON) .venv
 
-needs-python needs-demo needs-test:
+needs-python needs-demo needs-test needs-test-all:
 	@bootstrap/machine $(PYTHON) $(@:needs-%=%)

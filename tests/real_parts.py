@@ -17,7 +17,7 @@ def cannot(reason: str) -> NoReturn:
 def needs_program(name: str) -> None:
     """One that bootstrap/machine sees to."""
     if shutil.which(name) is None:
-        cannot(f"{name} is missing; `make test` as root installs it")
+        cannot(f"{name} is missing; `make test-all` as root installs it")
 
 
 def needs_root(what: str) -> None:

@@ -33,7 +33,7 @@ def commands(script: str) -> Iterator[Words]:
         line = list(words)
         if line[0] == "sudo" and "tidegate" in line:
             line = line[line.index("tidegate") :]
-        if not ends and Path(line[0]).name == "tidegate":
+        if not ends and Path(line[0]).name == "tidegate" and len(line) > 1:
             yield tuple(line[1:])
 
 
@@ -71,7 +71,8 @@ def understood(words: Iterable[str]) -> None:
         if found is None:
             raise click.UsageError(f"no such command: {left}")
         command, left = found, left[1:]
-    command.make_context(command.name, left, resilient_parsing=False).close()
+    with suppress(click.exceptions.Exit):  # of --help
+        command.make_context(command.name, left, resilient_parsing=False).close()
 
 
 def spoken_of(words: Iterable[str]) -> None:

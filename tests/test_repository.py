@@ -163,7 +163,7 @@ def run(*command: str) -> str:
 def test_make_alone_prints_the_targets() -> None:
     """`make help` is the contract: what it lists is supported, and it is what one gets without asking."""
     listed = [line.split()[0] for line in run("make", "--no-print-directory").splitlines()]
-    everyday = ["help", "demo", "run", "test", "lint", "format"]
+    everyday = ["help", "demo", "run", "test", "test-all", "lint", "format"]
     assert listed == [
         *everyday,
         "bench",
@@ -233,7 +233,7 @@ def machine(tmp_path: Path) -> Machine:
 
 def test_a_machine_that_has_everything_is_left_alone(machine: Machine) -> None:
     """Nothing is said and nothing is done."""
-    assert machine.asked_for("test") == (0, "")
+    assert machine.asked_for("test-all") == (0, "")
 
 
 def test_what_is_missing_is_said_in_one_sentence_with_the_way_to_get_it(machine: Machine) -> None:
@@ -267,7 +267,9 @@ def test_a_machine_without_apt_is_told_the_names_that_debian_uses(machine: Machi
 
 
 def test_a_target_asks_only_for_what_it_needs(machine: Machine) -> None:
-    """The demo needs no promtool and nothing of systemd's, and an installation no rsync."""
+    """The quick tests need no browser and no hypervisor, the demo no promtool, and an installation no rsync."""
+    machine.lacks("chromium", "virsh", "prometheus")
+    assert machine.asked_for("test") == (0, "")
     machine.lacks("promtool", "systemd-analyze")
     assert machine.asked_for("demo") == (0, "")
     machine.lacks("rsync")

@@ -38,6 +38,8 @@ STANDS_FOR = {
     "FILE": "{}/stats",
     "TIME": "2026-11-20T03:00:00+01:00",
     "{…}": "vm1",
+    "--time {…}": "2026-11-20T03:00:00+01:00",
+    "--moved {…}": "dumps",
     "/etc/tidegate/config.toml": "{}/config.toml",
 }
 #: What is not run here, and who runs it.
@@ -84,7 +86,10 @@ def of_the_program() -> Iterator[tuple[str, Words]]:
 
 
 def filled(words: Words, folder: Path) -> list[str]:
-    return [re.sub(r"^\{\}", str(folder), STANDS_FOR.get(word, word)) for word in words]
+    """With what a small host has; what a sentence fills in behind an option is a value of that option."""
+    pairs = zip(("", *words), words, strict=False)
+    given = [STANDS_FOR.get(f"{before} {word}", STANDS_FOR.get(word, word)) for before, word in pairs]
+    return [re.sub(r"^\{\}", str(folder), word) for word in given]
 
 
 def shown() -> dict[Words, str]:
@@ -100,10 +105,12 @@ def runnable(words: Words) -> bool:
     """It does not only name a command, and a small host is all that it needs."""
     try:
         understood(filled(words, ROOT))
-    except (click.MissingParameter, click.BadOptionUsage):
+    except click.MissingParameter:
         return False
     except click.BadParameter:  # a folder that only a host has
         pass
+    except click.UsageError:  # it only names an option, or the other test fails
+        return False
     return words not in NAMED and not any(words[: len(start)] == start for start in RUN_ELSEWHERE)
 
 

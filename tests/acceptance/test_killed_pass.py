@@ -11,9 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.story import LIMIT, Story
 from tests.acceptance.warm import Point, Warm
 from tests.host import ROOT, Host
+
+pytestmark = pytest.mark.slow
 
 #: Hosts whose passes are killed at the same time: much of its run a command waits for the disk.
 HOSTS = 2

@@ -11,8 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.acceptance.warm import Warm
 from tests.host import Host
+
+pytestmark = pytest.mark.slow
 
 KILLS = 55
 #: Which of the kills meet a watcher that must load Python first.

@@ -9,6 +9,8 @@ from tests.acceptance.warm import Warm
 from tests.host import Host, host_with_papers
 from tests.mounts import Mount, mount
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["mount"]  # the fixture
 
 REPORT = {"offsite": {"confirm": "report"}, "day": {"at_least": "0s"}}

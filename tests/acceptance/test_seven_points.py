@@ -125,6 +125,7 @@ def test_5_an_oversize_dump_and_a_stale_copy_have_rules_of_their_own(tmp_path: P
     assert "huge" in admin.run("status", "--check", code=2)
 
 
+@pytest.mark.slow
 def test_6_a_weekly_set_of_ten_limits_leaves_a_limit_a_day_and_no_vm_is_left_behind(tmp_path: Path) -> None:
     """Eight weeks at a millionth of the size: each day is full, and no VM waits three weeks for its turn.
 

@@ -10,8 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from core.state.database import State
 from tests.host import ROOT, Host
+
+pytestmark = pytest.mark.slow
 
 PASSES = 8
 DUMP = 1000

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from core import dump_history
 from core.config.load import load
 from core.state import ledger, vms
@@ -20,6 +22,8 @@ from tests.acceptance.given_time import AtGivenTime
 from tests.clock import DAY, HOUR, GivenClock
 from tests.watcher.following import IO_TIMEOUT, Site, until
 from watcher.service import Watcher
+
+pytestmark = pytest.mark.slow
 
 #: `make year` takes a whole one.
 DAYS = int(os.environ.get("TIDEGATE_DAYS", "40"))

@@ -8,6 +8,8 @@ import pytest
 from tests.deploy import programs, rules
 from tests.deploy.programs import Alertmanager
 
+pytestmark = pytest.mark.slow
+
 HOST = {"job": "tidegate", "instance": "host:9877"}
 OTHER = {"job": "tidegate", "instance": "other:9877"}
 

@@ -15,6 +15,8 @@ from tests.deploy.alert_cases import CASES, CORE, MORE, QUIET, UP, VARIANTS, Cas
 from tests.deploy.rules import promtool
 from tests.host import ROOT
 
+pytestmark = pytest.mark.slow
+
 TABLE = ROOT / "docs" / "RELIABILITY.md"
 ALERT = re.compile(r"\bTidegate[A-Z][A-Za-z]+")
 #: Fires always.

@@ -15,6 +15,8 @@ from tests.deploy.alert_cases import HOST, UP, Case, named
 from tests.deploy.test_alerts import moments, tried
 from tests.host import Host
 
+pytestmark = pytest.mark.slow
+
 #: Minutes between two texts, and until the last.
 STEP, END = 5, 400
 #: When four of twelve VMs get a new copy.

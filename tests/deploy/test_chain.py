@@ -23,6 +23,8 @@ from tests.deploy.webhook import Notification, Webhook
 from tests.host import Host
 from tests.service.running import free_port, service
 
+pytestmark = pytest.mark.slow
+
 ADMIN, ALIVE = "/admin", "/alive"
 
 

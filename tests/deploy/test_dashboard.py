@@ -30,6 +30,8 @@ from tools.life.life import Life
 from tools.pictures.colours import THEMES
 from tools.pictures.panel_rows import Drawn, pages
 
+pytestmark = pytest.mark.slow
+
 PANELS = {panel["title"]: panel for panel in shown.panels()}
 #: Of the real program, with a little before it: a day's bar begins a day earlier.
 VMS, DAYS, HOURS = 20, 32, 4

@@ -16,6 +16,8 @@ import pytest
 from tests.dumps.house import house
 from tests.host import ROOT, Host, reasons
 
+pytestmark = pytest.mark.slow
+
 DEPLOY = ROOT / "deploy"
 FUNCTIONS = DEPLOY / "shell" / "tidegate.sh"
 CRON = DEPLOY / "cron" / "tidegate"

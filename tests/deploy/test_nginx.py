@@ -20,6 +20,8 @@ from tests.host import ROOT, Host
 from tests.real_parts import needs_program
 from tests.service.running import IO_TIMEOUT, free_port, service
 
+pytestmark = pytest.mark.slow
+
 FOLDER = ROOT / "deploy" / "nginx"
 README = (FOLDER / "README.md").read_text()
 NAME = "backup.example.org"

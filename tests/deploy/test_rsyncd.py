@@ -21,6 +21,8 @@ from tests.deploy import units
 from tests.deploy.rsyncd import CAPABILITIES, FOLDER, STATE, Daemon, daemon, released, service_host
 from tests.host import Host
 
+pytestmark = pytest.mark.slow
+
 WATCH = (units.FOLDER, "tidegate-watch.service")
 PULL = ("-rt", "--partial-dir=.rsync-partial")
 

@@ -19,6 +19,8 @@ from tests.host import ROOT, Host
 from tests.push.storage import sshd
 from tests.real_parts import needs_program, needs_root
 
+pytestmark = pytest.mark.slow
+
 REPORT: dict[str, Any] = {"offsite": {"confirm": "report"}, "day": {"at_least": "0s"}}
 COLLECT: dict[str, Any] = {**REPORT, "offsite": {"confirm": "report", "storage": "collect"}}
 CORRUPT = (

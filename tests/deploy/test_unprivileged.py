@@ -22,6 +22,8 @@ from tests.real_parts import cannot
 from tests.service.running import free_port, service
 from tests.users import NOBODY
 
+pytestmark = pytest.mark.slow
+
 CAPABILITIES = units.capabilities("tidegate-pass.service")
 CONFINED = [sys.executable, "-m", "tests.deploy.confined"]
 

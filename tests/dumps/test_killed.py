@@ -12,6 +12,8 @@ from tests.dumps.house import dump, house, is_alive, is_tidy, marker, released, 
 from tests.host import ROOT, Host
 from tests.users import NOBODY
 
+pytestmark = pytest.mark.slow
+
 #: Each trace point of a dump, and what becomes of the one that was killed there.
 UNDONE = ("dump claimed", "dump begins", "dump made", "dump verified", "dump named")
 SCRIPT = "mkdir $OUT; yes $VM | head -c 1000 > $OUT/vda; yes $VM | head -c 500 > $OUT/vdb"

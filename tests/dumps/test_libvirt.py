@@ -16,6 +16,8 @@ from tests.dumps.house import dump, is_tidy, marker, one, results, tell, until
 from tests.dumps.hypervisor import MIB, Hypervisor, house_of, is_same
 from tests.host import Host
 
+pytestmark = pytest.mark.slow
+
 
 def made(host: Host, shape: dict[str, Any], vm: str) -> Path:
     return host.dumps / str(one(shape, vm)["dump"])

@@ -17,6 +17,8 @@ from tests.dumps.hypervisor import Hypervisor, house_of, is_same
 from tests.host import Host
 from tests.mounts import Mount, mount
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["mount"]  # the fixture
 
 _BLOCK, _BLOCKS = 64 << 10, 200

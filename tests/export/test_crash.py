@@ -14,6 +14,8 @@ from policy.export import LinkRequest, Presence, Published
 from tests.conftest import ROOT
 from tests.export.house import Content, House
 
+pytestmark = pytest.mark.slow
+
 FOLDER = {"disk0": b"zero", "disk1": b"one", "sub/disk2": b"two"}
 OLD = {"disk0": b"old", "sub/disk2": b"older", "sub/sub/disk3": b"oldest"}
 

@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from core.enums import Reason
 from policy.export import LinkRequest, Presence, Published
 from tests.export.house import House, inode
 from tests.mounts import Mount, mount
+
+pytestmark = pytest.mark.slow
 
 __all__ = ["mount"]  # the fixture; a tmpfs, since thousands of fsyncs prove nothing here
 

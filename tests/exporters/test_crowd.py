@@ -7,11 +7,15 @@ import urllib.request
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from exporters.server import MAX_CONNECTIONS
 from tests.exporters.client import wait_for
 from tests.exporters.crowd import KINDS, crowding
 from tests.host import Host
 from tests.service.running import free_port, service
+
+pytestmark = pytest.mark.slow
 
 CROWD = 1000
 SECONDS = 4.0

@@ -10,6 +10,8 @@ import pytest
 from tools.oracle import differences, lines, recordings
 from tools.oracle.accepted import Accepted
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", recordings.RECORDINGS)
 def test_each_pass_does_what_was_recorded(name: str, tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from exporters.page import pages
 from tests.page.browser import DESKTOP, PHONE, Served, chromium, misfits, opened, serving, violations
 from tests.page.made import HOSTILE, Made
 
+pytestmark = pytest.mark.slow
+
 PERIOD = 15_000  # of page.js, in milliseconds
 
 #: What somebody's HTML would try, had it become a part of the page.

@@ -22,6 +22,8 @@ from policy.sync.report import Report
 from tests.clock import DAY, HOUR
 from tests.policy.histories import DAILY, World
 
+pytestmark = pytest.mark.slow
+
 VMS = st.sampled_from(["vm1", "vm2", "vm3"])
 SIZES = st.one_of(st.integers(1, 60), st.integers(DAILY + 1, 4 * DAILY))
 POINTS = st.sampled_from(["released", "before link", "after link", "before fsync", "after fsync"])

@@ -162,6 +162,7 @@ def test_the_name_is_never_absent(at: AtGivenTime, clock: GivenClock, monkeypatc
     assert all(stood)
 
 
+@pytest.mark.slow
 def test_at_no_instant_more_stands_than_the_limit(
     at: AtGivenTime, clock: GivenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,6 +243,7 @@ def test_a_swap_that_fails_leaves_the_old_link_as_it_was(
     assert at.status()["vm1"]["freshness"] == "fresh"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["released", "before rename", "after rename", "before fsync", "after fsync"])
 @pytest.mark.parametrize("storage", ["mirror", "collect"])
 def test_killed_at_any_instant_no_more_stands_than_is_charged(

@@ -13,6 +13,8 @@ from tests.clock import DAY, HOUR, GivenClock
 from tests.host import Host
 from tests.push import storage
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 1_000_000
 HUGE = 2_300_000
 

@@ -224,6 +224,7 @@ def test_a_terminal_shows_a_bar_with_what_is_left_of_the_day(tmp_path: Path, the
     assert b"4 confirmed" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_sync_that_is_killed_goes_on_and_has_confirmed_nothing_that_did_not_arrive(
     tmp_path: Path, there: Path, how: signal.Signals

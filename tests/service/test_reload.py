@@ -200,6 +200,7 @@ def test_another_state_file_is_refused(host: Host) -> None:
 # --- the end
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_service_ends_well_and_soon_while_markers_rain(host: Host, number: signal.Signals) -> None:
     """Exit code 0, and what it had seen is recorded; the rest stands on the disk for the next start."""

@@ -11,6 +11,8 @@ from tools.bench.__main__ import BENCHMARKS
 from tools.bench.peer_programs import Peers
 from tools.bench.results_page import Section, page
 
+pytestmark = pytest.mark.slow
+
 SMALL: dict[ModuleType, dict[str, object]] = {
     starting: {"ROUNDS": 1},
     passing: {"DUMPS": 10, "ROUNDS": 1},

@@ -14,6 +14,8 @@ import pytest
 
 from tests.host import ROOT
 
+pytestmark = pytest.mark.slow
+
 DEMO = ROOT / "tools" / "demo" / "demo.py"
 
 

@@ -15,6 +15,8 @@ from tests.deploy.rules import promtool
 from tools.life import fleet
 from tools.life.life import Life
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:

@@ -3,7 +3,11 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.host import ROOT
+
+pytestmark = pytest.mark.slow
 
 
 def test_every_marker_of_a_short_soak_is_recorded_once() -> None:

@@ -4,8 +4,12 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from tests.host import ROOT
 from tests.real_parts import needs_root
+
+pytestmark = pytest.mark.slow
 
 
 def test_some_points_of_each_kind_violate_nothing_and_each_deliberate_defect_is_caught() -> None:
