@@ -50,7 +50,7 @@ RUN_ELSEWHERE: dict[Words, str] = {
     ("pre-xfer",): "in the environment of an rsync daemon: tests/deploy/test_rsyncd.py",
     ("sync",): "a host that pushes: tests/push",
     ("synced", "--stats"): "needs what an rsync printed: tests/policy/test_transfers.py",
-    ("synced", "--receipt"): "needs what a storage has checked: tests/policy/test_receipts.py",
+    ("synced", "--receipt"): "needs what a storage has checked: tests/policy/test_receipt.py",
     ("state", "export"): "prints no text: tests/state",
     ("state", "rebuild"): "when the state is lost: tests/policy/test_rebuild.py",
     ("adopt", "--moved"): "when a folder has moved: tests/watcher",

@@ -25,9 +25,9 @@ class Unfetched(NamedTuple):
 
 
 def suspects(connection: Connection, now: Instant) -> list[Unfetched]:
-    """Links of dumps that stand and are not confirmed for ``SUSPECT_AFTER``, the longest first.
+    """Links in the trees that are not confirmed for ``SUSPECT_AFTER``, the longest first.
 
-    A link that took an unread one's place waits since that one was let out.
+    A link that replaced an unread one waits since that one was released.
     """
     sliced = slices.sliced_links(connection)  # they take as long as they take
     waiting = [one for one in ledger.outstanding(connection) if one.state is LinkState.LINKED and one.dump_id]

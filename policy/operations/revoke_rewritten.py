@@ -21,8 +21,8 @@ def revoke_rewritten(
 ) -> int:
     """Checks these names in one export tree, None for all, and withdraws what was rewritten; how many that were.
 
-    Whatever the names, also what a marker says is being dumped again. The pass lock is taken only where something is
-    found, and then it is checked again. Raises BusyError when it is not free within ``wait`` seconds.
+    Whatever the names, also links whose dumps are marked as being written again. The pass lock is taken only where
+    something is found, and then it is checked again. Raises BusyError when it is not free within ``wait`` seconds.
     """
     with state.read() as connection:
         if not _rewritten(connection, config, watch, names) and not revoke.being_dumped_again(connection):

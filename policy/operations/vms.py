@@ -1,4 +1,4 @@
-"""What the admin says of a VM: hold, unhold, force, retire, rename, and copies that the storage has already."""
+"""The admin's orders for a VM: hold, unhold, force, retire, rename, and copies that the storage has already."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -123,9 +123,9 @@ class Renamed:
 
 
 def rename(config: Config, state: State, clock: Clock, old: str, new: str, *, wait: float) -> Renamed:
-    """Gives the dumps, links, copies and the admin's word of ``old`` to ``new``. Nothing moves in the export trees.
+    """Gives the dumps, links, copies and the admin's orders of ``old`` to ``new``. Nothing moves in the export trees.
 
-    What stands there keeps its name until a newer dump is off-site: renamed, it would be sent again. A VM that is new
+    What is there keeps its name until a newer dump is off-site: renamed, it would be sent again. A VM that is new
     under its new name, without a copy or a link, joins it; two histories are never made one.
     """
     if not is_single_component(new):
@@ -167,7 +167,7 @@ def _joined(row: VmRow, other: VmRow) -> VmRow:
     """The history of ``row`` with the dumps of ``other``."""
     times = dump_history.joined(row.dump_times, other.dump_times)
     dumped = max(row, other, key=lambda one: one.last_dump_time or float("-inf"))
-    told = max(row, other, key=lambda one: one.last_result_at or float("-inf"))
+    latest = max(row, other, key=lambda one: one.last_result_at or float("-inf"))
     return row._replace(
         backup_set=dumped.backup_set,
         first_seen=min(row.first_seen, other.first_seen),
@@ -176,9 +176,9 @@ def _joined(row: VmRow, other: VmRow) -> VmRow:
         period=dump_history.period(times),
         last_dump_time=dumped.last_dump_time,
         last_dump_bytes=dumped.last_dump_bytes,
-        last_result_at=told.last_result_at,
-        last_dump_failed=told.last_dump_failed,
-        failures=told.failures,
+        last_result_at=latest.last_result_at,
+        last_dump_failed=latest.last_dump_failed,
+        failures=latest.failures,
         on_hold=row.on_hold or other.on_hold,
         forced=row.forced or other.forced,
     )

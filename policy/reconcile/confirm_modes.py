@@ -113,7 +113,7 @@ class RemovalMode(ReadMode):
     ) -> PartlyFetched | None:
         """``fetched``: all of it is gone, and was read before.
 
-        ``stands``: files of a folder are gone and the others are as they were made, so that it is being fetched;
+        ``intact``: files of a folder are gone and the others are as they were made, so that it is being fetched;
         ``changed``: not as they were made.
         """
         left = _what_is_left(entries, link, recorded)
@@ -141,7 +141,7 @@ class RemovalMode(ReadMode):
         return None if self._is_being_fetched(connection, now) else super().last_read_of_sync(connection, since, now)
 
     def _is_being_fetched(self, connection: Connection, now: float) -> bool:
-        """Something was read and is not removed yet. As long as a seal lasts."""
+        """Something was read and is not removed yet. Forgotten as late as an announced sync."""
         return ledger.has_some_read(connection, since=now - SEAL_LASTS_SECONDS)
 
 

@@ -25,7 +25,7 @@ def revoke(connection: Connection, links: Sequence[LinkRow]) -> None:
 
 
 def being_dumped_again(connection: Connection) -> list[LinkRow]:
-    """Outstanding links whose dumps' markers say since that they are being written now; a copy is not reached by it."""
+    """Outstanding links whose dumps are marked as being written now; copies are not, no write reaches them."""
     running = {(row.watch, row.path) for row in dumps.without_end_because(connection, Reason.RUNNING)}
     if not running:
         return []

@@ -1,4 +1,4 @@
-"""What a scan of the export trees has found becomes what the state says: the tree is believed, not the ledger."""
+"""Records what a scan of the export trees has found: the tree is believed, not the ledger."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -69,7 +69,7 @@ def _record_made(connection: Connection, checks: Iterable[LinkCheck], now: float
     found = [check for check in checks if check.link.state is LinkState.RELEASED]
     if not found:
         return
-    # The same dump once more, since the storage has dropped it: whether its link was made again cannot be told. It
+    # The same dump once more, since the storage has dropped it: whether its link was made again cannot be known. It
     # counts as made, and what was read before now does not count.
     kept = {(link.watch, link.export_name): link.id for link in ledger.kept(connection)}
     places = {check.link.id: (check.link.watch, check.link.export_name) for check in found}

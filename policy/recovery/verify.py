@@ -52,9 +52,9 @@ def verify(config: Config, copy: DryRunState, clock: Clock, rescan: Callable[[],
 
 
 def _damages(connection: Connection) -> Iterator[Difference]:
-    for (said,) in connection.execute("PRAGMA quick_check"):
-        if said != "ok":
-            yield Difference("the state file", f"it is damaged: {said}", "tidegate state rebuild --replace")
+    for (result,) in connection.execute("PRAGMA quick_check"):
+        if result != "ok":
+            yield Difference("the state file", f"it is damaged: {result}", "tidegate state rebuild --replace")
     if connection.execute("PRAGMA foreign_key_check").fetchone():
         yield Difference(
             "the state file", "it refers to dumps or days that it lacks", "tidegate state rebuild --replace"

@@ -83,7 +83,7 @@ def announce(
 
 
 def report(
-    config: Config, state: State, clock: Clock, said: Report, *, wait: float, watch: str | None = None
+    config: Config, state: State, clock: Clock, reported: Report, *, wait: float, watch: str | None = None
 ) -> Outcome:
     """A sync has finished: what it brought over is confirmed and the day may end.
 
@@ -92,11 +92,11 @@ def report(
     """
     with state.pass_lock(wait=wait):
         now = clock.now()
-        if said.expected is not None:
-            watch = _expecting(config, said.expected)
+        if reported.expected is not None:
+            watch = _expecting(config, reported.expected)
         unmounted = settle_trees(config, state, now)
         with state.write() as connection:
-            outcome = _record(connection, config, said, watch, now, unmounted=unmounted)
+            outcome = _record(connection, config, reported, watch, now, unmounted=unmounted)
         remove_unneeded(config, state, now)
         manifest.write(config, state, now, unmounted=unmounted)
         return outcome
@@ -114,7 +114,13 @@ def _expecting(config: Config, digest: str) -> str | None:
 
 
 def _record(
-    connection: Connection, config: Config, said: Report, watch: str | None, now: Instant, *, unmounted: Collection[str]
+    connection: Connection,
+    config: Config,
+    reported: Report,
+    watch: str | None,
+    now: Instant,
+    *,
+    unmounted: Collection[str],
 ) -> Outcome:
     """Confirms nothing of an unmounted folder: nobody knows whether its links were there when the sync came by."""
     day = budget.current(connection, config, now)
@@ -122,26 +128,26 @@ def _record(
     announced = syncs.seals(connection, now.wall - SEAL_LASTS_SECONDS)
     unreported = [one for one in announced if one.reported_at is None]
     # A list that is reported once more is of the sync that it was first reported for.
-    candidates = unreported or (announced if said.arrived is not None else [])
+    candidates = unreported or (announced if reported.arrived is not None else [])
     candidates = [one for one in candidates if one.watch in (None, watch)]
-    if said.expected is not None and not candidates:
+    if reported.expected is not None and not candidates:
         raise UsageError("synced: no sync was announced in the last 24 hours that the receipt could belong to")
-    covers = _covers(connection, said, candidates)
-    if _is_old(connection, said, watch, now):
+    covers = _covers(connection, reported, candidates)
+    if _is_old(connection, reported, watch, now):
         return Outcome((), tuple(outstanding), day.number, day_ended=False)
-    own = [one.id for one in unreported if one.watch == watch and _is_of(said, one)]
-    own = own or [syncs.add_sync(connection, watch=watch, started_at=said.started, day=day.number)]
-    if said.transfer is not None:
-        rsync_log.record(connection, own[0], said.transfer)
+    own = [one.id for one in unreported if one.watch == watch and _is_of(reported, one)]
+    own = own or [syncs.add_sync(connection, watch=watch, started_at=reported.started, day=day.number)]
+    if reported.transfer is not None:
+        rsync_log.record(connection, own[0], reported.transfer)
     confirmed = [link for link in outstanding if link.in_tree and link.watch not in unmounted and covers(link)]
     confirm(connection, confirmed, Evidence.REPORT, now.wall)
     for sync_id in own:
-        evidence = "" if said.broke_off else Evidence.REPORT
+        evidence = "" if reported.broke_off else Evidence.REPORT
         count = len(confirmed) if sync_id == own[0] else 0
         syncs.change_sync(connection, sync_id, reported_at=now.wall, evidence=evidence, day=day.number, confirmed=count)
     after = budget.current(connection, config, now)
     done = {link.id for link in confirmed}
-    unknown = (said.arrived or frozenset()) - {link.export_name for link in ledger.in_tree(connection)}
+    unknown = (reported.arrived or frozenset()) - {link.export_name for link in ledger.in_tree(connection)}
     return Outcome(
         confirmed=tuple(confirmed),
         left_outstanding=tuple(link for link in outstanding if link.id not in done),
@@ -151,36 +157,36 @@ def _record(
     )
 
 
-def _is_of(said: Report, sync: SyncRow) -> bool:
+def _is_of(reported: Report, sync: SyncRow) -> bool:
     """Whether the report is of this sync: one that comes late must not end the sync that runs meanwhile."""
     # A start is reported in whole seconds.
-    return said.started is None or sync.sealed_at is None or sync.sealed_at < said.started + 1
+    return reported.started is None or sync.sealed_at is None or sync.sealed_at < reported.started + 1
 
 
-def _is_old(connection: Connection, said: Report, watch: str | None, now: Instant) -> bool:
+def _is_old(connection: Connection, reported: Report, watch: str | None, now: Instant) -> bool:
     """A report not later than the last one changes nothing."""
-    if said.started is None:
+    if reported.started is None:
         return False
-    if said.started > now.wall:
+    if reported.started > now.wall:
         raise UsageError("synced: --started is in the future; give the time at which the finished sync started")
     last = next((one for one in syncs.reports(connection) if one.watch == watch), None)
-    return last is not None and said.started <= (last.started_at or last.reported_at or 0)
+    return last is not None and reported.started <= (last.started_at or last.reported_at or 0)
 
 
-def _covers(connection: Connection, said: Report, seals: list[SyncRow]) -> Callable[[LinkRow], bool]:
-    if said.everything:
+def _covers(connection: Connection, reported: Report, announced: list[SyncRow]) -> Callable[[LinkRow], bool]:
+    if reported.everything:
         return lambda _link: True
     held_to: list[Callable[[LinkRow], bool]] = []
-    if said.arrived is not None:
-        arrived = said.arrived
+    if reported.arrived is not None:
+        arrived = reported.arrived
         held_to.append(lambda link: link.export_name in arrived)
-    if said.started is not None:
-        started = said.started
+    if reported.started is not None:
+        started = reported.started
         held_to.append(lambda link: link.linked_at is not None and link.linked_at < started)
-    elif seals:
+    elif announced:
         # For a list too: what is under a name of it may have been linked since.
-        sealed = syncs.sealed_links(connection, seals[0].id)  # a sync announced twice was started twice
-        held_to.append(lambda link: link.id in sealed)
+        found = syncs.sealed_links(connection, announced[0].id)  # a sync announced twice was started twice
+        held_to.append(lambda link: link.id in found)
     if held_to:
         return lambda link: all(holds(link) for holds in held_to)
     raise UsageError(

@@ -270,7 +270,7 @@ def test_a_second_pass_that_may_not_wait_ends_with_75_and_names_the_first(host: 
 def test_wrong_usage_and_a_wrong_configuration_end_with_2_and_a_sentence(host: Host) -> None:
     """DESIGN 9; a trace is never shown."""
     host.run("pass", "--no-such-option", code=2)
-    assert "nothing says what the storage has" in host.run("synced", code=2).stderr
+    assert "it is not known what the storage has" in host.run("synced", code=2).stderr
     assert "Unknown VM 'nobody'" in host.run("explain", "nobody", code=2).stderr
     host.file.write_text(host.file.read_text().replace("daily", "dayly"))
     told = host.run("pass", code=2).stderr

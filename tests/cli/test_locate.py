@@ -39,7 +39,7 @@ def test_what_is_gone_is_not_told_and_what_was_written_over_is_said(tmp_path: Pa
 def test_a_copy_that_was_marked_as_sent_is_at_the_storage_alone(tmp_path: Path) -> None:
     host = host_with_papers(tmp_path / "host", **REPORT)
     said = host.run("mark-sent", "vm1", "--time", "2026-01-02T03:04:05Z").stdout
-    assert "not heard of until now: vm1;" in said
+    assert "new: vm1." in said
     [copy] = host.json("locate", "vm1")["copies"]
     assert (copy["place"], copy["dump_time"], copy["evidence"]) == ("storage", "2026-01-02T03:04:05Z", "mark-sent")
 

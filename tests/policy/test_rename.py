@@ -122,7 +122,7 @@ def test_the_configuration_that_names_the_old_one_is_told(at: AtGivenTime, capsy
     at.host.dump("old.img", 10)
     at.run("pass")
     at.run("rename", "old", "new")
-    assert "still names old: name new there too" in capsys.readouterr().err
+    assert "still names old: add new" in capsys.readouterr().err
 
 
 def test_a_hold_takes_an_unread_link_back_and_leaves_one_that_was_read(at: AtGivenTime, clock: GivenClock) -> None:

@@ -1,4 +1,4 @@
-"""``tidegate hold``, ``unhold``, ``force``, ``retire``, ``rename``, ``adopt`` and ``mark-sent``: the admin's word."""
+"""``tidegate hold``, ``unhold``, ``force``, ``retire``, ``rename``, ``adopt`` and ``mark-sent``: the admin's orders."""
 
 import datetime
 import re
@@ -59,13 +59,13 @@ def unhold(session: Session, *, vm: str) -> None:
 @click.command()
 @vm_argument
 @click.option("--over-limit", is_flag=True, help="It leaves with the next pass, whatever is left of the day's limit.")
-@click.option("--cancel", is_flag=True, help="Take it back.")
+@click.option("--cancel", is_flag=True, help="Cancel the force.")
 @pass_session
 def force(session: Session, *, vm: str, over_limit: bool, cancel: bool) -> None:
-    """Put VM first in line, once: its next dump leaves before any other that may.
+    """Put VM first in the queue, once: its next dump leaves before any other that may.
 
-    Within the limit it waits for a day that holds it. With `--over-limit` it is let out at once and charged in full,
-    more than the limit if need be.
+    Within the limit it waits for a day that has room for it. With `--over-limit` it is released at once and charged in
+    full, above the limit if need be.
     """
     from core.enums import Force
     from policy.operations import vms
@@ -80,10 +80,10 @@ def force(session: Session, *, vm: str, over_limit: bool, cancel: bool) -> None:
 
 #: By the value of Force.
 _FORCED = {
-    None: "{vm} takes its turn again",
-    "within-limit": "{vm} is first in line with its next dump; tidegate force {vm} --cancel takes it back",
+    None: "{vm} is no longer forced",
+    "within-limit": "{vm} is first in the queue with its next dump; `tidegate force {vm} --cancel` undoes that",
     "over-limit": "{vm}'s next dump leaves with the next pass, ABOVE THE LIMIT if need be; "
-    "tidegate force {vm} --cancel takes it back",
+    "`tidegate force {vm} --cancel` undoes that",
 }
 
 
@@ -109,8 +109,8 @@ def retire(session: Session, *, vm: str, wait: float) -> None:
 def rename(session: Session, *, old: str, new: str, wait: float) -> None:
     """Go on with VM OLD as NEW: its copies, period, targets, hold and force, and the link that waits.
 
-    Say it when its dumps and markers have the new name, or before. What stands in the export tree keeps its name until
-    a dump under the new one is off-site.
+    Run it when its dumps and markers have the new name, or before. What is in the export tree keeps its name until a
+    dump under the new one is off-site.
     """
     from core.clock import SystemClock
     from policy.operations import vms
@@ -119,7 +119,7 @@ def rename(session: Session, *, old: str, new: str, wait: float) -> None:
     done = vms.rename(config, session.state(config), SystemClock(), old, new, wait=wait)
     output.sentence(f"{old} is {new} from now on" + (f"; the dumps of {new} belong to it" if done.joined else ""))
     if done.configured:
-        click.echo(f"tidegate: {config.file} still names {old}: name {new} there too", err=True)
+        click.echo(f"tidegate: {config.file} still names {old}: add {new}", err=True)
 
 
 @click.command()
@@ -128,7 +128,7 @@ def rename(session: Session, *, old: str, new: str, wait: float) -> None:
     "--moved",
     metavar="WATCH",
     shell_complete=completing.watch_folders,
-    help="Take over a watch folder that stands on another disk for good.",
+    help="Accept a watch folder that is on another disk for good.",
 )
 @wait_option
 @json_option
@@ -138,8 +138,8 @@ def adopt(session: Session, *, sent: bool, moved: str | None, wait: float, as_js
 
     Each entry becomes the outstanding link of its VM: it counts against the limit until the storage has it.
 
-    With `--moved WATCH` nothing is adopted: a watch folder that is down because another disk stands in its place is
-    believed again, and what stood on the old disk alone is gone.
+    With `--moved WATCH` nothing is adopted: a watch folder that is down because another disk is in its place is
+    accepted, and what was on the old disk alone is gone.
     """
     from core.clock import SystemClock
     from policy.operations import adopt as adoption
@@ -194,7 +194,7 @@ def _believe(session: Session, config: "Config", moved: str) -> None:
     watch_names(config, moved)
     with session.state(config).write() as connection:
         counters.set_watch_status(connection, moved, filesystem_id=None)
-    output.sentence(f"{moved}: the next scan believes what stands there")
+    output.sentence(f"{moved}: the next scan accepts the folder that is there")
 
 
 @click.command("mark-sent")
@@ -214,14 +214,14 @@ def mark_sent(session: Session, *, vm: str | None, at: str | None, listing: Path
     from policy.operations import vms
 
     if (vm is None) == (listing is None) or (vm is None) != (at is None):
-        raise UsageError("mark-sent: say either VM and --time TIME, or --from FILE")
+        raise UsageError("mark-sent: give either VM and --time TIME, or --from FILE")
     config = session.config()
     copies = {vm: _time(at)} if vm is not None and at is not None else _listed(session, listing or Path("-"))
     sent = vms.mark_sent(config, session.state(config), SystemClock(), copies)
     output.sentence(f"{len(sent.fresher)} of {len(copies)} VMs have a newer copy off-site than was known")
     if sent.unheard_of:
         names = ", ".join(sent.unheard_of)
-        output.sentence(f"not heard of until now: {names}; if a name is none of a VM: tidegate retire VM")
+        output.sentence(f"new: {names}. If one is not a VM, run `tidegate retire VM`.")
 
 
 def _time(text: str) -> float:
