@@ -1,4 +1,4 @@
-"""How old a copy may get, which age gives a VM its turn, and whether the limit can keep the targets."""
+"""How old a copy may get, which age gives a VM its queue position, and whether the limit can keep the targets."""
 
 import pytest
 
@@ -18,7 +18,7 @@ RULES = Rules(daily=10 * GB)
         pytest.param([5 * GB, 5 * GB], RULES, 1, id="exactly one day"),
         pytest.param([5 * GB, 5 * GB, 1], RULES, 2, id="a byte more is a day more"),
         pytest.param([GB] * 100, RULES, 10, id="100 GB at 10 GB a day"),
-        pytest.param([GB] * 100, Rules(12 * GB, reserve=2 * GB), 10, id="the reserve is never let out"),
+        pytest.param([GB] * 100, Rules(12 * GB, reserve=2 * GB), 10, id="the reserve is never released"),
         pytest.param([GB, 11 * GB], RULES, 1, id="what never leaves takes no time"),
         pytest.param([GB, 0], Rules(GB, reserve=GB), 1, id="a limit that is all reserve"),
     ],
@@ -39,7 +39,7 @@ def test_a_full_set_takes_as_many_days_as_its_bytes_need(sizes: list[int], rules
         pytest.param(0.0, DAY, 10, 1.0, id="a configured 0 still divides"),
     ],
 )
-def test_an_unset_target_is_three_fair_turns(
+def test_an_unset_target_is_three_fair_intervals(
     target: float | None, period: float | None, set_days: int, expected: float
 ) -> None:
     assert target_of(a_vm(target=target, period=period), set_days) == expected
@@ -73,7 +73,7 @@ def test_what_is_heavier_than_a_day_is_no_part_of_the_density() -> None:
 
 
 def test_implied_targets_are_never_too_dense() -> None:
-    """Three fair turns leave the limit two thirds of slack."""
+    """Three fair intervals leave the limit two thirds of slack."""
     vms = [a_vm(f"vm{n}", bytes=n * GB, target=None) for n in range(1, 11)]
 
     assert density(vms, RULES).value <= 1 / 3

@@ -48,26 +48,26 @@ def test_one_that_does_not_fit_into_what_is_left_and_what_the_link_held_waits() 
 
 
 def test_a_heavier_one_takes_nothing_from_others_unless_it_is_forced() -> None:
-    """Whoever has a turn of his own goes before it."""
-    swap = a_vm("swap", outstanding_since_day=11, unread_link_bytes=GB)
-    forced = a_vm("swap", outstanding_since_day=11, unread_link_bytes=GB, forced=Force.WITHIN_LIMIT)
+    """Whatever is in the queue goes before it."""
+    linked = a_vm("linked", outstanding_since_day=11, unread_link_bytes=GB)
+    forced = a_vm("linked", outstanding_since_day=11, unread_link_bytes=GB, forced=Force.WITHIN_LIMIT)
     dumps = [
-        a_dump(1, "swap", age=30 * HOUR, bytes=GB, outstanding=True),
-        a_dump(2, "swap", bytes=5 * GB),
+        a_dump(1, "linked", age=30 * HOUR, bytes=GB, outstanding=True),
+        a_dump(2, "linked", bytes=5 * GB),
         a_dump(3, "other", bytes=4 * GB),
     ]
-    assert released_ids(plan_of([swap, a_vm("other")], dumps, day=a_day(outstanding=6 * GB))) == [3]
+    assert released_ids(plan_of([linked, a_vm("other")], dumps, day=a_day(outstanding=6 * GB))) == [3]
     assert released_ids(plan_of([forced, a_vm("other")], dumps, day=a_day(outstanding=6 * GB))) == [2]
 
 
 def test_a_lighter_one_makes_room_for_others() -> None:
-    swap = a_vm("swap", outstanding_since_day=11, unread_link_bytes=5 * GB)
+    linked = a_vm("linked", outstanding_since_day=11, unread_link_bytes=5 * GB)
     dumps = [
-        a_dump(1, "swap", age=30 * HOUR, bytes=5 * GB, outstanding=True),
-        a_dump(2, "swap", bytes=GB),
+        a_dump(1, "linked", age=30 * HOUR, bytes=5 * GB, outstanding=True),
+        a_dump(2, "linked", bytes=GB),
         a_dump(3, "other", bytes=4 * GB),
     ]
-    assert released_ids(plan_of([swap, a_vm("other")], dumps, day=a_day(outstanding=10 * GB))) == [2, 3]
+    assert released_ids(plan_of([linked, a_vm("other")], dumps, day=a_day(outstanding=10 * GB))) == [2, 3]
 
 
 def test_an_older_dump_takes_no_newer_ones_place() -> None:
@@ -82,10 +82,10 @@ def test_an_older_dump_takes_no_newer_ones_place() -> None:
     used=st.integers(0, 20),
     limit=st.integers(1, 20),
 )
-def test_what_stands_after_any_swaps_is_within_the_limit_or_less_than_before(
+def test_what_is_there_after_any_superseding_is_within_the_limit_or_less_than_before(
     links: list[tuple[int, int, bool]], others: list[int], used: int, limit: int
 ) -> None:
-    """Whatever was let out above it before: a swap never adds to that."""
+    """Whatever was released above it before: superseding never adds to that."""
     vms, dumps = [], []
     for number, (old, new, _) in enumerate(links):
         name = f"s{number}"
@@ -181,7 +181,7 @@ def read(host: Host) -> None:
     subprocess.run(["cat", host.tree / "vm1.img"], check=True, capture_output=True)
 
 
-def test_what_was_read_or_is_covered_by_a_seal_is_not_swapped(at: AtGivenTime, clock: GivenClock) -> None:
+def test_what_was_read_or_is_covered_by_a_seal_is_not_superseded(at: AtGivenTime, clock: GivenClock) -> None:
     """The storage may have it, or be about to."""
     let_out_and_dump_again(at, clock)
     at.run("sync-started")
@@ -193,7 +193,7 @@ def test_what_was_read_or_is_covered_by_a_seal_is_not_swapped(at: AtGivenTime, c
     assert at.host.exported() == {"vm1.img": 800}
 
 
-def test_what_is_read_while_a_pass_decides_is_not_swapped(
+def test_what_is_read_while_a_pass_decides_is_not_superseded(
     at: AtGivenTime, clock: GivenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is looked at once more, right before."""
@@ -211,7 +211,7 @@ def test_what_is_read_while_a_pass_decides_is_not_swapped(
     assert at.host.exported() == {"vm1.img": 800}
 
 
-def test_where_the_mount_shows_no_reads_nothing_is_swapped(tmp_path: Path, clock: GivenClock, mount: Mount) -> None:
+def test_where_the_mount_shows_no_reads_nothing_is_superseded(tmp_path: Path, clock: GivenClock, mount: Mount) -> None:
     """Then nobody can know."""
     host = Host(tmp_path / "host", daily=1000, offsite={"confirm": "report"})
     dumps = mount("tmpfs", "noatime")
@@ -222,7 +222,7 @@ def test_where_the_mount_shows_no_reads_nothing_is_swapped(tmp_path: Path, clock
     assert reasons(at.json("pass"))["vm1.img"] == "outstanding"
 
 
-def test_a_swap_that_fails_leaves_the_old_link_as_it_was(
+def test_superseding_that_fails_leaves_the_old_link_as_it_was(
     at: AtGivenTime, clock: GivenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The newer dump goes away at the last instant."""

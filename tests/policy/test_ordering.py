@@ -1,4 +1,4 @@
-"""The parts of the order of turns, each by itself: the price, the value, the lane and the packing."""
+"""The parts of the queue's order, each by itself: price, utility, deadlines and knapsack."""
 
 from collections.abc import Sequence
 from itertools import accumulate, compress, product, repeat
@@ -14,7 +14,7 @@ from policy.planner.ordering import HORIZON, RELIED_ON, Deadline, days_left, lat
 from policy.planner.price import Offer, dump_interval, dumps_per_release, fair_interval, shadow_price, utility
 from tests.policy.planner_facts import DAY, GB, a_vm
 
-# --- the price and the fair turn
+# --- the price and the fair interval
 
 
 @pytest.mark.parametrize(
@@ -57,22 +57,22 @@ def test_at_the_price_all_turns_together_fill_the_limit(sizes: list[tuple[int, f
     assert taken == pytest.approx(min(daily, at_most))
 
 
-@pytest.mark.parametrize(("cost", "turn"), [(0, 1), (1, 1), (1.1, 2), (3, 2), (3.1, 3), (6, 3), (10.5, 5)])
-def test_a_turn_is_the_whole_number_of_steps_that_costs_least(cost: float, turn: int) -> None:
+@pytest.mark.parametrize(("cost", "dumps"), [(0, 1), (1, 1), (1.1, 2), (3, 2), (3.1, 3), (6, 3), (10.5, 5)])
+def test_a_fair_interval_is_the_whole_number_of_dump_intervals_that_costs_least(cost: float, dumps: int) -> None:
     def a_step(n: int) -> float:
         return n / 2 + cost / n
 
-    assert dumps_per_release(cost) == turn
-    assert a_step(turn) == min(a_step(n) for n in range(1, 20))
+    assert dumps_per_release(cost) == dumps
+    assert a_step(dumps) == min(a_step(n) for n in range(1, 20))
 
 
 # --- the value
 
-PRICE = 72 * DAY * DAY / GB  # a dump of 1 GB every day: its turn is every 12 days
+PRICE = 72 * DAY * DAY / GB  # a dump of 1 GB every day: its fair interval is 12 days
 
 
 @pytest.mark.parametrize("days", [12, 13, 30])
-def test_at_its_fair_turn_a_dump_is_worth_its_bytes_and_the_more_the_later(days: int) -> None:
+def test_at_its_fair_interval_a_dump_is_worth_its_bytes_and_the_more_the_later(days: int) -> None:
     def worth(days: int) -> float:
         return utility(Offer(GB, days * DAY, DAY, DAY), PRICE)
 
@@ -80,8 +80,8 @@ def test_at_its_fair_turn_a_dump_is_worth_its_bytes_and_the_more_the_later(days:
     assert worth(days) > worth(days - 1) > worth(1) > 0
 
 
-def test_before_its_turn_a_dump_is_worth_what_it_saves_until_then() -> None:
-    """A day old instead of two, for the ten days until the turn of twelve."""
+def test_before_its_fair_interval_a_dump_is_worth_what_it_saves_until_then() -> None:
+    """A day old instead of two, for the ten days until the fair interval of twelve."""
     assert utility(Offer(GB, DAY, DAY, DAY), PRICE) == pytest.approx((12 - 0.5) * DAY * DAY, rel=0.01)
 
 
@@ -94,7 +94,7 @@ def test_where_every_dump_can_leave_a_dump_is_worth_the_days_until_the_next() ->
     assert utility(Offer(GB, 7 * DAY, 7 * DAY, DAY), 0.0) == pytest.approx(7 * DAY * DAY)
 
 
-# --- the lane
+# --- deadlines
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_only_what_the_coming_days_do_not_carry_leaves_today(
 
 
 @given(st.lists(st.tuples(st.integers(0, HORIZON), st.integers(1, 9)), max_size=12), st.integers(1, 20))
-def test_what_the_lane_leaves_behind_the_coming_days_carry_and_not_one_more(
+def test_what_deadlines_leave_behind_fits_into_the_coming_days_and_not_one_more(
     deadlines: list[tuple[int, int]], whole: int
 ) -> None:
     line = [Deadline(days, 0.0, size, "vm", place) for place, (days, size) in enumerate(deadlines)]
@@ -154,7 +154,7 @@ def test_in_need_a_byte_is_worth_the_more_the_later_its_vm_is() -> None:
     assert lateness(10.0, 5.0) == lateness(28.0, 14.0)
 
 
-# --- the packing
+# --- the knapsack
 
 
 @given(st.lists(st.tuples(st.integers(1, 60), st.integers(1, 60)), max_size=9), st.integers(0, 150))
