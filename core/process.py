@@ -56,7 +56,12 @@ class Child:
             pass_fds=inherited,
             start_new_session=True,
         )
-        self.descriptor = os.pidfd_open(self._process.pid)
+        try:
+            self.descriptor = os.pidfd_open(self._process.pid)
+        except OSError:  # too many are open
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+            raise
         self.stdout, self.stderr = self._process.stdout, self._process.stderr
 
     def end(self, grace: float = _GRACE_SECONDS) -> None:

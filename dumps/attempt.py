@@ -20,7 +20,7 @@ from dumps.adapter import Adapter, FailedDump, Task, Written
 from dumps.adapters import ADAPTERS
 from dumps.commands import Commands, open_journal
 from dumps.contents import Contents, make_durable
-from dumps.dump_folder import ADAPTER, RUN, URI, DiskSpace, DumpFolder
+from dumps.dump_folder import ADAPTER, RUN, URI, DumpFolder, SpaceReservations
 from dumps.failure import DumpFailed, Stop, sentence_of
 from dumps.verify import verify
 
@@ -31,7 +31,7 @@ POST_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DumpOutcome:
     """What became of one attempt. Times are seconds since the epoch.
 
     ``dump`` is the finished dump's path in its watch folder. ``warning``: it is made, and something else went wrong.
@@ -55,7 +55,7 @@ class RunContext:
 
     backup_set: str
     folder: DumpFolder
-    space: DiskSpace
+    space: SpaceReservations
     journals: Path
     clock: Clock
     stop: Stop
@@ -83,7 +83,7 @@ class Attempt:
     run: str = field(default_factory=lambda: os.urandom(16).hex())
     trouble: str = ""
 
-    def make(self) -> Outcome:
+    def make(self) -> DumpOutcome:
         """Whatever becomes of the dump is in the outcome. Raises OSError where not even its marker can be written."""
         self.started = self.context.clock.now().wall
         self.name = self._folder.claim(self.vm, self.rule.suffix, self.started, self._claim(), self.context.is_known)
@@ -116,7 +116,7 @@ class Attempt:
 
     # --- making it
 
-    def _make(self, journal: BinaryIO) -> Outcome:
+    def _make(self, journal: BinaryIO) -> DumpOutcome:
         commands = self._commands(journal, self.context.stop, self.rule.timeout)
         commands.note(f"{format_exact_time(self.started)} dumps {self.vm} of {self.context.backup_set} to {self.name}")
         try:
@@ -182,7 +182,7 @@ class Attempt:
 
     # --- its end
 
-    def _done(self, contents: Contents, warning: str, journal: BinaryIO) -> Outcome:
+    def _done(self, contents: Contents, warning: str, journal: BinaryIO) -> DumpOutcome:
         self._folder.publish(self.name)
         failpoints.point("dump named")
         finished = self._now()
@@ -194,7 +194,7 @@ class Attempt:
         size = contents.identity.bytes
         log.info("%s: dumped, %s", self.vm, format_size(size))
         path = self._folder.in_watch(self.name)
-        return Outcome(
+        return DumpOutcome(
             self.vm,
             DumpResult.DONE,
             self.started,
@@ -205,7 +205,7 @@ class Attempt:
             journal=Path(journal.name),
         )
 
-    def _failed(self, error: DumpFailed | OSError, journal: Path | None) -> Outcome:
+    def _failed(self, error: DumpFailed | OSError, journal: Path | None) -> DumpOutcome:
         """Undoes all of it, which also makes room for the marker. Raises OSError."""
         sentence = sentence_of(error) + self.trouble
         status = error.exit_status if isinstance(error, DumpFailed) else None
@@ -215,7 +215,7 @@ class Attempt:
         body: dict[str, Any] = {**self._fields(), "finished": format_exact_time(finished), "error": sentence}
         self._folder.mark(self.name, MarkerKind.FAILED, body if status is None else {**body, "exit_status": status})
         log.warning("%s: its dump failed: %s", self.vm, sentence)
-        return Outcome(
+        return DumpOutcome(
             self.vm,
             DumpResult.FAILED,
             self.started,

@@ -33,7 +33,7 @@ _ESCAPES = {b"\\n": b"\n", b"\\r": b"\r", b"\\\\": b"\\"}
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class ExpectedFile:
     """What one file should be. None: not known."""
 
     size: int | None
@@ -45,7 +45,7 @@ class Copy:
     """``files``: name in the dump -> what it should be; "" for a dump that is one file. ``known_from``: the file."""
 
     path: Path
-    files: Mapping[str, Expected]
+    files: Mapping[str, ExpectedFile]
     known_from: Path | None = None
     dump_time: str | None = None
 
@@ -112,22 +112,22 @@ def _of_link(link: Mapping[str, Any], tree: Path) -> Copy:
     file = tree / _METADATA / _MANIFEST
     try:
         if "files" in link:
-            files = {one["name"]: Expected(one["size"], one["sha256"]) for one in link["files"]}
+            files = {one["name"]: ExpectedFile(one["size"], one["sha256"]) for one in link["files"]}
         else:
-            files = {"": Expected(link["size"], link["sha256"])}
+            files = {"": ExpectedFile(link["size"], link["sha256"])}
         when = None if link["dump_time"] is None else format_time(parse_time(link["dump_time"]))
     except NOT_AS_TOLD as error:
         raise FaultError(f"{file}: its entry of {printable(str(link['export_name']))} is damaged") from error
     return Copy(_within(tree, link["export_name"]), _checked(files, file), file, when)
 
 
-def _sums(tree: Path) -> dict[str, Expected]:
+def _sums(tree: Path) -> dict[str, ExpectedFile]:
     try:
         lines = (tree / _METADATA / _SUMS).read_bytes().split(b"\n")
     except FileNotFoundError:
         return {}
     matches = (match for line in lines if (match := _SUM_LINE.fullmatch(line)))
-    return {os.fsdecode(_unescape(match)): Expected(None, match[2].decode()) for match in matches}
+    return {os.fsdecode(_unescape(match)): ExpectedFile(None, match[2].decode()) for match in matches}
 
 
 def _unescape(match: re.Match[bytes]) -> bytes:
@@ -149,18 +149,18 @@ def _known_from_marker(vm: str, path: Path) -> Copy | None:
     return Copy(path, _checked(_members(body, path), file), file, when)
 
 
-def _members(body: MarkerBody, path: Path) -> Mapping[str, Expected]:
+def _members(body: MarkerBody, path: Path) -> Mapping[str, ExpectedFile]:
     if not path.is_dir():
-        return {"": Expected(body.size, body.sha256)}
+        return {"": ExpectedFile(body.size, body.sha256)}
     known = body.files or {}
     return {name: _expected(known.get(name)) for name in {*known, *_names(path)}}
 
 
-def _expected(entry: object) -> Expected:
+def _expected(entry: object) -> ExpectedFile:
     if not isinstance(entry, Mapping):
-        return Expected(None, None)
+        return ExpectedFile(None, None)
     size, sha256 = entry.get("size"), entry.get("sha256")
-    return Expected(size if isinstance(size, int) else None, sha256 if isinstance(sha256, str) else None)
+    return ExpectedFile(size if isinstance(size, int) else None, sha256 if isinstance(sha256, str) else None)
 
 
 # --- nothing is known of it
@@ -169,7 +169,7 @@ def _expected(entry: object) -> Expected:
 def _unknown(vm: str, path: Path) -> Copy:
     if path.is_dir():
         _see_that_it_is_one_dump(vm, path)
-    return Copy(path, {name: Expected(None, None) for name in (_names(path) if path.is_dir() else [""])})
+    return Copy(path, {name: ExpectedFile(None, None) for name in (_names(path) if path.is_dir() else [""])})
 
 
 def _names(path: Path) -> Iterator[str]:
@@ -202,7 +202,7 @@ def _see_that_it_is_of(vm: str, named: object, path: Path) -> None:
         raise UsageError(f"{path}: is a dump of {str(named)!r}, not of {vm!r}")
 
 
-def _checked(files: Mapping[str, Expected], file: Path) -> Mapping[str, Expected]:
+def _checked(files: Mapping[str, ExpectedFile], file: Path) -> Mapping[str, ExpectedFile]:
     for name in files:
         if name and not _leads_inside(name):
             raise FaultError(f"{file}: it names a file {printable(str(name))!r}, which leads out of the dump")

@@ -207,8 +207,8 @@ def _exists(folder: int, name: str) -> bool:
     return True
 
 
-class DiskSpace:
-    """DiskSpace in a folder, for dumps that are made at the same time: none counts on what another needs."""
+class SpaceReservations:
+    """SpaceReservations in a folder, for dumps that are made at the same time: none counts on what another needs."""
 
     def __init__(self, folder: DumpFolder) -> None:
         self._folder = folder

@@ -24,7 +24,7 @@ from core.fs.subtree import each_folder, remove
 from dumps import domain
 from dumps.adapters.libvirt import DEFINITION
 from dumps.contents import open_plain
-from dumps.copies import Copy, Expected
+from dumps.copies import Copy, ExpectedFile
 from dumps.failure import DumpFailed
 
 _WORK_FOLDER = ".tidegate-restore-"
@@ -140,7 +140,7 @@ def _new_file(folder: int, path: str) -> int:
         return open_new(name, above)
 
 
-def _compare(source: Path, expected: Expected, sha256: str, size: int, copy: Copy) -> None:
+def _compare(source: Path, expected: ExpectedFile, sha256: str, size: int, copy: Copy) -> None:
     if expected.size is not None and expected.size != size:
         why = f"it has {size} bytes, and {expected.size} by {copy.known_from}"
     elif expected.sha256 is not None and expected.sha256.lower() != sha256:

@@ -16,8 +16,8 @@ from core.enums import DumpResult
 from core.errors import FaultError, TidegateError
 from core.state import dumps, locks, mount_identity, vms
 from core.state.database import State
-from dumps.attempt import Attempt, Outcome, RunContext
-from dumps.dump_folder import DiskSpace, DumpFolder
+from dumps.attempt import Attempt, DumpOutcome, RunContext
+from dumps.dump_folder import DumpFolder, SpaceReservations
 from dumps.failure import Stop, sentence_of
 from dumps.recovery import Recovery
 from dumps.rotation import Rotation
@@ -25,19 +25,19 @@ from dumps.rotation import Rotation
 log = logging.getLogger("tidegate.dumps")
 
 #: How often progress is shown.
-_TURN_SECONDS = 0.5
-_NOT_STARTED = "the run was stopped before its turn"
+_PROGRESS_SECONDS = 0.5
+_NOT_STARTED = "the run was stopped before this VM was dumped"
 
 
 @dataclass(slots=True)
-class Turn:
-    """One VM's turn: how often it was begun, what is being made of it just now, and what became of it before."""
+class QueuedVm:
+    """One VM of the set: how often its dump was begun, what is being made just now, and what became of it before."""
 
     vm: str
     last_bytes: int
     attempts: int = 0
     attempt: Attempt | None = None
-    outcome: Outcome | None = None
+    outcome: DumpOutcome | None = None
 
     def written_bytes(self) -> int:
         """What is made of it by now. Raises OSError."""
@@ -53,7 +53,7 @@ class Run:
 
     started: float
     finished: float
-    outcomes: tuple[tuple[Outcome, int], ...]
+    outcomes: tuple[tuple[DumpOutcome, int], ...]
     undone: tuple[tuple[str, str], ...]
     removed: tuple[str, ...]
 
@@ -67,7 +67,7 @@ class Run:
 
 @dataclass(slots=True)
 class Runner:
-    """For one run of the set ``name``. ``show`` is called twice a second with the turns that are under way."""
+    """For one run of the set ``name``. ``show`` is called twice a second with the VMs that are under way."""
 
     config: Config
     name: str
@@ -75,8 +75,8 @@ class Runner:
     state: State
     clock: Clock
     stop: Stop
-    show: Callable[[Mapping[str, Turn]], None] = lambda _: None
-    _under_way: dict[str, Turn] = field(default_factory=dict)
+    show: Callable[[Mapping[str, QueuedVm]], None] = lambda _: None
+    _under_way: dict[str, QueuedVm] = field(default_factory=dict)
     _removed: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -139,55 +139,55 @@ class Runner:
 
     # --- all of them
 
-    def _dump_all(self, folder: DumpFolder) -> dict[str, tuple[Outcome, int]]:
-        space = DiskSpace(folder)
+    def _dump_all(self, folder: DumpFolder) -> dict[str, tuple[DumpOutcome, int]]:
+        space = SpaceReservations(folder)
         context = RunContext(self.name, folder, space, self.config.dump_logs, self.clock, self.stop, self._is_known)
-        waiting = deque(self._turns())
-        outcomes: dict[str, tuple[Outcome, int]] = {}
-        running: dict[Future[Outcome], Turn] = {}
+        waiting = deque(self._queue())
+        outcomes: dict[str, tuple[DumpOutcome, int]] = {}
+        running: dict[Future[DumpOutcome], QueuedVm] = {}
         with ThreadPoolExecutor(self.dumping.parallel, thread_name_prefix="dump") as pool:
             while waiting or running:
                 while waiting and len(running) < self.dumping.parallel:
-                    turn = waiting.popleft()
-                    running[pool.submit(self._dump, turn, context)] = turn
-                ended, _ = wait(running, timeout=_TURN_SECONDS, return_when=FIRST_COMPLETED)
+                    queued = waiting.popleft()
+                    running[pool.submit(self._dump, queued, context)] = queued
+                ended, _ = wait(running, timeout=_PROGRESS_SECONDS, return_when=FIRST_COMPLETED)
                 self.show(self._under_way)
                 for future in ended:
-                    turn = running.pop(future)
-                    turn.outcome = future.result()
-                    outcomes[turn.vm] = turn.outcome, turn.attempts
-                    if self._is_tried_again(turn, turn.outcome):
-                        waiting.append(turn)  # after all the others: what hindered it may be over by then
+                    queued = running.pop(future)
+                    queued.outcome = future.result()
+                    outcomes[queued.vm] = queued.outcome, queued.attempts
+                    if self._is_tried_again(queued, queued.outcome):
+                        waiting.append(queued)  # after all the others: what hindered it may be over by then
         return outcomes
 
-    def _turns(self) -> Iterator[Turn]:
+    def _queue(self) -> Iterator[QueuedVm]:
         with self.state.read() as connection:
             known = vms.by_names(connection, set(self.dumping.rules))
         for vm in self.dumping.rules:
-            yield Turn(vm, known[vm].last_dump_bytes if vm in known else 0)
+            yield QueuedVm(vm, known[vm].last_dump_bytes if vm in known else 0)
 
-    def _is_tried_again(self, turn: Turn, outcome: Outcome) -> bool:
-        again = turn.attempts <= self.dumping.rules[turn.vm].retries
+    def _is_tried_again(self, queued: QueuedVm, outcome: DumpOutcome) -> bool:
+        again = queued.attempts <= self.dumping.rules[queued.vm].retries
         return outcome.result is DumpResult.FAILED and again and not self.stop.is_asked
 
-    def _dump(self, turn: Turn, context: RunContext) -> Outcome:
+    def _dump(self, queued: QueuedVm, context: RunContext) -> DumpOutcome:
         """Never raises for what one VM alone is to blame for."""
         now = self.clock.now().wall
         if self.stop.is_asked:
-            return turn.outcome or Outcome(turn.vm, DumpResult.SKIPPED, now, now, error=_NOT_STARTED)
-        turn.attempts += 1
-        turn.attempt = Attempt(turn.vm, self.dumping.rules[turn.vm], context, turn.last_bytes)
-        self._under_way[turn.vm] = turn
+            return queued.outcome or DumpOutcome(queued.vm, DumpResult.SKIPPED, now, now, error=_NOT_STARTED)
+        queued.attempts += 1
+        queued.attempt = Attempt(queued.vm, self.dumping.rules[queued.vm], context, queued.last_bytes)
+        self._under_way[queued.vm] = queued
         try:
-            outcome = turn.attempt.make()
-            return self._rotated(outcome, turn.attempt, context.folder)
+            outcome = queued.attempt.make()
+            return self._rotated(outcome, queued.attempt, context.folder)
         except (TidegateError, OSError) as error:
-            log.warning("%s: its dump failed, and no marker can be written: %s", turn.vm, sentence_of(error))
-            return Outcome(turn.vm, DumpResult.FAILED, now, self.clock.now().wall, error=sentence_of(error))
+            log.warning("%s: its dump failed, and no marker can be written: %s", queued.vm, sentence_of(error))
+            return DumpOutcome(queued.vm, DumpResult.FAILED, now, self.clock.now().wall, error=sentence_of(error))
         finally:
-            self._under_way.pop(turn.vm, None)
+            self._under_way.pop(queued.vm, None)
 
-    def _rotated(self, outcome: Outcome, attempt: Attempt, folder: DumpFolder) -> Outcome:
+    def _rotated(self, outcome: DumpOutcome, attempt: Attempt, folder: DumpFolder) -> DumpOutcome:
         """A dump is made all the same where older ones cannot be removed."""
         keep = attempt.rule.keep
         if outcome.result is not DumpResult.DONE or keep is None:

@@ -51,7 +51,7 @@ PASSED = frozenset({0, 23, 24, 25})
 # --- the runs of rsync for one tree
 
 
-class Source(NamedTuple):
+class PushSource(NamedTuple):
     """The export tree that is sent, and how."""
 
     push: Push
@@ -83,7 +83,7 @@ class Sending:
     """
 
     def __init__(
-        self, source: Source, byte_budget: ByteBudget, folder: Path, listen: Callable[[Progress], None]
+        self, source: PushSource, byte_budget: ByteBudget, folder: Path, listen: Callable[[Progress], None]
     ) -> None:
         self.byte_budget = byte_budget
         self.received = 0
@@ -326,7 +326,7 @@ class _Tree:
             listener.begins(Beginning(self._watch.name, self._destination, day.number, links, left))
             with tempfile.TemporaryDirectory(prefix="tidegate-sync-") as folder:
                 sending = Sending(
-                    Source(self._push, self._watch),
+                    PushSource(self._push, self._watch),
                     ByteBudget(self._state, seal.sync_id, left),
                     Path(folder),
                     listener.goes_on,

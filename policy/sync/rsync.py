@@ -23,7 +23,7 @@ from core.process import PIPE, Child
 from policy.sync import meter
 from policy.sync.meter import LEASE, REPORT
 from policy.sync.quota import ByteBudget
-from policy.sync.rsync_log import LOG_FORMAT, Item, items
+from policy.sync.rsync_log import LOG_FORMAT, LogItem, items
 
 #: What is left of a transfer that was cut stays beside its file, whose last whole version is not touched.
 PARTIAL = ".rsync-partial"
@@ -115,7 +115,7 @@ class Ran(NamedTuple):
     was_cut: bool
     complaint: str
     name: str
-    files: list[Item]
+    files: list[LogItem]
 
 
 def run(job: Job, byte_budget: ByteBudget, at_most: int, listen: Callable[[Progress], None]) -> Ran:

@@ -71,7 +71,7 @@ def read(text: str) -> Transfer:
     return lines.transfer()
 
 
-class Item(NamedTuple):
+class LogItem(NamedTuple):
     """One file as a log names it: sent, or found to be there already. ``path`` leads to it from the tree."""
 
     is_sent: bool
@@ -79,10 +79,10 @@ class Item(NamedTuple):
     path: str
 
 
-def items(text: str) -> list[Item]:
+def items(text: str) -> list[LogItem]:
     """The files in a log that was written here, by who sends; with ``-ii`` also those that were there already."""
     found = (_ITEM.fullmatch(line.text) for line in map(_line, text.split("\n")))
-    return [Item(one[1] == "<", int(one[2]), _plain(one[3])) for one in found if one is not None]
+    return [LogItem(one[1] == "<", int(one[2]), _plain(one[3])) for one in found if one is not None]
 
 
 def of_connection(lines: Iterable[str], process: int, module: str) -> Transfer | None:

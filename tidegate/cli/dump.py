@@ -21,7 +21,7 @@ from tidegate.daemon.signals import stopped_by_signals
 if TYPE_CHECKING:
     from core.config.dump_settings import SetDumping
     from core.config.settings import Config
-    from dumps.attempt import Outcome
+    from dumps.attempt import DumpOutcome
     from dumps.runner import Run
     from policy.passes.run import PassResult
 
@@ -151,7 +151,7 @@ def _shape(backup_set: str, run: "Run", released: "PassResult | None") -> dict[s
     }
 
 
-def _dump_shape(one: "Outcome", attempts: int) -> dict[str, Any]:
+def _dump_shape(one: "DumpOutcome", attempts: int) -> dict[str, Any]:
     return {
         "vm": one.vm,
         "result": one.result,
@@ -184,7 +184,7 @@ def _print(run: "Run", released: "PassResult | None") -> None:
         passes.show_result(released)
 
 
-def _row(one: "Outcome") -> tuple[str, ...]:
+def _row(one: "DumpOutcome") -> tuple[str, ...]:
     done = one.result is DumpResult.DONE
     return (
         one.vm,

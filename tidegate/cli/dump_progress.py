@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from dumps.runner import Turn
+    from dumps.runner import QueuedVm
 
-Show = Callable[[Mapping[str, "Turn"]], None]
+Show = Callable[[Mapping[str, "QueuedVm"]], None]
 
 
 @contextmanager
@@ -51,13 +51,13 @@ class _Bars:
         self._bars = bars
         self._tasks: dict[tuple[str, int], TaskID] = {}
 
-    def show(self, turns: Mapping[str, "Turn"]) -> None:
+    def show(self, under_way: Mapping[str, "QueuedVm"]) -> None:
         """Sets each bar to what is written by now, and takes those away that are over."""
-        now = {(turn.vm, turn.attempts): turn for turn in list(turns.values())}
+        now = {(one.vm, one.attempts): one for one in list(under_way.values())}
         for over in self._tasks.keys() - now.keys():
             self._bars.remove_task(self._tasks.pop(over))
-        for key, turn in now.items():
+        for key, one in now.items():
             if key not in self._tasks:
-                self._tasks[key] = self._bars.add_task(turn.vm, total=turn.last_bytes or None)
+                self._tasks[key] = self._bars.add_task(one.vm, total=one.last_bytes or None)
             with suppress(OSError):
-                self._bars.update(self._tasks[key], completed=turn.written_bytes())
+                self._bars.update(self._tasks[key], completed=one.written_bytes())
