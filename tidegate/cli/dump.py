@@ -105,7 +105,7 @@ def _tell(account: Account, run: "Run", dumping: "SetDumping") -> None:
     account.has_looked_at = lambda key: key.what is Trouble.DUMP_FAILED and key.subject in dumping.rules
 
 
-def _failed(run: "Run") -> "list[Outcome]":
+def _failed(run: "Run") -> "list[DumpOutcome]":
     return [one for one, _ in run.outcomes if one.result is DumpResult.FAILED]
 
 
