@@ -149,7 +149,7 @@ def test_panels_ask_for_metrics_that_there_are() -> None:
 
 
 class Month(NamedTuple):
-    """One of the real program: when it ended, its limit, bytes let out above that by force, how many VMs."""
+    """One of the real program: when it ended, its limit, bytes released above that by force, how many VMs."""
 
     end: float
     limit: int
@@ -215,10 +215,10 @@ def of(title: str, legend: str) -> shown.Query:
     return next(query for query in shown.queries(PANELS[title]) if query.legend == legend)
 
 
-def test_the_bars_of_the_days_are_all_that_was_let_out_and_none_is_above_the_limit_but_by_force(
+def test_the_bars_of_the_days_are_all_that_was_released_and_none_is_above_the_limit_but_by_force(
     shown_month: Shown,
 ) -> None:
-    (released,) = of("Let out each day", "let out").ask(shown_month.prometheus, shown_month.month.end)
+    (released,) = of("Released each day", "released").ask(shown_month.prometheus, shown_month.month.end)
     first, last = released.points[0][0] - DAY, released.points[-1][0]
     counter = "tidegate_released_bytes_total"
     (before,), (after,) = (values(shown_month.prometheus.query(counter, at)) for at in (first, last))
@@ -242,7 +242,7 @@ def test_the_parts_of_the_open_day_are_its_limit_and_what_was_forced_above_it(sh
     ("title", "recorded"),
     [
         ("VMs, worst first", "tidegate:vm_target_used:ratio"),
-        ("Limit that the targets need", "tidegate:targets:density"),
+        ("Limit the targets need", "tidegate:targets:density"),
     ],
 )
 def test_the_dashboard_and_the_alerts_work_it_out_alike(title: str, recorded: str, shown_month: Shown) -> None:

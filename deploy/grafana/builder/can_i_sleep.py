@@ -31,7 +31,12 @@ def row() -> Iterator[Builder[Panel]]:
         Steps(1, 3),
     )
     yield panels.figure(
-        About("Without a copy", "VMs never off-site, or kept there for its whole retention.", 3, "TidegateVmStale"),
+        About(
+            "Without a copy",
+            "VMs that were never off-site, or whose copy has passed the storage's retention.",
+            3,
+            "TidegateVmStale",
+        ),
         never,
         units.NoUnit,
         Steps(1, 3),
@@ -39,7 +44,7 @@ def row() -> Iterator[Builder[Panel]]:
     yield panels.figure(
         About(
             "Worst copy",
-            "The off-site age of the VM that is worst off, as a part of its target: stale at 100 %.",
+            "The highest off-site age of a VM, as a part of its target: stale at 100 %.",
             3,
             "TidegateRecoveryPointOld",
         ),
@@ -48,7 +53,12 @@ def row() -> Iterator[Builder[Panel]]:
         panels.TARGETS,
     )
     yield panels.figure(
-        About("In no backup", "VMs of the hypervisor; `tidegate check` names them.", 3, "TidegateVmWithoutBackup"),
+        About(
+            "In no backup",
+            "VMs of the hypervisor without a dump; `tidegate check` lists them.",
+            3,
+            "TidegateVmWithoutBackup",
+        ),
         f"sum({of_host('tidegate_hypervisor_vms_without_backup')})",
         units.NoUnit,
         Steps(1, 3),
@@ -56,7 +66,7 @@ def row() -> Iterator[Builder[Panel]]:
     yield panels.figure(
         About(
             "Shrunk dumps",
-            "Newest dumps below half of their VM's usual size. They leave all the same.",
+            "Newest dumps below half of their VM's usual size. They are released all the same.",
             3,
             "TidegateDumpShrunk",
         ),
@@ -67,7 +77,7 @@ def row() -> Iterator[Builder[Panel]]:
     yield panels.figure(
         About(
             "Since the last pass",
-            "As a part of the time in which one should come. Nothing new is let out until one does.",
+            "As a part of the usual interval. Nothing new is released until a pass runs.",
             3,
             "TidegatePassMissed",
         ),
@@ -78,7 +88,7 @@ def row() -> Iterator[Builder[Panel]]:
     yield panels.figure(
         About(
             "Not fetched for",
-            "How long the storage has left the oldest link that waits for it. A day is usual, three are not.",
+            "Age of the oldest link that the storage has not fetched. A day is usual, three are not.",
             3,
             "TidegatePullerDown",
         ),
@@ -87,19 +97,19 @@ def row() -> Iterator[Builder[Panel]]:
         Steps(1.5 * panels.DAY, 3 * panels.DAY),
     )
     yield panels.figure(
-        About("Alerts", "Those of deploy/prometheus that fire now, if Prometheus has these rules.", 3),
+        About("Alerts", "Alerts of deploy/prometheus that fire now, if Prometheus has these rules.", 3),
         firing,
         units.NoUnit,
         Steps(1, 3),
     )
     yield panels.lines(
-        About("VMs in trouble", "A bump is a late turn; a step that stays is a job that no longer runs.", 12),
+        About("VMs with a problem", "A bump: a dump left late. A step that stays: a job that no longer runs.", 12),
         {"stale": stale, "without a copy": never, "last dump failed": failed},
         units.NoUnit,
         colours={"stale": panels.ORANGE, "without a copy": panels.RED, "last dump failed": "purple"},
     )
     yield panels.rows(
-        About("Alerts that fire", "Each leads to its page: what it means, what to look at, what to do.", 12),
+        About("Alerts that fire", "Each links to its runbook: what it means, what to check, what to do.", 12),
         {"A": f"max by (alertname, severity, instance, vm, watch, reason) ({queries.FIRING})"},
         [
             Column(

@@ -16,7 +16,7 @@ from deploy.grafana.builder.panels import DATA_SOURCE
 from deploy.grafana.builder.queries import of_host
 from deploy.grafana.builder.rows import ROWS
 
-#: As in the alerting rules, so that the same command gives both another place.
+#: As in the alerting rules, so that one sed command changes both.
 RUNBOOKS = "file:///usr/local/share/doc/tidegate/runbooks"
 
 
@@ -30,7 +30,7 @@ def build() -> Dashboard:
     builder = (
         dashboard.Dashboard("Tidegate")
         .uid("tidegate")
-        .description("VM dumps on their way to off-site storage: what left, what waits, who is stale.")
+        .description("VM dumps for off-site storage: what was released, what waits, which VMs are stale.")
         .tags(["tidegate", "backup"])
         .timezone("browser")
         .time("now-30d", "now")

@@ -31,8 +31,8 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 DATA_SOURCE = DataSourceRef("prometheus", "${datasource}")
 GREEN, ORANGE, RED, GREY = "green", "orange", "red", "#8e8e8e"
-#: 1 where all is well.
-WELL = {"1": ("well", GREEN), "0": ("not well", RED)}
+#: Of a metric that is 1 on success.
+SUCCESS = {"1": ("OK", GREEN), "0": ("failing", RED)}
 
 Kind = TypeVar("Kind", bargauge.Panel, stat.Panel, statetimeline.Panel, table.Panel, timeseries.Panel)
 
@@ -201,7 +201,7 @@ def states(about: About, queries: Mapping[str, str]) -> statetimeline.Panel:
     panel = (
         statetimeline.Panel()
         .max_data_points(POINTS)
-        .mappings(mapped(WELL))
+        .mappings(mapped(SUCCESS))
         .show_value(kinds.VisibilityMode.NEVER)
         .legend(common.VizLegendOptions().show_legend(True).placement(kinds.LegendPlacement.BOTTOM))
     )

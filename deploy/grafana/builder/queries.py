@@ -29,7 +29,7 @@ def a_day(metric: str, labels: str = "", *, days: int = 1) -> str:
 
 
 def vms(these: str, counted: str) -> str:
-    """How many VMs ``these`` are. A host that tells of no single VM (vm_series = false) has ``counted`` them itself."""
+    """How many VMs ``these`` are. A host without series of single VMs (vm_series = false) ``counted`` them itself."""
     told = f"unless on (job, instance) {of_host('tidegate_vm_info')}"
     return or_none(f"sum(count by (job, instance) ({these}) or sum by (job, instance) ({counted} {told}))")
 
@@ -41,7 +41,7 @@ def or_none(count: str) -> str:
 
 LIMIT = f"sum({of_host('tidegate_day_limit_bytes')})"
 
-#: Off-site age as a part of the target: 1 is where a VM becomes stale. Without a copy since it was first heard of.
+#: Off-site age as a part of the target: 1 is where a VM becomes stale. Without a copy: since the VM was first seen.
 TARGET_USED = (
     f"(time() - ({of_host('tidegate_vm_offsite_timestamp_seconds')}"
     f" or {of_host('tidegate_vm_first_seen_timestamp_seconds')})) / {of_host('tidegate_vm_target_seconds')}"
@@ -50,7 +50,7 @@ TARGET_USED = (
 OFFSITE_AGE = f"time() - {of_host('tidegate_vm_offsite_timestamp_seconds')}"
 DUMP_AGE = f"time() - {of_host('tidegate_vm_last_dump_timestamp_seconds')}"
 
-#: Bytes a day that the targets need, as a part of those that a day may let out; without what is heavier than a day.
+#: Bytes a day that the targets need, as a part of a day's limit; without dumps larger than that limit.
 DENSITY = (
     f"sum without (vm) (({of_host('tidegate_vm_last_dump_size_bytes')}"
     f" <= on (job, instance) group_left () (max_over_time({of_host('tidegate_day_limit_bytes')}[7d])"
@@ -60,7 +60,7 @@ DENSITY = (
     f" - avg_over_time({of_host('tidegate_day_reserve_bytes')}[7d]))"
 )
 
-#: Since a pass came to its end, or since there is anything to let out, as a part of the time in which one should.
+#: Time since the last pass finished, or since the first VM, as a part of the usual interval.
 PASS_INTERVALS = (
     f"(time() - ({of_host('tidegate_pass_last_finish_timestamp_seconds')}"
     f" or {of_host('tidegate_vms_first_seen_timestamp_seconds')}))"

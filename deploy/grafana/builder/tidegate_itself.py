@@ -1,4 +1,4 @@
-"""The row "Is Tidegate well?"."""
+"""The row "Is Tidegate healthy?"."""
 
 from collections.abc import Iterator
 
@@ -16,8 +16,8 @@ def row() -> Iterator[Builder[Panel]]:
     buckets = of_host("tidegate_marker_record_seconds_bucket")
     yield panels.states(
         About(
-            "What runs",
-            "Each host's scrape, state file and configuration, and each watch folder. A textfile has no answer about"
+            "State of each part",
+            "Each host's scrape, state file and configuration, and each watch folder. A textfile has no metrics of"
             " state file and configuration.",
             12,
             "TidegateServiceGone",
@@ -30,21 +30,21 @@ def row() -> Iterator[Builder[Panel]]:
         },
     )
     yield panels.stacked_days(
-        About("What went wrong each day", "`tidegate history`, `tidegate plan` and the log name them.", 12),
+        About("Failures each day", "`tidegate history`, `tidegate plan` and the log list them.", 12),
         {
-            "dumps that failed": a_day("tidegate_markers_total", 'state="failed"'),
+            "failed dumps": a_day("tidegate_markers_total", 'state="failed"'),
             "bad markers": a_day("tidegate_markers_total", 'state="bad"'),
-            "passes that failed": a_day("tidegate_pass_failures_total"),
-            "links that failed": a_day("tidegate_link_failures_total"),
-            "links taken back": a_day("tidegate_links_taken_back_total"),
+            "failed passes": a_day("tidegate_pass_failures_total"),
+            "failed links": a_day("tidegate_link_failures_total"),
+            "links revoked": a_day("tidegate_links_taken_back_total"),
             "foreign files": a_day("tidegate_foreign_files_total"),
         },
         units.NoUnit,
     )
     yield panels.lines(
         About(
-            "Room on the dumps' disks",
-            "As the last pass found it, beside the min_free of the configuration. Pinned is what links alone keep.",
+            "Free space on dump disks",
+            "As of the last pass, beside the configured min_free. Pinned: deleted dumps that only a link keeps.",
             12,
             "TidegateDiskLow",
         ),
@@ -57,9 +57,9 @@ def row() -> Iterator[Builder[Panel]]:
     )
     yield panels.lines(
         About(
-            "From a marker to its record",
-            "In which 99 of 100 markers were recorded, over a day. Seconds are usual; minutes: the service was down, a"
-            " disk away, or the folder gives no events.",
+            "Delay from marker to record",
+            "99 of 100 markers of a day were recorded within this time. Seconds are usual. Minutes: the service was"
+            " down, a disk was unmounted, or the folder has no kernel events.",
             12,
             "TidegateMarkersLate",
         ),

@@ -22,9 +22,9 @@ def row() -> Iterator[Builder[Panel]]:
     """Its panels, from left to right."""
     yield panels.lines(
         About(
-            "Off-site ages, of their targets",
-            "Below 100 % no VM is stale. The worst alone above it: look at that VM. The median too: no matter of single"
-            " VMs. Above 300 % nothing is drawn.",
+            "Off-site age, as a part of the target",
+            "Below 100 % no VM is stale. Only the worst is above: check that VM. The median too: check passes, syncs"
+            " and the limit. Above 300 % nothing is drawn.",
             12,
             "TidegateManyVmsStale",
         ),
@@ -39,15 +39,15 @@ def row() -> Iterator[Builder[Panel]]:
         colours={"worst": "purple", "worst tenth": "blue", "median": "light-blue"},
     )
     yield panels.lines(
-        About("Newest dumps", "Together, of the chosen VMs. What grows here needs more of the limit.", 12),
+        About("Size of the newest dumps", "Sum over the chosen VMs. Growth needs more of the limit.", 12),
         {"{{instance}}": f"sum by (instance) ({of_vms(of_host('tidegate_vm_last_dump_size_bytes'))})"},
         units.BytesSI,
     )
     yield panels.rows(
         About(
             "VMs, worst first",
-            "A VM chooses itself for the panels above; `tidegate explain VM` says why its copy is as old as it is, and"
-            " when it is expected to leave.",
+            "Click a VM to filter the panels above; `tidegate explain VM` has the reason for the age of its copy, and"
+            " the expected day.",
             24,
             "TidegateVmStale",
         ),

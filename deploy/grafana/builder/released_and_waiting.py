@@ -1,4 +1,4 @@
-"""The row "What left, and what waits?"."""
+"""The row "What was released, and what waits?"."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from deploy.grafana.builder import panels, queries
 from deploy.grafana.builder.panels import About
 from deploy.grafana.builder.queries import a_day, of_host
 
-#: What is held since a newer dump or copy is there does not wait.
+#: Superseded dumps and dumps that are off-site do not wait.
 TO_LEAVE = 'reason!~"superseded|already_offsite"'
 
 
@@ -18,26 +18,26 @@ def row() -> Iterator[Builder[Panel]]:
     """Its panels, from left to right."""
     yield panels.days(
         About(
-            "Let out each day",
-            "Against the limit. Above it there is only what was forced there. Days here end at midnight UTC; those of"
-            " the limit may end at another hour.",
+            "Released each day",
+            "Against the limit. Only a forced dump exceeds it. Days here end at midnight UTC; the days of the limit"
+            " may end at another hour.",
             12,
             "TidegateLimitExceeded",
         ),
         {
-            "let out": a_day("tidegate_released_bytes_total"),
+            "released": a_day("tidegate_released_bytes_total"),
             "confirmed": a_day("tidegate_confirmed_bytes_total"),
             "forced above the limit": a_day("tidegate_limit_exceeded_bytes_total"),
         },
         units.BytesSI,
         limit=queries.LIMIT,
-        colours={"let out": "blue", "confirmed": panels.GREEN, "forced above the limit": panels.ORANGE},
+        colours={"released": "blue", "confirmed": panels.GREEN, "forced above the limit": panels.ORANGE},
     )
     yield panels.lines(
         About(
             "Where the open day's limit goes",
-            "Outstanding counts against every day until the storage has it; used comes back with the next day. Nothing"
-            " left to let out is how a busy day ends, and no fault.",
+            "Outstanding counts against every day until it is confirmed; used is available again the next day. No"
+            " bytes left at the end of a busy day is normal.",
             12,
         ),
         {
@@ -53,9 +53,9 @@ def row() -> Iterator[Builder[Panel]]:
     yield panels.lines(
         About(
             "Waiting",
-            "Size of what the last pass held, by its reason. limit_reached that grows for weeks: the limit cannot keep"
-            " up. oversize, changed, unsafe, ambiguous, bad_marker and link_error need you: `tidegate plan` names"
-            " them.",
+            "Size of the dumps that the last pass did not release, by reason. limit_reached grows for weeks: the limit"
+            " is too small. oversize, changed, unsafe, ambiguous, bad_marker and link_error need you: `tidegate plan`"
+            " lists them.",
             12,
             "TidegateBacklogGrowing",
         ),
@@ -65,7 +65,9 @@ def row() -> Iterator[Builder[Panel]]:
     )
     yield panels.bars(
         About(
-            "Held by the last pass", "Dumps, by reason; `tidegate plan` names them, `tidegate explain` says why.", 12
+            "Not released by the last pass",
+            "Dumps, by reason; `tidegate plan` lists them, `tidegate explain` has the details of one VM.",
+            12,
         ),
         f"sort_desc(sum by (reason) ({of_host('tidegate_dumps_waiting')}) > 0)",
         "{{reason}}",

@@ -1,4 +1,4 @@
-"""The row "Is the line used?"."""
+"""The row "Is the link to the storage used?"."""
 
 from collections.abc import Iterator
 
@@ -18,15 +18,17 @@ def row() -> Iterator[Builder[Panel]]:
     waiting = of_host("tidegate_dumps_waiting_bytes", 'reason="limit_reached"')
     free = f"({of_host('tidegate_day_limit_bytes')} - {of_host('tidegate_day_reserve_bytes')})"
     yield panels.figure(
-        About("Limit used", "What was let out in seven days, as a part of seven limits. Low while nothing waits.", 6),
+        About(
+            "Limit used", "Released in seven days, as a part of seven daily limits. It is low while nothing waits.", 6
+        ),
         f"{released} / (7 * sum(avg_over_time({of_host('tidegate_day_limit_bytes')}[7d])))",
         units.PercentUnit,
     )
     yield panels.figure(
         About(
-            "Sent, of what was let out",
-            "In seven days, as rsync told. Far below 100 %: the storage had most of it already. Above: something is"
-            " sent twice. 0 while no sync tells (`tidegate synced --stats FILE`).",
+            "Sent, of what was released",
+            "Over seven days, as rsync reports. Far below 100 %: the storage had most of it already. Above: something"
+            " is sent twice. 0 while no sync reports it (`tidegate synced --stats FILE`).",
             6,
             "TidegateMoreThanReleased",
         ),
@@ -36,9 +38,9 @@ def row() -> Iterator[Builder[Panel]]:
     )
     yield panels.figure(
         About(
-            "Limit that the targets need",
-            "Above 100 % some copies get older than they may, whatever leaves first. `tidegate forecast --needed` tells"
-            " the limit that would do.",
+            "Limit the targets need",
+            "Above 100 % some copies miss their target in any order. `tidegate forecast --needed` computes the limit"
+            " that is enough.",
             6,
             "TidegateLimitTooSmall",
         ),
@@ -47,32 +49,37 @@ def row() -> Iterator[Builder[Panel]]:
         Steps(0.9, 1),
     )
     yield panels.figure(
-        About("Days that wait", "Whole limits that what waits for room would take.", 6, "TidegateBacklogGrowing"),
+        About(
+            "Backlog in days",
+            "How many daily limits the dumps with reason limit_reached need.",
+            6,
+            "TidegateBacklogGrowing",
+        ),
         f"max(sum without (reason) ({waiting}) / {free})",
         units.Days,
     )
     yield panels.days(
         About(
-            "Crossed the line each day",
-            "As rsync told, beside what was let out. Received is what the storage says, checksums above all;"
-            " sent twice is what crossed beyond all that was let out.",
+            "Bytes transferred each day",
+            "As rsync reports, beside the bytes released. Received is what the storage answers, mostly checksums;"
+            " sent twice is what was transferred beyond all that was released.",
             12,
             "TidegateMoreThanReleased",
         ),
         {
-            "let out": a_day("tidegate_released_bytes_total"),
+            "released": a_day("tidegate_released_bytes_total"),
             "sent": a_day("tidegate_wire_sent_bytes_total"),
             "received": a_day("tidegate_wire_received_bytes_total"),
             "sent twice": a_day("tidegate_wire_beyond_charge_bytes_total"),
         },
         units.BytesSI,
         limit=queries.LIMIT,
-        colours={"let out": "blue", "sent": panels.GREEN, "received": panels.GREY, "sent twice": panels.ORANGE},
+        colours={"released": "blue", "sent": panels.GREEN, "received": panels.GREY, "sent twice": panels.ORANGE},
     )
     yield panels.lines(
         About(
             "Links not fetched",
-            "Each sync should bring it down to nothing. What stays counts against every day's limit.",
+            "Each sync should reduce it to 0. Links that stay count against every day's limit.",
             12,
             "TidegateLinksNotFetched",
         ),
