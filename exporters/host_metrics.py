@@ -112,7 +112,7 @@ class _Watch(NamedTuple):
 
 def _watches(view: View) -> Iterator[_Watch]:
     """The configured folders only: one that left the configuration would alert for ever."""
-    overflows, missed = view.counters.get("watch_overflows", {}), view.counters.get("markers_unannounced", {})
+    overflows, missed = view.counters.get("watch_overflows", {}), view.counters.get("missed_events", {})
     for one in view.config.watches:
         status = view.watch_statuses.get(one.name)
         yield _Watch(one, status, overflows.get(one.name, 0), missed.get(one.name, 0))
@@ -161,7 +161,7 @@ _WATCHES = Table(
         ' "poll", or it was never scanned by the service.',
     ),
     Family(
-        "tidegate_watch_unannounced_markers_total",
+        "tidegate_watch_missed_events_total",
         "missed_events",
         "Markers that only a scan has found, since no event came for them; those of the first scan do not count."
         ' Nothing is lost, but it took up to a scan interval. Steady growth: set mode = "poll" where the filesystem'

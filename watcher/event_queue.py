@@ -151,14 +151,13 @@ class EventQueue:
 
     def due(self) -> float:
         """When there is something to take: minus infinity for now, infinity for nothing."""
-        if self._dumps or self._folders or self._scan:
-            return _NOW
-        return self._first_unclosed() if self._unclosed else _NEVER
+        with self._condition:
+            return self._due()
 
     def wait(self, now: float, until: float) -> None:
         """Returns when there is something to take, at ``until``, or when ``close`` is called."""
         with self._condition:
-            if not self._is_closed and (rest := min(self.due(), until) - now) > 0:
+            if not self._is_closed and (rest := min(self._due(), until) - now) > 0:
                 self._condition.wait(rest)
 
     def close(self) -> None:
@@ -166,6 +165,11 @@ class EventQueue:
         with self._condition:
             self._is_closed = True
             self._condition.notify_all()
+
+    def _due(self) -> float:
+        if self._dumps or self._folders or self._scan:
+            return _NOW
+        return self._first_unclosed() if self._unclosed else _NEVER
 
     def _first_unclosed(self) -> float:
         return next(iter(self._unclosed.values()))

@@ -226,7 +226,7 @@ class FolderWatcher(threading.Thread):
             return
         log.warning("%s: scans have found %d markers without an event", self.watch, number)
         try:
-            self._count("markers_unannounced", number)
+            self._count("missed_events", number)
         except (BusyError, FaultError):
             self._missed.put_back(number)
             raise

@@ -20,7 +20,7 @@ from policy.planner.decide import decide
 from policy.planner.model import Day, DayAccount, Dump, Rules, Vm
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import DAY, HOUR, GivenClock
-from tests.watcher.following import IO_TIMEOUT, Site, until
+from tests.watcher.site import IO_TIMEOUT, Site, until
 from watcher.service import Watcher
 
 pytestmark = pytest.mark.slow

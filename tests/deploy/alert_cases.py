@@ -278,7 +278,7 @@ MORE = {
         WATCH,
     ),
     "TidegateEventsMissed": Case(
-        gauge("tidegate_watch_unannounced_markers_total", "0x9 4x120", WATCH),
+        gauge("tidegate_watch_missed_events_total", "0x9 4x120", WATCH),
         9,
         10,
         70,

@@ -101,5 +101,5 @@ def _fill_counters(connection: Connection) -> None:
     counters.count(connection, "links_taken_back", 1, Reason.ON_HOLD)
     counters.count(connection, "markers", 20, MarkerResult.RECORDED)
     counters.count(connection, "watch_overflows", 5, "dumps")
-    counters.count(connection, "markers_unannounced", 2, "dumps")
+    counters.count(connection, "missed_events", 2, "dumps")
     counters.count_delays(connection, [0.004, 0.01, 0.02, 1.5, 7200, -3])

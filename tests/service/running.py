@@ -1,4 +1,4 @@
-"""The real service in a process of its own, and a stand-in for systemd that hears what it tells."""
+"""The real service in a process of its own, and a stand-in for systemd that receives its notifications."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ IO_TIMEOUT = 60
 
 
 class Manager:
-    """Hears datagrams as systemd does: at a path, or at a name in the abstract namespace (``@name``)."""
+    """Receives datagrams as systemd does: at a path, or at a name in the abstract namespace (``@name``)."""
 
     def __init__(self, address: str) -> None:
         self.address = address

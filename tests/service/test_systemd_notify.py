@@ -1,4 +1,4 @@
-"""What the service manager hears, over real datagram sockets."""
+"""What the service manager is sent, over real datagram sockets."""
 
 import os
 import secrets
@@ -27,11 +27,11 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def test_it_is_told_in_the_words_of_sd_notify(address: str) -> None:
     """Ready, reloading, a status line and stopping, one datagram each."""
     with Manager(address) as manager:
-        telling = ServiceManager(GivenClock(), {"NOTIFY_SOCKET": address})
-        telling.ready()
-        telling.reloading()
-        telling.status("2 VMs")
-        telling.stopping()
+        service_manager = ServiceManager(GivenClock(), {"NOTIFY_SOCKET": address})
+        service_manager.ready()
+        service_manager.reloading()
+        service_manager.status("2 VMs")
+        service_manager.stopping()
         assert [manager.next().splitlines()[0] for _ in range(4)] == [
             "READY=1",
             "RELOADING=1",
@@ -41,12 +41,12 @@ def test_it_is_told_in_the_words_of_sd_notify(address: str) -> None:
         assert manager.told[1].splitlines()[1].startswith("MONOTONIC_USEC=")
 
 
-def test_the_same_status_is_not_told_twice(address: str) -> None:
-    """A line that stands already is no news."""
+def test_the_same_status_is_not_sent_twice(address: str) -> None:
+    """A line that is shown already is no news."""
     with Manager(address) as manager:
-        telling = ServiceManager(GivenClock(), {"NOTIFY_SOCKET": address})
+        service_manager = ServiceManager(GivenClock(), {"NOTIFY_SOCKET": address})
         for line in ("1 VMs", "1 VMs", "2 VMs"):
-            telling.status(line)
+            service_manager.status(line)
         assert [manager.next(), manager.next()] == ["STATUS=1 VMs", "STATUS=2 VMs"]
         assert manager.heard_nothing_more()
 
@@ -61,8 +61,8 @@ def test_a_name_in_the_status_cannot_say_that_the_service_is_ready(address: str)
 @pytest.mark.parametrize("said", [None, "", "vsock:2:1234", "relative/path"])
 def test_without_a_socket_that_is_known_nothing_happens(said: str | None, caplog: pytest.LogCaptureFixture) -> None:
     """The service also runs in a terminal, and under others than systemd."""
-    telling = ServiceManager(GivenClock(), {} if said is None else {"NOTIFY_SOCKET": said})
-    telling.ready()
+    service_manager = ServiceManager(GivenClock(), {} if said is None else {"NOTIFY_SOCKET": said})
+    service_manager.ready()
     assert caplog.messages == []
 
 
@@ -78,20 +78,20 @@ def test_a_manager_that_is_gone_is_told_in_the_log_and_stops_nothing(
 
 
 def pings(manager: Manager, environment: dict[str, str]) -> int:
-    """How many are heard of a loop that turns once a second for 100 seconds."""
+    """How many are sent by a loop that is alive once a second for 100 seconds."""
     clock = GivenClock()
-    telling = ServiceManager(clock, {"NOTIFY_SOCKET": manager.address, **environment})
+    service_manager = ServiceManager(clock, {"NOTIFY_SOCKET": manager.address, **environment})
     for _ in range(100):
         clock.advance(1)
-        telling.alive()
+        service_manager.alive()
     while not manager.heard_nothing_more():
         pass
     assert set(manager.told) <= {"WATCHDOG=1"}
     return len(manager.told)
 
 
-def test_turns_are_passed_on_twice_in_the_time_that_the_watchdog_waits(address: str) -> None:
-    """More often would be noise, at 6,000 turns a second."""
+def test_signs_of_life_are_passed_on_twice_in_the_time_that_the_watchdog_waits(address: str) -> None:
+    """More often would be noise, at 6,000 of them a second."""
     with Manager(address) as manager:
         assert pings(manager, {"WATCHDOG_USEC": "20000000"}) == 10
 
@@ -125,8 +125,8 @@ def test_a_loop_that_hangs_sends_no_ping_whatever_else_still_lives(
     host = Host(tmp_path / "host")
     clock = GivenClock()
     with Manager(address) as manager, closing(State(host.state)) as state:
-        telling = ServiceManager(clock, {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "20000000"})
-        watcher = Watcher(host.config(), state, clock, on_alive=telling.alive)
+        service_manager = ServiceManager(clock, {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "20000000"})
+        watcher = Watcher(host.config(), state, clock, on_alive=service_manager.alive)
         thread = threading.Thread(target=watcher.run)
         thread.start()
         hanging.wait()

@@ -14,7 +14,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Hung:
-    """Whoever asks anything of what is mounted waits, until it is released: then he is told that it is gone."""
+    """Whoever asks anything of what is mounted waits, until it is released: then it fails, since it is gone."""
 
     def __init__(self) -> None:
         self._points: list[Path] = []

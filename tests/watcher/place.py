@@ -21,7 +21,7 @@ from watcher.scanner import Scanned, Scanner
 
 
 class Place:
-    """``folder/dumps`` and its state. ``settings`` are keys of ``[[watch]]``. The clock stands until it is moved."""
+    """``folder/dumps`` and its state. ``settings`` are keys of ``[[watch]]``. The clock stops until it is moved."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.host = Host(folder, watch=settings)
@@ -65,7 +65,7 @@ class Place:
     # --- looks
 
     def look(self, name: str) -> Observation:
-        """What is seen at this path now, however far the clock stands behind."""
+        """What is seen at this path now, however far the clock is behind."""
         (seen,) = observe(self.config, self.watch, [name], self.clock.wall + 10)
         return seen
 
@@ -75,7 +75,7 @@ class Place:
         return Scanner(self.config, self.watch, self.state, self.clock).scan(**how)
 
     def record(self, paths: list[str]) -> None:
-        """These dumps are looked at, as a doorbell asks for it."""
+        """These dumps are looked at, as after events of their markers."""
         self.clock.advance(1)
         Recorder(self.config, self.watch, self.state, self.clock).record(paths)
 
@@ -92,7 +92,7 @@ class Place:
         return row
 
     def states(self, name: str) -> list[tuple[DumpState, bool]]:
-        """State of each row of a path, and whether a marker of it stands."""
+        """State of each row of a path, and whether it has a marker."""
         return [(row.state, row.has_marker) for row in self.rows(name)]
 
     def decide(self, name: str, state: DumpState) -> None:
@@ -121,7 +121,7 @@ class Place:
             return rows + [tuple(row) for row in vms.all_vms(connection).values()]
 
     def standing(self) -> set[str]:
-        """Paths of dumps whose markers are held to stand."""
+        """Paths of the dumps that are recorded to have a marker."""
         with self.state.read() as connection:
             return set(dumps.marker_signatures(connection, self.watch.name))
 

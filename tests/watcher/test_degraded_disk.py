@@ -2,30 +2,22 @@
 
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from core.clock import SystemClock
 from core.enums import DumpState
 from tests.service.running import service
-from tests.watcher.disks import Disk, Disks, disks
-from tests.watcher.following import Site, done, until
+from tests.watcher.disks import Disk, Disks
+from tests.watcher.site import Site, done, until
 from watcher import folder
 from watcher.scanner import scan_and_record
-
-__all__ = ["disks"]  # the fixture
 
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A mount is noticed when somebody looks: in a test that is sooner."""
     monkeypatch.setattr(folder, "_ROOT_SECONDS", 0.1)
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Folders that go, come again, stand elsewhere or are closed to us while the watcher runs."""
+"""Folders that go, come again, are moved or closed to us while the watcher runs."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.users import NOBODY, as_nobody, open_the_way
-from tests.watcher.following import Site, done, until
+from tests.watcher.site import Site, done, until
 from watcher import folder
 
 
@@ -60,7 +60,7 @@ def test_a_watch_folder_that_is_renamed_away_keeps_its_dumps_until_there_is_anot
 
 
 def test_a_watch_folder_that_was_renamed_and_comes_back_is_the_same(site: Site) -> None:
-    """As a disk that is renumbered: what stands in it tells."""
+    """As a disk that is renumbered: what is on it proves it."""
     done(site.dumps, "vm1")
     with site.watched():
         _rename(site)
@@ -73,7 +73,7 @@ def test_a_watch_folder_that_was_renamed_and_comes_back_is_the_same(site: Site) 
 
 
 def test_a_folder_above_it_that_is_renamed_is_noticed(tmp_path: Path) -> None:
-    """Nothing at all is told of that: the watch of the kernel goes on, at a path that is none."""
+    """No event reports that: the kernel's watch continues, at a path that leads nowhere."""
     site = Site(tmp_path / "host", path="above/dumps")
     site.dumps = site.host.folder / "above/dumps"
     site.dumps.mkdir(parents=True)
@@ -92,17 +92,17 @@ def test_a_folder_above_it_that_is_renamed_is_noticed(tmp_path: Path) -> None:
 def test_a_folder_in_it_that_is_deleted_and_made_again_is_heard_again(times: int, site: Site) -> None:
     """As often as it happens, and however soon the marker follows."""
     with site.watched():
-        for turn in range(times):
+        for round_ in range(times):
             (site.dumps / "set").mkdir()
-            done(site.dumps / "set", f"vm{turn}")
-            site.records(f"set/vm{turn}")
+            done(site.dumps / "set", f"vm{round_}")
+            site.records(f"set/vm{round_}")
             shutil.rmtree(site.dumps / "set")
         until(lambda: site.waiting() == set())
     assert site.counted("markers", "recorded") == times
 
 
 def test_a_folder_that_is_renamed_takes_its_dumps_to_their_new_name(site: Site) -> None:
-    """The watch of the kernel goes with it and would go on ringing under the old name."""
+    """The watch of the kernel goes with it and would report its old path."""
     (site.dumps / "a").mkdir()
     done(site.dumps / "a", "vm1")
     with site.watched():

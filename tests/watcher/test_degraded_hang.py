@@ -15,11 +15,9 @@ from core.state.database import DryRunState, State
 from policy.passes import run
 from policy.sync import report
 from tests.host import Host, reasons
-from tests.watcher.following import Site, done, until
-from tests.watcher.hung import Hung, hung
+from tests.watcher.hung import Hung
+from tests.watcher.site import Site, done, until
 from watcher import folder, scanner, service, watch_tree
-
-__all__ = ["hung"]  # the fixture
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +100,7 @@ def test_a_pass_leaves_a_folder_that_hangs_alone_and_lets_the_others_out(two: Ho
 def test_what_looks_at_the_trees_looks_past_a_folder_that_hangs(
     two: Host, hung: Hung, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A plan, and a report that the storage has everything: what stands where nobody can look stays as it is."""
+    """A plan, and a report that the storage has everything: what cannot be looked at stays as it is."""
     monkeypatch.setattr(scanner, "_ANSWER_SECONDS", 0.3)
     monkeypatch.setattr(mount_identity, "_ANSWER_SECONDS", 0.3)
     done(two.dumps, "vm1")
@@ -122,8 +120,8 @@ def test_what_looks_at_the_trees_looks_past_a_folder_that_hangs(
         "vm9": Reason.OUTSTANDING,
     }
     assert planned.down == ("dumps",)
-    told = report.report(config, state, clock, report.Report(everything=True), wait=0)
-    assert {link.vm for link in told.confirmed} == {"vm9"}
+    reported = report.report(config, state, clock, report.Report(everything=True), wait=0)
+    assert {link.vm for link in reported.confirmed} == {"vm9"}
 
 
 def test_check_tells_of_it_and_the_service_starts_all_the_same(

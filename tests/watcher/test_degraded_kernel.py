@@ -1,4 +1,4 @@
-"""The kernel tells nothing, or not all: it has dropped events, has no watches left, or nobody hears it any more."""
+"""Kernel events are not complete: some were dropped, no watches are left, or the thread that reads them has died."""
 
 import logging
 import os
@@ -9,19 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.watcher.following import Site, done, until
-from tests.watcher.limited import started
+from tests.watcher.site import Site, done, until
+from tests.watcher.started import started
 from watcher import folder, inotify
 from watcher.inotify import Inotify
 
 #: The kernel keeps so many events for each instance.
 _QUEUE = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
 _WATCHES = int(Path("/proc/sys/fs/inotify/max_user_watches").read_text())
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
 
 
 # --- overflow
@@ -44,7 +39,7 @@ def test_what_the_kernel_drops_while_the_service_stands_still_is_found_by_one_sc
 
 @pytest.mark.skipif(_QUEUE > 20_000 or _WATCHES < 25_000, reason="this kernel's limits are others")
 def test_an_overflow_over_twenty_thousand_folders_is_over_after_one_scan(site: Site) -> None:
-    """Each has a watch of its own, whose arming must not fill the queue anew; what comes later is heard again."""
+    """Each has a watch of its own, whose arming must not fill the queue anew; what comes later gives events again."""
     many = 20_000
     for number in range(many):
         (site.dumps / f"set{number}").mkdir()
@@ -65,7 +60,7 @@ def test_an_overflow_over_twenty_thousand_folders_is_over_after_one_scan(site: S
 
 
 def test_without_watches_for_all_folders_it_is_said_and_scans_do_the_rest(site: Site) -> None:
-    """Some folders are heard and others are not: that must not be silent, in the log as in the metrics."""
+    """Some folders are watched and others are not: that must be visible, in the log as in the metrics."""
     site.host.configure(watch={"scan_interval": "2s"})
     for number in range(6):
         (site.dumps / f"set{number}").mkdir()
@@ -76,7 +71,7 @@ def test_without_watches_for_all_folders_it_is_said_and_scans_do_the_rest(site: 
             done(site.dumps / f"set{number}", "vm")
         for number in range(6):
             site.records(f"set{number}/vm")
-        until(lambda: site.counted("markers_unannounced") > 0)
+        until(lambda: site.counted("missed_events") > 0)
         assert service.log.count("max_user_watches") == 1
 
 
@@ -106,7 +101,7 @@ def test_without_an_instance_it_is_said_and_scans_do_it_all(site: Site) -> None:
         assert site.is_up()
 
 
-def test_it_hears_again_when_there_is_room_again(
+def test_events_are_complete_again_when_there_is_room_again(
     site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The admin raises the limit and restarts nothing."""
@@ -129,7 +124,7 @@ def test_it_hears_again_when_there_is_room_again(
     assert "dumps: all its folders are watched by kernel events again" in caplog.messages
 
 
-# --- nobody hears
+# --- the thread that reads
 
 
 def _reader() -> threading.Thread:

@@ -8,11 +8,9 @@ import pytest
 
 from core.state import counters
 from core.state.database import State
-from tests.watcher.disks import Disk, Disks, disks, read_only
-from tests.watcher.following import Site, done, until
+from tests.watcher.disks import Disk, Disks, read_only
+from tests.watcher.site import Site, done, until
 from watcher import folder
-
-__all__ = ["disks"]  # the fixture
 
 
 @pytest.fixture(autouse=True)
@@ -20,11 +18,6 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """It tries again after a second, then two, up to a minute; in a test that is sooner."""
     monkeypatch.setattr(folder, "_FIRST_RETRY_SECONDS", 0.05)
     monkeypatch.setattr(folder, "_LONGEST_RETRY_SECONDS", 0.2)
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
 
 
 @pytest.fixture
@@ -46,7 +39,7 @@ def complained(caplog: pytest.LogCaptureFixture, words: str) -> bool:
 
 
 def recovers(site: Site) -> None:
-    """What was marked meanwhile is recorded, what was removed is withdrawn, and what comes is heard."""
+    """What was marked meanwhile is recorded, what was removed is withdrawn, and what comes is recorded."""
     until(lambda: site.waiting() == {"vm3", "set/vm2"}, "what was marked meanwhile was never recorded")
     done(site.dumps, "vm4")
     site.records("vm4")
@@ -55,7 +48,7 @@ def recovers(site: Site) -> None:
 def test_while_somebody_holds_the_lock_markers_wait_and_are_recorded_once_it_is_free(
     site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A minute is waited for a lock; then it is told who holds it, and waited for again."""
+    """A minute is waited for a lock; then its holder is logged, and it is waited for again."""
     other = State(site.config.state.path)
     monkeypatch.setattr(site.state, "write", partial(site.state.write, wait=0.1))
     free, held = threading.Event(), threading.Event()

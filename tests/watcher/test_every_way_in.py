@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.watcher.following import Site, done, until
+from tests.watcher.site import Site, done, until
 
 
 @dataclass
@@ -40,7 +40,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     aside.mkdir()
     with site.watched():
         yield Shop(site, site.dumps, aside)
-    assert site.counted("markers_unannounced") == 0
+    assert site.counted("missed_events") == 0
 
 
 ONE = {
@@ -93,7 +93,7 @@ def test_a_marker_that_is_said_anew_is_the_same_dump(shop: Shop) -> None:
 
 
 def test_folders_made_with_a_marker_in_them_at_once(shop: Shop) -> None:
-    """The marker stands before anybody can listen to its folder."""
+    """The marker is there before its folder can be watched."""
     shop.sh("for i in $(seq 50); do mkdir -p a$i/b; printf x > a$i/b/vm; touch a$i/b/vm.done; done")
     shop.recorded(*(f"a{number}/b/vm" for number in range(1, 51)))
 
@@ -126,7 +126,7 @@ def test_a_folder_of_dumps_with_their_markers(way: str, shop: Shop) -> None:
 
 
 def test_a_dump_that_is_a_folder(shop: Shop) -> None:
-    """Its marker stands beside it; what is in it rings nothing."""
+    """Its marker is beside it; what is in it gives no news."""
     shop.sh("mkdir vm1; printf x > vm1/disk0; printf y > vm1/disk1; touch vm1.done")
     shop.recorded("vm1")
 

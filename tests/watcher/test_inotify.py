@@ -8,16 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.mounts import Mount, mount
+from tests.mounts import Mount
 from tests.real_parts import needs_root
-from tests.watcher.following import until
 from tests.watcher.place import Place, open_files
+from tests.watcher.site import until
 from watcher.event_queue import EventQueue, Pending
 from watcher.inotify import FolderEvents
 from watcher.walk import list_markers
 from watcher.watch_tree import WatchTree
-
-__all__ = ["mount"]
 
 NEVER = float("inf")
 LAST = "last.of.all"
@@ -333,7 +331,7 @@ def test_what_is_closed_is_queued_no_more(place: Place) -> None:
 def test_none_of_a_burst_is_lost(folders: int, place: Place) -> None:
     """Ten thousand markers by temp and rename in the same folder, as fast as they can be made.
 
-    Where the reader gets so little of the machine that the kernel's queue overflows, it is told of it.
+    Where the reader gets so little of the machine that the kernel's queue overflows, it is reported.
     """
     for number in range(folders):
         (place.dumps / str(number)).mkdir()

@@ -8,7 +8,7 @@ import pytest
 
 from core.state import counters
 from core.state.database import State
-from tests.watcher.following import Site, done, until
+from tests.watcher.site import Site, done, until
 from watcher import event_queue
 from watcher.inotify import FolderEvents
 
@@ -17,11 +17,6 @@ from watcher.inotify import FolderEvents
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """An event that comes later than two seconds after its scan is none; in a test that is sooner."""
     monkeypatch.setattr(event_queue, "_GRACE_SECONDS", 0.2)
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
 
 
 def in_all(site: Site) -> int:
@@ -65,7 +60,7 @@ def test_a_dump_that_is_looked_at_again_is_not_late(site: Site) -> None:
 
 
 def test_the_times_outlive_the_service_and_a_clock_that_was_set_back(tmp_path: Path) -> None:
-    """They stand in the state; a time below nothing is none."""
+    """They are in the state; a negative time counts as none."""
     for _ in range(2):
         state = State(tmp_path / "state.db")
         with state.write() as connection:
@@ -78,10 +73,10 @@ def test_the_times_outlive_the_service_and_a_clock_that_was_set_back(tmp_path: P
     assert [count for _, count in found.buckets] == [4] + [6] * (len(counters.DELAY_BOUNDS) - 1) + [8]
 
 
-# --- what no event had announced
+# --- what no event has reported
 
 
-def test_a_scan_beside_living_events_finds_nothing_unannounced(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scan_beside_living_events_misses_no_event(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often one comes in between, and though it often is the first to see a marker."""
     monkeypatch.setattr(event_queue, "_GRACE_SECONDS", 2.0)
     with site.watched() as watcher:
@@ -94,7 +89,7 @@ def test_a_scan_beside_living_events_finds_nothing_unannounced(site: Site, monke
         until(lambda: len(site.waiting()) == 210)
         end = threading.Event()
         end.wait(2.5)  # in which they would be counted
-    assert site.counted("markers_unannounced") == 0
+    assert site.counted("missed_events") == 0
 
 
 def test_what_only_a_scan_finds_is_counted_for_its_folder(
@@ -110,8 +105,8 @@ def test_what_only_a_scan_finds_is_counted_for_its_folder(
         assert not site.is_recorded("vm0")
         for folder in watcher._folders:
             folder.request_scan()
-        until(lambda: site.counted("markers_unannounced") == 3)
-    assert site.counted("markers_unannounced", "second") == 0
+        until(lambda: site.counted("missed_events") == 3)
+    assert site.counted("missed_events", "second") == 0
     assert any("found 3 markers without an event" in one for one in caplog.messages)
 
 
@@ -123,7 +118,7 @@ def test_polling_announces_nothing_and_counts_nothing(tmp_path: Path) -> None:
         site.records("vm1")
         done(site.dumps, "vm2")
         site.records("vm2")
-    assert site.counted("markers_unannounced") == 0
+    assert site.counted("missed_events") == 0
     status = site.status()
     assert status is not None
     assert status.listening is None

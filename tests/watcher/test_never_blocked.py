@@ -8,17 +8,10 @@ import time
 import urllib.request
 from pathlib import Path
 
-import pytest
-
 from tests.host import ROOT
 from tests.service.running import free_port
-from tests.watcher.following import Site, done, until
-from tests.watcher.limited import started
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
+from tests.watcher.site import Site, done, until
+from tests.watcher.started import started
 
 
 def test_recording_goes_on_while_a_pass_lets_thousands_out(site: Site) -> None:
@@ -66,14 +59,14 @@ def test_recording_goes_on_while_silent_clients_hold_the_metrics_port(site: Site
 
 def resident(process: "subprocess.Popen[bytes]") -> int:
     """Bytes that a process has in memory."""
-    told = Path(f"/proc/{process.pid}/status").read_text()
-    found = re.search(r"VmRSS:\s+(\d+) kB", told)
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    found = re.search(r"VmRSS:\s+(\d+) kB", status)
     assert found is not None
     return int(found[1]) * 1024
 
 
 def test_a_storm_of_what_is_no_marker_takes_no_memory(site: Site) -> None:
-    """A hundred thousand files, and one that is written for long: they ring, and nothing of them is kept."""
+    """A hundred thousand files, and one that is written for long: they give events, and nothing of them is kept."""
     with started(site) as service:
         done(site.dumps, "vm1")
         site.records("vm1")
@@ -91,7 +84,7 @@ def test_a_storm_of_what_is_no_marker_takes_no_memory(site: Site) -> None:
 
 
 def test_a_storm_of_one_marker_is_one_dump(site: Site) -> None:
-    """Written ten thousand times: what rings stands in the queue once."""
+    """Written ten thousand times: it is in the queue once."""
     done(site.dumps, "vm1")
     with site.watched():
         script = "i=0; while [ $i -lt 10000 ]; do : > vm1.done; i=$((i + 1)); done"

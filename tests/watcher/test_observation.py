@@ -1,4 +1,4 @@
-"""A look at the disk: whatever stands there, it ends in an observation with one reason, and never in a crash."""
+"""A look at the disk: whatever is there, it ends in an observation with one reason, and never in a crash."""
 
 import contextlib
 import json
@@ -12,12 +12,10 @@ from hypothesis import strategies as st
 
 from core.config.dump_settings import BackupSet
 from core.enums import DumpState, Reason
-from tests.mounts import Mount, mount
+from tests.mounts import Mount
 from tests.users import as_nobody, open_the_way
 from tests.watcher.place import Place, open_files
 from watcher.observation import observe
-
-__all__ = ["mount"]
 
 HOUR = 3600.0
 
@@ -193,7 +191,7 @@ def test_a_file_of_a_time_that_cannot_be_is_unsafe(mount: Mount) -> None:
 
 
 def test_of_several_markers_the_latest_has_the_word(place: Place) -> None:
-    """A dump that runs again is not let out, though its old marker stands."""
+    """A dump that is made again is not released, though its old marker is there."""
     place.done("vm1")
     place.mark("vm1", "running")
     while place.look("vm1").reason is None:  # within one tick of the kernel's clock the tie goes to running as well
@@ -303,7 +301,7 @@ def test_a_marker_that_goes_between_the_look_and_the_reading_is_gone(
 def test_a_marker_replaced_as_often_as_it_is_read_is_left_for_later(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody makes the watcher turn in circles."""
+    """Nobody makes the watcher loop."""
     place.done("vm1", text="{}")
 
     def gone(*_: object, **__: object) -> int:

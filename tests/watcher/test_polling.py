@@ -8,11 +8,9 @@ import pytest
 
 from core.preflight import folders
 from tests.host import ROOT
-from tests.mounts import Mount, mount
-from tests.watcher.following import Site, done, until
+from tests.mounts import Mount
+from tests.watcher.site import Site, done, until
 from watcher.inotify import Inotify
-
-__all__ = ["mount"]  # the fixture
 
 _MOUNTS = """\
 29 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
@@ -25,7 +23,7 @@ _MOUNTS = """\
 def test_polling_finds_what_comes_changes_and_goes(
     mount: Mount, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """On another filesystem, without a single event, and with no doorbell that could ring."""
+    """On another filesystem, without a single event, and with no inotify instance."""
 
     def none(*_: object) -> Inotify:
         raise AssertionError("polling listens to nothing")
@@ -86,7 +84,7 @@ def test_the_type_is_that_of_the_mount_on_top(mount: Mount, tmp_path: Path) -> N
 def test_the_service_and_check_say_what_to_do_and_go_on(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is no mistake: what this host writes itself does ring."""
+    """It is no mistake: what this host writes itself does give events."""
     site = Site(tmp_path)
     [watch] = site.config.watches
     assert folders.advice(watch) is None

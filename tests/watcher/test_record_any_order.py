@@ -117,7 +117,7 @@ class Folder(RuleBasedStateMachine):
 
     @rule(name=names)
     def look_at_one(self, name: str) -> None:
-        """As a doorbell asks for it: this one alone, at any time."""
+        """As after an event: this one alone, at any time."""
         self.place.record([name])
 
     @invariant()

@@ -126,7 +126,7 @@ def test_a_folder_that_is_gone_takes_its_markers_with_it(place: Place) -> None:
 
 
 def test_what_cannot_be_read_keeps_what_was_recorded_of_it(place: Place) -> None:
-    """A subfolder closed to us; what stands beside it is still seen to go."""
+    """A subfolder closed to us; what is beside it is still seen to go."""
     for name in ("vm1", "closed/vm2", "closed/deep/vm3"):
         place.done(name)
     place.scan()

@@ -3,7 +3,6 @@
 import datetime
 import os
 import re
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -16,16 +15,10 @@ from core.clock import SystemClock
 from core.config.settings import PassSettings
 from core.enums import DumpState, MarkerResult
 from core.errors import BusyError
-from core.state import dumps
-from tests.watcher.following import IO_TIMEOUT, Site, done, until
+from tests.watcher.site import IO_TIMEOUT, Site, done, until
 from watcher import folder, service
 from watcher.event_queue import EventQueue
 from watcher.service import Watcher
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
 
 
 class Hook:
@@ -44,15 +37,6 @@ class Hook:
 
 
 # --- nothing falls between
-
-
-def test_a_folder_of_markers_that_existed_before_is_recorded_at_the_start(site: Site) -> None:
-    """The service was not always there."""
-    done(site.dumps, "vm1")
-    (site.dumps / "sub").mkdir()
-    done(site.dumps / "sub", "vm2")
-    with site.watched():
-        assert site.waiting() == {"vm1", "sub/vm2"}
 
 
 @pytest.mark.parametrize("point", ["opened", "armed", "scanned", "observed", "recorded"])
@@ -81,28 +65,6 @@ def test_a_marker_in_a_folder_that_is_just_being_made_is_recorded(site: Site, mo
         (site.dumps / "new").mkdir()
         site.records("new/early")
         site.records("new/late")
-
-
-def test_every_usual_way_to_mark_a_dump_is_recorded(site: Site, tmp_path: Path) -> None:
-    """In a shell, as dump scripts do it."""
-    script = """
-    for X in one two three four five; do echo $X > $X; done
-    touch one.done
-    echo '{}' > two.done
-    touch three.tmp && mv three.tmp three.done
-    touch ../aside && mv ../aside four.done
-    touch ../aside && ln ../aside five.done
-    mkdir -p a/b && echo six > a/b/six && touch a/b/six.done
-    mkdir ../in && echo seven > ../in/seven && touch ../in/seven.done && mv ../in moved
-    mkdir eight && echo eight > eight/disk0 && touch eight.done
-    touch nine.failed
-    """
-    with site.watched():
-        subprocess.run(["sh", "-e", "-c", script], cwd=site.dumps, check=True)
-        expected = {"one", "two", "three", "four", "five", "a/b/six", "moved/seven", "eight"}
-        until(lambda: site.waiting() == expected)
-        until(lambda: site.states("nine") == [DumpState.FAILED])
-    assert site.counted("markers", MarkerResult.RECORDED) == len(expected)
 
 
 def test_a_dump_made_anew_and_a_marker_removed_are_recorded_too(site: Site) -> None:
@@ -150,7 +112,7 @@ def test_a_second_watcher_is_told_who_the_first_is(site: Site) -> None:
 
 
 def test_what_was_seen_is_recorded_before_it_ends(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told to end in the midst of its work."""
+    """It is stopped in the midst of its work."""
     with site.watched() as watcher:
         Hook(monkeypatch, "observed", watcher.stop)
         for number in range(200):
@@ -164,13 +126,13 @@ def test_what_was_seen_is_recorded_before_it_ends(site: Site, monkeypatch: pytes
 
 
 def test_it_ends_soon_while_markers_rain_in(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was seen when it is told to end is recorded; what comes while that is done is left to the next start."""
+    """What events have reported by then is recorded; what comes meanwhile is left to the next start."""
     rain = Rain(site, monkeypatch)
     with site.watched():
         rain.begin()
         site.records("vm20")
-        told = time.monotonic()
-    assert time.monotonic() - told < service._END_SECONDS / 2
+        stopped = time.monotonic()
+    assert time.monotonic() - stopped < service._END_SECONDS / 2
     assert len(site.waiting()) == rain.fallen - 1
     monkeypatch.undo()
     with site.watched():
@@ -179,7 +141,7 @@ def test_it_ends_soon_while_markers_rain_in(site: Site, monkeypatch: pytest.Monk
 
 
 class Rain:
-    """While any marker is recorded the next one is made, and is heard of."""
+    """While any marker is recorded the next one is made, and reported."""
 
     def __init__(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         self.fallen = 0
@@ -204,19 +166,8 @@ class Rain:
 
     def _mark(self) -> None:
         name = f"vm{self.fallen}"
-        self.fallen += 1  # before its marker is heard: then it is the other thread's turn
+        self.fallen += 1  # before its marker is reported: then the other thread works
         done(self._folder, name)
-
-
-def test_started_again_nothing_changes(site: Site) -> None:
-    """However often."""
-    for number in range(5):
-        done(site.dumps, f"vm{number}")
-    for _ in range(3):
-        with site.watched():
-            pass
-    assert site.counted("markers", MarkerResult.RECORDED) == 5
-    assert site.counted("markers", MarkerResult.REPEATED) == 0
 
 
 def test_while_the_state_is_locked_what_rings_is_kept(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,16 +198,6 @@ def test_recording_goes_on_while_the_daily_pass_runs(site: Site) -> None:
         done(site.dumps, "vm1")
         site.records("vm1")
         may_end.set()
-
-
-def test_by_polling_alone_everything_is_found_too(tmp_path: Path) -> None:
-    """``mode = "poll"``, for a filesystem without events."""
-    site = Site(tmp_path, mode="poll", scan_interval="1s")
-    with site.watched():
-        done(site.dumps, "vm1")
-        site.records("vm1")
-        with site.state.read() as connection:
-            assert dumps.without_end(connection)[0].path == "vm1"
 
 
 def test_several_folders_are_followed_at_once(site: Site) -> None:

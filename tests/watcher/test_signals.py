@@ -15,7 +15,7 @@ from core.markers.format import MarkerKind
 from tests.deploy.vzdump import Guest, Vzdump
 from tests.dumps.house import released, tell
 from tests.host import Host
-from tests.watcher.following import Site
+from tests.watcher.site import Site
 
 HOOKLESS = Path("/bin/true")
 INSIDE = [("status-ok", "STATUS.ok"), ("success", "success")]
@@ -262,4 +262,4 @@ def test_a_watcher_that_finds_it_counts_no_event_as_lost(tmp_path: Path) -> None
         site.records("vm1.img")
         rested(site.host.dump("vm2.img", 10, marked=False), REST + 60)
         site.records("vm2.img")
-    assert site.counted("markers_unannounced") == 0
+    assert site.counted("missed_events") == 0

@@ -13,7 +13,7 @@ from unittest import mock
 from tests.acceptance import test_year
 from tests.clock import GivenClock
 from tests.host import Host
-from tests.watcher import following
+from tests.watcher import site
 from tools.oracle.passes import Pass, RecordingAdmin
 
 _BEGIN = datetime(2024, 9, 1, 8, tzinfo=UTC)
@@ -34,7 +34,7 @@ def record(folder: Path, *, days: int = _DAYS) -> list[Pass]:
             os.utime(aside, (clock.wall, clock.wall))
             return aside.rename(self.dumps / f"{name}.{kind}")
 
-    with mock.patch.object(following, "Host", StampedHost), mock.patch.object(test_year, "DAYS", days):
+    with mock.patch.object(site, "Host", StampedHost), mock.patch.object(test_year, "DAYS", days):
         year = test_year.Year(folder)
         year.clock = clock
         year.admin = admin = RecordingAdmin(year.site.host, clock)

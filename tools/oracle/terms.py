@@ -40,7 +40,9 @@ REASONS: dict[str, str] = {}
 DAY: dict[str, str] = {}
 
 #: Names of metrics, without the labels.
-METRICS: dict[str, str] = {}
+METRICS = {
+    "tidegate_watch_missed_events_total": "tidegate_watch_unannounced_markers_total",
+}
 
 #: How fresh a VM's off-site copy is. The record knows ``fresh``, ``stale`` and ``never``; where the program calls a
 #: VM ``new``, the record has ``never``.

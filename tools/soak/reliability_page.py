@@ -85,7 +85,7 @@ def _totals(found: Account, doings: Counter[str], services: Sequence[Service]) -
         ],
         (
             "markers that a scan found and no event had announced: after an overflow or a remount",
-            f"{sum(service.counter('markers_unannounced') for service in services):,}",
+            f"{sum(service.counter('missed_events') for service in services):,}",
         ),
         ("dumps let out", f"{sum(service.released() for service in services):,}"),
         ("… that came to their end", f"{sum(service.ended() for service in services):,}"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.host import ROOT
 from tests.real_parts import cannot
-from tests.watcher.following import Site, until
+from tests.watcher.site import Site, until
 
 _LIMITS = Path("/proc/sys/user")
 
