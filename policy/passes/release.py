@@ -116,7 +116,7 @@ class Releaser:
         if self._verify is None:
             return set()
         with self._state.read() as connection:
-            unverified = dumps.unverified(connection, [row.id for row in rows])
+            unverified = dumps.unverified(connection, self._to_verify(rows))
             bodies = dumps.bodies(connection, unverified)
         failing = set()
         for row in rows:
@@ -135,6 +135,12 @@ class Releaser:
                     log.error("%s: not released: %s", printable(row.path), fault)
                     dumps.change(connection, row.id, state=DumpState.BAD, reason=Reason.VERIFY_FAILED, detail=fault)
         return failing
+
+    def _to_verify(self, rows: Sequence[dumps.DumpRow]) -> list[int]:
+        """The ids of those for which there are checks, looked up once for each rule. Of others nothing is written."""
+        rules = {row.id: (row.vm if row.vm in self._config.vms else "", row.backup_set) for row in rows}
+        with_checks = {one for one in set(rules.values()) if self._config.verification_of(*one).checks}
+        return [dump_id for dump_id, rule in rules.items() if rule in with_checks]
 
     def charge(
         self, connection: Connection, known: Facts, decisions: Sequence[Decision], day: int, now: Instant
