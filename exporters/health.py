@@ -82,6 +82,14 @@ class Report(NamedTuple):
         """``OK: 42 of 42 VMs off-site``."""
         return f"{self.severity.name}: {self.summary}"
 
+    @property
+    def status_line(self) -> str:
+        """The first line and the day, for `systemctl status`."""
+        if self.day is None:
+            return self.first_line
+        released = format_size(self.day.outstanding + self.day.used)
+        return f"{self.first_line}; {released} of {format_size(self.day.limit)} released"
+
     def count(self, freshness: Freshness) -> int:
         """How many VMs are so."""
         return sum(one.freshness is freshness for one in self.vms)

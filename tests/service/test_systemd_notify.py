@@ -153,7 +153,10 @@ def test_ready_is_said_when_the_first_scan_is_recorded(tmp_path: Path) -> None:
     host = Host(tmp_path / "host")
     host.dump("vm1", 100)
     with service(host) as running:
-        assert running.manager.told[-2:] == ["STATUS=1 VMs, 1 never off-site", "READY=1"]
+        assert running.manager.told[-2:] == [
+            "STATUS=OK: 0 of 1 VM off-site; 1 new VM waits for its first copy",
+            "READY=1",
+        ]
         assert [vm["vm"] for vm in host.json("status")["vms"]] == ["vm1"]
 
 
@@ -163,7 +166,9 @@ def test_the_status_line_tells_what_an_admin_asks_first(tmp_path: Path) -> None:
     host.dump("vm1", 3000)
     host.run("pass")
     with service(host) as running:
-        assert running.manager.told[-2:] == ["STATUS=1 VMs, 1 never off-site; 3 kB of 10 kB let out", "READY=1"]
+        status, ready = running.manager.told[-2:]
+        assert status.startswith("STATUS=OK: 0 of 1 VM off-site; 1 new VM waits for its first copy (due by ")
+        assert (status.endswith("; 3 kB of 10 kB released"), ready) == (True, "READY=1")
 
 
 def test_the_end_is_told_before_it_comes(tmp_path: Path) -> None:

@@ -277,10 +277,20 @@ def test_reading_only_sees_what_is_committed_and_makes_nothing(state: State) -> 
     assert sorted(state.path.parent.iterdir()) == before
 
 
-def test_reading_only_of_no_state_is_a_fault_and_makes_no_file(tmp_path: Path) -> None:
-    with pytest.raises(FaultError, match="gone"), read_only(tmp_path / "var" / "state.db"):
-        pass
+def test_reading_only_where_there_never_was_a_state_is_an_empty_one_and_makes_no_file(tmp_path: Path) -> None:
+    with read_only(tmp_path / "var" / "state.db") as connection:
+        assert connection.execute("SELECT count(*) FROM vm").fetchone() == (0,)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_reading_only_of_a_state_that_is_gone_is_a_fault(state: State) -> None:
+    """Its lock file is still there: an empty answer would be an all-clear."""
+    with state.write():
+        pass
+    state.close()
+    state.path.unlink()
+    with pytest.raises(FaultError, match="the state file is gone"), read_only(state.path):
+        pass
 
 
 def test_reading_only_of_a_newer_state_or_of_none_of_ours_is_a_fault(state: State, tmp_path: Path) -> None:

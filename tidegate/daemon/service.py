@@ -252,7 +252,7 @@ class Service:
         self._status_due = now.uptime + _STATUS_SECONDS
         try:
             with self._state.read() as connection:
-                line = health.report(connection, self._config, now).first_line
+                line = health.report(connection, self._config, now).status_line
             self._manager.status(line)
         except FaultError as error:
             self._manager.status(str(error))
