@@ -195,12 +195,16 @@ def _joined(connection: Connection, vm: str | None) -> list[_Joined]:
     return sorted(rows, key=lambda row: (row.place is None, row.place, row.dump_id))
 
 
+#: By the index of those few: by that of the VMs SQLite would read every link that ever was.
+_OUTSTANDING = "SELECT DISTINCT vm FROM link INDEXED BY link_outstanding WHERE ended_at IS NULL"
+
+
 class _Truth:
     """What is so now, where a pass has decided before."""
 
     def __init__(self, connection: Connection, now: float) -> None:
         self._now = now
-        self._outstanding = {vm for (vm,) in connection.execute("SELECT DISTINCT vm FROM link WHERE ended_at IS NULL")}
+        self._outstanding = {vm for (vm,) in connection.execute(_OUTSTANDING)}
         self._down = {watch for (watch,) in connection.execute("SELECT watch FROM watch_status WHERE NOT up")}
 
     def of(self, row: _Joined) -> tuple[Reason, str]:

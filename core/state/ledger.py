@@ -212,7 +212,10 @@ def of_vm(connection: Connection, vm: str, limit: int) -> list[LinkRow]:
     return _links(connection, "vm = ? ORDER BY id DESC LIMIT ?", (vm, limit))
 
 
-_TAKES_OF_DAY = f"((day = ?1 AND state != '{LinkState.VOID}') OR (day < ?1 AND ended_at IS NULL))"
+_TAKES_OF_DAY = (
+    f"id IN (SELECT id FROM link WHERE day = ?1 AND state != '{LinkState.VOID}' "
+    "UNION SELECT id FROM link INDEXED BY link_outstanding WHERE ended_at IS NULL AND day < ?1)"
+)
 
 
 def largest_of_day(connection: Connection, number: int, limit: int) -> list[LinkRow]:
