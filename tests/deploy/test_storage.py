@@ -79,12 +79,12 @@ def until(condition: Callable[[], bool]) -> None:
 def test_a_mirror_gets_everything_and_the_host_knows(host: Host, storage: Storage) -> None:
     """A second dump under the same name is fetched as a difference, and what is kept is not fetched again."""
     released(host, vm1=300_000, vm2={"disk 0": 1000, "inner/new": 2000}, vm3=500)
-    assert "3 arrived, and the host knows" in storage.pull()
+    assert "3 arrived and reported" in storage.pull()
     assert storage.copies() == host.exported()
     assert set(states(host).values()) == {"confirmed"}
     assert host.exported().keys() == {"vm1", "vm2/disk 0", "vm2/inner/new", "vm3"}
     released(host, vm3=600)
-    assert "1 arrived, and the host knows" in storage.pull()
+    assert "1 arrived and reported" in storage.pull()
     assert storage.copies() == host.exported()
     days = host.json("history")["days"]
     assert [day["confirmed_bytes"] for day in days] == [0, 600, 303_500]
@@ -127,7 +127,7 @@ def test_a_file_that_could_not_be_stored_is_not_confirmed_and_the_others_are(hos
     released(host, vm1=1000, vm2=2000)
     subprocess.run(["chattr", "+i", storage.target / "vm1"], check=True)
     try:
-        assert "not whole, and not told: vm1" in storage.pull(code=1)
+        assert "incomplete, not reported: vm1" in storage.pull(code=1)
     finally:
         subprocess.run(["chattr", "-i", storage.target / "vm1"], check=True)
     assert states(host) == {"vm1": "linked", "vm2": "confirmed"}
@@ -152,14 +152,14 @@ def test_a_copy_that_is_not_what_was_dumped_is_not_confirmed(host: Host, storage
     released(host, vm2=1000)
     rsync = shutil.which("rsync") or ""
     storage.program("rsync", CORRUPT.format(storage.target / "vm1").replace("rsync", rsync, 1))
-    assert "not whole, and not told: vm1" in storage.pull(code=1)
+    assert "incomplete, not reported: vm1" in storage.pull(code=1)
     assert states(host) == {"vm1": "linked", "vm2": "confirmed"}
 
 
 def test_a_folder_of_which_one_file_is_missing_has_not_arrived(host: Host, storage: Storage) -> None:
     released(host, vm1={"disk0": 1000, "disk1": 1000}, vm2=10)
     storage.settings["options"] = "--exclude=disk1"
-    assert "not whole, and not told: vm1" in storage.pull(code=1)
+    assert "incomplete, not reported: vm1" in storage.pull(code=1)
     assert states(host) == {"vm1": "linked", "vm2": "confirmed"}
 
 
@@ -185,8 +185,8 @@ def test_a_host_that_was_not_reached_is_told_by_the_next_run(host: Host, storage
     released(host, vm1=1000)
     ssh = shutil.which("ssh") or ""
     storage.program("ssh", f'case "$*" in *receipt) exit 255 ;; esac; exec {ssh} "$@"')
-    assert "the host was not reached; the next run tells it" in storage.pull(code=3)
-    assert "nothing new is pulled" in storage.pull(code=3)
+    assert "the host was not reached; the next run reports it" in storage.pull(code=3)
+    assert "nothing new was pulled" in storage.pull(code=3)
     assert states(host) == {"vm1": "linked"}
     (storage.bin / "ssh").unlink()
     released(host, vm2=2000)
@@ -201,7 +201,7 @@ def test_two_runs_at_once_are_one(host: Host, storage: Storage) -> None:
     words = storage.command
     with subprocess.Popen(words, env=storage.environment, start_new_session=True) as run:
         until(lambda: any(storage.target.rglob("*vm1*")))
-        assert "another run is not over" in storage.pull(code=75)
+        assert "another run is still active" in storage.pull(code=75)
         os.killpg(run.pid, signal.SIGTERM)
 
 
@@ -235,8 +235,8 @@ def test_from_the_daemon_it_comes_the_same_and_is_not_given_twice_on_a_day(
     ("change", "sentence"),
     [
         ({"host": ""}, "host= is missing"),
-        ({"storage": "heap"}, "storage= is mirror or collect"),
-        ({"target": "/absent"}, "/absent is not there"),
+        ({"storage": "heap"}, "storage= must be mirror or collect"),
+        ({"target": "/absent"}, "/absent does not exist"),
     ],
 )
 def test_wrong_settings_are_named_and_nothing_is_done(storage: Storage, change: dict[str, str], sentence: str) -> None:
