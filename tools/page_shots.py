@@ -22,7 +22,7 @@ from core.config.load import load
 from tests.host import ROOT
 from tests.page.browser import DESKTOP, PHONE, chromium
 from tests.page.world import World
-from tests.service.running import free_port
+from tests.waiting import free_port
 
 SHOTS = ROOT / "build" / "page-shots"
 CHOSEN = ROOT / "docs" / "page"

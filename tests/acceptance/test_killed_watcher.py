@@ -15,14 +15,13 @@ import pytest
 
 from tests.acceptance.warm import Warm
 from tests.host import Host
+from tests.waiting import WAIT_SECONDS
 
 pytestmark = pytest.mark.slow
 
 KILLS = 55
 #: Which of the kills meet a watcher that must load Python first.
 COLD = range(0, KILLS, 11)
-#: Seconds for what must come; a slow machine takes a tenth of them.
-IO_TIMEOUT = 60
 
 #: Files, each under a name of its own, and now and then the marker of an earlier one touched again.
 FILES = """
@@ -54,7 +53,7 @@ def scripts_at_work(host: Host) -> Iterator[None]:
         yield
     finally:
         (host.folder / "stop").touch()
-        ends = [script.wait(IO_TIMEOUT) for script in scripts]
+        ends = [script.wait(WAIT_SECONDS) for script in scripts]
     assert ends == [0, 0]
 
 
@@ -78,7 +77,7 @@ def test_killed_at_any_time_and_started_again_each_marker_is_recorded_once(tmp_p
         await_rows(host, len(expected))
     finally:
         watcher.send_signal(signal.SIGTERM)
-        _, log = watcher.communicate(timeout=IO_TIMEOUT)
+        _, log = watcher.communicate(timeout=WAIT_SECONDS)
     assert watcher.returncode == 0, log
     recorded = rows(host)
     assert len(recorded) == len(expected)
@@ -108,7 +107,7 @@ def said(dump: Path) -> tuple[int, int, str, str]:
 
 
 def await_rows(host: Host, number: int) -> None:
-    give_up = time.monotonic() + IO_TIMEOUT
+    give_up = time.monotonic() + WAIT_SECONDS
     while len(rows(host)) < number:
         assert time.monotonic() < give_up, f"{len(rows(host))} of {number} are recorded"
         time.sleep(0.02)

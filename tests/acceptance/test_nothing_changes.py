@@ -2,8 +2,6 @@
 
 import os
 import sqlite3
-import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,11 @@ from tests.acceptance.given_time import AtGivenTime
 from tests.clock import GivenClock
 from tests.host import Host
 from tests.service.running import service
+from tests.waiting import until
 
 #: What tells when something was looked at, and not what was found. Of counters and passes it is the number of passes.
-TELLS_WHEN = {"watch_status", "pass"}
+#: A forecast is of the days that follow its own pass: what that released leaves it again the next time.
+TELLS_WHEN = {"watch_status", "pass", "forecast"}
 COUNTS_PASSES = ("passes",)
 
 #: What is known of each dump, less what tells when its markers were written.
@@ -51,8 +51,9 @@ def rows(host: Host) -> Rows:
     tables = {str(name) for (name,) in ask(host, "SELECT name FROM sqlite_master WHERE type = 'table'")}
     found = {name: sorted(ask(host, f'SELECT * FROM "{name}"'), key=repr) for name in tables - TELLS_WHEN}
     found["counter"] = [row for row in found["counter"] if row[0] not in COUNTS_PASSES]
-    # What one pass calls granted is outstanding to the next.
-    found["waiting"] = [row for row in found["waiting"] if row[0] != "outstanding"]
+    # What one pass releases is outstanding to the next, and so all others have other places in its plan.
+    decided = "SELECT dump_id, reason, detail, in_queue, forecast_day, rule FROM decision"
+    found["decision"] = ask(host, f"{decided} WHERE reason NOT IN ('released', 'outstanding') ORDER BY dump_id")
     return found
 
 
@@ -67,14 +68,6 @@ def same(after: Rows, before: Rows) -> None:
     assert after.keys() == before.keys()
     for table in before:
         assert after[table] == before[table], table
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    """Waits for what must come; a slow machine takes a tenth of the time."""
-    deadline = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_a_pass_repeated_changes_nothing(host: Host) -> None:

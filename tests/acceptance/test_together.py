@@ -14,14 +14,13 @@ import pytest
 
 from core.state.database import State
 from tests.host import ROOT, Host
+from tests.waiting import WAIT_SECONDS
 
 pytestmark = pytest.mark.slow
 
 PASSES = 8
 DUMP = 1000
 LIMIT = 20 * DUMP
-#: Seconds for what must come; a slow machine takes a tenth of them.
-IO_TIMEOUT = 60
 
 #: Makes dumps until it is told to stop, and at least 20.
 SCRIPT = """
@@ -64,7 +63,7 @@ def test_eight_passes_at_the_same_moment_share_one_limit(tmp_path: Path) -> None
     heaviest = 0
     with watcher(host), scripts(host):
         await_that(lambda: len(list(host.dumps.glob("*.done"))) >= 10)
-        with State(host.state).pass_lock(wait=IO_TIMEOUT):
+        with State(host.state).pass_lock(wait=WAIT_SECONDS):
             passes = [Pass(host, number) for number in range(PASSES)]
             await_that(lambda: all(one.is_at_the_lock() for one in passes))
         while any(one.process.poll() is None for one in passes):
@@ -103,7 +102,7 @@ def scripts(host: Host) -> Iterator[None]:
         yield
     finally:
         (host.folder / "stop").touch()
-        ends = [script.wait(IO_TIMEOUT) for script in running]
+        ends = [script.wait(WAIT_SECONDS) for script in running]
     assert ends == [0, 0]
 
 
@@ -115,13 +114,13 @@ def watcher(host: Host) -> Iterator[None]:
         yield
     finally:
         process.send_signal(signal.SIGTERM)
-        _, log = process.communicate(timeout=IO_TIMEOUT)
+        _, log = process.communicate(timeout=WAIT_SECONDS)
     assert process.returncode == 0, log
     assert "Traceback" not in log
 
 
 def await_that(comes: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + IO_TIMEOUT
+    give_up = time.monotonic() + WAIT_SECONDS
     while not comes():
         assert time.monotonic() < give_up
         time.sleep(0.005)

@@ -20,7 +20,8 @@ from policy.planner.decide import decide
 from policy.planner.model import Day, DayAccount, Dump, Rules, Vm
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import DAY, HOUR, GivenClock
-from tests.watcher.site import IO_TIMEOUT, Site, until
+from tests.waiting import WAIT_SECONDS, until
+from tests.watcher.site import Site
 from watcher.service import Watcher
 
 pytestmark = pytest.mark.slow
@@ -140,11 +141,11 @@ class Year:
         thread = threading.Thread(target=watcher.run)
         thread.start()
         try:
-            assert ready.wait(IO_TIMEOUT)
+            assert ready.wait(WAIT_SECONDS)
             yield
         finally:
             watcher.stop()
-            thread.join(IO_TIMEOUT)
+            thread.join(WAIT_SECONDS)
         assert not thread.is_alive()
 
 

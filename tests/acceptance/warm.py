@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from tests.forked import become, load_everything
+from tests.waiting import WAIT_SECONDS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -27,8 +28,6 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PRINTED = ("stdout", "stderr", "points")
 #: A command is not killed for being new at a trace point where it has been so often.
 MOST_VISITS = 4
-#: Seconds for what must come; a slow machine takes a tenth of them.
-IO_TIMEOUT = 60
 
 
 class Point(NamedTuple):
@@ -126,7 +125,7 @@ def serve() -> None:
 
 def await_point(process: int, points: Path, name: str) -> None:
     """Returns when the command has passed there, or has ended, or will never come there."""
-    give_up = time.monotonic() + IO_TIMEOUT
+    give_up = time.monotonic() + WAIT_SECONDS
     while os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None and time.monotonic() < give_up:
         if name in points.read_text().splitlines():
             return

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Self
 from tests.host import ROOT
 from tests.privileges import needs_capabilities
 from tests.real_parts import needs_program
-from tests.service.running import IO_TIMEOUT, free_port
+from tests.waiting import WAIT_SECONDS, free_port
 
 ALERTMANAGER = "prometheus-alertmanager"
 NODE_EXPORTER = "prometheus-node-exporter"
@@ -24,7 +24,7 @@ TEMPLATES = Path("/usr/share/prometheus/alertmanager/default.tmpl")
 
 def await_true(condition: Callable[[], bool], otherwise: Callable[[], str]) -> None:
     """Until it is so; for as long as anybody has patience. ``otherwise`` says what is so instead."""
-    deadline = time.monotonic() + IO_TIMEOUT
+    deadline = time.monotonic() + WAIT_SECONDS
     while not condition():
         assert time.monotonic() < deadline, otherwise()
         time.sleep(0.05)
@@ -43,7 +43,7 @@ class Program:
         data = None if body is None else json.dumps(body).encode()
         address = f"http://127.0.0.1:{self.port}{path}"
         request = urllib.request.Request(address, data, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=IO_TIMEOUT) as answer:
+        with urllib.request.urlopen(request, timeout=WAIT_SECONDS) as answer:
             return bytes(answer.read())
 
     def answers(self, path: str) -> bool:

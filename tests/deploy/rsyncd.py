@@ -10,11 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.exporters.client import wait_for
 from tests.host import ROOT, Host
 from tests.privileges import as_user, become, needs_capabilities
-from tests.service.running import free_port
 from tests.users import NOBODY, open_the_way
+from tests.waiting import free_port, until
 
 FOLDER = ROOT / "deploy" / "rsyncd"
 CAPABILITIES = ("fowner", "dac_read_search", "lease")
@@ -84,7 +83,7 @@ def daemon(host: Host) -> Iterator[Daemon]:
     confined = [sys.executable, "-m", "tests.deploy.confined", "tidegate-watch.service"]
     with subprocess.Popen([*become(*CAPABILITIES), *confined, *command], cwd=ROOT) as process:
         try:
-            wait_for(lambda: answers(port))
+            until(lambda: answers(port))
             yield Daemon(port, folder / "log")
         finally:
             process.terminate()

@@ -21,7 +21,8 @@ from tests.deploy import programs, rules, webhook
 from tests.deploy.programs import Prometheus, await_true
 from tests.deploy.webhook import Notification, Webhook
 from tests.host import Host
-from tests.service.running import free_port, service
+from tests.service.running import service
+from tests.waiting import free_port
 
 pytestmark = pytest.mark.slow
 

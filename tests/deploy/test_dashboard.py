@@ -24,8 +24,9 @@ from tests.clock import DAY, HOUR
 from tests.deploy import rules, schema, shown
 from tests.deploy.programs import Prometheus, Sample
 from tests.host import ROOT, Host
-from tests.service.running import IO_TIMEOUT, free_port, service
+from tests.service.running import service
 from tests.shown_commands import BLOCK, mentioned, understood
+from tests.waiting import WAIT_SECONDS, free_port
 from tools.life.life import Life
 from tools.pictures.colours import THEMES
 from tools.pictures.panel_rows import Drawn, pages
@@ -134,7 +135,7 @@ def test_a_vm_and_a_host_in_the_table_lead_to_pages_that_there_are(tmp_path: Pat
         for link in links:
             meant = {"scheme": "http", "__data.fields.host": listen, "__data.fields.VM": "vm1"}
             address = re.sub(r"\${([\w.]+)}", lambda found: meant[found[1]], link)  # noqa: B023  # called at once
-            with urllib.request.urlopen(address, timeout=IO_TIMEOUT) as answer:
+            with urllib.request.urlopen(address, timeout=WAIT_SECONDS) as answer:
                 assert b"vm1" in answer.read()
 
 

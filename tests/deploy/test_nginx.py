@@ -18,7 +18,8 @@ from tests.deploy import rules
 from tests.deploy.programs import await_true
 from tests.host import ROOT, Host
 from tests.real_parts import needs_program
-from tests.service.running import IO_TIMEOUT, free_port, service
+from tests.service.running import service
+from tests.waiting import WAIT_SECONDS, free_port
 
 pytestmark = pytest.mark.slow
 
@@ -57,7 +58,7 @@ class Front(NamedTuple):
         headers = {} if password is None else {"Authorization": _basic(password)}
         request = urllib.request.Request(f"https://localhost:{self.port}{path}", headers=headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=IO_TIMEOUT, context=self.trusted) as answer:
+            with urllib.request.urlopen(request, timeout=WAIT_SECONDS, context=self.trusted) as answer:
                 return answer.status, bytes(answer.read())
         except urllib.error.HTTPError as error:
             with error:
@@ -169,7 +170,7 @@ def test_without_tls_nothing_is_said(front: Front) -> None:
         f"http://127.0.0.1:{front.port}/metrics", headers={"Authorization": _basic(PASSWORD)}
     )
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(request, timeout=IO_TIMEOUT)
+        urllib.request.urlopen(request, timeout=WAIT_SECONDS)
     with caught.value as error:
         assert error.code == 400
         assert b"tidegate_" not in error.read()

@@ -10,7 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from policy.sync.rsyncd_hooks import Request
 from tests.deploy import units
 from tests.deploy.rsyncd import CAPABILITIES, FOLDER, STATE, Daemon, daemon, released, service_host
 from tests.host import Host
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -38,14 +39,6 @@ def host(tmp_path: Path) -> Host:
 def served(host: Host) -> Iterator[Daemon]:
     with daemon(host) as served:
         yield served
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """The daemon's hooks run after its client has ended."""
-    end = time.monotonic() + 40
-    while not condition():
-        assert time.monotonic() < end, "it never came to be so"
-        time.sleep(0.05)
 
 
 def rows(host: Host, query: str) -> list[Any]:

@@ -6,8 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from tests.deploy.pulling import FOLDER, Storage, let_in
 from tests.host import ROOT, Host
 from tests.push.storage import sshd
 from tests.real_parts import needs_program, needs_root
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -64,13 +64,6 @@ def summed(host: Host, name: str, size: int) -> None:
 def states(host: Host) -> dict[str, str | None]:
     """VM -> state of its newest dump."""
     return {one["vm"]: (one["newest_dump"] or {}).get("state") for one in host.json("status")["vms"]}
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, "it never came to be so"
-        time.sleep(0.02)
 
 
 # --- what arrives

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from tests.deploy import units
-from tests.exporters.client import wait_for
 from tests.host import Host
 from tests.notify.receivers import receiving
 from tests.privileges import as_user, become, needs_capabilities
 from tests.real_parts import cannot
-from tests.service.running import free_port, service
+from tests.service.running import service
 from tests.users import NOBODY
+from tests.waiting import free_port, until
 
 pytestmark = pytest.mark.slow
 
@@ -163,7 +163,7 @@ def test_the_service_becomes_ready_serves_reloads_and_runs_its_pass_under_its_fi
             assert b"vm1" in answer.read()
         host.configure(**sections | {"pass": {"at": "00:00"}})
         running.reload()
-        wait_for(lambda: len(host.exported()) == 3)
+        until(lambda: len(host.exported()) == 3)
         assert running.end() == 0
         events = [json.loads(line) for line in running.log]
     assert [event for event in events if event["level"] != "info"] == []

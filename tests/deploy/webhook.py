@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
-from tests.service.running import IO_TIMEOUT
+from tests.waiting import WAIT_SECONDS
 
 
 class Notification(NamedTuple):
@@ -43,7 +43,7 @@ class Webhook:
             return bool(found)
 
         with self._news:
-            assert self._news.wait_for(is_there, IO_TIMEOUT), (alert, status, self.heard)
+            assert self._news.wait_for(is_there, WAIT_SECONDS), (alert, status, self.heard)
         return found[0]
 
 

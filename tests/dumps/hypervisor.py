@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.dumps import guest
-from tests.dumps.house import until
 from tests.host import Host
+from tests.waiting import until
 
 MIB = 1 << 20
 _DOMAIN = """

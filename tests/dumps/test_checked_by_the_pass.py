@@ -13,8 +13,9 @@ from core.clock import SystemClock
 from core.config.load import load
 from core.errors import FaultError
 from core.state.database import State
-from tests.dumps.house import dump, house, is_alive, released, sha256, tell, until
+from tests.dumps.house import dump, house, is_alive, released, sha256, tell
 from tests.host import Host
+from tests.waiting import until
 from watcher.scanner import scan_and_record
 
 

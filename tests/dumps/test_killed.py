@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.warm import Warm
-from tests.dumps.house import dump, house, is_alive, is_tidy, marker, released, results, shell, tell, until
+from tests.dumps.house import dump, house, is_alive, is_tidy, marker, released, results, shell, tell
 from tests.host import ROOT, Host
 from tests.users import NOBODY
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 

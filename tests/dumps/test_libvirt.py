@@ -12,9 +12,10 @@ import pytest
 from dumps import virsh
 from tests.dumps import hypervisor
 from tests.dumps.guest import Agent, answering, hanging, stuck_in_freezing
-from tests.dumps.house import dump, is_tidy, marker, one, results, tell, until
+from tests.dumps.house import dump, is_tidy, marker, one, results, tell
 from tests.dumps.hypervisor import MIB, Hypervisor, house_of, is_same
 from tests.host import Host
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 

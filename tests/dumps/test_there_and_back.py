@@ -12,10 +12,11 @@ import pytest
 
 from dumps import virsh
 from tests.dumps.guest import Agent, hanging
-from tests.dumps.house import dump, is_tidy, marker, one, results, tell, until
+from tests.dumps.house import dump, is_tidy, marker, one, results, tell
 from tests.dumps.hypervisor import Hypervisor, house_of, is_same
 from tests.host import Host
 from tests.mounts import Mount, mount
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from core.errors import BusyError
-from tests.dumps.house import dump, house, is_alive, is_tidy, one, released, results, shell, standing, tell, until
+from tests.dumps.house import dump, house, is_alive, is_tidy, one, released, results, shell, standing, tell
 from tests.host import Host
+from tests.waiting import until
 
 
 def waiting(folder: Path, *vms: str, **keys: object) -> tuple[Host, Path]:

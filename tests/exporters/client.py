@@ -2,7 +2,6 @@
 
 import http.client
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -51,11 +50,3 @@ def say(server: HttpServer, words: bytes) -> socket.socket:
     connection = socket.create_connection(server.address, timeout=10)
     connection.sendall(words)
     return connection
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Until it is so; at most ten seconds."""
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end, "it never came to be so"
-        time.sleep(0.005)

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from exporters.server import MAX_CONNECTIONS
-from tests.exporters.client import wait_for
 from tests.exporters.crowd import KINDS, crowding
 from tests.host import Host
-from tests.service.running import free_port, service
+from tests.service.running import service
+from tests.waiting import free_port, until
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +54,7 @@ def test_a_thousand_clients_keep_nobody_from_scraping_or_being_recorded(tmp_path
                 marked += 1
                 assert scraped(port).startswith(b"# HELP tidegate_")
                 threads = max(threads, status(pid, "Threads"))
-            wait_for(lambda: recorded(host) == marked)
+            until(lambda: recorded(host) == marked)
         assert set(crowd.came) == {kind.__name__ for kind in KINDS}
         assert sum(crowd.came.values()) >= CROWD
         assert threads < 2 * MAX_CONNECTIONS  # those that were dismissed may need a moment to go

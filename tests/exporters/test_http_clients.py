@@ -10,7 +10,8 @@ import pytest
 from exporters import server as served
 from exporters.exposition import SharedText
 from exporters.server import IO_TIMEOUT, MAX_CONNECTIONS, MAX_RESPONSES, HttpServer, Phase
-from tests.exporters.client import ask, say, serving, wait_for
+from tests.exporters.client import ask, say, serving
+from tests.waiting import until
 
 
 def serving_threads() -> list[str]:
@@ -46,7 +47,7 @@ def test_more_silent_clients_than_seats_do_not_keep_a_scrape_out(server: HttpSer
         began = time.monotonic()
         assert ask(server)[0] == 200
         assert time.monotonic() - began < IO_TIMEOUT
-        wait_for(lambda: len(serving_threads()) <= MAX_CONNECTIONS)
+        until(lambda: len(serving_threads()) <= MAX_CONNECTIONS)
 
 
 def test_a_client_that_drips_is_hung_up_on(monkeypatch: pytest.MonkeyPatch, server: HttpServer) -> None:
@@ -76,7 +77,7 @@ def test_more_clients_that_do_not_read_than_may_have_an_answer_keep_nobody_out()
     with serving(lambda: b"x" * 20_000_000) as server, ExitStack() as clients:
         for _ in range(3 * MAX_RESPONSES):
             clients.enter_context(say(server, b"GET /metrics HTTP/1.0\r\n\r\n"))
-            wait_for(lambda: Phase.WORK not in phases(server))
+            until(lambda: Phase.WORK not in phases(server))
         assert len(ask(server)[2]) == 20_000_000
         assert len(phases(server)) <= MAX_RESPONSES
 
@@ -108,7 +109,7 @@ def test_when_every_seat_waits_for_its_answer_the_next_client_is_told_to_come_ag
 
 def _status_when_full(server: HttpServer) -> int:
     """Until all who asked are known to have asked, a newcomer takes the seat of one that seems silent."""
-    wait_for(lambda: phases(server) == [Phase.WORK] * MAX_CONNECTIONS)
+    until(lambda: phases(server) == [Phase.WORK] * MAX_CONNECTIONS)
     return ask(server, "/")[0]
 
 
@@ -145,10 +146,10 @@ def test_who_asks_while_a_text_is_written_shares_the_next_one() -> None:
     got: list[bytes] = []
     clients = [threading.Thread(target=lambda: got.append(shared())) for _ in range(30)]
     clients[0].start()
-    wait_for(lambda: shared._begun == 1)
+    until(lambda: shared._begun == 1)
     for client in clients[1:]:
         client.start()
-    wait_for(lambda: len(lock.came) == 30)
+    until(lambda: len(lock.came) == 30)
     gate.set()
     for client in clients:
         client.join()

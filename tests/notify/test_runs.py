@@ -20,8 +20,8 @@ from tests.notify import receivers
 from tests.notify.receivers import Receiver, misbehaving, receiving
 from tests.privileges import needs_capabilities
 from tests.service.running import service
+from tests.waiting import until
 from tests.watcher.hung import Hung, hung
-from tests.watcher.site import until
 
 __all__ = ["hung"]  # the fixture
 

@@ -15,10 +15,10 @@ from exporters.page.look import Look, Mark, marks, midnights, past_dumps
 from exporters.page.pages import Pages
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import GivenClock
-from tests.exporters.client import wait_for
 from tests.host import Host
 from tests.page.made import Made
 from tests.page.world import World
+from tests.waiting import until
 from tidegate.daemon.http_app import HttpApplication
 
 
@@ -218,7 +218,7 @@ def test_a_state_that_hangs_is_said_in_time_and_a_few_may_wait(made: Made, monke
     others = [threading.Thread(target=shown, args=("/",)) for _ in range(pages._MAX_WAITING - 1)]
     for one in others:
         one.start()
-    wait_for(lambda: shown._places._value == 0)
+    until(lambda: shown._places._value == 0)
     start = time.monotonic()
     assert shown("/").body == b"Too many ask for pages at once; ask again in a moment.\n"
     assert time.monotonic() - start < 5

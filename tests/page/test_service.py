@@ -11,11 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.exporters.client import wait_for
 from tests.host import Host
-from tests.service.running import Running, free_port, service
-
-IO_TIMEOUT = 60
+from tests.service.running import Running, service
+from tests.waiting import WAIT_SECONDS, free_port, until
 
 
 class Served:
@@ -29,7 +27,7 @@ class Served:
     def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str]:
         question = urllib.request.Request(self._root + path, method=method, headers=headers)
         try:
-            with urllib.request.urlopen(question, timeout=IO_TIMEOUT) as answer:
+            with urllib.request.urlopen(question, timeout=WAIT_SECONDS) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -105,7 +103,7 @@ def test_what_is_recorded_is_seen_soon(served: Served) -> None:
     """Another process has written it; nobody tells the page's own."""
     assert "on hold" not in served.ask("/vm/vm2")[1]
     served.host.run("hold", "vm2")
-    wait_for(lambda: "on hold" in served.ask("/vm/vm2")[1])
+    until(lambda: "on hold" in served.ask("/vm/vm2")[1])
 
 
 def test_a_configuration_with_a_mistake_leaves_the_page_as_it_is(served: Served) -> None:

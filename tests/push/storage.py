@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from policy.sync.rsync import PARTIAL
+from tests.waiting import free_port
 
 OWN = (".tidegate", PARTIAL)
 
@@ -32,12 +33,6 @@ def is_mirror(tree: Path, there: Path) -> bool:
 def parts(there: Path) -> list[Path]:
     """What was cut off and waits to go on."""
     return [path for path in there.rglob(f"{PARTIAL}/*") if path.is_file()]
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @contextmanager

@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.host import ROOT, Host
-
-#: Seconds in which whatever is waited for must come; a slow machine takes a tenth of it.
-IO_TIMEOUT = 60
+from tests.waiting import WAIT_SECONDS
 
 
 class Manager:
@@ -25,7 +23,7 @@ class Manager:
         self._socket.bind(f"\0{address[1:]}" if address.startswith("@") else address)
         if not address.startswith("@"):
             Path(address).chmod(0o777)  # the service may run as somebody else
-        self._socket.settimeout(IO_TIMEOUT)
+        self._socket.settimeout(WAIT_SECONDS)
 
     def __enter__(self) -> Self:
         return self
@@ -56,7 +54,7 @@ class Manager:
         else:
             return False
         finally:
-            self._socket.settimeout(IO_TIMEOUT)
+            self._socket.settimeout(WAIT_SECONDS)
 
 
 class Running:
@@ -85,7 +83,7 @@ class Running:
     def end(self) -> int:
         """SIGTERM; the exit code."""
         self.send(signal.SIGTERM)
-        return self.process.wait(IO_TIMEOUT)
+        return self.process.wait(WAIT_SECONDS)
 
 
 @contextmanager
@@ -106,10 +104,3 @@ def service(
                 yield Running(process, manager, log)
             finally:
                 process.kill()
-
-
-def free_port() -> int:
-    """A port that nobody has now."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port

@@ -17,9 +17,9 @@ import pytest
 
 from core.state import dumps
 from core.state.database import State
-from tests.exporters.client import wait_for
 from tests.host import ROOT, Host
-from tests.service.running import IO_TIMEOUT, Running, free_port, service
+from tests.service.running import Running, service
+from tests.waiting import WAIT_SECONDS, free_port, until
 
 RELOADED = "tidegate_config_last_reload_successful"
 LOADED_AT = "tidegate_config_last_reload_success_timestamp_seconds"
@@ -44,7 +44,7 @@ def listening(port: int, host: str = "127.0.0.1", **more: bool) -> dict[str, Any
 
 
 def metrics(port: int) -> dict[str, float]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=IO_TIMEOUT) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=WAIT_SECONDS) as answer:
         text = answer.read().decode()
     return {name: float(value) for name, value in re.findall(r"^(\S+) (\S+)$", text, re.MULTILINE)}
 
@@ -68,12 +68,12 @@ def test_a_reload_takes_a_new_watch_folder_and_leaves_an_old_one(host: Host) -> 
         running.reload()
         (other / "vm2").write_bytes(b"2")
         (other / "vm2.done").touch()
-        wait_for(lambda: "vm2" in recorded(host))
+        until(lambda: "vm2" in recorded(host))
         host.dump("vm1", 10)
         host.dump("vm3", 10)
         (other / "vm4").write_bytes(b"4")
         (other / "vm4.done").touch()
-        wait_for(lambda: "vm4" in recorded(host))
+        until(lambda: "vm4" in recorded(host))
         assert recorded(host) == {"vm2", "vm4"}
         assert running.process.poll() is None
 
@@ -112,7 +112,7 @@ def _rival(host: Host) -> Iterator[subprocess.Popen[bytes]]:
     said = host.folder / "rival"
     with said.open("wb") as out, subprocess.Popen(command, cwd=ROOT, stdout=out) as process:
         try:
-            wait_for(lambda: b"tries" in said.read_bytes())
+            until(lambda: b"tries" in said.read_bytes())
             yield process
         finally:
             process.kill()
@@ -144,7 +144,7 @@ def test_the_daily_pass_is_run_at_the_new_time_with_the_new_limit(host: Host) ->
     with service(host) as running:
         host.configure(daily=9000, **{"pass": {"at": "00:00"}})
         running.reload()
-        wait_for(lambda: host.exported() == {"vm1": 5000})
+        until(lambda: host.exported() == {"vm1": 5000})
 
 
 # --- a bad one
@@ -165,7 +165,7 @@ def test_a_broken_configuration_is_refused_with_all_its_mistakes_and_the_old_one
         after = metrics(port)
         assert (after[RELOADED], after[LOADED_AT]) == (0, before[LOADED_AT])
         host.dump("vm1", 10)
-        wait_for(lambda: recorded(host) == {"vm1"})
+        until(lambda: recorded(host) == {"vm1"})
         host.configure(**listening(port))
         running.reload()
         assert metrics(port)[RELOADED] == 1
@@ -216,7 +216,7 @@ def test_the_service_ends_well_and_soon_while_markers_rain(host: Host, number: s
         writer = threading.Thread(target=rain)
         writer.start()
         try:
-            wait_for(lambda: len(recorded(host)) > 100)
+            until(lambda: len(recorded(host)) > 100)
             before = recorded(host)
             running.send(number)
             assert running.process.wait(30) == 0  # at most 20 s are given to what was seen
@@ -234,4 +234,4 @@ def test_a_service_that_is_told_to_end_while_it_reloads_ends(host: Host) -> None
     with service(host) as running:
         running.send(signal.SIGHUP)
         running.send(signal.SIGTERM)
-        assert running.process.wait(IO_TIMEOUT) == 0
+        assert running.process.wait(WAIT_SECONDS) == 0

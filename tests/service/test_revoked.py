@@ -15,7 +15,7 @@ from core.state import ledger
 from core.state.database import State
 from tests.host import Host, reasons
 from tests.service.running import service
-from tests.watcher.site import until
+from tests.waiting import until
 
 #: Seconds from before the first byte until the link is gone; a machine that does nothing else takes a thirtieth of it.
 SOON = 10.0

@@ -11,9 +11,9 @@ import pytest
 from core.state import dumps
 from core.state.database import State
 from tests.clock import GivenClock
-from tests.exporters.client import wait_for
 from tests.host import Host
 from tests.service.running import Manager, service
+from tests.waiting import until
 from tidegate.daemon.systemd import ServiceManager
 from watcher.schedule import DailyPass
 from watcher.service import Watcher
@@ -131,7 +131,7 @@ def test_a_loop_that_hangs_sends_no_ping_whatever_else_still_lives(
         thread.start()
         hanging.wait()
         host.dump("vm1", 100)
-        wait_for(lambda: recorded(state) == ["vm1"])
+        until(lambda: recorded(state) == ["vm1"])
         clock.advance(1000)
         assert manager.heard_nothing_more()
         freed.set()

@@ -9,7 +9,8 @@ import pytest
 from core.state.migrations import SCHEMA_VERSION
 from core.version import __version__
 from tests.host import Host
-from tests.service.running import IO_TIMEOUT, Running, service
+from tests.service.running import Running, service
+from tests.waiting import WAIT_SECONDS
 from tidegate.cli.versions import difference
 
 
@@ -73,7 +74,7 @@ def test_a_service_whose_state_a_newer_tidegate_has_migrated_says_so_and_ends_wi
         raw.execute("PRAGMA user_version = 99")
     raw.close()
     host.dump("vm1", 10)
-    assert running.process.wait(IO_TIMEOUT) == 3
+    assert running.process.wait(WAIT_SECONDS) == 3
     assert f"written by a newer Tidegate (version 99, this one knows {SCHEMA_VERSION})" in running.log[-1]
     with sqlite3.connect(host.state) as raw:
         assert raw.execute("SELECT count(*) FROM dump").fetchone() == (0,)

@@ -5,14 +5,14 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.host import ROOT
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +45,7 @@ def test_whatever_ends_the_demo_ends_its_processes(tmp_path: Path, number: signa
         watcher = _watcher(tmp_path)
         demo.send_signal(number)
         assert demo.wait(60) != 0
-        _await(lambda: not Path(f"/proc/{watcher}").exists())
+        until(lambda: not Path(f"/proc/{watcher}").exists())
 
 
 def test_without_rsync_it_says_so_in_one_sentence(tmp_path: Path) -> None:
@@ -77,14 +77,7 @@ def _started(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 def _watcher(folder: Path) -> int:
     """The process of the demo's watcher, once it runs; the lock file is stamped by whoever holds it."""
     stamp = folder / "state.db.watch.lock"
-    _await(lambda: stamp.exists() and "process" in stamp.read_text())
+    until(lambda: stamp.exists() and "process" in stamp.read_text())
     number = int(stamp.read_text().split()[1])
     os.kill(number, 0)
     return number
-
-
-def _await(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

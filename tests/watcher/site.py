@@ -2,8 +2,7 @@
 
 import os
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,18 +15,8 @@ from core.state import counters, dumps
 from core.state.counters import WatchStatus
 from core.state.database import State
 from tests.host import Host
+from tests.waiting import WAIT_SECONDS, until
 from watcher.service import Watcher
-
-#: Whatever is waited for must come within it; a machine with nothing else to do takes a hundredth.
-IO_TIMEOUT = 60.0
-
-
-def until(condition: Callable[[], bool], what: str = "it never came to be so") -> None:
-    """Until it is so."""
-    end = time.monotonic() + IO_TIMEOUT
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.01)
 
 
 class Site:
@@ -67,11 +56,11 @@ class Site:
         thread = threading.Thread(target=run)
         thread.start()
         try:
-            assert ready.wait(IO_TIMEOUT)
+            assert ready.wait(WAIT_SECONDS)
             yield watcher
         finally:
             watcher.stop()
-            thread.join(IO_TIMEOUT)
+            thread.join(WAIT_SECONDS)
         assert not thread.is_alive()
         assert raised == []
 

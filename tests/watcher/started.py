@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tests.host import ROOT
 from tests.real_parts import cannot
-from tests.watcher.site import Site, until
+from tests.waiting import until
+from tests.watcher.site import Site
 
 _LIMITS = Path("/proc/sys/user")
 

@@ -8,8 +8,9 @@ import pytest
 from core.clock import SystemClock
 from core.enums import DumpState
 from tests.service.running import service
+from tests.waiting import until
 from tests.watcher.disks import Disk, Disks
-from tests.watcher.site import Site, done, until
+from tests.watcher.site import Site, done
 from watcher import folder
 from watcher.scanner import scan_and_record
 

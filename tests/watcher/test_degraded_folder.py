@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.users import NOBODY, as_nobody, open_the_way
-from tests.watcher.site import Site, done, until
+from tests.waiting import until
+from tests.watcher.site import Site, done
 from watcher import folder
 
 

@@ -15,8 +15,9 @@ from core.state.database import DryRunState, State
 from policy.passes import run
 from policy.sync import report
 from tests.host import Host, reasons
+from tests.waiting import until
 from tests.watcher.hung import Hung
-from tests.watcher.site import Site, done, until
+from tests.watcher.site import Site, done
 from watcher import folder, scanner, service, watch_tree
 
 

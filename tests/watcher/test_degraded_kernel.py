@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.watcher.site import Site, done, until
+from tests.waiting import until
+from tests.watcher.site import Site, done
 from tests.watcher.started import started
 from watcher import folder, inotify
 from watcher.inotify import Inotify

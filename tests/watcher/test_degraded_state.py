@@ -8,8 +8,9 @@ import pytest
 
 from core.state import counters
 from core.state.database import State
+from tests.waiting import until
 from tests.watcher.disks import Disk, Disks, read_only
-from tests.watcher.site import Site, done, until
+from tests.watcher.site import Site, done
 from watcher import folder
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.watcher.site import Site, done, until
+from tests.waiting import until
+from tests.watcher.site import Site, done
 
 
 @dataclass

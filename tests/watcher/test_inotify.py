@@ -10,8 +10,8 @@ import pytest
 
 from tests.mounts import Mount
 from tests.real_parts import needs_root
+from tests.waiting import until
 from tests.watcher.place import Place, open_files
-from tests.watcher.site import until
 from watcher.event_queue import EventQueue, Pending
 from watcher.inotify import FolderEvents
 from watcher.walk import list_markers

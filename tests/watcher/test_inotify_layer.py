@@ -16,7 +16,8 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
-IO_TIMEOUT = 60
+from tests.waiting import WAIT_SECONDS
+
 MASK = Mask(InotifyConstants.IN_CREATE | InotifyConstants.IN_MOVED_TO | InotifyConstants.IN_ONLYDIR)
 NAME, OTHER = CallbackId(1), CallbackId(2)
 
@@ -33,7 +34,7 @@ class Receiver:
         self.news = threading.Condition()
 
     def on_event(self, event: InotifyEvent) -> None:
-        self.free.wait(IO_TIMEOUT)
+        self.free.wait(WAIT_SECONDS)
         self._note(lambda: self.events.append(event))
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:
@@ -52,7 +53,7 @@ class Receiver:
 
     def wait_until(self, is_so: Callable[[], object]) -> None:
         with self.news:
-            assert self.news.wait_for(is_so, IO_TIMEOUT)
+            assert self.news.wait_for(is_so, WAIT_SECONDS)
 
     def names(self) -> list[bytes]:
         return [event.name for event in self.events]
@@ -155,8 +156,8 @@ def test_what_a_callback_raises_ends_the_thread(
     before, threading.excepthook = threading.excepthook, lambda _: ended.set()
     try:
         (tmp_path / "vm1.done").touch()
-        assert ended.wait(IO_TIMEOUT)
-        reader.join(IO_TIMEOUT)
+        assert ended.wait(WAIT_SECONDS)
+        reader.join(WAIT_SECONDS)
     finally:
         threading.excepthook = before
     assert not reader.is_alive()

@@ -8,7 +8,8 @@ import pytest
 
 from core.state import counters
 from core.state.database import State
-from tests.watcher.site import Site, done, until
+from tests.waiting import until
+from tests.watcher.site import Site, done
 from watcher import event_queue
 from watcher.inotify import FolderEvents
 

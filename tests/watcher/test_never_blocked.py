@@ -9,8 +9,8 @@ import urllib.request
 from pathlib import Path
 
 from tests.host import ROOT
-from tests.service.running import free_port
-from tests.watcher.site import Site, done, until
+from tests.waiting import free_port, until
+from tests.watcher.site import Site, done
 from tests.watcher.started import started
 
 

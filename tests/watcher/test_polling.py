@@ -9,7 +9,8 @@ import pytest
 from core.preflight import folders
 from tests.host import ROOT
 from tests.mounts import Mount
-from tests.watcher.site import Site, done, until
+from tests.waiting import until
+from tests.watcher.site import Site, done
 from watcher.inotify import Inotify
 
 _MOUNTS = """\

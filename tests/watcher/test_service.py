@@ -15,7 +15,8 @@ from core.clock import SystemClock
 from core.config.settings import PassSettings
 from core.enums import DumpState, MarkerResult
 from core.errors import BusyError
-from tests.watcher.site import IO_TIMEOUT, Site, done, until
+from tests.waiting import WAIT_SECONDS, until
+from tests.watcher.site import Site, done
 from watcher import folder, service
 from watcher.event_queue import EventQueue
 from watcher.service import Watcher
@@ -87,7 +88,7 @@ def test_after_an_overflow_nothing_is_missing(site: Site, monkeypatch: pytest.Mo
     real = EventQueue.dump
 
     def held_up(queue: EventQueue, path: str) -> None:
-        free.wait(IO_TIMEOUT)
+        free.wait(WAIT_SECONDS)
         real(queue, path)
 
     with site.watched():
@@ -162,7 +163,7 @@ class Rain:
     def _fall(self) -> None:
         self._heard.clear()
         self._mark()
-        assert self._heard.wait(IO_TIMEOUT)
+        assert self._heard.wait(WAIT_SECONDS)
 
     def _mark(self) -> None:
         name = f"vm{self.fallen}"
@@ -190,11 +191,11 @@ def test_recording_goes_on_while_the_daily_pass_runs(site: Site) -> None:
 
     def run() -> None:
         begun.set()
-        may_end.wait(IO_TIMEOUT)
+        may_end.wait(WAIT_SECONDS)
 
     site.config = site.config.replace(daily_pass=PassSettings(at=datetime.time()))
     with site.watched(run_pass=run):
-        assert begun.wait(IO_TIMEOUT)
+        assert begun.wait(WAIT_SECONDS)
         done(site.dumps, "vm1")
         site.records("vm1")
         may_end.set()

@@ -5,7 +5,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tests.service.running import free_port
+from tests.waiting import free_port
 from tools.bench.bench_host import BenchHost
 from tools.bench.growing import live
 from tools.bench.latency import watched
