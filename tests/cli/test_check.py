@@ -7,8 +7,7 @@ import pytest
 
 from tests.dumps.house import tell
 from tests.host import Host
-from tests.privileges import needs_capabilities
-from tests.users import open_the_way
+from tests.users import needs_capabilities, open_the_way
 
 USER = "nobody"
 

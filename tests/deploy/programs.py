@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from tests.host import ROOT
-from tests.privileges import needs_capabilities
 from tests.real_parts import needs_program
+from tests.users import needs_capabilities
 from tests.waiting import WAIT_SECONDS, free_port
 
 ALERTMANAGER = "prometheus-alertmanager"

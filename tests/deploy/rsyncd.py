@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.host import ROOT, Host
-from tests.privileges import as_user, become, needs_capabilities
-from tests.users import NOBODY, open_the_way
+from tests.users import NOBODY, as_user, become, needs_capabilities, open_the_way
 from tests.waiting import free_port, until
 
 FOLDER = ROOT / "deploy" / "rsyncd"

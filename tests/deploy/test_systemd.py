@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.deploy import units
-from tests.privileges import needs_capabilities
 from tests.real_parts import needs_program
+from tests.users import needs_capabilities
 
 ROOT = units.FOLDER.parents[1]
 UNITS = (*units.SERVICES, *units.TIMERS)

@@ -16,10 +16,9 @@ import pytest
 from tests.deploy import units
 from tests.host import Host
 from tests.notify.receivers import receiving
-from tests.privileges import as_user, become, needs_capabilities
 from tests.real_parts import cannot
 from tests.service.running import service
-from tests.users import NOBODY
+from tests.users import NOBODY, as_user, become, needs_capabilities
 from tests.waiting import free_port, until
 
 pytestmark = pytest.mark.slow

@@ -25,8 +25,7 @@ from tests.dumps.house import (
 )
 from tests.host import Host, reasons
 from tests.mounts import Mount, mount
-from tests.privileges import needs_capabilities
-from tests.users import NOBODY, open_the_way
+from tests.users import NOBODY, needs_capabilities, open_the_way
 
 __all__ = ["mount"]  # the fixture
 

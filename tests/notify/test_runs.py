@@ -18,8 +18,8 @@ from tests.clock import HOUR, GivenClock
 from tests.host import Host
 from tests.notify import receivers
 from tests.notify.receivers import Receiver, misbehaving, receiving
-from tests.privileges import needs_capabilities
 from tests.service.running import service
+from tests.users import needs_capabilities
 from tests.waiting import until
 from tests.watcher.hung import Hung, hung
 

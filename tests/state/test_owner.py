@@ -8,8 +8,7 @@ import pytest
 
 from core.state.database import State
 from tests.host import Host
-from tests.privileges import as_user, needs_capabilities
-from tests.users import NOBODY
+from tests.users import NOBODY, as_user, needs_capabilities
 
 #: So that a checkout which only root may read can be run from; it gives no right to write anything.
 TO_READ_THE_PROGRAM = "dac_read_search"
