@@ -1,7 +1,8 @@
-"""The hook for Proxmox's vzdump, called as that is published to call it; a real one has not run it."""
+"""The hook for Proxmox's vzdump in places where it must not fail: full disks, links of others, killed jobs."""
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ import pytest
 from tests.deploy.vzdump import Guest, Killed, Vzdump
 from tests.dumps.house import released, tell
 from tests.host import ROOT, Host
+from tests.mounts import Mount, mount
+
+__all__ = ["mount"]
 
 HOOK = ROOT / "deploy" / "proxmox" / "tidegate-vzdump-hook"
 
@@ -111,3 +115,70 @@ def test_an_archive_that_is_not_there_is_not_said_to_be_done(host: Host) -> None
 
     assert Lying(host.dumps, HOOK).run([Guest(100)]) == 0
     assert (standing(host, "done"), len(standing(host, "failed"))) == ([], 1)
+
+
+DUMP = "vzdump-qemu-100-2026_11_22-03_00_00.vma.zst"
+
+
+def call(folder: Path, phase: str, *, vmid: str = "100", has_name: bool = True) -> None:
+    """One call of the hook for a guest."""
+    environment = {"DUMPDIR": str(folder)} | ({"TARGET": f"{folder}/{DUMP}"} if has_name else {})
+    subprocess.run([HOOK, phase, "snapshot", vmid], env=environment, check=True, timeout=60)
+
+
+def test_on_a_full_disk_a_failure_is_an_empty_marker_and_a_good_backup_has_none(mount: Mount) -> None:
+    folder = mount("tmpfs", "size=64k")
+    call(folder, "backup-start")
+    (folder / DUMP).write_bytes(b"archive")
+    call(folder, "backup-end")
+    subprocess.run(["dd", "if=/dev/zero", f"of={folder}/rest"], check=False, capture_output=True)  # until it is full
+    call(folder, "log-end")
+    assert list(folder.glob("*.done")) == []
+    call(folder, "backup-abort")
+    assert [path.stat().st_size for path in folder.glob("*.failed")] == [0]
+    assert list(folder.glob("*.running")) == list(folder.glob(".tidegate*")) == []
+
+
+def test_a_failure_without_a_name_is_told_until_the_guest_is_backed_up(tmp_path: Path) -> None:
+    call(tmp_path, "backup-abort", has_name=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["100.failed"]
+    (tmp_path / DUMP).write_bytes(b"archive")
+    for phase in ("backup-start", "backup-end", "log-end"):
+        call(tmp_path, phase)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [DUMP, f"{DUMP}.done"]
+
+
+def test_what_a_killed_hook_leaves_goes_with_the_next_job(tmp_path: Path) -> None:
+    """That of another program stays: it may be in use."""
+    for name in (f".tidegate-mark.{os.uname().nodename}.AbCdEfGhIj", ".tidegate-mark.0123456789abcdef"):
+        (tmp_path / name).touch()
+    subprocess.run([HOOK, "job-start"], env={"DUMPDIR": str(tmp_path)}, check=True)
+    assert [path.name for path in tmp_path.iterdir()] == [".tidegate-mark.0123456789abcdef"]
+
+
+@pytest.mark.parametrize("kind", ["running", "done", "failed"])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_links_in_the_folder_lead_nowhere(tmp_path: Path, kind: str, is_there: bool) -> None:
+    """The service's group may write there, and the hook is root."""
+    folder, secret = tmp_path / "dump", tmp_path / "secret"
+    folder.mkdir()
+    if is_there:
+        secret.write_text(json.dumps({"host": os.uname().nodename, "stage": "archived", "started": "1"}))
+    before = secret.read_text() if is_there else None
+    (folder / f"{DUMP}.{kind}").symlink_to(secret)
+    (folder / "100.failed").symlink_to(secret)
+    subprocess.run([HOOK, "job-start"], env={"DUMPDIR": str(folder)}, check=True)
+    (folder / DUMP).symlink_to(secret)
+    for phase in ("backup-start", "backup-end", "log-end", "backup-abort"):
+        call(folder, phase)
+    call(folder, "backup-abort", has_name=False)
+    assert (secret.read_text() if secret.exists() else None) == before
+    assert [path.name for path in folder.iterdir() if path.is_symlink() and path.name != DUMP] == []
+    assert list(folder.glob("*.done")) == []
+
+
+def test_a_pipe_in_the_place_of_a_marker_stops_nothing(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / f"{DUMP}.running")
+    subprocess.run([HOOK, "job-start"], env={"DUMPDIR": str(tmp_path)}, check=True, timeout=60)
+    call(tmp_path, "backup-start")
+    assert json.loads((tmp_path / f"{DUMP}.running").read_text())["vm"] == "100"
