@@ -24,7 +24,7 @@ def current(connection: Connection, config: Config, now: Instant) -> DayRow:
     day = ledger.open_day(connection)
     if day is None:
         return _open(connection, config, 1, now)
-    day = _mend(connection, day, now)
+    day = _with_lowered_limit(connection, config, _mend(connection, day, now))
     if not rules.is_over(_facts(connection, config, day, now), _rules(config), now.wall):
         return day
     mode = confirm_mode(config)
@@ -88,6 +88,16 @@ def _limit(config: Config, now: Instant) -> int:
     ends_at, zone = config.day.ends is DayEnd.AT, config.day.timezone
     opens = last_reached(config.day.at, zone, now.wall) if ends_at else now.wall
     return config.limit.on(datetime.datetime.fromtimestamp(opens, zone).weekday())
+
+
+def _with_lowered_limit(connection: Connection, config: Config, day: DayRow) -> DayRow:
+    """A limit that was lowered, or a reserve that was raised, holds at once; a higher limit from the next day on."""
+    limit = min(day.limit_bytes, _limit(config, day.opened))
+    reserve = max(day.reserve_bytes, config.limit.reserve)
+    if (limit, reserve) == (day.limit_bytes, day.reserve_bytes):
+        return day
+    ledger.change_day(connection, day.number, limit_bytes=limit, reserve_bytes=reserve)
+    return day._replace(limit_bytes=limit, reserve_bytes=reserve)
 
 
 def _mend(connection: Connection, day: DayRow, now: Instant) -> DayRow:
