@@ -1,7 +1,6 @@
 """``tidegate COMMAND``. A command is loaded when it is called."""
 
 import importlib
-import io
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -11,6 +10,7 @@ from click.shell_completion import CompletionItem
 
 from core.errors import ExitCode, TidegateError
 from core.version import __version__
+from tidegate.cli import streams
 from tidegate.cli.context import Session
 from tidegate.daemon import logs
 
@@ -123,19 +123,26 @@ def tidegate(ctx: click.Context, *, config_file: Path | None, verbose: bool, log
 
 def main() -> NoReturn:
     """Does what the words say. What an admin can act on is one sentence; anything else is a bug and shows its trace."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name may hold letters that this locale has not
-        sys.stdout.reconfigure(errors="backslashreplace")
+    is_closed = streams.open_closed_descriptors()
+    stdout = streams.replace_stdout()
+    code = _run()
+    reason = "it is closed" if is_closed else streams.reason_of(stdout)
+    if reason is not None:
+        logs.complain(f"not all output could be written: {reason}; what the command had to do is done")
+        code = code or ExitCode.FAULT
+    sys.exit(code)
+
+
+def _run() -> int:
+    """The exit code. What went wrong is said on stderr."""
     try:
         code = tidegate.main(standalone_mode=False)  # what a command hands to `Context.exit`, else None
     except click.ClickException as error:
         error.show()
-        sys.exit(ExitCode.USAGE)
+        return ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        return 130
     except TidegateError as error:
         logs.complain(str(error))
-        sys.exit(error.exit_code)
-    except BrokenPipeError:  # `tidegate status | head`
-        sys.stderr.close()
-        sys.exit(ExitCode.DONE)
-    sys.exit(code or ExitCode.DONE)
+        return error.exit_code
+    return code or ExitCode.DONE
