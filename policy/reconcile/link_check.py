@@ -1,7 +1,7 @@
 """A row of the ledger compared with what is in the export tree under its name."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from sqlite3 import Connection
 from typing import NamedTuple
 
@@ -22,9 +22,10 @@ _LONGEST_READ_SECONDS = 20 * 3600.0
 class LinkCheck:
     """One row of the ledger and what was found under its name.
 
-    ``copy``: a crash kept it from being recorded as that. ``exclusive_bytes`` are those on the disk of what is
-    unchanged and has no other name. ``is_unread``: the mount shows that nobody has read it. ``read_again_at`` is of a
-    kept link that the storage had long had. Times of reads are in seconds since the epoch.
+    ``copy``: a crash kept it from being recorded as that. ``foreign``: what it is, where no dump is known for it.
+    ``exclusive_bytes`` are those on the disk of what is unchanged and has no other name. ``is_unread``: the mount shows
+    that nobody has read it. ``read_again_at`` is of a kept link that the storage had long had. Times of reads are in
+    seconds since the epoch.
     """
 
     link: LinkRow
@@ -33,6 +34,7 @@ class LinkCheck:
     read_again_at: float | None = None
     ctime_ns: int | None = None
     copy: Identity | None = None
+    foreign: Identity | None = None
     exclusive_bytes: int = 0
     is_unread: bool = False
 
@@ -61,7 +63,8 @@ def check_links(
     for link in links:
         found = entries.get(link.export_name)
         if found is not None and found.identity.fingerprint == link.fingerprint:
-            checks.append(_check_unchanged(config, look.mode, link, found, shows_reads=shows_reads))
+            check = _check_unchanged(config, look.mode, link, found, shows_reads=shows_reads)
+            checks.append(check if link.dump_id is not None else replace(check, foreign=found.identity))
         else:
             others.append(link)
     rows = dumps.by_ids(connection, _dump_ids(others))

@@ -8,13 +8,14 @@ from core.clock import Instant
 from core.config.settings import Config
 from core.enums import DumpState, LinkState, Reason
 from core.filenames import printable
+from core.fs.fingerprint import Identity
 from core.state import counters, dumps, future_times, ledger, vms
 from core.state.dumps import DumpRow
 from core.state.ledger import LinkRow
 from core.units import format_size
 from policy.export import Presence
 from policy.export_names import export_name_of
-from policy.reconcile.confirm import confirm, record_read_again
+from policy.reconcile.confirm import confirm, freshen, record_read_again
 from policy.reconcile.confirm_modes import confirm_mode
 from policy.reconcile.link_check import LinkCheck
 from policy.reconcile.revoke import REVOKED_STATES, record_rewritten
@@ -35,6 +36,8 @@ def settle(connection: Connection, config: Config, day: int, scan: TreeScan, *, 
     rewritten = [check.link for check in by_presence[Presence.CHANGED]]
     record_rewritten(connection, rewritten)
     _record_made(connection, by_presence[Presence.INTACT], now.wall)
+    for check in by_presence[Presence.INTACT]:
+        _adopt_foreign(connection, config, check, now.wall)
     for entry in scan.unmanaged:
         _charge_unmanaged(connection, config, day, entry, now=now)
     _record_reads(connection, config, scan.checks, now.wall)
@@ -109,15 +112,33 @@ def _read_at(check: LinkCheck, found: float, now: float) -> float:
 # --- entries that nobody released
 
 
+def _adopt_foreign(connection: Connection, config: Config, check: LinkCheck, now: float) -> None:
+    """A foreign file becomes the link of the waiting dump that it is made of: its marker came after the first scan.
+
+    Released beside it, the dump would be charged and sent twice; under its name it could not be linked.
+    """
+    link = check.link
+    if check.foreign is None:
+        return
+    dump, is_copy = _waiting_dump(connection, config, link.watch, link.export_name, check.foreign)
+    if dump is None:
+        return
+    copied = ledger.copied(check.foreign) if is_copy else {}
+    ledger.change_link(connection, link.id, dump_id=dump.id, vm=dump.vm, **copied)
+    if link.confirmed_by is None:
+        dumps.change(connection, dump.id, state=DumpState.LINKED)
+    else:
+        dumps.change(connection, dump.id, state=DumpState.CONFIRMED, reason=None, detail="", ended_at=now)
+        freshen(connection, [dump.id], link.confirmed_by, now)
+
+
 def _charge_unmanaged(connection: Connection, config: Config, day: int, entry: UnmanagedEntry, *, now: Instant) -> None:
     """A file that is no link of ours: charged once, on the day it is first seen; never removed.
 
     Made of the files of a dump that waits, or a copy of it under its name, it becomes that dump's link.
     """
     identity = entry.found.identity
-    linked = dumps.pending_by_fingerprint(connection, entry.watch.name, identity.fingerprint)
-    copied = None if linked is not None else _copied_from(connection, config, entry)
-    dump = linked or copied
+    dump, is_copy = _waiting_dump(connection, config, entry.watch.name, entry.name, identity)
     row = {
         "day": day,
         "watch": entry.watch.name,
@@ -126,7 +147,7 @@ def _charge_unmanaged(connection: Connection, config: Config, day: int, entry: U
         "export_name": entry.name,
         "fingerprint": identity.fingerprint,
         "bytes": identity.bytes,
-        **({} if copied is None else ledger.copied(identity)),
+        **(ledger.copied(identity) if is_copy else {}),
     }
     [link_id] = ledger.charge(connection, [row], now)
     ledger.set_linked(connection, [(link_id, entry.found.ctime_ns)], now.wall)
@@ -137,11 +158,18 @@ def _charge_unmanaged(connection: Connection, config: Config, day: int, entry: U
     log.warning("%s: not released by Tidegate; its %s count as released", entry, format_size(identity.bytes))
 
 
-def _copied_from(connection: Connection, config: Config, entry: UnmanagedEntry) -> DumpRow | None:
-    """The waiting dump that this is a copy of: the state was lost, or a script copies where we link."""
-    identity = entry.found.identity
-    for dump in dumps.pending_of_size(connection, entry.watch.name, identity.bytes):
-        has_its_name = dump.vm is not None and export_name_of(config, dump) == entry.name
+def _waiting_dump(
+    connection: Connection, config: Config, watch: str, name: str, identity: Identity
+) -> tuple[DumpRow | None, bool]:
+    """The waiting dump whose files these are, and whether they are a copy of it under its name.
+
+    A copy: the state was lost, or a script copies where we link.
+    """
+    linked = dumps.pending_by_fingerprint(connection, watch, identity.fingerprint)
+    if linked is not None:
+        return linked, False
+    for dump in dumps.pending_of_size(connection, watch, identity.bytes):
+        has_its_name = dump.vm is not None and export_name_of(config, dump) == name
         if has_its_name and identity.is_copy_of(dumps.identity_of(connection, dump)):
-            return dump
-    return None
+            return dump, True
+    return None, False

@@ -6,7 +6,7 @@ import pytest
 
 from core import failpoints
 from core.enums import DayEnd, Evidence, Storage, Verdict
-from core.state import vms
+from core.state import ledger, vms
 from policy.operations import vms as admin
 from policy.sync.report import Report
 from tests.clock import DAY, HOUR
@@ -201,5 +201,46 @@ def test_a_read_of_a_clock_that_ran_ahead_holds_no_sync_to_be_running_once_it_is
         world.clock.advance(2 * HOUR)
         world.run_pass()
         assert world.standing() == []
+    finally:
+        world.end()
+
+
+@pytest.mark.parametrize("fetched", [True, False])
+@pytest.mark.parametrize("name", ["vm1", "by-hand"])
+def test_a_dump_linked_by_hand_before_its_marker_is_charged_once_and_stops_no_pass(name: str, fetched: bool) -> None:
+    """It became a foreign file of the ledger first. Each pass then failed, or linked the dump a second time."""
+    world = World(DayEnd.AT, Evidence.READ, Storage.MIRROR)
+    try:
+        world.dump("vm1", 40, dated=False, folder=False)
+        (world.host.dumps / "vm1.done").unlink()
+        world.link_by_hand(world.host.dumps / "vm1", name)
+        world.run_pass()
+        if fetched:
+            world.clock.advance(HOUR)
+            world.pull(world.standing())
+            world.run_pass()
+        world.mark("vm1")
+        for _ in range(2):
+            world.run_pass()
+        assert world.tops() == [name]
+        with world.state.read() as connection:
+            assert (vms.all_vms(connection)["vm1"].offsite_dump_id is not None) is fetched
+            assert ledger.outstanding_total(connection).bytes == (0 if fetched else 40)
+    finally:
+        world.end()
+
+
+def test_a_dump_linked_by_hand_twice_keeps_its_second_link_when_the_first_is_removed() -> None:
+    """The second was a foreign file under the name that the dump's own link would have: each pass failed."""
+    world = World(DayEnd.SYNC, Evidence.READ, Storage.MIRROR)
+    try:
+        world.dump("vm4", 26, dated=False, folder=False)
+        world.link_by_hand(world.host.dumps / "vm4", "vm2")
+        world.link_by_hand(world.host.dumps / "vm4", "vm4")
+        world.run_pass()
+        world.remove_link("vm2")
+        for _ in range(2):
+            world.run_pass()
+        assert world.tops() == ["vm4"]
     finally:
         world.end()
