@@ -24,8 +24,8 @@ def section(found: Account, play: Play, minutes: float) -> str:
         HEADING,
         "",
         f"`make soak MINUTES={minutes:g}` (seed {play.seed}) on {os.cpu_count()} cores: {len(services)} real services, "
-        "each with its own state, and scripts that mark dumps in every way that is known, while the services are "
-        "killed, ended, stopped and made to overflow, and a disk comes and goes.",
+        "each with its own state, and scripts that mark dumps in every known way, while the services are killed, "
+        "terminated, stopped and made to overflow, and a disk is unmounted and mounted.",
         "",
         *_table(("", ""), _totals(found, doings, services)),
         "",
@@ -35,7 +35,7 @@ def section(found: Account, play: Play, minutes: float) -> str:
         "",
         *_table(("how it was marked", "markers", "p50", "p99", "longest"), _ways(found)),
         "",
-        "A copied marker may stand before its dump does: such a dump is looked at again after 1, 2, 4 … s, and by "
+        "A copied marker may exist before its dump: such a dump is checked again after 1, 2, 4 … s, and by "
         f"each scan, here every {play.scan_seconds} s.",
         "",
     ]
@@ -87,8 +87,8 @@ def _totals(found: Account, doings: Counter[str], services: Sequence[Service]) -
             "markers that a scan found and no event had announced: after an overflow or a remount",
             f"{sum(service.counter('missed_events') for service in services):,}",
         ),
-        ("dumps let out", f"{sum(service.released() for service in services):,}"),
-        ("… that came to their end", f"{sum(service.ended() for service in services):,}"),
+        ("dumps released", f"{sum(service.released() for service in services):,}"),
+        ("… that ended", f"{sum(service.ended() for service in services):,}"),
     ]
 
 

@@ -12,20 +12,20 @@ TOLD = {
     "kill": "SIGKILL in place of a system call that changes something on the disk",
     "errors": "an error (EIO, ENOSPC, EMLINK, EXDEV, EPERM, EROFS …) in place of a system call that can fail",
     "power": "a power cut after a write to the disk: ext4, xfs and btrfs, state and tree both on it",
-    "together": "two commands at once, the first standing still at a trace point",
+    "together": "two commands at once, the first stopped at a trace point",
     "clock": "three days around a change of local time, with a clock that is right or jumps back and ahead",
 }
 
 _WORDS = """\
-`make torture` cuts single commands off, in the days of a host that mirrors and of one that collects: a pass (new \
-files and folders, each in place of each, rewritten dumps taken back, markers removed), a recording, `mark`, `hold`, \
+`make torture` interrupts single commands, on a host whose storage mirrors and on one whose storage collects: a pass \
+(new files and folders, each in place of each, rewritten dumps revoked, markers removed), a recording, `mark`, `hold`, \
 `sync-started`, `synced`.
 For each point the disk is put back to the instant before the command, inodes and all.
-Right after the point nothing half-made may be visible, what stands must be charged, what is recorded as linked must \
-stand, what is confirmed the storage must have had, each dump must have its marker or its end, and a sync may find no \
-more than one limit that it has not had.
-The next pass must end well and leave ledger and tree the same, a further one must change nothing, and after a kill or \
-a power cut all must come to what it comes to without one.
+Right after the point no incomplete entry may be visible, each link must be charged, each link recorded as linked must \
+exist, the storage must have had each confirmed dump, each dump must have its marker or have ended, and a sync may \
+find no more than one limit that it has not had.
+The next pass must succeed and leave ledger and tree equal, a further one must change nothing, and after a kill or a \
+power cut the final result must be the same as without one.
 """
 
 
@@ -49,8 +49,8 @@ def section(found: Mapping[str, Found], all_points: Mapping[str, int], caught: S
         )
         lines.append(f"| {' | '.join(row)} |")
     if caught:
-        lines += ["", "That it would see a defect is seen by giving the disturbed command one:", ""]
-        lines += ["| deliberate defect | is given away by | points tried until it was |", "|---|---|--:|"]
+        lines += ["", "To check that it finds defects, the disturbed command was given one:", ""]
+        lines += ["| deliberate defect | found by | points tried until found |", "|---|---|--:|"]
         lines += [f"| {told} | {kind} | {one.tried if one.faults else '**never**'} |" for told, kind, one in caught]
     lines += [
         "",
