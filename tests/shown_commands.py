@@ -52,12 +52,18 @@ def mentioned(text: str) -> Iterator[Words]:
 
 def advised(source: str) -> Iterator[Words]:
     """Those in the sentences that a Python source makes; ``{…}`` is what is filled in."""
+    for sentence in sentences(source):
+        yield from mentioned(sentence)
+
+
+def sentences(source: str) -> Iterator[str]:
+    """Every string of a Python source; ``{…}`` is what is filled in."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.JoinedStr):
             parts = (str(part.value) if isinstance(part, ast.Constant) else "{…}" for part in node.values)
-            yield from mentioned("".join(parts))
+            yield "".join(parts)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield from mentioned(node.value)
+            yield node.value
 
 
 def understood(words: Iterable[str]) -> None:

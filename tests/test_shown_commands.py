@@ -10,7 +10,8 @@ import pytest
 
 from tests.cli.test_help import commands as helps
 from tests.host import ROOT, Host
-from tests.shown_commands import Words, advised, commands, mentioned, pasted, spoken_of, understood
+from tests.shown_commands import Words, advised, commands, mentioned, pasted, sentences, spoken_of, understood
+from tidegate.cli.main import COMMANDS
 
 PACKAGES: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["packages"]
 DOCUMENTS = [
@@ -148,3 +149,16 @@ def test_the_command_line_understands_it(words: Words, tmp_path: Path) -> None:
 @pytest.mark.parametrize("words", [words for words in SHOWN if runnable(words)], ids=" ".join)
 def test_it_works_when_it_is_pasted(words: Words, host: Host) -> None:
     host.run(*filled(words, host.folder), code=0)
+
+
+def test_an_advice_can_be_told_from_the_sentence_around_it() -> None:
+    """A command stands between backticks, so that it is clear what to paste."""
+    bare = re.compile(rf"(?<![`\w])tidegate (?:{'|'.join(set(COMMANDS) - {'completion'})})\b(?!`)")
+    found = [
+        (str(path.relative_to(ROOT)), sentence)
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        for sentence in sentences(path.read_text())
+        if bare.search(sentence) and "`" not in sentence and not sentence.startswith("tidegate ")
+    ]
+    assert found == []

@@ -18,7 +18,7 @@ from policy.reconcile.link_check import LinkCheck
 from policy.reconcile.tree_scan import scan_trees
 
 #: What puts most things right.
-_NEXT = "tidegate pass"
+_NEXT = "`tidegate pass`"
 
 
 class Difference(NamedTuple):
@@ -43,7 +43,7 @@ def verify(config: Config, copy: DryRunState, clock: Clock, rescan: Callable[[],
             found += _of_link(config, check)
         for entry in scan.unmanaged:
             found.append(
-                Difference(str(entry), "is there and not in the ledger", f"{_NEXT} charges it; or tidegate adopt")
+                Difference(str(entry), "is there and not in the ledger", f"{_NEXT} charges it; or `tidegate adopt`")
             )
         for watch in config.watches:
             if watch.name not in scan.unmounted:
@@ -54,10 +54,10 @@ def verify(config: Config, copy: DryRunState, clock: Clock, rescan: Callable[[],
 def _damages(connection: Connection) -> Iterator[Difference]:
     for (result,) in connection.execute("PRAGMA quick_check"):
         if result != "ok":
-            yield Difference("the state file", f"it is damaged: {result}", "tidegate state rebuild --replace")
+            yield Difference("the state file", f"it is damaged: {result}", "run `tidegate state rebuild --replace`")
     if connection.execute("PRAGMA foreign_key_check").fetchone():
         yield Difference(
-            "the state file", "it refers to dumps or days that it lacks", "tidegate state rebuild --replace"
+            "the state file", "it refers to dumps or days that it lacks", "run `tidegate state rebuild --replace`"
         )
 
 

@@ -152,7 +152,7 @@ def verify(session: Session, *, wait: float, as_json: bool) -> None:
     config = session.config()
     if not is_there(config.state.path):
         raise UsageError(
-            f"state verify: there is no state file {config.state.path}; if it was lost: tidegate state rebuild"
+            f"state verify: there is no state file {config.state.path}; if it was lost, run `tidegate state rebuild`"
         )
     with pass_lock(config.state.path, wait=wait):
         copy = session.dry_run(config)
