@@ -31,7 +31,8 @@ MOST_PASSES = 120
 @contextmanager
 def begun(folder: Path, seed: int) -> Iterator[Story]:
     """A host in the midst of its days; at the end of the block these go on without a kill until all is done."""
-    host = Host(folder, daily=LIMIT, offsite={"confirm": "report"}, day={"at_least": "0s"})
+    checked = {"some": {"vms": ["vm0", "vm1"], "verify": ["size"]}}  # a pass may die between two checks, too
+    host = Host(folder, daily=LIMIT, offsite={"confirm": "report"}, day={"at_least": "0s"}, backup_sets=checked)
     with Warm(folder / "warm") as warm:
         story = Story(host, random.Random(seed), warm)
         story.begin()
