@@ -96,7 +96,7 @@ class Size(click.ParamType[int]):
             self.fail(str(error), param, ctx)
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (format 1) on stdout and nothing else.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (format 2) on stdout and nothing else.")
 vm_argument = click.argument("vm", shell_complete=completing.vms)
 wait_option = click.option(
     "--wait", type=Span(), default="10m", show_default=True, help="How long to wait for another pass."

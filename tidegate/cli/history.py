@@ -86,7 +86,7 @@ def history(session: Session, *, vm: str | None, days: int, as_json: bool) -> No
         _print_dumps(shape, config.day.timezone)
 
 
-# --- JSON, format 1: sizes in bytes, times RFC 3339 in UTC; null: nobody told, or it has not happened
+# --- JSON, format 2: sizes in bytes, times RFC 3339 in UTC; null: not reported, or it has not happened
 
 
 def _shape(days: "Sequence[PastDay]", syncs: "Sequence[SyncRow]") -> dict[str, Any]:

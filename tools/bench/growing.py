@@ -11,7 +11,7 @@ from tools.bench.paired import Cost, run
 from tools.bench.results_page import Section, seconds
 
 VMS = (1_000, 10_000, 100_000)
-#: Of each VM: nine that were off-site once, of which only the books tell, and a newer one that waits.
+#: Of each VM: nine that were off-site once, of which only the records are left, and a newer one that waits.
 DUMPS = 10
 DAY = 86_400.0
 

@@ -36,10 +36,10 @@ def measure(scratch: Path) -> Section:
             columns[f"{count:,} in {_folders(folders)}"] = {name: text for name, (_, text) in cells.items()}
     return Section(
         "A burst of markers: how many are lost",
-        "Each marker is written beside its dump and renamed there, which is the hardest for whoever listens. The dumps "
-        "lie in memory, so that nothing slows the writer down; Tidegate's state lies on the disk, and a marker counts "
-        "as told when its dump is recorded there. Lost markers, and behind them the seconds from the first marker to "
-        "the last that was told.",
+        "Each marker is written beside its dump and renamed there, which is the hardest case for a listener. The dumps "
+        "lie in memory, so that nothing slows the writer down; Tidegate's state lies on the disk, and a marker "
+        "counts as reported when its dump is recorded there. Lost markers, and behind them the seconds from the "
+        "first marker to the last that was reported.",
         "",
         (),
         (Aim("0 lost in every run", f"{max(ours)}", max(ours) == 0),),

@@ -41,8 +41,8 @@ def page(facts: Iterable[tuple[str, str]], sections: Iterable[Section]) -> str:
     """The whole page, Markdown."""
     parts = [
         "# Benchmarks",
-        "`make bench` writes this page. Each figure is the median of its rounds, with the least and the most. What is "
-        "measured and what it stands beside take turns within each round, and a ratio is the median of the rounds' own "
+        "`make bench` writes this page. Each figure is the median of its rounds, with the least and the most. "
+        "What is measured and its peer alternate within each round, and a ratio is the median of the rounds' own "
         "ratios: on a noisy machine the ratios mean more than the times.",
         "\n".join(f"* {name}: {value}" for name, value in facts),
         *[_section(section) for section in sections],

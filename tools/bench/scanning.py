@@ -31,7 +31,7 @@ def measure(scratch: Path) -> Section:
     state.close()
     host.remove()
     return Section(
-        f"A scan of {MARKERS:,} markers that say nothing new",
+        f"A scan of {MARKERS:,} unchanged markers",
         f"In one folder with as many dumps, {ROUNDS} rounds. Tidegate looks at every marker, reads what is recorded of "
         "it, and compares; `find DIR -name '*.done' -printf '%C@ %i\\n'` looks at the same and compares nothing.",
         "`find`",

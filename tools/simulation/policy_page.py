@@ -59,7 +59,7 @@ def draw(folder: Path, workload: Workload, results: Mapping[str, Result]) -> Non
     used["the limit"] = [workload.limit / GB] * workload.days
     (folder / "age.svg").write_text(chart("Mean off-site age of all VMs", "days", ages))
     (folder / "used.svg").write_text(
-        chart("Let out a day", "GB", {n: used[n] for n in (OURS, FIRST_THAT_FITS, "the limit")})
+        chart("Released a day", "GB", {n: used[n] for n in (OURS, FIRST_THAT_FITS, "the limit")})
     )
 
 
@@ -114,7 +114,7 @@ def optimum(figures: Mapping[str, Any]) -> str:
 def troubles(figures: Mapping[str, Any]) -> str:
     """What each trouble does to the mean age."""
     found = {kind: figures["troubles"][kind] for kind in TROUBLED}
-    rows = [f"| trouble | {' | '.join(found)} | VM-days over target |", f"|---|{'--:|' * len(found)}--:|"]
+    rows = [f"| fault | {' | '.join(found)} | VM-days over target |", f"|---|{'--:|' * len(found)}--:|"]
     for name in next(iter(found.values())):
         factors = " | ".join(_trouble(one[name]) for one in found.values())
         rows.append(f"| {name} | {factors} | {sum(one[name]['over'] for one in found.values()):+} |")
