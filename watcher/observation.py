@@ -195,7 +195,7 @@ class _Look:
         """Fills in what can be found out. Raises DumpRejected where that ends."""
         try:
             text = b"" if marker.is_empty else read_text(self.descriptor, name, marker.kind)
-            found.body = body_of(name, self.watch.signals) if marker.is_foreign else parse_body(text)
+            found.body = body_of(name, self.watch.signals, marker.kind) if marker.is_foreign else parse_body(text)
             found.text = text
             self._name(name, marker, found)
             found.identity = self._identify(name, marker, found.body)

@@ -2,15 +2,17 @@
 
 | signals | a dump X is complete when there is |
 |---|---|
-| ``vzdump`` | ``vzdump-qemu-100-2026_11_22-03_00_00.log`` beside the archive, which has its final name before |
+| ``vzdump`` | ``vzdump-qemu-100-2026_11_22-03_00_00.log`` beside the archive, whose last line is of a success |
 | ``status-ok`` | ``X/STATUS.ok`` |
 | ``success`` | ``X/success`` |
 | ``Quiet`` | nothing: X has one of its names, and was not written for so long |
 
-They are their program's own, and never removed.
+They are their program's own, and never removed. A log of vzdump beside an archive can also end in an error, where
+something failed after the archive had its final name: then it is read like ``X.failed``.
 """
 
 import datetime
+import errno
 import os
 import re
 import stat
@@ -20,7 +22,7 @@ from typing import NamedTuple
 from core.clock import time_of_files_ns
 from core.enums import Signals
 from core.fs.fingerprint import MAX_DEPTH, is_unfinished
-from core.fs.openat import open_folder_at
+from core.fs.openat import open_folder_at, open_to_read
 from core.markers import format as markers
 from core.markers.format import MarkerBody, MarkerFile, MarkerKind
 
@@ -28,6 +30,13 @@ _INSIDE = {Signals.STATUS_OK: "STATUS.ok", Signals.SUCCESS: "success"}
 _VZDUMP = r"(vzdump-(qemu|lxc|openvz)-\d+-(\d{4}_\d\d_\d\d-\d\d_\d\d_\d\d))"
 _ARCHIVE = re.compile(_VZDUMP + r"\.(?:vma|tar)(?:\.(?:gz|lzo|zst))?")
 _LOG = re.compile(_VZDUMP + r"\.log")
+#: The last line of a log of vzdump, before it is copied beside the archive; the error may have lines of its own.
+_VERDICT = re.compile(
+    rb"^(?:[-\d]+ [:\d]+ )?(?:(INFO: Finished Backup)|ERROR: Backup) of VM \d+(?(1)| failed)", re.MULTILINE
+)
+_LOG_END_BYTES = 1 << 14
+#: It is no plain file of anybody's log.
+_NO_LOG = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV})
 _PACKED = ("", ".gz", ".lzo", ".zst")
 
 
@@ -66,7 +75,9 @@ def look(folder: int, dump: str, kind: Foreign | None) -> MarkerFile | None:
         return None
     if not is_there:
         return None
-    return MarkerFile(MarkerKind.DONE, status.st_ctime_ns, status.st_mtime_ns, status.st_ino, True, is_foreign=True)
+    if kind is Signals.VZDUMP:
+        return _look_at_log(folder, name)
+    return _signal(MarkerKind.DONE, status)
 
 
 def is_looked_into(name: str, kind: Foreign | None) -> bool:
@@ -74,14 +85,15 @@ def is_looked_into(name: str, kind: Foreign | None) -> bool:
     return not isinstance(kind, Quiet) or not kind.may_be(name)
 
 
-def body_of(dump: str, kind: Foreign | None) -> MarkerBody:
+def body_of(dump: str, kind: Foreign | None, of: MarkerKind = MarkerKind.DONE) -> MarkerBody:
     """What the name of a dump says besides: vzdump's tells when it was begun, in the host's local time."""
     match = _ARCHIVE.fullmatch(dump) if kind is Signals.VZDUMP else None
     try:
         local = None if match is None else datetime.datetime.strptime(match[3], "%Y_%m_%d-%H_%M_%S").astimezone()
     except (ValueError, OverflowError):  # no date that there is
         local = None
-    return MarkerBody(started=None if local is None else local.timestamp())
+    error = "vzdump's log ends in an error" if of is MarkerKind.FAILED else None
+    return MarkerBody(started=None if local is None else local.timestamp(), error=error)
 
 
 def dumps_told_by(folder: str, name: str, kind: Foreign | None) -> Iterator[str]:
@@ -104,6 +116,40 @@ def _signal_of(dump: str, kind: Signals | None) -> str | None:
         match = _ARCHIVE.fullmatch(dump)
         return None if match is None else f"{match[1]}.log"
     return None if kind is None or dump.startswith(".") else f"{dump}/{_INSIDE[kind]}"
+
+
+def _signal(kind: MarkerKind, status: os.stat_result) -> MarkerFile:
+    return MarkerFile(kind, status.st_ctime_ns, status.st_mtime_ns, status.st_ino, True, is_foreign=True)
+
+
+def _look_at_log(folder: int, name: str) -> MarkerFile | None:
+    """What the end of a log of vzdump signals; nothing while it is not there yet. Raises OSError."""
+    try:
+        descriptor = open_to_read(name, folder)
+    except OSError as error:
+        if error.errno in _NO_LOG:
+            return None
+        raise
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        text = os.pread(descriptor, _LOG_END_BYTES, max(0, status.st_size - _LOG_END_BYTES))
+    finally:
+        os.close(descriptor)
+    kind = _verdict_of(text)
+    return None if kind is None else _signal(kind, status)
+
+
+def _verdict_of(end_of_log: bytes) -> MarkerKind | None:
+    """A success is the last line. After an error there can be more of its message."""
+    found = list(_VERDICT.finditer(end_of_log))
+    if not found:
+        return None
+    last = found[-1]
+    if last[1] is None:
+        return MarkerKind.FAILED
+    return MarkerKind.DONE if b"\n" not in end_of_log[last.end() :].strip() else None
 
 
 def _look_whether_quiet(folder: int, dump: str, quiet: Quiet) -> MarkerFile | None:

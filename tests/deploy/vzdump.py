@@ -68,12 +68,12 @@ class Vzdump:
                 self._call(phase, guest)
         except (HookFailed, OSError):
             self._quietly("backup-abort", guest)
-            self._end_log(guest, "failed")
+            self._end_log(guest, "ERROR: Backup of VM {} failed - broken pipe")
             return False
         if guest.mode == "suspend":
             for phase in after:
                 self._call(phase, guest)
-        self._end_log(guest, "Finished Backup of VM")
+        self._end_log(guest, "INFO: Finished Backup of VM {} (00:00:01)")
         return True
 
     def _archive(self, guest: Guest) -> None:
@@ -94,9 +94,10 @@ class Vzdump:
             old.unlink()
             old.with_suffix("").with_suffix(".log").unlink(missing_ok=True)
 
-    def _end_log(self, guest: Guest, told: str) -> None:
+    def _end_log(self, guest: Guest, last: str) -> None:
         if not self._target:
-            (self._folder / f"{guest.base}.log").write_text(f"INFO: {told} {guest.vmid}\n")
+            log = f"2026-11-22 03:00:00 INFO: Starting Backup\n2026-11-22 03:00:01 {last.format(guest.vmid)}\n"
+            (self._folder / f"{guest.base}.log").write_text(log)
         self._quietly("log-end", guest)
 
     def _archive_of(self, guest: Guest) -> Path:
@@ -113,7 +114,10 @@ class Vzdump:
         told = {"STOREID": "local", "DUMPDIR": str(self._folder)} if environment is None else environment
         if guest is not None:
             told |= {"VMTYPE": "qemu", "HOSTNAME": f"guest-{guest.vmid}"}
-            told |= {"TARGET": self._target or str(self._archive_of(guest)), "LOGFILE": "/var/log/vzdump/qemu.log"}
+            told |= {
+                "TARGET": self._target or str(self._archive_of(guest)),
+                "LOGFILE": f"{self._folder}/{guest.base}.log",
+            }
         status = subprocess.run([str(self._script), *words], env=told, check=False, capture_output=True).returncode
         self.called.append((words, told, status))
         if status:

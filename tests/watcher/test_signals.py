@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from core.enums import Signals
 from core.fs.openat import open_folder
 from core.markers.foreign import Quiet, look_at_all
 from core.markers.format import MarkerKind
@@ -46,8 +47,67 @@ def test_an_archive_waits_for_its_log(tmp_path: Path) -> None:
     assert released(host) == {}
     unfinished.rename(host.dumps / archive(guest))
     assert released(host) == {}
-    (host.dumps / f"{guest.base}.log").touch()
+    log = host.dumps / f"{guest.base}.log"
+    log.touch()
+    assert released(host) == {}  # it is being copied there
+    log.write_text("2026-11-22 03:00:01 INFO: Finished Backup of VM 100 (00:00:01)\n")
     assert released(host) == {archive(guest): "released"}
+
+
+FINISHED = "2026-12-01 11:35:37 INFO: Finished Backup of VM 100 (00:00:01)\n"
+FAILED = "2026-12-01 11:35:37 ERROR: Backup of VM 100 failed - command 'rsync' failed: exit code 11\n"
+LINES = "2026-12-01 11:35:37 INFO: status: 10%\n" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (FINISHED, MarkerKind.DONE),
+        (FINISHED.partition("37 ")[2], MarkerKind.DONE),
+        (LINES + FINISHED.strip(), MarkerKind.DONE),
+        (FAILED, MarkerKind.FAILED),
+        (LINES + FAILED + "more of what rsync wrote\n", MarkerKind.FAILED),
+        (FINISHED + FAILED, MarkerKind.FAILED),
+        (FINISHED + LINES[:39], None),
+        (FINISHED + LINES, None),
+        (LINES, None),
+        ("2026-12-01 11:35:37 INFO: a script wrote INFO: Finished Backup of VM 100\n", None),
+        ("", None),
+    ],
+)
+def test_the_last_line_of_a_log_of_vzdump_decides(tmp_path: Path, text: str, kind: MarkerKind | None) -> None:
+    """Something can fail after the archive has its final name. A log without an end signals nothing."""
+    name = archive(Guest(100))
+    (tmp_path / name).write_bytes(b"archive")
+    (tmp_path / f"{Guest(100).base}.log").write_text(text)
+    with open_folder(tmp_path) as folder:
+        assert [one.kind for one in look_at_all(folder, name, Signals.VZDUMP)] == ([kind] if kind else [])
+
+
+@pytest.mark.parametrize("place", ["link", "pipe", "folder"])
+def test_only_a_plain_file_is_a_log_of_vzdump(tmp_path: Path, place: str) -> None:
+    name, log = archive(Guest(100)), tmp_path / f"{Guest(100).base}.log"
+    (tmp_path / name).write_bytes(b"archive")
+    (tmp_path / "elsewhere").write_text(FINISHED)
+    if place == "link":
+        log.symlink_to(tmp_path / "elsewhere")
+    elif place == "pipe":
+        os.mkfifo(log)
+    else:
+        log.mkdir()
+    with open_folder(tmp_path) as folder:
+        assert look_at_all(folder, name, Signals.VZDUMP) == ()
+
+
+def test_an_archive_whose_log_ends_in_an_error_is_a_failed_dump(tmp_path: Path) -> None:
+    host = host_of(tmp_path / "host", "vzdump")
+    name = archive(Guest(100))
+    (host.dumps / name).write_bytes(b"archive")
+    log = host.dumps / f"{Guest(100).base}.log"
+    log.write_text(FAILED)
+    assert released(host) == {name: "dump_failed"}
+    assert json.loads(tell(host, "status", "--json"))["vms"][0]["last_dump_failed"]
+    assert log.exists()
 
 
 def test_the_name_of_an_archive_tells_the_dump_time(tmp_path: Path) -> None:
