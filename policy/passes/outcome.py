@@ -48,10 +48,10 @@ class Expected(NamedTuple):
     rows: list[ForecastRow]
 
     @classmethod
-    def of(cls, start: Start) -> "Expected":
-        """The same planner run forward."""
+    def of(cls, start: Start, plan: Plan | None) -> "Expected":
+        """The same planner run forward from ``start``, for which it has made this ``plan``."""
         days = min(_FORECAST_DAYS, max(1, _VM_DAYS // max(1, len(start.vms))))
-        future = run_forward(start, days)
+        future = run_forward(start, days, plan)
         return cls(days, [ForecastRow(one.vm.vm, day, one.vm.bytes) for one in future.vms for day in one.days_out])
 
     def store(self, connection: Connection, pass_id: int) -> None:

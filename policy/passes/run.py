@@ -26,7 +26,6 @@ from policy.planner.model import Day, Decision, Plan, Rules
 from policy.reconcile import manifest, unfetched
 from policy.reconcile.confirm_modes import is_syncing
 from policy.reconcile.link_check import still_unread
-from policy.reconcile.mounts import recorded_unmounted
 from policy.reconcile.revoke import revoke_being_dumped_again
 from policy.reconcile.settle import settle
 from policy.reconcile.tree_scan import remove_emptied, scan_trees
@@ -74,11 +73,6 @@ def preview(config: Config, state: DryRunState, clock: Clock, *, ignore_trees: b
     return _Pass(config, state, clock.now(), 0).preview(ignore_trees=ignore_trees)
 
 
-def review(config: Config, state: DryRunState, clock: Clock) -> PassResult:
-    """What would be decided of what is recorded, without a look at any file."""
-    return _Pass(config, state, clock.now(), 0).review()
-
-
 class _Pass:
     def __init__(self, config: Config, state: State, now: Instant, pass_id: int, verify: Verify | None = None) -> None:
         self._config = config
@@ -95,7 +89,7 @@ class _Pass:
         plan, failed, known = self._release_all(clock)
         remove_unneeded(self._config, self._state, self._now)
         rules = facts.rules_of(self._config, plan.day, self._now.wall)
-        expected = Expected.of(facts.forecast_start(known, plan.day, rules, self._now.wall))
+        expected = Expected.of(facts.forecast_start(known, plan.day, rules, self._now.wall), None if failed else plan)
         with self._state.write() as connection:
             cleanup.end_displaced(connection, self._now.wall)
             day = self._account(connection)
@@ -149,17 +143,6 @@ class _Pass:
             rules = facts.rules_of(self._config, plan.day, self._now.wall)
             day = self._account(connection)
             return PassResult(day, plan, rules, (), tuple(sorted(self._down)), known, self._short)
-
-    def review(self) -> PassResult:
-        with self._state.write() as connection:
-            day = self._account(connection)
-            down = recorded_unmounted(connection, self._config)
-            known = facts.gather(connection, self._config, now=self._now.wall, down=down, late=self._late(connection))
-            rules = facts.rules_of(self._config, day, self._now.wall)
-            plan = decide(known.vms, known.dumps, day, rules, self._now.wall)
-            return PassResult(
-                day, plan, rules, (), tuple(sorted(down)), known, disk_space.short(connection, self._config)
-            )
 
     def _settle_trees(self, *, ignore_strangers: bool = False, act: bool = True) -> None:
         with self._state.read() as connection:

@@ -111,10 +111,10 @@ class Start:
         )
 
 
-def run_forward(start: Start, days: int) -> Forecast:
-    """Decides ``days`` days in a row as ``decide`` would, today first."""
+def run_forward(start: Start, days: int, today: Plan | None = None) -> Forecast:
+    """Decides ``days`` days in a row as ``decide`` would, today first; ``today`` is its plan if that is known."""
     world = _World(start)
-    told = [world.live(number, start.now + number * DAY) for number in range(days)]
+    told = [world.live(number, start.now + number * DAY, None if number else today) for number in range(days)]
     goals = targets(world.vms.values(), start.rules)
     futures = (
         VmForecast(vm, goals[name], tuple(world.days_out[name]), tuple(world.ages[name]))
@@ -169,12 +169,13 @@ class _World:
         self._due = {name: next_dump(vm, self._dumps[name], start.now) for name, vm in self.vms.items()}
         self._last_id = max((dump.dump_id for own in self._dumps.values() for dump in own), default=0)
 
-    def live(self, number: int, now: float) -> DayForecast:
+    def live(self, number: int, now: float, plan: Plan | None = None) -> DayForecast:
         """One day: its dumps, its decision, its sync."""
         if number:
             self._wake(now)
-        dumps = (dump for own in self._dumps.values() for dump in own)
-        plan = decide(self.vms.values(), dumps, self._day, self._rules, now)
+        if plan is None:
+            dumps = (dump for own in self._dumps.values() for dump in own)
+            plan = decide(self.vms.values(), dumps, self._day, self._rules, now)
         for name, vm in self.vms.items():
             self.ages[name].append(offsite_age(vm, now))
         for dump in self._arriving(plan):
