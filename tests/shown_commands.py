@@ -30,10 +30,10 @@ def commands(script: str) -> Iterator[Words]:
     lexer.whitespace_split = True
     lexer.commenters = ""
     for ends, words in groupby(lexer, key=lambda word: set(word) <= set(_ENDS)):
-        line = list(words)
-        if line[0] == "sudo" and "tidegate" in line:
+        line = [word for word in words if not re.fullmatch(r"\d+\.\d+\.\d+", word)]  # of a process: its version
+        if line[:1] == ["sudo"] and "tidegate" in line:
             line = line[line.index("tidegate") :]
-        if not ends and Path(line[0]).name == "tidegate" and len(line) > 1:
+        if not ends and line and Path(line[0]).name == "tidegate" and len(line) > 1:
             yield tuple(line[1:])
 
 

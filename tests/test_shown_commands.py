@@ -80,7 +80,7 @@ def of_the_program() -> Iterator[tuple[str, Words]]:
         if path.suffix == ".py":
             yield from ((place, words) for words in advised(path.read_text()))
         elif path.suffix in {".html", ".j2"}:
-            lines = re.findall(r"<code>(tidegate [^<]*)</code>", path.read_text())
+            lines = re.findall(r"<code>(tidegate [^<]*)</code>", re.sub(r"\{\{.*?\}\}", "{…}", path.read_text()))
             yield from ((place, words) for words in commands("\n".join(lines)))
     comments = re.sub(r"^# ?", "", (ROOT / "config.toml").read_text(), flags=re.MULTILINE)
     yield from (("config.toml", words) for words in mentioned(comments))
