@@ -118,7 +118,8 @@ def _finding_lines(one: "Finding", seen: Screen) -> Iterator[str]:
     """Of one VM, or of the host, all there is to say; of many what they have in common."""
     said = one.named if len(one.vms) > 1 else one.detail
     level = one.severity.name if one.severity else "note"
-    yield from output.sentence_lines(f"{level}: {said}.{f' {one.action}' if one.action else ''}", seen, level)
+    has_said = one.action.partition(",")[0].casefold() in said.casefold()  # some details say what to do, with names
+    yield from output.sentence_lines(f"{level}: {said}.{'' if has_said else f' {one.action}'}", seen, level)
 
 
 def _table(report: "Report", seen: Screen, room: int | None) -> Iterator[str]:
