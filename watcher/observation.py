@@ -21,6 +21,7 @@ from core.markers.format import (
     MarkerFile,
     MarkerKind,
     is_aside,
+    json_of,
     parse_body,
     read_text,
     signature,
@@ -188,7 +189,7 @@ class _Look:
             identity=identity,
             bytes=0 if identity is None else min(identity.bytes, _LARGEST),
             sha256=body.sha256,
-            body=found.text.decode() or None,
+            body=json_of(found.text),
         )
 
     def _examine(self, name: str, marker: MarkerFile, found: _Found) -> None:

@@ -4,6 +4,7 @@
 all of whose keys are optional. Nothing heavy is imported here: ``tidegate mark`` starts with it.
 """
 
+import codecs
 import errno
 import json
 import os
@@ -66,6 +67,8 @@ class MarkerBody(NamedTuple):
     extra: Mapping[str, Any] = MappingProxyType({})
 
 
+#: Of a sentence in a marker so much is kept.
+_LONGEST_SENTENCE = 500
 _EMPTY_BODY = MarkerBody()
 
 
@@ -197,22 +200,43 @@ def read_text(folder: int, dump: str, kind: MarkerKind) -> bytes:
 
 
 def parse_body(text: bytes) -> MarkerBody:
-    """The body in ``text``. Raises BadMarker."""
-    if not text.strip():
-        return _EMPTY_BODY
+    """The body in ``text``. Raises BadMarker where it is JSON with mistakes.
+
+    Whatever does not begin as JSON is a sentence, as `date > X.done` writes: it is kept as ``error``, which only a
+    marker of a failure shows.
+    """
+    said = _decoded(text).strip()
+    if not said.startswith(("{", "[")):
+        return MarkerBody(error=said[:_LONGEST_SENTENCE]) if said else _EMPTY_BODY
     try:
-        body = json.loads(text.decode("utf-8"), parse_constant=_refuse_constant)
-    except UnicodeDecodeError:
-        raise BadMarker("the marker is not UTF-8") from None
+        body = json.loads(said, parse_constant=_refuse_constant)
     except RecursionError:
         raise BadMarker("the marker's JSON is nested too deep") from None
     except ValueError as error:
-        raise BadMarker(f"the marker is neither empty nor JSON: {error}") from None
+        raise BadMarker(f"the marker is broken JSON: {error}") from None
     if not isinstance(body, dict):
         raise BadMarker("the marker's JSON is not an object")
     if _is_deep(body):
         raise BadMarker("the marker's JSON is nested too deep")
     return _body_of(body)
+
+
+def json_of(text: bytes) -> str | None:
+    """The JSON of a marker as it is stored, unknown keys too; None where it is empty or a sentence."""
+    said = _decoded(text).strip()
+    return said if said.startswith("{") else None
+
+
+def _decoded(text: bytes) -> str:
+    """As Windows writes it too: with a mark of its encoding in front. Raises BadMarker for broken UTF-8 in JSON."""
+    if text[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return text.decode("utf-16", "replace")
+    try:
+        return text.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        if text.lstrip()[:1] in (b"{", b"["):
+            raise BadMarker("the marker is not UTF-8") from None
+        return text.decode("utf-8", "replace")
 
 
 def _is_deep(body: object) -> bool:

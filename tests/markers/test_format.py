@@ -1,5 +1,6 @@
 """The format of completion markers: names, precedence, bodies, and what no marker may do."""
 
+import codecs
 import contextlib
 import json
 import os
@@ -140,10 +141,34 @@ def test_that_a_folder_cannot_be_read_does_not_say_that_there_is_no_marker(tmp_p
 # --- bodies
 
 
-@pytest.mark.parametrize("text", [b"", b" \n", b"{}", b'{"format": 1}'])
+@pytest.mark.parametrize(
+    "text", [b"", b" \n", b"\r\n", b"{}", b'{"format": 1}', codecs.BOM_UTF8 + b"\r\n", "\r\n".encode("utf-16")]
+)
 def test_a_body_that_says_nothing_is_a_body(text: bytes) -> None:
     """``touch X.done`` is enough."""
     assert parse_body(text) == MarkerBody()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (b"Sat Nov 28 03:00:11 CET 2026\n", "Sat Nov 28 03:00:11 CET 2026"),
+        (b"1", "1"),
+        (b'"done"', '"done"'),
+        (codecs.BOM_UTF8 + b"done\r\n", "done"),
+        ("no space left".encode("utf-16"), "no space left"),
+        (b"\xcd\xc5", "\ufffd\ufffd"),
+        (b"x" * 1000, "x" * 500),
+    ],
+)
+def test_plain_text_is_a_sentence(text: bytes, sentence: str) -> None:
+    """`date > X.done` marks a complete dump, and `echo "disk full" > X.failed` says why."""
+    assert parse_body(text) == MarkerBody(error=sentence)
+
+
+def test_json_behind_a_mark_of_its_encoding_is_json() -> None:
+    """PowerShell writes one."""
+    assert parse_body(codecs.BOM_UTF8 + b'{"size": 12}\r\n') == MarkerBody(size=12)
 
 
 def test_a_body_says_what_it_says_and_keeps_what_is_not_known_here() -> None:
@@ -178,13 +203,11 @@ def test_a_body_says_what_it_says_and_keeps_what_is_not_known_here() -> None:
 
 
 BAD_BODIES: dict[str, tuple[bytes, str]] = {
-    "no JSON": (b"done", "neither empty nor JSON"),
-    "cut off": (b'{"vm": "we', "neither empty nor JSON"),
+    "cut off": (b'{"vm": "we', "broken JSON"),
     "not UTF-8": (b'{"vm": "\xff"}', "not UTF-8"),
     "a list": (b"[]", "not an object"),
-    "a number": (b"1", "not an object"),
     "NaN": (b'{"size": NaN}', "NaN is no JSON number"),
-    "a number of thousands of digits": (b'{"size": ' + b"9" * 5000 + b"}", "neither empty nor JSON"),
+    "a number of thousands of digits": (b'{"size": ' + b"9" * 5000 + b"}", "broken JSON"),
     "nested too deep": (b'{"x":' * 100_000, "nested too deep"),
     "another format": (b'{"format": 2}', "marker format '2' is not known here"),
     "true as format": (b'{"format": true}', "marker format 'True' is not known here"),

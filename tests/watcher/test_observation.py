@@ -165,7 +165,7 @@ HINDRANCES: dict[str, tuple[Callable[[Place], None], Reason, DumpState, str]] = 
         DumpState.BAD,
         "the marker's 'files' gives no usable size of 'disk0'",
     ),
-    "no JSON": (marked("done", "ok"), Reason.BAD_MARKER, DumpState.BAD, "neither empty nor JSON"),
+    "broken JSON": (marked("{", "ok"), Reason.BAD_MARKER, DumpState.BAD, "broken JSON"),
 }
 
 

@@ -23,7 +23,7 @@ RELEASED_BYTES = {DumpState.RELEASED, DumpState.LINKED}
 
 names = st.sampled_from(PATHS)
 kinds = st.sampled_from(["done", "failed", "running"])
-bodies = st.sampled_from(["", "{}", '{"vm": "web"}', '{"size": 1}', "no"])
+bodies = st.sampled_from(["", "{}", '{"vm": "web"}', '{"size": 1}', "no", "{"])
 contents = st.sampled_from([b"", b"1", b"22"])
 
 

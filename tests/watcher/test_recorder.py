@@ -40,7 +40,7 @@ CASES: dict[str, tuple[list[str], str, str]] = {
     **{f"{state}, then its marker is removed": (["done x; event; decide " + state, "unmark"], state, "-, -")
        for state in ("released", "linked", "confirmed", "superseded")},
     **{f"{state}, then marked {kind or 'badly'}, then done": (
-        ["done x; event; decide " + state, f"mark {kind or 'done no'}", f"unmark {kind or 'failed'}; mark"],
+        ["done x; event; decide " + state, f"mark {kind or 'done {'}", f"unmark {kind or 'failed'}; mark"],
         f"{state}* superseded", f"-, {news}, repeated")
        for state in ("linked", "confirmed")
        for kind, news in (("failed", "failed"), ("running", "running"), ("", "bad"))},
@@ -63,7 +63,7 @@ CASES: dict[str, tuple[list[str], str, str]] = {
         ["dump x; mark failed", "unmark failed", "mark failed", "unmark failed", "mark failed"],
         "failed:dump_failed*", "failed, withdrawn, failed, withdrawn, failed"),
     "missing, looked for at each scan": (["mark", "dump x; old"], "superseded pending*", "rejected, recorded"),
-    "a bad marker, then a good one": (["dump x; mark done no", "mark"], "superseded pending*", "bad, recorded"),
+    "a bad marker, then a good one": (["dump x; mark done {", "mark"], "superseded pending*", "bad, recorded"),
     "rewritten, not marked anew": (["done x", "newer; decide changed"], "changed:changed*", "recorded, rejected"),
     "rewritten and marked anew": (
         ["done x", "newer; decide changed", "mark"], "superseded pending*", "recorded, rejected, recorded"),
@@ -239,7 +239,7 @@ FOUND: dict[str, tuple[list[str], dict[str, Any] | None]] = {
     "a dump": (["vm1 done"], {"last_dump_bytes": 1, "last_dump_failed": False}),
     "a failure": (["vm1 failed"], {"last_dump_bytes": 0, "last_dump_failed": True}),
     "a dump being made": (["vm1 running"], {"last_dump_bytes": 0, "last_dump_failed": False, "last_dump_time": None}),
-    "a bad marker makes no VM": (["vm1 done no"], None),
+    "a bad marker makes no VM": (["vm1 done {"], None),
     "its period, from the times of its dumps; an older one found late changes nothing": (
         [f"{time}.img done {_started(time)}" for time in ("01T03:00", "08T03:00", "08T03:30", "15T03:00", "02T03:00")],
         {"period": pytest.approx(7 * 86400, abs=1800), "last_dump_time": 1792033200.0}),
@@ -275,9 +275,9 @@ def test_what_is_known_of_a_vm(found: list[str], known: dict[str, Any] | None, p
 def test_a_bad_marker_is_shown_with_the_vm_of_its_name_where_that_is_known(place: Place) -> None:
     """Else with none."""
     place.done("vm1.img")
-    place.mark("vm2.img", text="no")
+    place.mark("vm2.img", text="{")
     place.scan()
-    place.mark("vm1-2026-11-22.img", text="no")
+    place.mark("vm1-2026-11-22.img", text="{")
     place.scan()
     assert (place.row("vm1-2026-11-22.img").vm, place.row("vm2.img").vm) == ("vm1", None)
 
