@@ -8,10 +8,9 @@ Widths are in cells: some letters take two, and some none. A width is never belo
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import zip_longest
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from core.filenames import printable
 
@@ -48,8 +47,7 @@ _DEFAULT_SIZE = (80, 24)
 # --- what stdout is
 
 
-@dataclass(frozen=True, slots=True)
-class Screen:
+class Screen(NamedTuple):
     """``columns`` and ``lines`` in cells; None of a pipe, which has no size: nothing is ever cut there.
 
     ``mark`` is put where something was cut.
@@ -164,8 +162,7 @@ class Fit(Enum):
     PATH = auto()  # folded: whoever asks for it wants all of it
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """``drop``: which columns are dropped first where there is no room: 1 is the first; 0 stays.
 
     In a ``coloured`` one the word of a cell has the colour of its meaning.
@@ -266,8 +263,7 @@ def _cell(text: str, column: Column, width: int, style: str, seen: Screen) -> st
 # --- the width of each column
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """Place -> width of the columns that are shown; the headings of those that were ``dropped``.
 
     In the places that are ``folded`` a cell takes as many lines as it needs.
