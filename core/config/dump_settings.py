@@ -6,9 +6,8 @@ Sizes are bytes, spans are seconds.
 import os.path
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from core.config import types
 from core.config.messages import choice, did_you_mean
@@ -145,16 +144,14 @@ def rule_of(vm: DumpRule | None, backup_set: DumpRule | None) -> DumpRule:
     return DumpRule(**written)
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
+class Verification(NamedTuple):
     """What a dump that others have made must pass before a pass releases it, and how long each check may take."""
 
     checks: tuple[Check, ...]
     timeout: float
 
 
-@dataclass(frozen=True, slots=True)
-class SetDumping:
+class SetDumping(NamedTuple):
     """What ``tidegate dump`` runs for a backup set, in the order of its VMs.
 
     ``folder``: where the dumps go, relative to the watch folder of the name ``watch``; "" is that folder itself.

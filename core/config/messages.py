@@ -7,10 +7,9 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from core.errors import UsageError
 from core.filenames import printable
@@ -37,8 +36,7 @@ _SYNTAX = r"""
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One mistake: where it is, and what is wrong with what would be right.
 
     ``may_pass``: it is no mistake of the file if what it names comes back, as a disk does that is plugged in later.
@@ -165,8 +163,7 @@ def _bracketed(names: _Path) -> str:
     return "[[watch]]" if names == ("watch",) else f"[{'.'.join(names)}]"
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(NamedTuple):
     text: str
     line: int
 

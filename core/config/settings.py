@@ -8,15 +8,17 @@ import datetime
 import os.path
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from core.config import types
 from core.config.dump_settings import BackupSet, SetDumping, Verification, VmSettings, destination, rule_of
 from core.config.network_settings import Http, Notify, Push
 from core.config.section import Section, key, named_sections, optional_section, section, sections
 from core.enums import CONFIRM_MODES, DayEnd, Evidence, Links, Oversize, Publish, Signals, Storage, VmFrom, WatchMode
-from core.markers.foreign import Foreign, Quiet
-from core.markers.vm_name import Naming
+
+if TYPE_CHECKING:  # what names are made of takes 15 ms to load, and whoever shows what is recorded reads no name
+    from core.markers.foreign import Foreign
+    from core.markers.vm_name import Naming
 
 #: A mirror wants names that stay, so that rsync can send the difference; a collection wants each dump's own.
 _LAYOUTS = {Storage.MIRROR: "{vm}{suffixes}", Storage.COLLECT: "{name}"}
@@ -43,9 +45,13 @@ def _scan_interval_of(watch: Mapping[str, Any]) -> float:
     return _SCAN_INTERVALS[watch["mode"]]
 
 
-def _quiet(watch: Mapping[str, Any]) -> Foreign | None:
+def _quiet(watch: Mapping[str, Any]) -> "Foreign | None":
     names, seconds = watch["quiet_names"], watch["quiet_after"]
-    return None if names is None or seconds is None else Quiet(names, seconds)
+    if names is None or seconds is None:
+        return None
+    from core.markers.foreign import Quiet
+
+    return Quiet(names, seconds)
 
 
 class WatchFolder(Section):
@@ -110,8 +116,10 @@ class WatchFolder(Section):
     )
 
     @property
-    def naming(self) -> Naming:
+    def naming(self) -> "Naming":
         """How the VM of a dump is read from its path."""
+        from core.markers.vm_name import Naming
+
         return Naming(self.vm, self.vm_pattern, self.prefix, counts_up=self.signals is Signals.STATUS_OK)
 
 

@@ -8,7 +8,7 @@ stem. A dump takes the place of dumps of its own series only. Two live series of
 """
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from core.enums import VmFrom
 from core.filenames import is_clean, is_single_component
@@ -29,8 +29,7 @@ _SHELF = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Naming:
+class Naming(NamedTuple):
     """How the dumps of one watch folder are named: its keys ``vm``, ``vm_pattern`` and ``prefix``.
 
     ``counts_up``: the program that writes them rotates by a bare index, ``vm1-0``, ``vm1-1`` (ghettoVCB).
@@ -42,8 +41,7 @@ class Naming:
     counts_up: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class DumpName:
+class DumpName(NamedTuple):
     """``vm``: whose dump it is, with ``prefix``. ``rule``: by which part of the path, for people."""
 
     vm: str
