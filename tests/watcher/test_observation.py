@@ -165,7 +165,7 @@ HINDRANCES: dict[str, tuple[Callable[[Place], None], Reason, DumpState, str]] = 
         DumpState.BAD,
         "the marker's 'files' gives no usable size of 'disk0'",
     ),
-    "broken JSON": (marked("{", "ok"), Reason.BAD_MARKER, DumpState.BAD, "broken JSON"),
+    "broken JSON": (marked("done", "{"), Reason.BAD_MARKER, DumpState.BAD, "broken JSON"),
 }
 
 
