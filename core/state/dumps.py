@@ -39,10 +39,16 @@ class DumpRow(NamedTuple):
 
 _SELECT = f"SELECT {', '.join(DumpRow._fields)} FROM dump WHERE "
 _LISTED = "IN (SELECT value FROM json_each(?))"
+#: Another dump of the VM has the name now. A marker's time can be later than the time of the dump it announced.
+_NAME_IS_TAKEN = (
+    f"dump.state = '{DumpState.SUPERSEDED}' AND EXISTS (SELECT 1 FROM dump AS other WHERE other.watch = dump.watch "
+    "AND other.path = dump.path AND other.vm = dump.vm AND other.id != dump.id AND other.fingerprint != '' "
+    "AND (dump.fingerprint = '' OR other.id > dump.id))"
+)
 #: By the index from VM to VM: how long the history of each is does not matter.
 _NEWEST_OF_EACH = (
-    "id IN (SELECT (SELECT id FROM dump WHERE dump.vm = vm.name ORDER BY dump_time DESC, id DESC LIMIT 1) "
-    "FROM vm WHERE retired_at IS NULL)"
+    f"id IN (SELECT (SELECT id FROM dump WHERE dump.vm = vm.name AND NOT ({_NAME_IS_TAKEN}) "
+    "ORDER BY dump_time DESC, id DESC LIMIT 1) FROM vm WHERE retired_at IS NULL)"
 )
 _FAILED = f"instr(signature, '{MarkerKind.FAILED}:')"
 _PENDING = f"ended_at IS NULL AND state = '{DumpState.PENDING}'"
@@ -113,7 +119,7 @@ def of_vm(connection: Connection, vm: str, limit: int) -> list[DumpRow]:
 
 
 def newest_of_each(connection: Connection) -> dict[str, DumpRow]:
-    """VM that is not retired -> its newest dump, ended or not."""
+    """VM that is not retired -> its newest dump, ended or not, but for those whose name a newer dump has taken."""
     return {row.vm: row for row in _rows(connection, _NEWEST_OF_EACH) if row.vm is not None}
 
 

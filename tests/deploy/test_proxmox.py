@@ -182,3 +182,23 @@ def test_a_pipe_in_the_place_of_a_marker_stops_nothing(tmp_path: Path) -> None:
     subprocess.run([HOOK, "job-start"], env={"DUMPDIR": str(tmp_path)}, check=True, timeout=60)
     call(tmp_path, "backup-start")
     assert json.loads((tmp_path / f"{DUMP}.running").read_text())["vm"] == "100"
+
+
+def test_a_dump_that_runs_is_not_its_vms_newest_once_it_is_done(host: Host) -> None:
+    """It was seen at 03:00:00.7; the hook wrote 03:00:00."""
+
+    class Seen(Vzdump):
+        def _archive(self, guest: Guest) -> None:
+            [running] = host.dumps.glob("*.running")
+            running.write_text('{"format": 1, "vm": "100"}')
+            moment = running.stat().st_mtime_ns // 10**9 * 10**9 - 10**9 + 700_000_000
+            os.utime(running, ns=(moment, moment))
+            tell(host, "pass")
+            super()._archive(guest)
+
+    guest = Guest(100)
+    Seen(host.dumps, HOOK).run([guest])
+    tell(host, "pass")
+    [vm] = json.loads(tell(host, "status", "--json"))["vms"]
+    newest = vm["newest_dump"]
+    assert (newest["path"], newest["state"], newest["bytes"]) == (archive(guest), "linked", len("archive of 100"))
