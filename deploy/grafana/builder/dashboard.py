@@ -51,7 +51,7 @@ def build() -> Dashboard:
 
 
 def _finished(built: Dashboard) -> Dashboard:
-    """What the builders leave to the one who uses them: numbers of panels, and that nobody chooses a constant."""
+    """What the builders leave to their user: the numbers of panels, and hiding the constants."""
     for number, panel in enumerate(built.panels or [], start=1):
         panel.id_val = number
     for variable in built.templating.list_val or []:

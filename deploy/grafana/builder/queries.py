@@ -30,8 +30,8 @@ def a_day(metric: str, labels: str = "", *, days: int = 1) -> str:
 
 def vms(these: str, counted: str) -> str:
     """How many VMs ``these`` are. A host without series of single VMs (vm_series = false) ``counted`` them itself."""
-    told = f"unless on (job, instance) {of_host('tidegate_vm_info')}"
-    return or_none(f"sum(count by (job, instance) ({these}) or sum by (job, instance) ({counted} {told}))")
+    without_series = f"unless on (job, instance) {of_host('tidegate_vm_info')}"
+    return or_none(f"sum(count by (job, instance) ({these}) or sum by (job, instance) ({counted} {without_series}))")
 
 
 def or_none(count: str) -> str:
