@@ -152,6 +152,25 @@ def test_an_import_that_crosses_a_wall_breaks_its_contract(
     assert "Contracts: 0 kept, 1 broken." in outcome.stdout
 
 
+# --- documents --------------------------------------------------------------------------------------------
+
+
+def test_a_path_that_a_document_names_exists() -> None:
+    """A file that was moved is found where CONTRIBUTING and the others send the reader. What was once is history."""
+    rooms = [path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith((".", "build", "var"))]
+    named = re.compile(rf"(?<![\w./-])(?:{'|'.join(rooms)})/[\w./*-]*\w\*?")
+    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md")]
+    missing = [
+        (document.name, path)
+        for document in documents
+        if document.name != "CHANGELOG.md"
+        for span in re.findall(r"`([^`\n]+)`", document.read_text().replace("```", ""))
+        for path in named.findall(span)
+        if not any(ROOT.glob(path))
+    ]
+    assert missing == []
+
+
 # --- the Makefile and its scripts -------------------------------------------------------------------------
 
 
