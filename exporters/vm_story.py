@@ -108,7 +108,7 @@ def _expected(connection: Connection, decided: Sequence[DecisionRow], vm: str, n
     coming = decisions.forecast(connection) if waits else None
     if coming is None or not coming.releases.get(vm):
         return None
-    leaves = coming.decided_at + coming.releases[vm][0][0] * DAY
+    leaves = coming.decided_at + coming.releases[vm][0].day * DAY
     return leaves if leaves > now else None
 
 

@@ -45,7 +45,7 @@ class Decided(NamedTuple):
 
 
 _PUT = f"INSERT INTO decision (place, {', '.join(Decided._fields)}) VALUES (?, {placeholders(Decided._fields)})"
-_PUT_FORECAST = "INSERT INTO forecast (vm, day, bytes) VALUES (?, ?, ?)"
+_PUT_FORECAST = "INSERT INTO forecast (vm, day, bytes, dump_time) VALUES (?, ?, ?, ?)"
 
 
 def replace(connection: Connection, decided: Iterable[Decided]) -> None:
@@ -65,11 +65,15 @@ def forget(connection: Connection, vms: Collection[str]) -> None:
 
 
 class ForecastRow(NamedTuple):
-    """``vm`` is expected to leave with ``bytes`` so many days after the pass, which is day 0."""
+    """``vm`` is expected to leave with ``bytes`` so many days after the pass, which is day 0.
+
+    ``dump_time`` is the point in time that these hold; None: no day of the forecast shows it.
+    """
 
     vm: str
     day: int
     bytes: int
+    dump_time: float | None = None
 
 
 def replace_forecast(connection: Connection, pass_id: int, days: int, coming: Iterable[ForecastRow]) -> None:
@@ -289,11 +293,11 @@ def load(connection: Connection) -> Load | None:
 
 
 class StoredForecast(NamedTuple):
-    """Which VMs leave on which of the coming ``days``: VM -> (day, bytes), from the day of a pass on, which is 0."""
+    """Which VMs leave on which of the coming ``days``, from the day of a pass on, which is 0: VM -> in their order."""
 
     decided_at: float
     days: int
-    releases: dict[str, list[tuple[int, int]]]
+    releases: dict[str, list[ForecastRow]]
 
 
 def forecast(connection: Connection) -> StoredForecast | None:
@@ -303,9 +307,9 @@ def forecast(connection: Connection) -> StoredForecast | None:
     ).fetchone()
     if row is None:
         return None
-    releases: dict[str, list[tuple[int, int]]] = {}
-    for vm, day, size in connection.execute("SELECT vm, day, bytes FROM forecast ORDER BY vm, day"):
-        releases.setdefault(vm, []).append((day, size))
+    releases: dict[str, list[ForecastRow]] = {}
+    for one in connection.execute("SELECT vm, day, bytes, dump_time FROM forecast ORDER BY vm, day"):
+        releases.setdefault(one[0], []).append(ForecastRow._make(one))
     decided_at, days = row
     return StoredForecast(decided_at, days, releases)
 

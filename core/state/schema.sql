@@ -217,9 +217,10 @@ CREATE TABLE decision (
 
 -- Which VMs leave on which of the coming days, as the last pass expects.
 CREATE TABLE forecast (
-    vm    TEXT NOT NULL,
-    day   INTEGER NOT NULL,                          -- from that pass on, which is 0
-    bytes INTEGER NOT NULL,
+    vm        TEXT NOT NULL,
+    day       INTEGER NOT NULL,                      -- from that pass on, which is 0
+    bytes     INTEGER NOT NULL,
+    dump_time REAL,                                  -- of what leaves; NULL: only the day after would show it
     PRIMARY KEY (vm, day)
 ) WITHOUT ROWID;
 

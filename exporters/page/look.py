@@ -97,7 +97,7 @@ class Look:
         if self._forecast is None:
             return ()
         since = (self.as_of - self._forecast.decided_at) // DAY
-        days = [int(day - since) for day, _ in self._forecast.releases.get(vm, ())]
+        days = [int(one.day - since) for one in self._forecast.releases.get(vm, ())]
         return [day for day in days if 0 <= day < COMING_DAYS]
 
     def leaves(self, one: DecisionRow) -> float | None:

@@ -9,9 +9,9 @@ from core.state.database import Connection
 from core.state.decisions import Decided, ForecastRow, Load
 from policy.passes.facts import Facts
 from policy.planner import explanations
-from policy.planner.forecast import Start, run_forward
+from policy.planner.forecast import Start, VmForecast, run_forward
 from policy.planner.model import Decision, Plan, Rules
-from policy.planner.staleness import density, targets
+from policy.planner.staleness import DAY, density, targets
 
 
 class Outcome(NamedTuple):
@@ -52,11 +52,18 @@ class Expected(NamedTuple):
         """The same planner run forward from ``start``, for which it has made this ``plan``."""
         days = min(_FORECAST_DAYS, max(1, _VM_DAYS // max(1, len(start.vms))))
         future = run_forward(start, days, plan)
-        return cls(days, [ForecastRow(one.vm.vm, day, one.vm.bytes) for one in future.vms for day in one.days_out])
+        return cls(days, [row for one in future.vms for row in _releases(one, start.now)])
 
     def store(self, connection: Connection, pass_id: int) -> None:
         """In place of that of the pass before."""
         decisions.replace_forecast(connection, pass_id, self.days, self.rows)
+
+
+def _releases(one: VmForecast, now: float) -> Iterator[ForecastRow]:
+    """The age of the copy on the day after a dump has left is that of this dump."""
+    for day in one.days_out:
+        age = one.ages[day + 1] if day + 1 < len(one.ages) else None
+        yield ForecastRow(one.vm.vm, day, one.vm.bytes, None if age is None else now + (day + 1) * DAY - age)
 
 
 def _decided(plan: Plan) -> Iterator[Decided]:

@@ -51,11 +51,14 @@ class VmForecast:
 
 @dataclass(frozen=True, slots=True)
 class DayForecast:
-    """One coming day: the most bytes it may released, what it releases, and how much waits for want of room."""
+    """One coming day: the most bytes it may release, what it releases, and how much waits for want of room.
+
+    ``waiting`` None: nobody worked that out.
+    """
 
     left: int
     released: int
-    waiting: int
+    waiting: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,18 @@ def test_what_cannot_be_asked_is_said(admin: AtGivenTime) -> None:
         admin.run("forecast", "--limit", "much")
 
 
+def test_without_options_it_is_the_one_that_the_last_pass_stored(admin: AtGivenTime) -> None:
+    """The same days and ages as a pass would find now, as long as nothing has happened since; what waits it leaves."""
+    admin.run("pass")
+    stored, anew = admin.json("forecast"), admin.json("forecast", "--days", "30")
+    assert (stored["density"], stored["needed_bytes"]) == (anew["density"], anew["needed_bytes"])
+    for one, other in zip(stored["vms"], anew["vms"], strict=True):
+        later = [day for day in one["days_out"] if day]  # what that pass released is on its way
+        assert (one["vm"], later) == (other["vm"], [day for day in other["days_out"] if day])
+        assert one["offsite_age_seconds"][1:3] == other["offsite_age_seconds"][1:3]
+    assert {one["waiting_bytes"] for one in stored["days"]} == {None}
+
+
 def test_a_host_without_a_vm_has_a_forecast_too(tmp_path: Path) -> None:
     told = AtGivenTime(Host(tmp_path), GivenClock()).run("forecast")
     assert "all stay within their targets for these 30 days" in told

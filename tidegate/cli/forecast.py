@@ -17,6 +17,7 @@ from tidegate.cli.passes import preview
 if TYPE_CHECKING:
     from policy.passes.run import PassResult
     from policy.planner.forecast import Forecast, Start, VmForecast
+    from tidegate.cli.stored_forecast import StoredForecast
 
 _COLUMNS = (
     Column.name("vm"),
@@ -29,6 +30,8 @@ _COLUMNS = (
     Column.word("within target", drop=3),
     Column.text("leaves"),
 )
+#: As far as a pass looks.
+_DAYS = 30
 #: Of the sentences below the table, as a rule.
 _SUMMARY_LINES = 6
 _SECONDS_OF_DAY = 86_400
@@ -49,7 +52,10 @@ class Goal(click.ParamType[tuple[str | None, float]]):
 
 @click.command()
 @click.option(
-    "--days", metavar="NUMBER", type=click.IntRange(1, 1000), default=30, show_default=True, help="How far to look."
+    "--days",
+    metavar="NUMBER",
+    type=click.IntRange(1, 1000),
+    help="How far to look; default: 30.",
 )
 @click.option("--limit", type=Size(), help="As if [limit] daily were this, every day of the week.")
 @click.option("--target", "goals", type=Goal(), multiple=True, help="As if this were the target of all VMs or of one.")
@@ -63,7 +69,7 @@ class Goal(click.ParamType[tuple[str | None, float]]):
 def forecast(
     session: Session,
     *,
-    days: int,
+    days: int | None,
     limit: int | None,
     goals: Sequence[tuple[str | None, float]],
     without: Sequence[str],
@@ -73,12 +79,20 @@ def forecast(
 ) -> None:
     """What will leave on the coming days, how old each copy gets, and what another limit or target would change.
 
-    The decision of each pass is made ahead, with each VM dumped as often and as large as it was until now.
+    The decision of each pass is made ahead, with each VM dumped as often and as large as it was until now: by the last
+    pass, and where an option asks for another forecast anew.
     """
     from core.clock import SystemClock
     from policy.planner.forecast import needed_limit, run_forward
 
     config = session.config()
+    if not (days or limit or goals or without or needed):
+        from tidegate.cli import stored_forecast
+
+        if (stored := stored_forecast.read(config, SystemClock().now())) is not None:
+            _print_stored(stored, config.day.timezone, everything=everything, as_json=as_json)
+            return
+    days = days or _DAYS
     start = beginning(preview(config, session.dry_run(config)), SystemClock().now().wall)
     for name in (*without, *(vm for vm, _ in goals if vm is not None)):
         if name not in {vm.vm for vm in start.vms}:
@@ -87,15 +101,29 @@ def forecast(
     future = run_forward(changed, days)
     limit = needed_limit(changed, days) if needed else None
     if as_json:
-        print_json({**shapes.forecast(changed, future), **({"needed_limit_bytes": limit} if needed else {})})
+        allowed = changed.rules.mean_day + changed.rules.reserve
+        print_json(
+            {**shapes.forecast(changed.now, allowed, future), **({"needed_limit_bytes": limit} if needed else {})}
+        )
         return
     zone = config.day.timezone
-    _print_table(changed, future, zone, everything=everything)
+    _print_table(future, changed.now, zone, everything=everything)
     if changed is not start:
         _print_summary("As it is: ", start, run_forward(start, days), zone)
     _print_summary("With the change: " if changed is not start else "", changed, future, zone)
     if needed:
         output.sentence(_needed(limit))
+
+
+def _print_stored(
+    stored: "StoredForecast", zone: datetime.tzinfo, *, everything: bool, as_json: bool
+) -> None:  # fmt: skip
+    if as_json:
+        print_json(shapes.forecast(stored.now, stored.allowed, stored.future))
+        return
+    _print_table(stored.future, stored.now, zone, everything=everything)
+    for line in _summary(stored.future, stored.now, zone, stored.allowed, ""):
+        output.sentence(line)
 
 
 def _needed(limit: int | None) -> str:
@@ -123,13 +151,13 @@ def _changed(
     return start
 
 
-def _print_table(start: "Start", future: "Forecast", zone: datetime.tzinfo, *, everything: bool) -> None:
+def _print_table(future: "Forecast", now: float, zone: datetime.tzinfo, *, everything: bool) -> None:
     """Those first that are past their targets for the longest, and the most."""
     seen = output.screen()
     vms = sorted(future.vms, key=_worst_first)
     room = None if everything else seen.rows_that_fit(_SUMMARY_LINES)
     if vms:
-        output.lines(output.table_lines(_COLUMNS, (_row(one, start.now, zone) for one in vms[:room]), seen))
+        output.lines(output.table_lines(_COLUMNS, (_row(one, now, zone) for one in vms[:room]), seen))
     if room is not None and len(vms) > room:
         late = sum(one.within_from != 0 for one in vms[room:])
         told = f"{late} of them past their targets" if late else "all within their targets"
@@ -159,26 +187,28 @@ def _row(one: "VmForecast", now: float, zone: datetime.tzinfo) -> tuple[str, ...
 
 
 def _print_summary(heading: str, start: "Start", future: "Forecast", zone: datetime.tzinfo) -> None:
-    for line in _summary(start, future, zone):
+    allowed, average = start.rules.mean_day + start.rules.reserve, " on average" if start.rules.coming else ""
+    for line in _summary(future, start.now, zone, allowed, average):
         output.sentence(f"{heading}{line}")
 
 
-def _summary(start: "Start", future: "Forecast", zone: datetime.tzinfo) -> Iterator[str]:
+def _summary(
+    future: "Forecast", now: float, zone: datetime.tzinfo, allowed: int, average: str
+) -> Iterator[str]:  # fmt: skip
     days = len(future.days)
-    allowed = start.rules.mean_day + start.rules.reserve
-    average = " on average" if start.rules.coming else ""
     needs = f"the targets need {format_size(future.density.needed)} a day"
     yield f"{needs} at least; {format_size(allowed)} are allowed{average} ({future.density.value:.0%})"
     ages = [(one.oldest, one.vm.vm) for one in future.vms if one.oldest is not None]
     if ages:
         oldest, vm = max(ages)
         yield f"with {format_size(allowed)} a day the oldest copy will be {format_span(oldest)} old ({vm})"
-    yield f"{future.used:.0%} of what {days} days allow is used; {format_size(future.days[-1].waiting)} wait at the end"
+    waiting = "" if future.days[-1].waiting is None else f"; {format_size(future.days[-1].waiting)} wait at the end"
+    yield f"{future.used:.0%} of what {days} days allow is used{waiting}"
     late = [one.vm.vm for one in future.vms if one.within_from is None]
     if late:
         yield f"not within their targets after {days} days: {_names(late)}; --needed finds the limit that keeps them"
     elif future.within_from:
-        since = format_date(start.now + future.within_from * _SECONDS_OF_DAY, zone)
+        since = format_date(now + future.within_from * _SECONDS_OF_DAY, zone)
         yield f"all are within their targets from {since} on"
     else:
         yield f"all stay within their targets for these {days} days"

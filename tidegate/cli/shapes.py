@@ -9,7 +9,7 @@ from core.units import format_size, format_time
 if TYPE_CHECKING:  # whoever asks for help, or for a name, need not load the state
     from core.state.ledger import LinkRow
     from policy.passes.run import PassResult
-    from policy.planner.forecast import Forecast, Start, VmForecast
+    from policy.planner.forecast import Forecast, VmForecast
     from policy.planner.model import Day, Decision
     from policy.sync.push import Beginning, Pushed
 
@@ -83,12 +83,12 @@ def links(rows: "Iterable[LinkRow]") -> list[dict[str, Any]]:
     ]
 
 
-def forecast(start: "Start", future: "Forecast") -> dict[str, Any]:
-    """``forecast --json``. Days are counted from today, which is 0."""
+def forecast(now: float, allowed: int, future: "Forecast") -> dict[str, Any]:
+    """``forecast --json``. Days are counted from today, which is 0; ``waiting_bytes`` null: it was not worked out."""
     return {
         "format": FORMAT,
-        "from": format_time(start.now),
-        "limit_bytes": start.rules.mean_day + start.rules.reserve,
+        "from": format_time(now),
+        "limit_bytes": allowed,
         "needed_bytes": future.density.needed,
         "density": future.density.value,
         "within_targets_from_day": future.within_from,
