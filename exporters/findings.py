@@ -9,7 +9,8 @@ from enum import Enum, unique
 from itertools import groupby
 from typing import NamedTuple
 
-from core.enums import Severity, Trouble
+from core.enums import Trouble
+from core.reasons import Severity
 
 #: So many VMs of a finding are named in a sentence.
 _NAMED = 5

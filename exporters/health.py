@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from core.clock import Instant
 from core.config.settings import Config
-from core.enums import Evidence, Freshness, Reason, Severity, Storage, Verdict
+from core.enums import Evidence, Freshness, Storage
 from core.filenames import printable
+from core.reasons import Reason, Severity, Verdict
 from core.state import counters, decisions, dumps, late_links, vms
 from core.state.counters import WatchStatus
 from core.state.decisions import DayStatus, DecisionRow

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from core import dump_history
-from core.enums import Freshness, Reason, Verdict
+from core.enums import Freshness
+from core.reasons import Reason, Verdict
 from core.state import decisions, ledger, slices, vms
 from core.state.ledger import DayRow
 from core.state.vms import VmFigures

@@ -6,7 +6,8 @@ from sqlite3 import Connection
 from typing import NamedTuple
 
 from core.config.settings import Config
-from core.enums import Freshness, Reason, Verdict
+from core.enums import Freshness
+from core.reasons import Reason, Verdict
 from core.state import decisions, ledger
 from core.state.decisions import DecisionRow
 from core.state.ledger import LinkRow

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core import dump_history
-from core.enums import DumpState, MarkerResult, Reason
+from core.enums import DumpState, MarkerResult
 from core.fs.fingerprint import Identity
+from core.reasons import Reason
 from core.state import vms
 from core.state.dumps import DumpRow
 from core.state.vms import VmRow

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from core.config.settings import Config, WatchFolder
-from core.enums import DumpState, Reason
+from core.enums import DumpState
 from core.filenames import is_clean, printable
 from core.fs.fingerprint import DumpRejected, Identity, allowed_owners, identify
 from core.markers.foreign import body_of, look_at_all
@@ -27,6 +27,7 @@ from core.markers.format import (
     signature,
 )
 from core.markers.vm_name import parse, series_of_marker
+from core.reasons import Reason
 from watcher.watch_tree import NOWHERE, WatchTree, join
 
 log = logging.getLogger("tidegate.watcher")

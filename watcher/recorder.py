@@ -12,9 +12,10 @@ from typing import NamedTuple
 from core import failpoints
 from core.clock import Clock
 from core.config.settings import Config, WatchFolder
-from core.enums import DumpState, MarkerResult, Reason
+from core.enums import DumpState, MarkerResult
 from core.filenames import printable
 from core.fs.io_timeout import IoTimeout
+from core.reasons import Reason
 from core.state import counters, dumps, vms
 from core.state.database import Connection, State
 from core.state.dumps import DumpRow

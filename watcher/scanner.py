@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from core import failpoints
 from core.clock import Clock
 from core.config.settings import Config, WatchFolder
-from core.enums import DumpState, Reason
+from core.enums import DumpState
 from core.fs.io_timeout import IoTimeout, NoAnswerError, ask
+from core.reasons import Reason
 from core.state import counters, dumps, mount_identity
 from core.state.counters import WatchStatus
 from core.state.database import State

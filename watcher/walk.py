@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from core import failpoints
-from core.enums import DumpState, Reason
+from core.enums import DumpState
 from core.markers import format as markers
 from core.markers.foreign import Foreign, is_looked_into, look, look_at_all
+from core.reasons import Reason
 from core.state.mount_identity import filesystem_id_of
 from watcher.observation import OBSERVED_REASONS
 from watcher.watch_tree import NOWHERE, WatchTree, join

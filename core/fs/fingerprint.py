@@ -12,10 +12,10 @@ import stat
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from core.enums import Reason
 from core.filenames import printable
 from core.fs.openat import Steps, open_folder_at
 from core.fs.subtree import each_folder
+from core.reasons import Reason
 
 #: Names under which programs write what is not finished yet.
 _UNFINISHED = (".tmp", ".temp", ".partial", ".part", ".incomplete", ".filepart", ".crdownload", ".inprogress")

@@ -25,9 +25,10 @@ from pathlib import Path
 from sqlite3 import Connection, DatabaseError
 from typing import Any, NamedTuple
 
-from core.enums import DumpState, Evidence, Force, LinkState, Reason, Trouble
+from core.enums import DumpState, Evidence, Force, LinkState, Trouble
 from core.errors import NOT_AS_TOLD, BusyError, FaultError, UsageError
 from core.fs.openat import sync_folder
+from core.reasons import Reason
 from core.state.database import DryRunState, make_folder, pass_lock, running_watcher, watch_lock, write_lock
 from core.state.locks import make_for_the_folders_owner
 from core.state.migrations import SCHEMA_VERSION

@@ -25,7 +25,8 @@ from collections.abc import Collection, Iterable
 from sqlite3 import Connection
 from typing import NamedTuple
 
-from core.enums import DumpState, Reason, ReleaseRule, Verdict
+from core.enums import DumpState, ReleaseRule
+from core.reasons import Reason, Verdict
 from core.state import ledger, slices
 from core.state.statements import json_list, placeholders, update, words
 

@@ -5,9 +5,10 @@ from collections.abc import Collection, Iterable, Sequence
 from sqlite3 import Connection
 from typing import Any, NamedTuple
 
-from core.enums import DumpState, Reason
+from core.enums import DumpState
 from core.fs.fingerprint import Identity, Member
 from core.markers.format import MarkerKind
+from core.reasons import Reason
 from core.state.statements import insert, insert_many, json_list, placeholders, update, words
 
 #: SQLite takes so many parameters in one statement on every build we meet.

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from core.clock import Instant
 from core.config.settings import Config
-from core.enums import Freshness, Reason, Severity, Verdict
+from core.enums import Freshness
+from core.reasons import Reason, Severity, Verdict
 from core.state import counters, decisions, history, ledger, vms
 from core.state.counters import PassRow, WatchStatus
 from core.state.decisions import DecisionRow

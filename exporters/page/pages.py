@@ -21,9 +21,10 @@ import jinja2
 
 from core.clock import Clock
 from core.config.settings import Config
-from core.enums import Freshness, Severity, Verdict
+from core.enums import Freshness
 from core.errors import FaultError, TidegateError
 from core.filenames import printable
+from core.reasons import Severity, Verdict
 from core.state.database import Generation, read_only
 from core.units import format_size, format_time
 from exporters import json_shapes

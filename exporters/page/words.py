@@ -3,7 +3,8 @@
 import datetime
 from collections.abc import Iterable, Iterator, Sequence
 
-from core.enums import Freshness, Severity, Verdict
+from core.enums import Freshness
+from core.reasons import Severity, Verdict
 from core.state.decisions import DayStatus, DecisionRow
 from core.units import format_day, format_size, format_span
 from exporters.findings import Finding

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from core.enums import Reason
 from core.errors import FaultError
 from core.filenames import printable
 from core.fs.fingerprint import (
@@ -23,6 +22,7 @@ from core.fs.fingerprint import (
 from core.fs.lease import take_read_lease
 from core.fs.openat import Steps, open_folder, open_folder_at, open_to_read, open_unread, reopen_to_read
 from core.fs.subtree import each_folder
+from core.reasons import Reason
 from policy.export.errors import explain, failure
 from policy.export.model import LinkFailure
 

@@ -4,8 +4,8 @@ import errno
 import os
 from collections.abc import Mapping
 
-from core.enums import Reason
 from core.fs.fingerprint import DumpRejected
+from core.reasons import Reason
 from policy.export.model import LinkFailure
 
 _SENTENCES = {

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from core import failpoints
-from core.enums import Reason
 from core.filenames import printable
 from core.fs.fingerprint import DumpRejected, Identity, Member, check_unchanged
 from core.fs.openat import open_below, open_new, sync_at
 from core.fs.rename import reflink
 from core.fs.subtree import each_folder
+from core.reasons import Reason
 from policy.export.dump_files import Opener, recorded_folders
 from policy.export.errors import explain_copy
 from policy.export.model import LinkRequest

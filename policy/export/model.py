@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from core.enums import Publish, Reason
+from core.enums import Publish
 from core.fs.fingerprint import Identity
+from core.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)

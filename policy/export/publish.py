@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core import failpoints
-from core.enums import Publish, Reason
+from core.enums import Publish
 from core.filenames import is_clean, printable
 from core.fs.fingerprint import DumpRejected, Identity, allowed_owners
 from core.fs.rename import exchange, rename_new
 from core.fs.subtree import remove
+from core.reasons import Reason
 from policy.export.dump_files import Opener, by_folder, opened_dump, opened_parent, part
 from policy.export.errors import explain, failure
 from policy.export.inspect import compare, entry_at, link_at

@@ -4,10 +4,10 @@ import os
 from collections.abc import Mapping
 
 from core import failpoints
-from core.enums import Reason
 from core.fs.fingerprint import Identity
 from core.fs.rename import rename_new
 from core.fs.subtree import remove
+from core.reasons import Reason
 from policy.export.errors import explain
 from policy.export.inspect import entry_at, is_made_of
 from policy.export.model import LinkFailure

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from core.config.settings import Config
-from core.enums import DumpState, LinkState, Reason, Storage
+from core.enums import DumpState, LinkState, Storage
 from core.filenames import printable
+from core.reasons import Reason
 from core.state import dumps, ledger, vms
 from core.state.database import Connection
 from core.state.dumps import DumpRow

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from core.enums import Reason
+from core.reasons import Reason
 from core.state import decisions, vms
 from core.state.database import Connection
 from core.state.decisions import Decided, ForecastRow, Load

@@ -9,9 +9,10 @@ from typing import NamedTuple
 from core import failpoints
 from core.clock import Clock, Instant
 from core.config.settings import Config
-from core.enums import DumpState, Links, LinkState, Reason
+from core.enums import DumpState, Links, LinkState
 from core.filenames import printable
 from core.fs.fingerprint import Identity
+from core.reasons import Reason
 from core.state import counters, dumps, ledger, vms
 from core.state.database import Connection, State
 from core.state.ledger import LinkRow

@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from core.enums import Oversize, Reason, ReleaseRule
+from core.enums import Oversize, ReleaseRule
+from core.reasons import Reason
 from policy.planner import explanations, oversize
 from policy.planner.eligibility import (
     Candidate,

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple
 
-from core.enums import Force, Oversize, Reason
+from core.enums import Force, Oversize
+from core.reasons import Reason
 from policy.planner import explanations
 from policy.planner.model import Dump, Rules, Sentence, Vm
 from policy.planner.staleness import offsite_age, queue_age, target_of

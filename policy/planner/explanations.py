@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, wraps
 from typing import ParamSpec
 
-from core.enums import Reason, ReleaseRule
+from core.enums import ReleaseRule
+from core.reasons import Reason
 from core.units import LAST_TIME, format_size, format_span, format_time
 from policy.planner.model import Plan, Rules, Sentence, Slice, Vm
 from policy.planner.price import dump_interval, fair_interval

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from core.enums import Reason, Verdict
+from core.reasons import Reason, Verdict
 from policy.planner.decide import decide
 from policy.planner.model import Day, DayAccount, Decision, Dump, Plan, Rules, SliceProgress, Vm
 from policy.planner.staleness import DAY, Density, density, offsite_age, period_of, targets

@@ -10,7 +10,8 @@ from functools import cached_property
 from itertools import cycle, repeat
 from typing import NamedTuple
 
-from core.enums import Force, Oversize, Reason, ReleaseRule, Verdict
+from core.enums import Force, Oversize, ReleaseRule
+from core.reasons import Reason, Verdict
 
 # --- the facts
 

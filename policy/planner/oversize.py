@@ -15,7 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from core.enums import Oversize, Reason
+from core.enums import Oversize
+from core.reasons import Reason
 from policy.planner import explanations
 from policy.planner.eligibility import Candidate
 from policy.planner.model import Day, DayAccount, Decision, Dump, Rules, Slice, SliceProgress

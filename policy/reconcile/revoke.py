@@ -4,8 +4,9 @@ import logging
 from collections.abc import Sequence
 from sqlite3 import Connection
 
-from core.enums import DumpState, LinkState, Reason
+from core.enums import DumpState, LinkState
 from core.filenames import printable
+from core.reasons import Reason
 from core.state import counters, dumps, ledger, slices
 from core.state.ledger import LinkRow
 

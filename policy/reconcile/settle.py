@@ -6,9 +6,10 @@ from sqlite3 import Connection
 
 from core.clock import Instant
 from core.config.settings import Config
-from core.enums import DumpState, LinkState, Reason
+from core.enums import DumpState, LinkState
 from core.filenames import printable
 from core.fs.fingerprint import Identity
+from core.reasons import Reason
 from core.state import counters, dumps, future_times, ledger, vms
 from core.state.dumps import DumpRow
 from core.state.ledger import LinkRow

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Sequence
 
 from core.clock import Instant
-from core.enums import Reason
 from core.filenames import printable
+from core.reasons import Reason
 from core.state import counters, vms
 from core.state.database import Connection
 from core.state.late_links import DAY, Unfetched, nothing_is_fetched, suspects

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from core.clock import Clock
 from core.config.settings import Config, WatchFolder
-from core.enums import DumpState, LinkState, Reason
+from core.enums import DumpState, LinkState
 from core.errors import NOT_AS_TOLD, FaultError
 from core.filenames import printable
+from core.reasons import Reason
 from core.state import dumps, ledger
 from core.state.database import Connection, DryRunState
 from core.state.dumps import DumpRow

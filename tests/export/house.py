@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from core import failpoints
-from core.enums import Reason
 from core.fs.fingerprint import Identity, allowed_owners, identify
 from core.fs.openat import open_folder
+from core.reasons import Reason
 from policy.export import ExportTree, LinkFailure, LinkRequest, Published, check_all
 
 #: What a dump holds: bytes for a file, files by their names for a folder.

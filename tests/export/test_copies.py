@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from core.enums import Publish, Reason
+from core.enums import Publish
 from core.fs import rename
 from core.fs.fingerprint import Identity
+from core.reasons import Reason
 from policy.export import LinkFailure, LinkRequest, Presence, Published
 from tests.export.house import Content, House, at, inode, mode
 from tests.export.test_read import read, wait_for_the_next_tick

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from core.enums import Reason
 from core.errors import FaultError
 from core.fs import rename
+from core.reasons import Reason
 from policy.export import Presence
 from policy.export.errors import explain
 from tests.export.house import Content, House

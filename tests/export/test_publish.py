@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from core.enums import Reason
 from core.errors import FaultError
+from core.reasons import Reason
 from policy.export import LinkFailure, Presence, Published
 from tests.export.house import Content, House, at, inode, mode
 from tests.real_parts import needs_root

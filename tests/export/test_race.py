@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.enums import Reason
+from core.reasons import Reason
 from policy.export import LinkRequest, Presence, Published
 from tests.export.house import House, inode
 from tests.mounts import Mount, mount

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from core.enums import Reason
 from core.fs.fingerprint import Identity, Member
+from core.reasons import Reason
 from policy.export import Published, check_all
 from tests.export.house import Content, House, at, inode
 from tests.real_parts import needs_root

@@ -3,7 +3,8 @@
 from typing import Any
 
 from core.clock import Instant
-from core.enums import DumpState, Evidence, LinkState, MarkerResult, Reason
+from core.enums import DumpState, Evidence, LinkState, MarkerResult
+from core.reasons import Reason
 from core.state import counters, decisions, dumps, ledger, vms
 from core.state.database import Connection
 from core.state.decisions import Decided

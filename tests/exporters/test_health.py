@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from core.enums import Severity
+from core.reasons import Severity
 from core.units import format_time
 from exporters.findings import Kind
 from tests.acceptance.given_time import AtGivenTime

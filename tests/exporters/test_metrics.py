@@ -10,8 +10,9 @@ import pytest
 
 from core.clock import Clock
 from core.config.settings import Config, Exporters, PassSettings
-from core.enums import MarkerResult, Reason
+from core.enums import MarkerResult
 from core.errors import FaultError
+from core.reasons import Reason
 from core.state import counters, vms
 from core.state.database import State
 from exporters.exposition import CATALOGUE, Exposition, render

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from core.enums import Reason
 from core.fs.fingerprint import DumpRejected, Identity, allowed_owners, identify
 from core.fs.openat import open_folder
+from core.reasons import Reason
 from tests.users import as_nobody, open_the_way
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from core.clock import Instant
 from core.config.settings import Config
-from core.enums import DumpState, Evidence, Force, LinkState, Reason
+from core.enums import DumpState, Evidence, Force, LinkState
+from core.reasons import Reason
 from core.state import counters, decisions, ledger, vms
 from core.state.database import State
 from core.state.decisions import Decided, ForecastRow, Load

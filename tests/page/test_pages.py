@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from core.config.settings import Config
-from core.enums import Freshness, LinkState, Reason, Severity
+from core.enums import Freshness, LinkState
+from core.reasons import Reason, Severity
 from core.state import counters
 from core.state.database import State, read_only
 from exporters.page import pages

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import TypedDict, Unpack
 
-from core.enums import Force, Reason
+from core.enums import Force
+from core.reasons import Reason
 from policy.planner.decide import decide
 from policy.planner.model import Day, DayAccount, Decision, Dump, Plan, Rules, Vm
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from core.enums import Reason, ReleaseRule, Verdict
+from core.enums import ReleaseRule
+from core.reasons import Reason, Verdict
 from core.state import decisions
 from core.state.database import State
 from core.units import format_time

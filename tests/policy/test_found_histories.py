@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from core import failpoints
-from core.enums import DayEnd, Evidence, Storage, Verdict
+from core.enums import DayEnd, Evidence, Storage
+from core.reasons import Verdict
 from core.state import ledger, vms
 from policy.operations import vms as admin
 from policy.sync.report import Report

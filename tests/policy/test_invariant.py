@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from core.clock import Instant
-from core.enums import DayEnd, Evidence, Reason, Storage
+from core.enums import DayEnd, Evidence, Storage
 from core.errors import UsageError
+from core.reasons import Reason
 from policy.passes.run import PassResult
 from policy.sync.report import Report
 from tests.clock import DAY, HOUR

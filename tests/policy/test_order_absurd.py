@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.enums import Reason, Verdict
+from core.reasons import Reason, Verdict
 from policy.planner.decide import decide
 from policy.planner.model import Day, DayAccount, Dump, Rules, Vm
 from tests.policy.planner_facts import DAY, NOW

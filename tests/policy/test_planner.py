@@ -4,7 +4,8 @@ import itertools
 
 import pytest
 
-from core.enums import Reason, ReleaseRule, Verdict
+from core.enums import ReleaseRule
+from core.reasons import Reason, Verdict
 from policy.planner.model import Dump, Vm
 from policy.planner.price import fair_interval
 from tests.policy.planner_facts import (

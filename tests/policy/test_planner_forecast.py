@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.enums import Reason
+from core.reasons import Reason
 from policy.planner.decide import decide
 from policy.planner.forecast import Start, first_day_out, needed_limit, next_dump, run_forward
 from policy.planner.model import Day, DayAccount, Rules, Vm

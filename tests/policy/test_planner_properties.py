@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.enums import Reason, Verdict
+from core.reasons import Reason, Verdict
 from policy.planner.decide import decide
 from policy.planner.model import Day, DayAccount, Dump, Plan, Rules, Vm
 from tests.policy.planner_facts import DAY, HOUR, NOW, a_day, a_dump, a_vm, plan_of, released_ids

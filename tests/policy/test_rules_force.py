@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import failpoints
-from core.enums import Force, Reason
+from core.enums import Force
 from core.errors import UsageError
+from core.reasons import Reason
 from policy.passes.release import Releaser
 from tests.acceptance.given_time import AtGivenTime
 from tests.clock import HOUR, GivenClock

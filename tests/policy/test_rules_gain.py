@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from core.enums import Force, Reason
+from core.enums import Force
+from core.reasons import Reason
 from policy.planner.decide import decide
 from policy.planner.model import Rules
 from tests.acceptance.given_time import AtGivenTime

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.enums import Oversize, Reason, Verdict
+from core.enums import Oversize
+from core.reasons import Reason, Verdict
 from policy.planner.decide import decide
 from policy.planner.forecast import Start, run_forward
 from policy.planner.model import Day, DayAccount, Rules, Slice, SliceProgress

@@ -9,7 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core import failpoints
-from core.enums import Force, Oversize, Reason
+from core.enums import Force, Oversize
+from core.reasons import Reason
 from policy.planner.decide import decide
 from policy.planner.model import Day, DayAccount, Dump, Plan, Rules, Vm
 from policy.planner.staleness import density, full_set_days

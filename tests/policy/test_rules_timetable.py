@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.enums import Reason
+from core.reasons import Reason
 from policy.planner.decide import decide
 from policy.planner.model import Day, DayAccount, Rules
 from policy.planner.staleness import density, full_set_days

@@ -8,8 +8,8 @@ import pytest
 from core.clock import SystemClock
 from core.config.load import load
 from core.config.messages import ConfigError
-from core.enums import Reason
 from core.preflight import folders
+from core.reasons import Reason
 from core.state import mount_identity
 from core.state.database import DryRunState, State
 from policy.passes import run

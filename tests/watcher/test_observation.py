@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.config.dump_settings import BackupSet
-from core.enums import DumpState, Reason
+from core.enums import DumpState
+from core.reasons import Reason
 from tests.mounts import Mount
 from tests.users import as_nobody, open_the_way
 from tests.watcher.place import Place, open_files

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from core.enums import DumpState, MarkerResult, Reason
+from core.enums import DumpState, MarkerResult
+from core.reasons import Reason
 from core.state import dumps, vms
 from tests.mounts import Mount
 from tests.watcher.place import Place

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from core.enums import DumpState, Reason
+from core.enums import DumpState
 from core.fs.fingerprint import Identity, identify
+from core.reasons import Reason
 from core.state import counters
 from core.state.counters import WatchStatus
 from core.state.database import DryRunState

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from core.enums import Verdict
 from core.errors import UnknownVmError, UsageError
 from core.filenames import printable
+from core.reasons import Verdict
 from core.units import format_date, format_minute, format_size, format_time
 from tidegate.cli import output, shapes
 from tidegate.cli.context import Session, json_option, pass_session, print_json, vm_argument

@@ -76,7 +76,7 @@ def _is_known(connection: "Connection", vm: str) -> bool:
 
 def _here(connection: "Connection", config: "Config", vm: str) -> Iterator[dict[str, Any]]:
     """Dumps whose names stand in their watch folders."""
-    from core.enums import Reason
+    from core.reasons import Reason
     from core.state import dumps
     from policy.export import check_all
 

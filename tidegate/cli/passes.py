@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from core.enums import Occasion, Reason, Trouble, Verdict
+from core.enums import Occasion, Trouble
 from core.errors import ExitCode, UsageError
 from core.filenames import printable
+from core.reasons import Reason, Verdict
 from core.units import format_size
 from tidegate.cli import output, shapes
 from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option
