@@ -26,7 +26,7 @@ from core.markers.format import (
     read_text,
     signature,
 )
-from core.markers.vm_name import parse, series_of_marker
+from core.markers.vm_name import Naming, parse, series_of_marker
 from core.reasons import Reason
 from watcher.watch_tree import NOWHERE, WatchTree, join
 
@@ -84,6 +84,7 @@ class Observer:
 
     def __init__(self, config: Config, tree: WatchTree) -> None:
         self._tree = tree
+        self._naming = tree.watch.naming
         self._backup_sets = config.sets_of_vms()
 
     def observe(self, paths: Iterable[str], now: float, filesystem_id: str | None = None) -> list[Observation]:
@@ -104,7 +105,8 @@ class Observer:
     def _observe_in(self, root: int, folder: str, names: Iterable[str], now: float) -> Iterator[Observation]:
         try:
             with self._tree.open(root, folder) as descriptor:
-                look = _Look(self._tree.watch, self._backup_sets, folder, descriptor, allowed_owners(root), now)
+                owners, watch = allowed_owners(root), self._tree.watch
+                look = _Look(watch, self._naming, self._backup_sets, folder, descriptor, owners, now)
                 for name in names:
                     if (seen := look.at(name)) is not None:
                         yield seen
@@ -144,6 +146,7 @@ class _Look:
     """A look into one folder, by its descriptor."""
 
     watch: WatchFolder
+    naming: Naming
     backup_sets: dict[str, str]
     folder: str
     descriptor: int
@@ -214,7 +217,7 @@ class _Look:
                 raise BadMarker("the dump's name is not UTF-8 or holds control characters")
             found.vm, found.series = body.vm, series_of_marker(body)
             return
-        named = parse(path, self.watch.naming, _time_of(marker, body))
+        named = parse(path, self.naming, _time_of(marker, body))
         found.vm, found.series = named.vm, named.series
 
     def _identify(self, name: str, marker: MarkerFile, body: MarkerBody) -> Identity:

@@ -8,6 +8,7 @@ stem. A dump takes the place of dumps of its own series only. Two live series of
 """
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from core.enums import VmFrom
@@ -42,7 +43,10 @@ class Naming(NamedTuple):
 
 
 class DumpName(NamedTuple):
-    """``vm``: whose dump it is, with ``prefix``. ``rule``: by which part of the path, for people."""
+    """``vm``: whose dump it is, with ``prefix``. ``rule``: by which part of the path, for people.
+
+    ``series``: the key of its series within its watch folder: its folders less dates, and its stem.
+    """
 
     vm: str
     series: str
@@ -56,18 +60,13 @@ def parse(path: str, naming: Naming, written: float | None = None) -> DumpName:
     """
     if not is_clean(path):
         raise BadMarker("the dump's name is not UTF-8 or holds control characters")
-    vm, rule = _vm(path, naming, written)
-    if not is_single_component(naming.prefix + vm):
-        name = path.rpartition("/")[2]
-        raise BadMarker(f"no usable VM name comes from {name!r}; name it in the marker or set vm_pattern")
-    return DumpName(naming.prefix + vm, series(path, naming, written), rule)
-
-
-def series(path: str, naming: Naming, written: float | None = None) -> str:
-    """The key of the dump's series within its watch folder: its folder less dates, and its stem."""
     folder, _, name = path.rpartition("/")
-    levels = [less for level in folder.split("/") if (less := _folder(level, written))]
-    return "/".join((*levels, stem(name, naming, written)))
+    levels = [less for level in folder.split("/") if (less := _without_date(level, written))] if folder else []
+    own = stem(name, naming, written)
+    vm, rule = _vm(name, own, levels, naming)
+    if not is_single_component(naming.prefix + vm):
+        raise BadMarker(f"no usable VM name comes from {name!r}; name it in the marker or set vm_pattern")
+    return DumpName(naming.prefix + vm, "/".join((*levels, own)), rule)
 
 
 def series_of_marker(body: MarkerBody) -> str:
@@ -102,8 +101,8 @@ def export_name(layout: str, *, vm: str, path: str, backup_set: str | None, writ
     return layout.format(vm=vm, suffixes=suffixes(name, vm, written), name=name, backup_set=backup_set or "")
 
 
-def _vm(path: str, naming: Naming, written: float | None) -> tuple[str, str]:
-    folder, _, name = path.rpartition("/")
+def _vm(name: str, own: str, levels: Sequence[str], naming: Naming) -> tuple[str, str]:
+    """``own`` is the stem of the name, ``levels`` are its folders less dates."""
     if naming.pattern is not None:
         match = naming.pattern.search(name)
         if match is None or not match["vm"]:
@@ -111,24 +110,23 @@ def _vm(path: str, naming: Naming, written: float | None) -> tuple[str, str]:
         return match["vm"], "vm_pattern"
     if match := _VZDUMP.match(name):
         return match[1], "the number in vzdump's name"
-    own = stem(name, naming, written).partition(".")[0]
+    own = own.partition(".")[0]
     if naming.vm_from is VmFrom.NAME and own:
         return own, "the name"
     if naming.vm_from is VmFrom.AUTO and own and not _SAYS_NOTHING.fullmatch(own):
         return own, "the name"
-    above = _folder_of_vm(folder, written, any_folder=naming.vm_from is VmFrom.FOLDER)
+    above = _folder_of_vm(levels, any_folder=naming.vm_from is VmFrom.FOLDER)
     return (above, "its folder") if above else (own, "the name")
 
 
-def _folder_of_vm(folder: str, written: float | None, *, any_folder: bool) -> str:
-    """The nearest folder that is no date and, but for ``any_folder``, no shelf for many VMs; '' where there is none."""
-    levels = [less for level in folder.split("/") if (less := _folder(level, written))]
+def _folder_of_vm(levels: Sequence[str], *, any_folder: bool) -> str:
+    """The nearest folder that, but for ``any_folder``, is no shelf for many VMs; '' where there is none."""
     if any_folder:
         return levels[-1] if levels else ""
     return next((level for level in reversed(levels) if level[0] != "." and not _SHELF.fullmatch(level)), "")
 
 
-def _folder(level: str, written: float | None) -> str:
+def _without_date(level: str, written: float | None) -> str:
     return without_index(without_dates(level, written))
 
 
