@@ -102,7 +102,7 @@ def is_stale(told: Notification, vm: str) -> None:
     assert re.fullmatch(
         rf"The off-site copy of {vm} has 15\d(\.\d)?% of the age that it may have", told.annotations["summary"]
     )
-    assert f"`tidegate explain {vm}` says why" in told.annotations["description"]
+    assert f"`tidegate explain {vm}` shows why" in told.annotations["description"]
 
 
 def test_a_stale_vm_is_told_until_its_copy_is_new(host: Host, textfiles: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def row() -> Iterator[Builder[Panel]]:
     never = vms(
         f"{of_vms(of_host('tidegate_vm_first_seen_timestamp_seconds'))}"
         f" unless on (job, instance, vm) {of_host('tidegate_vm_offsite_timestamp_seconds')}",
-        of_host("tidegate_vms", 'state="never"'),
+        of_host("tidegate_vms", 'state=~"never|new"'),
     )
     failed = or_none(f"count({of_vms(of_host('tidegate_vm_last_dump_success'))} == 0)")
     firing = or_none(f"count({queries.FIRING})")
