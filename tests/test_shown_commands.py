@@ -23,6 +23,7 @@ DOCUMENTS = [
 #: Words that stand for something, and what a small host has of it. ``{}`` is the host's folder.
 STANDS_FOR = {
     "VM": "vm1",
+    "{vm}": "vm1",  # a sentence of the program fills it in
     "vm7": "vm1",
     "OLD": "vm1",
     "NEW": "vm3",

@@ -90,7 +90,7 @@ def is_gone(at: AtGivenTime) -> None:
 def says_no_vm(at: AtGivenTime) -> None:
     has_a_copy(at)
     at.host.dump("other", 100, marked=False)
-    (at.host.dumps / "other.done").write_text("no JSON")
+    (at.host.dumps / "other.done").write_text('{"vm": ')
     at.run("pass")
 
 

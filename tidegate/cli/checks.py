@@ -31,6 +31,7 @@ def check(session: Session, *, names: bool, user: str | None) -> None:
     from core.preflight.folders import advice
     from core.state.database import read_only
     from exporters import health
+    from exporters.findings import Kind
     from tidegate.cli import hypervisor, notify
 
     config = session.config(preflight=True)
@@ -51,6 +52,8 @@ def check(session: Session, *, names: bool, user: str | None) -> None:
         output.sentence(sentence)
     with read_only(config.state.path) as connection:
         for one in health.report(connection, config, SystemClock().now()).findings:
+            if one.kind is Kind.NO_BACKUP:
+                continue  # as it was recorded; the hypervisor has just been asked
             output.sentence(f"{one.named if len(one.vms) > 1 else one.detail}. {one.action}".rstrip())
     if user is not None:
         _try_as(session, config, user)

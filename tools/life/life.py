@@ -171,7 +171,7 @@ class Life:
         return self._rewrite("pending", "weekly")
 
     def _rewrite(self, state: str, backup_set: str) -> bool:
-        for vm in self.admin.json("status")["vms"]:
+        for vm in sorted(self.admin.json("status")["vms"], key=lambda one: one["vm"]):
             newest = vm["newest_dump"]
             if newest is not None and newest["state"] == state and vm["backup_set"] == backup_set:
                 self.jobs.write_over(newest["path"])
