@@ -109,6 +109,8 @@ class World:
             while path.stat().st_mtime_ns == before.st_mtime_ns:  # until the kernel's clock has ticked
                 with path.open("r+b") as file:
                     file.write(os.urandom(before.st_size))
+                if not before.st_size:  # writing nothing changes no time
+                    os.utime(path)
             self.rewritten.add(before.st_ino)
 
     def delete(self, dump: Path) -> None:
