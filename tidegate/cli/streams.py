@@ -16,6 +16,8 @@ class Output(io.FileIO):
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor, "w", closefd=False)
         self.error: OSError | None = None
+        #: How a write fails where nobody reads on: `| head`, or a terminal that was closed.
+        self.reader_gone = {errno.EPIPE, errno.EIO} if self.isatty() else {errno.EPIPE}
 
     def write(self, data: "ReadableBuffer", /) -> int:
         """Writes, or drops what cannot be written."""
@@ -75,4 +77,4 @@ def reason_of(output: Output | None) -> str | None:
         return None
     sys.stdout.flush()
     error = output.error
-    return None if error is None or error.errno == errno.EPIPE else (error.strerror or str(error))
+    return None if error is None or error.errno in output.reader_gone else (error.strerror or str(error))
