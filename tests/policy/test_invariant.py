@@ -8,7 +8,8 @@ Of both it is asked that nothing more is let out beside them.
 ``read`` is evidence and not proof: here a sync that breaks off breaks off between two files.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import ClassVar, NamedTuple
 
 import pytest
@@ -17,9 +18,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from core.clock import Instant
-from core.enums import DayEnd, Evidence, Storage
+from core.enums import DayEnd, Evidence, LinkState, Storage
 from core.errors import UsageError
-from core.reasons import Reason
+from core.state import ledger
+from core.state.ledger import LinkRow
 from policy.passes.run import PassResult
 from policy.sync.report import Report
 from tests.clock import DAY, HOUR
@@ -42,14 +44,13 @@ class Release(NamedTuple):
     bytes: int
 
 
-def _more(result: PassResult) -> dict[str, int]:
-    """VM -> bytes that it let out, less those of its unread link whose place they took: that was not let out."""
-    more = {one.dump.vm: 0 for one in result.plan.released}
+def _more(result: PassResult, given_back: Iterable[LinkRow]) -> dict[str, int]:
+    """VM -> bytes that it released, less those of its unread links that made room: these were not released."""
+    more: Counter[str] = Counter()
     for one in result.plan.released:
         more[one.dump.vm] += one.dump.bytes
-    for one in result.plan.decisions:
-        if one.reason is Reason.SUPERSEDED and one.dump.outstanding:
-            more[one.dump.vm] -= one.dump.bytes
+    for link in given_back:
+        more[link.vm or ""] -= link.bytes
     return more
 
 
@@ -88,8 +89,12 @@ class Histories(RuleBasedStateMachine):
 
     @rule()
     def run_pass(self) -> None:
+        with self.world.state.read() as connection:
+            before = [link.id for link in ledger.outstanding(connection)]
         result = self.world.run_pass()
-        more = _more(result)
+        with self.world.state.read() as connection:
+            links = ledger.by_ids(connection, before).values()
+        more = _more(result, [link for link in links if link.state is LinkState.VOID])
         self.released.append(Release(result.plan.day.number, self.world.clock.now(), sum(more.values())))
         if any(size > 0 for size in more.values()):
             left = sum(one.size for one in self.world.unseen())
