@@ -25,20 +25,17 @@ SAME_TURN_SHARE = 4
 SIZES = 5
 
 
-# --- times: whole seconds
+# --- times: whole seconds, ten digits each
 
 
 def remembered(times: str, dump_time: float) -> str:
     """``times`` and that of one dump more."""
-    newest = times.rpartition(" ")[2]
-    if newest and int(newest) < int(dump_time):
-        return _appended(times, str(int(dump_time)), REMEMBERED)
-    return joined(times, str(int(dump_time)))
+    return joined(times, f"{int(dump_time):010}")
 
 
 def joined(times: str, others: str) -> str:
     """The latest of both, where two VMs turn out to be one."""
-    return " ".join(sorted({*times.split(), *others.split()}, key=int)[-REMEMBERED:])
+    return _latest(times, others, REMEMBERED)
 
 
 def period(times: str) -> float | None:
@@ -65,35 +62,26 @@ def _median_gap(turns: Sequence[int]) -> int:
     return gaps[(len(gaps) - 1) // 2]
 
 
-def _appended(entries: str, newest: str, kept: int) -> str:
-    """As nearly always; much faster than putting all of them in order."""
-    return " ".join([*entries.split()[1 - kept :], newest])
-
-
 # --- sizes: "time:bytes", the time to the millisecond, since dumps of one second have an order too
 
 
 def remembered_sizes(sizes: str, dump_time: float, size: int) -> str:
     """``sizes`` and that of one dump more."""
-    entry = f"{dump_time:.3f}:{size}"
-    newest = sizes.rpartition(" ")[2]
-    if newest and _timed_size(newest) < _timed_size(entry):
-        return _appended(sizes, entry, SIZES + 1)
-    return joined_sizes(sizes, entry)
+    return joined_sizes(sizes, f"{dump_time:014.3f}:{size}")
 
 
 def joined_sizes(sizes: str, others: str) -> str:
     """The latest of both."""
-    return " ".join(sorted({*sizes.split(), *others.split()}, key=_timed_size)[-SIZES - 1 :])
+    return _latest(sizes, others, SIZES + 1)
 
 
 def shrunk_from(sizes: str) -> int | None:
     """The usual size in bytes, if the newest dump is below half of it; else None."""
-    *earlier, newest = [size for _, size in sorted(map(_timed_size, sizes.split()))] or [0]
+    *earlier, newest = [int(entry.partition(":")[2]) for entry in sizes.split()] or [0]
     usual = sorted(earlier)[(len(earlier) - 1) // 2] if earlier else 0
     return usual if newest * 2 < usual else None
 
 
-def _timed_size(text: str) -> tuple[float, int]:
-    time, _, size = text.partition(":")
-    return float(time), int(size)
+def _latest(entries: str, others: str, kept: int) -> str:
+    """Times are of one width, so that their texts are in their order: they need not be read for it."""
+    return " ".join(sorted({*entries.split(), *others.split()})[-kept:])
