@@ -41,7 +41,7 @@ _PACKED = ("", ".gz", ".lzo", ".zst")
 
 
 class Quiet(NamedTuple):
-    """Of dumps of which nobody says that they are complete: ``names`` is found in theirs, and so long they rest."""
+    """Dumps without a marker: ``names`` is found in their names; they are complete ``seconds`` after the last write."""
 
     names: re.Pattern[str]
     seconds: float
@@ -62,7 +62,7 @@ def look_at_all(folder: int, dump: str, kind: Foreign | None) -> tuple[MarkerFil
 
 
 def look(folder: int, dump: str, kind: Foreign | None) -> MarkerFile | None:
-    """The foreign signal of ``dump``, if it stands. Raises OSError when that cannot be said."""
+    """The foreign signal of ``dump``, if it has one. Raises OSError when that cannot be known."""
     if isinstance(kind, Quiet):
         return _look_whether_quiet(folder, dump, kind)
     name = _signal_of(dump, kind)
@@ -86,7 +86,7 @@ def is_looked_into(name: str, kind: Foreign | None) -> bool:
 
 
 def body_of(dump: str, kind: Foreign | None, of: MarkerKind = MarkerKind.DONE) -> MarkerBody:
-    """What the name of a dump says besides: vzdump's tells when it was begun, in the host's local time."""
+    """What the name of a dump holds besides: vzdump's has the time when it was begun, in the host's local time."""
     match = _ARCHIVE.fullmatch(dump) if kind is Signals.VZDUMP else None
     try:
         local = None if match is None else datetime.datetime.strptime(match[3], "%Y_%m_%d-%H_%M_%S").astimezone()
@@ -97,9 +97,9 @@ def body_of(dump: str, kind: Foreign | None, of: MarkerKind = MarkerKind.DONE) -
 
 
 def dumps_told_by(folder: str, name: str, kind: Foreign | None) -> Iterator[str]:
-    """The paths of which the file ``name`` in ``folder`` may tell that they are complete; none if it is no signal.
+    """The paths of dumps that may be complete by the file ``name`` in ``folder``; none if it is no signal.
 
-    Of what is to be quiet no file tells: a scan finds it.
+    Quiet dumps have no such file: a scan finds them.
     """
     if isinstance(kind, Quiet):
         return
@@ -155,7 +155,7 @@ def _verdict_of(end_of_log: bytes) -> MarkerKind | None:
 def _look_whether_quiet(folder: int, dump: str, quiet: Quiet) -> MarkerFile | None:
     """By the times of writing alone: that of a change moves when the dump is let out.
 
-    It is as old as the last of them, so that a marker which tells of a failure afterwards counts.
+    It is as old as the last of them, so that a marker of a failure afterwards counts.
 
     One that lies far ahead was set by somebody.
     """
@@ -192,5 +192,5 @@ def _newest_within(folder: int, name: str, depth: int = 0) -> int:
 
 
 def _stands(folder: int, dump: str) -> bool:
-    """The log of a backup that failed stands alone, and means nothing."""
+    """The log of a backup that failed has no dump beside it, and means nothing."""
     return not stat.S_ISLNK(os.stat(dump, dir_fd=folder, follow_symlinks=False).st_mode)

@@ -1,6 +1,6 @@
 """Completion markers, format 1: reading and writing the sidecar files beside a dump.
 
-``X.done``, ``X.failed`` and ``X.running`` stand beside the dump ``X``. A marker is empty or holds one JSON object,
+``X.done``, ``X.failed`` and ``X.running`` are beside the dump ``X``. A marker is empty or holds one JSON object,
 all of whose keys are optional. Nothing heavy is imported here: ``tidegate mark`` starts with it.
 """
 
@@ -26,7 +26,7 @@ _LONGEST_NAME_BYTES = 255
 
 
 class MarkerKind(StrEnum):
-    """What a marker says of its dump."""
+    """What has become of the marker's dump."""
 
     DONE = "done"
     FAILED = "failed"
@@ -48,11 +48,11 @@ _NO_SUCH_NAME = frozenset({errno.ENOENT, errno.ENAMETOOLONG})
 
 
 class BadMarker(ValueError):
-    """A marker whose name or body is not of the format. The text says why."""
+    """A marker whose name or body is not of the format. The text has the reason."""
 
 
 class MarkerBody(NamedTuple):
-    """What a marker says. Times are seconds since the epoch; ``extra`` keeps the keys this version ignores."""
+    """The content of a marker. Times are seconds since the epoch; ``extra`` keeps the keys this version ignores."""
 
     vm: str | None = None
     backup_set: str | None = None
@@ -73,7 +73,7 @@ _EMPTY_BODY = MarkerBody()
 
 
 class MarkerFile(NamedTuple):
-    """One marker as it stands on the disk, before its body is read. ``is_empty``: a plain file without a body.
+    """One marker on the disk, before its body is read. ``is_empty``: a plain file without a body.
 
     ``is_foreign``: it is no marker but what another program leaves (``core.markers.foreign``).
     """
@@ -136,7 +136,7 @@ def _stands(folder: int, name: str) -> bool:
 def is_news(status: os.stat_result, signature: str) -> bool:
     """Whether a marker was written after those were read that have this signature.
 
-    Of one that was held aside only the mtime tells that: renaming it there has moved its ctime.
+    Of one that was held aside only the mtime shows that: renaming it there has changed its ctime.
     """
     return status.st_mtime_ns > max((int(one.split(":")[1]) for one in signature.split()), default=0)
 
@@ -144,7 +144,7 @@ def is_news(status: os.stat_result, signature: str) -> bool:
 def look(folder: int, dump: str, kind: MarkerKind) -> MarkerFile | None:
     """The marker of this kind beside ``dump``, or None when there is none (a folder of that name is none).
 
-    Raises OSError when it cannot be said whether there is one.
+    Raises OSError when that cannot be known.
     """
     try:
         status = os.stat(marker_name(dump, kind), dir_fd=folder, follow_symlinks=False)
@@ -170,7 +170,7 @@ def in_order(found: Iterable[MarkerFile]) -> tuple[MarkerFile, ...]:
 
 
 def signature(markers: tuple[MarkerFile, ...]) -> str:
-    """One text for all the markers of one dump: equal means that nothing was said anew."""
+    """One text for all the markers of one dump: equal means that none was made anew."""
     return " ".join(marker.signature for marker in markers)
 
 
@@ -205,11 +205,11 @@ def parse_body(text: bytes) -> MarkerBody:
     Whatever does not begin as JSON is a sentence, as `date > X.done` writes: it is kept as ``error``, which only a
     marker of a failure shows.
     """
-    said = _decoded(text).strip()
-    if not said.startswith(("{", "[")):
-        return MarkerBody(error=said[:_LONGEST_SENTENCE]) if said else _EMPTY_BODY
+    content = _decoded(text).strip()
+    if not content.startswith(("{", "[")):
+        return MarkerBody(error=content[:_LONGEST_SENTENCE]) if content else _EMPTY_BODY
     try:
-        body = json.loads(said, parse_constant=_refuse_constant)
+        body = json.loads(content, parse_constant=_refuse_constant)
     except RecursionError:
         raise BadMarker("the marker's JSON is nested too deep") from None
     except ValueError as error:
@@ -223,8 +223,8 @@ def parse_body(text: bytes) -> MarkerBody:
 
 def json_of(text: bytes) -> str | None:
     """The JSON of a marker as it is stored, unknown keys too; None where it is empty or a sentence."""
-    said = _decoded(text).strip()
-    return said if said.startswith("{") else None
+    content = _decoded(text).strip()
+    return content if content.startswith("{") else None
 
 
 def _decoded(text: bytes) -> str:
@@ -329,7 +329,7 @@ def _object(body: dict[str, Any], key: str) -> dict[str, Any] | None:
 def write(folder: int, dump: str, kind: MarkerKind, body: dict[str, Any]) -> None:
     """Writes a marker aside, renames it into place and removes its opposites. Durable when it returns.
 
-    ``body`` is written as JSON with ``format`` 1. Killed on the way, both markers may stand: the newer one counts.
+    ``body`` is written as JSON with ``format`` 1. Killed on the way, both markers may be there: the newer one counts.
     Raises OSError.
     """
     aside = _write_aside(folder, body)

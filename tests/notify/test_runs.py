@@ -135,7 +135,7 @@ def test_a_receiver_that_hangs_costs_seconds_after_the_work_and_changes_no_exit_
         began = time.monotonic()
         said = host.run("pass").stderr
     assert time.monotonic() - began < 8
-    warning = f"[notify.pass]: http://{place}/… was not told of the"
+    warning = f"[notify.pass]: http://{place}/… was not notified of the"
     assert [line.partition(warning)[2] for line in said.splitlines()] == [
         " start: no answer in 1 s",
         " success: no answer in 1 s",
@@ -182,7 +182,7 @@ def test_a_disk_with_the_url_that_hangs_is_left_behind(tmp_path: Path, hung: Hun
     hung.mount(tmp_path / "disk")
     process = host.start("pass")
     assert process.wait(60) == 0
-    assert process.communicate()[1] == "tidegate: [notify.pass]: a disk does not answer; nobody was told\n" * 2
+    assert process.communicate()[1] == "tidegate: [notify.pass]: a disk does not answer; nobody was notified\n" * 2
     assert host.exported() == {"vm1.img": 1000}
 
 

@@ -15,7 +15,7 @@ from tidegate.cli import completing, output
 from tidegate.cli.context import Session, Span, json_option, pass_session, print_json
 from tidegate.cli.output import Column
 from tidegate.daemon.logs import complain
-from tidegate.daemon.notifier import Account, Telling
+from tidegate.daemon.notifier import Notifier, RunReport
 from tidegate.daemon.signals import stopped_by_signals
 
 if TYPE_CHECKING:
@@ -51,12 +51,12 @@ def dump(session: Session, *, backup_set: str, then_pass: bool, wait: float, as_
     """
     config = session.config()
     dumping = _dumping(config, backup_set)
-    with Telling(session, config) as telling:
-        with telling.of(Occasion.DUMP, backup_set) as account:
+    with Notifier(session, config) as notifier:
+        with notifier.run(Occasion.DUMP, backup_set) as account:
             run = _run(session, config, backup_set, dumping, wait=wait)
             _tell(account, run, dumping)
         then_pass = then_pass and not run.was_stopped
-        released = _pass(session, config, telling) if then_pass else None
+        released = _pass(session, config, notifier) if then_pass else None
         if as_json:
             print_json(_shape(backup_set, run, released))
         else:
@@ -96,7 +96,7 @@ def _run(session: Session, config: "Config", name: str, dumping: "SetDumping", *
     return run
 
 
-def _tell(account: Account, run: "Run", dumping: "SetDumping") -> None:
+def _tell(account: RunReport, run: "Run", dumping: "SetDumping") -> None:
     account.summary = f"{len(run.outcomes)} dumped in {format_span(run.finished - run.started)}"
     account.reason = _reason(run)
     account.found = lambda: [
@@ -121,12 +121,12 @@ def _reason(run: "Run") -> str:
     return f"{counts}: {named}"
 
 
-def _pass(session: Session, config: "Config", telling: Telling) -> "PassResult | None":
+def _pass(session: Session, config: "Config", notifier: Notifier) -> "PassResult | None":
     """None where it could not run: the dumps are made all the same."""
     from tidegate.cli.passes import released
 
     try:
-        return released(session, config, telling, wait=600.0)
+        return released(session, config, notifier, wait=600.0)
     except TidegateError as error:
         complain(f"the dumps are made, the pass did not run: {error}")
         return None

@@ -15,7 +15,7 @@ from core.units import format_size
 from tidegate.cli import output, shapes
 from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option
 from tidegate.cli.output import Column
-from tidegate.daemon.notifier import Telling
+from tidegate.daemon.notifier import Notifier
 
 if TYPE_CHECKING:
     from core.clock import Clock
@@ -52,11 +52,11 @@ _SUMMARY_LINES, _LEAST_OTHERS = 3, 5
 def run_pass(session: Session, *, dry_run: bool, strict: bool, wait: float, as_json: bool) -> None:
     """One policy pass: scan, decide what may leave today, and release it. Needs no running service."""
     config = session.config()
-    with Telling(session, config) as telling:
+    with Notifier(session, config) as notifier:
         if dry_run:
             result = preview(config, session.dry_run(config))
         else:
-            result = released(session, config, telling, wait=wait, strict=strict)
+            result = released(session, config, notifier, wait=wait, strict=strict)
         _print(result, as_json=as_json, would=dry_run)
     if _reason(result, strict=strict):
         click.get_current_context().exit(ExitCode.PARTLY)
@@ -114,13 +114,13 @@ def preview(config: "Config", dry_run: "DryRunState", *, ignore_trees: bool = Fa
 
 
 def released(
-    session: Session, config: "Config", telling: Telling, *, wait: float, strict: bool = False
+    session: Session, config: "Config", notifier: Notifier, *, wait: float, strict: bool = False
 ) -> "PassResult":
     """A whole pass, of which is told: scans, decides, links, and writes the textfile."""
     from core.clock import SystemClock
 
     clock = SystemClock()
-    with telling.of(Occasion.PASS) as account:
+    with notifier.run(Occasion.PASS) as account:
         result = _release_all(session, config, clock, wait=wait)
         account.summary = f"{_counted(result)}; {shapes.account(shapes.day(result.day))}"
         account.reason = _reason(result, strict=strict)

@@ -13,7 +13,7 @@ from core.units import format_size
 from tidegate.cli import output, shapes
 from tidegate.cli.context import Session, json_option, pass_session, print_json, wait_option
 from tidegate.cli.pushing import Bar, Lines, summary
-from tidegate.daemon.notifier import Telling
+from tidegate.daemon.notifier import Notifier
 
 if TYPE_CHECKING:
     from policy.sync.push import Beginning, Pushed
@@ -40,8 +40,8 @@ def sync(session: Session, *, dry_run: bool, wait: float, as_json: bool) -> None
     pushing.configured(config)
     signal.signal(signal.SIGTERM, _interrupt)
     listener = pushing.Listener() if as_json else Bar() if sys.stderr.isatty() else Lines()
-    with Telling(session, config) as telling:
-        with telling.of(Occasion.SYNC) as account:
+    with Notifier(session, config) as notifier:
+        with notifier.run(Occasion.SYNC) as account:
             done = pushing.sync(config, session.state(config), clock, listener, wait=wait)
             account.summary = "\n".join(text for one in done for text in summary(one))
             account.reason = _reason(done)

@@ -1,6 +1,6 @@
 """Logs on stderr, one line an event: for a terminal, for journald, or as JSON.
 
-File names are part of what is told, and whoever may write into a dump folder chooses them: whatever an event says is
+File names are part of events, and whoever may write into a dump folder chooses them: the text of an event is
 escaped here, so that no name can start a line of its own.
 """
 
@@ -20,7 +20,7 @@ from core.filenames import printable
 FORMATS = ("text", "json")
 
 _STDERR = 2
-#: Given with ``extra``, they stand beside the message in JSON.
+#: Given with ``extra``, they are beside the message in JSON.
 _FIELDS = ("watch", "vm", "path")
 #: syslog's numbers, which journald takes from the start of a line.
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
@@ -34,8 +34,8 @@ def set_up(level: int, shape: str) -> None:
     handler.setFormatter(_formatter(shape))
     logging.basicConfig(level=level, handlers=[handler])
     if not _is_plain():
-        sys.excepthook = _tell_bug
-        threading.excepthook = lambda bug: _tell_bug(bug.exc_type, bug.exc_value, bug.exc_traceback)
+        sys.excepthook = _log_bug
+        threading.excepthook = lambda bug: _log_bug(bug.exc_type, bug.exc_value, bug.exc_traceback)
 
 
 def _leave_out_what_no_format_shows() -> None:
@@ -56,7 +56,7 @@ def complain(sentence: str) -> None:
 def is_journal(stream: int, environment: "os._Environ[str] | dict[str, str]" = os.environ) -> bool:
     """Whether this descriptor is the connection to journald that JOURNAL_STREAM speaks of.
 
-    The variable alone says nothing: it is inherited by those whose stderr was sent elsewhere since.
+    The variable alone proves nothing: it is inherited by those whose stderr was sent elsewhere since.
     """
     try:
         status = os.fstat(stream)
@@ -94,16 +94,16 @@ class Json(Plain):
 
     def format(self, record: logging.LogRecord) -> str:
         """One event in one line."""
-        told: dict[str, Any] = {
+        event: dict[str, Any] = {
             "time": datetime.datetime.fromtimestamp(record.created, datetime.UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": printable(record.getMessage()),
         }
-        told |= {field: printable(str(getattr(record, field))) for field in _FIELDS if hasattr(record, field)}
+        event |= {field: printable(str(getattr(record, field))) for field in _FIELDS if hasattr(record, field)}
         if trace := self.trace(record):
-            told["trace"] = trace
-        return json.dumps(told)
+            event["trace"] = trace
+        return json.dumps(event)
 
 
 def _formatter(shape: str) -> logging.Formatter:
@@ -120,5 +120,5 @@ def _priority(level: int) -> int:
     return next((number for least, number in _PRIORITIES if level >= least), _DEBUG_PRIORITY)
 
 
-def _tell_bug(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+def _log_bug(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
     logging.getLogger("tidegate").critical("a bug", exc_info=(kind, error or kind(), trace))
